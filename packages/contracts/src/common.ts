@@ -1,0 +1,95 @@
+import Type, { type Static, type TSchema } from 'typebox'
+
+/** An object that refuses members it doesn't know: every body and query a client sends is one. */
+export function Strict<const P extends Record<string, TSchema>>(properties: P, options: object = {}) {
+  return Type.Object(properties, { additionalProperties: false, ...options })
+}
+
+/** A value or null. */
+export function Nullable<const T extends TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()])
+}
+
+/** 128 bits as 26 characters of lower-case Crockford base32: time, bucket, random (see packages/store). */
+export const IdSchema = Type.String({
+  pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}$',
+  description: 'An opaque id of 26 characters.',
+  examples: ['06b1n7v4kc0j5m3q8w2x9y6z1a']
+})
+
+/** RFC 3339, UTC, milliseconds. */
+export const TimeSchema = Type.String({
+  pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$',
+  description: 'RFC 3339 in UTC with milliseconds.',
+  examples: ['2026-01-31T09:30:00.000Z']
+})
+
+export const UsernameSchema = Type.String({
+  minLength: 3,
+  maxLength: 30,
+  pattern: '^[A-Za-z0-9_.-]+$',
+  description: 'Letters, digits, dot, dash and underscore. Unique without regard to case.'
+})
+
+/** Something after an @, no white space: what can be mailed is proved by mailing it, not by a pattern. */
+export const EmailSchema = Type.String({
+  minLength: 3,
+  maxLength: 254,
+  pattern: '^[^\\s@<>,;"]+@[^\\s@<>,;"]+\\.[^\\s@<>,;".]+$'
+})
+
+export const PasswordSchema = Type.String({ minLength: 8, maxLength: 256 })
+
+/** Page size of a list; the default is applied by the service. */
+export const LimitSchema = Type.Integer({ minimum: 1, maximum: 100, default: 20 })
+
+export const CursorSchema = Type.String({ minLength: 1, maxLength: 512, pattern: '^[A-Za-z0-9_-]+$' })
+
+/** `fields=id,text,author.username`: only these members come back. */
+export const FieldsSchema = Type.String({
+  minLength: 1,
+  maxLength: 512,
+  pattern: '^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*(,[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*)*$',
+  description: 'Comma-separated paths of the members to return.'
+})
+
+/** The query members every list takes. */
+export const PageQuery = {
+  limit: Type.Optional(LimitSchema),
+  cursor: Type.Optional(CursorSchema),
+  fields: Type.Optional(FieldsSchema)
+}
+
+/** `{ items, nextCursor }`; `nextCursor` is null on the last page. */
+export function Page<const T extends TSchema>(item: T) {
+  return Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String()) })
+}
+
+/** What every list in the API answers. */
+export type PageOf<T> = { items: T[]; nextCursor: string | null }
+
+/** A picture a client can load; `url` is absolute. */
+export const ImageSchema = Type.Object({ id: IdSchema, url: Type.String() })
+export type Image = Static<typeof ImageSchema>
+
+export const ViolationSchema = Type.Object({
+  path: Type.String({ description: 'Where: `body.text`, `query.limit`, `params.id`, `header.if-match`.' }),
+  code: Type.String(),
+  message: Type.String()
+})
+export type Violation = Static<typeof ViolationSchema>
+
+/** RFC 9457, the one shape of every error from the gateway and every service. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable, for programs. An open enum: expect new values.' }),
+    detail: Type.Optional(Type.String()),
+    requestId: Type.Optional(Type.String()),
+    errors: Type.Optional(Type.Array(ViolationSchema))
+  },
+  { description: 'RFC 9457 problem details' }
+)
+export type Problem = Static<typeof ProblemSchema>

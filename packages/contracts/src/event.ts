@@ -1,0 +1,35 @@
+import type { Static, TSchema } from 'typebox'
+
+/**
+ * One event, declared once.
+ *
+ * - `subject`: `<service>.<entity>.<what>`; on the wire with its version: `content.post.created.v1`.
+ * - `entity`: the id of what the event is about. Events of one entity reach every consumer in commit order.
+ * - `data`: the payload; consumers accept members they don't know, so adding an optional one is not breaking.
+ */
+export type EventContract<S extends TSchema = TSchema> = {
+  readonly subject: string
+  readonly version: number
+  readonly summary: string
+  readonly entity: (data: Static<S>) => string
+  readonly data: S
+}
+
+/** Declares an event. */
+export function defineEvent<const S extends TSchema>(event: EventContract<S>): EventContract<S> {
+  if (!/^[a-z]+\.[a-z]+\.[a-z]+$/.test(event.subject)) throw new Error(`not an event subject: ${event.subject}`)
+  return event
+}
+
+/** The payload of an event. */
+export type DataOf<E extends EventContract> = E extends EventContract<infer S> ? Static<S> : never
+
+/** The subject on the wire: `content.post.created.v1`. */
+export function wireSubject(event: EventContract): string {
+  return `${event.subject}.v${event.version}`
+}
+
+/** The service that owns an event, which is also its stream's name. */
+export function ownerOf(event: EventContract): string {
+  return event.subject.slice(0, event.subject.indexOf('.'))
+}

@@ -1,0 +1,18 @@
+import Type from 'typebox'
+import { IdSchema, Nullable, TimeSchema } from '../common.ts'
+import { defineEvent } from '../event.ts'
+
+export const NotificationCreated = defineEvent({
+  subject: 'realtime.notification.created',
+  version: 1,
+  summary: 'Somebody is to be told of something.',
+  entity: (d) => d.userId,
+  data: Type.Object({
+    notificationId: IdSchema,
+    userId: IdSchema,
+    kind: Type.String({ description: 'follow, like, comment; an open enum' }),
+    actorId: IdSchema,
+    postId: Nullable(IdSchema),
+    createdAt: TimeSchema
+  })
+})

@@ -1,0 +1,36 @@
+import { headers, type MsgHdrs } from '@nats-io/transport-node'
+
+/** What every event carries beside its data: CloudEvents 1.0 attributes in binary mode, plus the trace. */
+export type Envelope = {
+  /** Unique for ever; the inbox and JetStream's duplicate window know an event by it. */
+  id: string
+  /** On the wire: `content.post.created.v1`. */
+  subject: string
+  /** What the event is about; order is kept within it. */
+  entity: string
+  /** RFC 3339. */
+  time: string
+  traceparent: string | undefined
+}
+
+/** The NATS headers of an event. */
+export function toHeaders(service: string, envelope: Envelope): MsgHdrs {
+  const h = headers()
+  h.set('ce-specversion', '1.0')
+  h.set('ce-id', envelope.id)
+  h.set('ce-type', envelope.subject)
+  h.set('ce-source', `/skerry/${service}`)
+  h.set('ce-time', envelope.time)
+  h.set('ce-subject', envelope.entity)
+  h.set('content-type', 'application/json')
+  if (envelope.traceparent !== undefined) h.set('traceparent', envelope.traceparent)
+  return h
+}
+
+/** The envelope of a received message, or undefined when it isn't an event of ours. */
+export function fromHeaders(subject: string, h: MsgHdrs | undefined): Envelope | undefined {
+  const id = h?.get('ce-id')
+  const entity = h?.get('ce-subject')
+  if (h === undefined || !id || !entity) return undefined
+  return { id, subject, entity, time: h.get('ce-time'), traceparent: h.get('traceparent') || undefined }
+}

@@ -1,0 +1,62 @@
+/** Work that runs in parallel between keys and one after the other within a key. */
+export type KeyedQueue = {
+  /** Resolves when the work has been taken in, which waits while the queue is full. The work must not throw. */
+  add(key: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void>
+  /** Resolves when nothing is left. */
+  idle(): Promise<void>
+  readonly size: number
+}
+
+/**
+ * @param capacity how much may be held, waiting or running
+ * @param concurrency how much may run at once; capacity when not given
+ */
+export function createKeyedQueue(capacity: number, concurrency = capacity): KeyedQueue {
+  const tails = new Map<string, Promise<void>>()
+  const waiting: (() => void)[] = []
+  const room: (() => void)[] = []
+  const idlers: (() => void)[] = []
+  let held = 0
+  let running = 0
+
+  async function slot(): Promise<void> {
+    if (running >= concurrency) await new Promise<void>((resolve) => waiting.push(resolve))
+    else running++
+  }
+
+  function leave(): void {
+    const next = waiting.shift()
+    if (next !== undefined) next()
+    else running--
+  }
+
+  async function run(before: Promise<void> | undefined, work: () => Promise<void>): Promise<void> {
+    await before
+    await slot()
+    try {
+      await work()
+    } finally {
+      leave()
+    }
+  }
+
+  return {
+    get size() {
+      return held
+    },
+    async add(key, work, signal) {
+      while (held >= capacity && !signal?.aborted) await new Promise<void>((resolve) => room.push(resolve))
+      held++
+      const tail = run(tails.get(key), work).finally(() => {
+        if (tails.get(key) === tail) tails.delete(key)
+        held--
+        room.shift()?.()
+        if (held === 0) for (const resolve of idlers.splice(0)) resolve()
+      })
+      tails.set(key, tail)
+    },
+    async idle() {
+      if (held > 0) await new Promise<void>((resolve) => idlers.push(resolve))
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { JetStreamClient } from '@nats-io/jetstream'
+import { collectionOf, type Store } from '@skerry/store'
+import { toHeaders } from './headers.ts'
+import { createKeyedQueue } from './keyed-queue.ts'
+import type { EventMetrics, Log } from './metrics.ts'
+import { type OutboxDocument, outbox } from './outbox.ts'
+import { rememberSequence } from './streams.ts'
+
+export type Publisher = {
+  /** Takes a record; waits while too many are on their way. A record that was taken before is passed over. */
+  submit(record: OutboxDocument): Promise<void>
+  /** Waits for what is on its way and marks what was acknowledged. */
+  close(): Promise<void>
+}
+
+type PublisherOptions = {
+  js: JetStreamClient
+  store: Store
+  service: string
+  signal: AbortSignal
+  log: Log
+  metrics: EventMetrics
+}
+
+/** Records on their way at once: enough to keep JetStream's disk busy, few enough to repeat after a crash. */
+const WINDOW = 256
+const MARK_EVERY_MS = 50
+const REMEMBERED = 20_000
+
+/**
+ * Publishes with many records in flight, never two of one entity: a repeat after a lost acknowledgement then cannot overtake.
+ */
+export function createPublisher(options: PublisherOptions): Publisher {
+  const { js, store, service, signal, log, metrics } = options
+  const queue = createKeyedQueue(WINDOW)
+  const records = collectionOf(store.db, outbox)
+  // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
+  const taken = new Set<string>()
+  let acknowledged: OutboxDocument[] = []
+  let lastSeq = 0
+  let marking = Promise.resolve()
+
+  async function publishOne(record: OutboxDocument): Promise<void> {
+    const headers = toHeaders(service, {
+      id: record._id,
+      subject: record.subject,
+      entity: record.entity,
+      time: record.at.toISOString(),
+      traceparent: record.traceparent
+    })
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const ack = await js.publish(record.subject, record.payload, {
+          msgID: record._id,
+          headers,
+          timeout: 5_000,
+          expect: { streamName: service }
+        })
+        lastSeq = Math.max(lastSeq, ack.seq)
+        acknowledged.push(record)
+        return
+      } catch (error) {
+        if (attempt % 10 === 0)
+          log.warn({ err: error, event: record._id, attempt }, 'an event could not be published yet')
+        await delay(Math.min(2_000, 25 * 2 ** attempt), undefined, { signal }).catch(() => 'ending')
+      }
+    }
+  }
+
+  async function mark(): Promise<void> {
+    const done = acknowledged
+    if (done.length === 0) return
+    acknowledged = []
+    try {
+      await records.updateMany(
+        { bucket: { $in: [...new Set(done.map((r) => r.bucket))] }, _id: { $in: done.map((r) => r._id) } },
+        { $set: { publishedAt: new Date() }, $unset: { pending: 1 } }
+      )
+      await rememberSequence(store, service, lastSeq)
+      metrics.relayed(done.length)
+    } catch (error) {
+      // They stay pending and are published again by the next relay, which the inboxes make harmless; here they are marked later.
+      acknowledged = done.concat(acknowledged)
+      log.warn({ err: error }, 'published events could not be marked yet')
+    }
+  }
+
+  const timer = setInterval(() => {
+    marking = marking.then(mark)
+  }, MARK_EVERY_MS)
+
+  return {
+    async submit(record) {
+      if (taken.has(record._id)) return
+      taken.add(record._id)
+      if (taken.size > REMEMBERED) taken.delete(taken.values().next().value as string)
+      await queue.add(record.entity, () => publishOne(record), signal)
+    },
+    async close() {
+      await queue.idle()
+      clearInterval(timer)
+      await marking
+      await mark()
+    }
+  }
+}

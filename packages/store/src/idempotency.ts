@@ -1,0 +1,75 @@
+import { collectionOf, defineCollection } from './collection.ts'
+import { bucketFromText } from './ids.ts'
+import type { Store } from './store.ts'
+import { isDuplicate, type Tx } from './transaction.ts'
+
+/** An answer as it was first given. */
+export type StoredAnswer = { status: number; body: string | null; headers?: Record<string, string> }
+
+/** What became of a claim. */
+export type Claim =
+  | { state: 'new' }
+  | { state: 'in-flight' }
+  | { state: 'mismatch' }
+  | { state: 'done'; answer: StoredAnswer }
+
+type KeyDocument = {
+  _id: string
+  bucket: number
+  bodyHash: string
+  lockedUntil: Date
+  answer?: StoredAnswer
+  expiresAt: Date
+}
+
+/** One document for each Idempotency-Key, for a day. */
+export const idempotencyKeys = defineCollection<KeyDocument>({
+  name: 'idempotency',
+  shardKey: { bucket: 1, _id: 1 },
+  indexes: [{ key: { expiresAt: 1 }, options: { expireAfterSeconds: 0 } }]
+})
+
+const DAY_MS = 24 * 3600 * 1000
+/** Longer than any request may take; after it a claim whose process died may be taken over. */
+const LOCK_MS = 30_000
+
+/**
+ * Idempotency keys in the service's own database. `complete` inside the write's transaction makes the answer and the write one:
+ * a process that dies in between leaves either both or neither.
+ */
+export function createIdempotency(store: Store) {
+  const keys = collectionOf(store.db, idempotencyKeys)
+
+  return {
+    async claim(request: { id: string; bodyHash: string }): Promise<Claim> {
+      const { id, bodyHash } = request
+      const bucket = bucketFromText(id)
+      const now = Date.now()
+      const claim = { lockedUntil: new Date(now + LOCK_MS), expiresAt: new Date(now + DAY_MS) }
+      try {
+        await keys.insertOne({ _id: id, bucket, bodyHash, ...claim })
+        return { state: 'new' }
+      } catch (error) {
+        if (!isDuplicate(error)) throw error
+      }
+      const held = await keys.findOne({ bucket, _id: id })
+      if (held !== null && held.bodyHash !== bodyHash) return { state: 'mismatch' }
+      if (held?.answer !== undefined) return { state: 'done', answer: held.answer }
+      // Whoever moves the lock on has the claim; the other's filter no longer fits.
+      const taken = await keys.updateOne(
+        { bucket, _id: id, answer: { $exists: false }, lockedUntil: { $lt: new Date(now) } },
+        { $set: claim }
+      )
+      return { state: taken.modifiedCount === 1 ? 'new' : 'in-flight' }
+    },
+
+    async complete(id: string, answer: StoredAnswer, tx?: unknown): Promise<void> {
+      const session = tx === undefined ? {} : { session: (tx as Tx).session }
+      await keys.updateOne({ bucket: bucketFromText(id), _id: id }, { $set: { answer } }, session)
+    },
+
+    async release(id: string): Promise<void> {
+      await keys.deleteOne({ bucket: bucketFromText(id), _id: id, answer: { $exists: false } })
+    }
+  }
+}

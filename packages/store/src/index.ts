@@ -1,0 +1,14 @@
+export {
+  type CollectionDefinition,
+  collectionOf,
+  defineCollection,
+  ensureCollections,
+  type IndexDefinition
+} from './collection.ts'
+export { decodeCursor, encodeCursor, toPage } from './cursor.ts'
+export { type Claim, createIdempotency, idempotencyKeys, type StoredAnswer } from './idempotency.ts'
+export { BUCKETS, bucketFromText, bucketOf, isId, newId, randomBucket, timeOf } from './ids.ts'
+export { leases, releaseLease, takeLease } from './lease.ts'
+export { type QueryMonitor, watchQueries } from './monitor.ts'
+export { clientOptions, openStore, type Store, type StoreOptions } from './store.ts'
+export { type CallContext, isDuplicate, isTransient, type Tx, transaction } from './transaction.ts'
