@@ -127,12 +127,13 @@ async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): P
       { $set: { created: streamInfo.created, floor: info.ack_floor.stream_seq } },
       { upsert: true }
     )
-    await jsm.consumers.reset(stream, durable)
+    // The numbering begins afresh here. A later info would already count what an earlier owner's open pull was given meanwhile.
+    return await jsm.consumers.reset(stream, durable)
   } catch (error) {
     if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_NOT_FOUND) throw error
     const state = await states.findOne({ _id: key })
     const known = state !== null && state.created === streamInfo.created && state.floor > 0
-    await jsm.consumers.add(stream, {
+    return await jsm.consumers.add(stream, {
       durable_name: durable,
       filter_subjects,
       ack_policy: AckPolicy.Explicit,
@@ -144,7 +145,6 @@ async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): P
         : { deliver_policy: DeliverPolicy.All })
     })
   }
-  return jsm.consumers.info(stream, durable)
 }
 
 /** Messages that were under way when the connection broke are lost to this stretch: the next one asks for them again. */

@@ -1,0 +1,51 @@
+import { bucketOf, collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+
+export type AccountDocument = {
+  bucket: number
+  _id: string
+  username: string
+  email: string
+  emailVerified: boolean
+  displayName: string
+  passwordHash: string
+  version: number
+  createdAt: Date
+  updatedAt: Date
+  signedInAt: Date
+}
+
+export const accounts = defineCollection<AccountDocument>({
+  name: 'accounts',
+  shardKey: { bucket: 1, _id: 1 },
+  indexes: [{ key: { bucket: 1, _id: 1 } }]
+})
+
+export async function insertAccount(store: Store, tx: Tx, account: AccountDocument): Promise<void> {
+  await collectionOf(store.db, accounts).insertOne(account, { session: tx.session })
+}
+
+export async function findAccount(store: Store, userId: string, tx?: Tx): Promise<AccountDocument | null> {
+  return collectionOf(store.db, accounts).findOne(
+    { bucket: bucketOf(userId), _id: userId },
+    tx === undefined ? {} : { session: tx.session }
+  )
+}
+
+/**
+ * Notes a sign-in with the password whose hash is `passwordHash`. False when the account has another one by now: writing the account is what
+ * makes a sign-in and a change of the password exclude each other.
+ */
+export async function noteSignIn(store: Store, tx: Tx, account: AccountDocument, at: Date): Promise<boolean> {
+  const { bucket, _id, passwordHash } = account
+  const result = await collectionOf(store.db, accounts).updateOne(
+    { bucket, _id, passwordHash },
+    { $set: { signedInAt: at } },
+    { session: tx.session }
+  )
+  return result.matchedCount === 1
+}
+
+export async function saveAccount(store: Store, tx: Tx, account: AccountDocument): Promise<void> {
+  const { bucket, _id, ...rest } = account
+  await collectionOf(store.db, accounts).updateOne({ bucket, _id }, { $set: rest }, { session: tx.session })
+}

@@ -1,0 +1,72 @@
+import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createSlots } from './slots.ts'
+
+/** Hashes and checks passwords with Argon2id, off the event loop, a bounded number at once. Rejects with UNAVAILABLE when too many wait. */
+export type Passwords = {
+  hash(password: string): Promise<string>
+  /** `stored` undefined: does the same work and answers false, so that the time tells nothing of which accounts exist. */
+  verify(password: string, stored: string | undefined): Promise<boolean>
+}
+
+type Parameters = { memory: number; passes: number; parallelism: number }
+
+/** OWASP's first recommendation: 19 MiB, 2 passes, 1 lane. */
+const PARAMETERS: Parameters = { memory: 19 * 1024, passes: 2, parallelism: 1 }
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/
+
+/**
+ * @param concurrency hashes at once; fewer than the threads of Node's pool, which also verify tokens and resolve names
+ * @param queue how many may wait for a turn
+ */
+export function createPasswords(options: { concurrency: number; queue: number }): Passwords {
+  const slots = createSlots(options.concurrency, options.queue)
+  const nobody = format(randomBytes(SALT_BYTES), randomBytes(HASH_BYTES))
+  const run = (password: string, salt: Buffer, parameters: Parameters, length: number) =>
+    slots.run(() => derive(password, salt, parameters, length))
+
+  return {
+    async hash(password) {
+      const salt = randomBytes(SALT_BYTES)
+      return format(salt, await run(password, salt, PARAMETERS, HASH_BYTES))
+    },
+    async verify(password, stored) {
+      const { parameters, salt, hash } = read(stored ?? nobody)
+      const computed = await run(password, salt, parameters, hash.length)
+      return timingSafeEqual(computed, hash) && stored !== undefined
+    }
+  }
+}
+
+function derive(password: string, nonce: Buffer, parameters: Parameters, tagLength: number): Promise<Buffer> {
+  // One keyboard writes é as one character, another as two: NFKC makes them the same password (RFC 8265, NIST SP 800-63B).
+  const message = Buffer.from(password.normalize('NFKC'))
+  return new Promise((resolve, reject) => {
+    argon2('argon2id', { message, nonce, tagLength, ...parameters }, (error, key) => {
+      if (error === null || error === undefined) resolve(key)
+      else reject(error)
+    })
+  })
+}
+
+/** The PHC string format, so that the parameters may change while old hashes still hold. */
+function format(salt: Buffer, hash: Buffer): string {
+  const { memory, passes, parallelism } = PARAMETERS
+  return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${unpadded(salt)}$${unpadded(hash)}`
+}
+
+function read(stored: string): { parameters: Parameters; salt: Buffer; hash: Buffer } {
+  const match = PHC.exec(stored)
+  if (match === null) throw new Error('a stored password hash is not one of ours')
+  const [memory, passes, parallelism] = match.slice(1, 4).map(Number) as [number, number, number]
+  return {
+    parameters: { memory, passes, parallelism },
+    salt: Buffer.from(match[4]!, 'base64'),
+    hash: Buffer.from(match[5]!, 'base64')
+  }
+}
+
+function unpadded(bytes: Buffer): string {
+  return bytes.toString('base64').replaceAll('=', '')
+}

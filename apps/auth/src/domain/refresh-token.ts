@@ -1,0 +1,43 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+
+/**
+ * A refresh token: `<session id>.<64 characters>`, the base64url form of 16 bytes that stay with the session (its family) and 32 that change
+ * with every rotation. Only hashes of both are stored. The family tells a token that this session once had from a guess: only the first may
+ * end the session.
+ */
+export type RefreshToken = { text: string; sessionId: string; hash: string; familyHash: string }
+
+const SHAPE = /^([0-7][0-9a-hjkmnp-tv-z]{25})\.([\w-]{64})$/
+const FAMILY_BYTES = 16
+const SECRET_BYTES = 32
+
+/** Reads what a client sent; undefined when it has not the shape of a refresh token. */
+export function readRefreshToken(text: string): RefreshToken | undefined {
+  const match = SHAPE.exec(text)
+  if (match === null) return undefined
+  return tokenOf(match[1]!, Buffer.from(match[2]!, 'base64url'))
+}
+
+/** The first token of a session. */
+export function newRefreshToken(sessionId: string): RefreshToken {
+  return tokenOf(sessionId, randomBytes(FAMILY_BYTES + SECRET_BYTES))
+}
+
+/**
+ * The token that follows another one. It is derived rather than drawn, so that everybody who sends the same old token gets the same new one:
+ * requests that race, and a phone that lost the answer, end up with a token that holds, without any token being stored.
+ */
+export function nextRefreshToken(token: RefreshToken, secret: Buffer): RefreshToken {
+  const bytes = Buffer.from(token.text.slice(token.sessionId.length + 1), 'base64url')
+  const next = createHmac('sha256', secret).update(token.text).digest()
+  return tokenOf(token.sessionId, Buffer.concat([bytes.subarray(0, FAMILY_BYTES), next]))
+}
+
+function tokenOf(sessionId: string, bytes: Buffer): RefreshToken {
+  const text = `${sessionId}.${bytes.toString('base64url')}`
+  return { text, sessionId, hash: sha256(text), familyHash: sha256(bytes.subarray(0, FAMILY_BYTES)) }
+}
+
+function sha256(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('base64url')
+}

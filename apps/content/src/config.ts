@@ -1,0 +1,29 @@
+import { DataConfigSchema, ServiceConfigSchema } from '@skerry/service'
+import Type, { type Static } from 'typebox'
+
+const Count = (fallback: number, maximum: number) => Type.Integer({ minimum: 1, maximum, default: fallback })
+
+/** The bounds of feeds; see README.md for what they trade. */
+export const FeedConfigSchema = Type.Object({
+  /** Followers up to which a post is written into each of their feeds; above, they merge it when they read. */
+  FANOUT_MAX: Count(10_000, 1_000_000),
+  /** Followers served by one write of the fan-out. */
+  FANOUT_CHUNK: Count(500, 5_000),
+  /** Newest entries a feed keeps; it is cut back when it has grown a sixteenth beyond, on average. */
+  FEED_KEEP: Count(1_000, 100_000),
+  /** Posts of an author that a new follower gets at once. */
+  FEED_BACKFILL: Count(100, 1_000)
+})
+export type FeedConfig = Static<typeof FeedConfigSchema>
+
+export const ConfigSchema = Type.Object({
+  ...ServiceConfigSchema.properties,
+  ...DataConfigSchema.properties,
+  ...FeedConfigSchema.properties,
+  /** How long names and avatars of authors are served from memory, in milliseconds; 0 asks the database each time. */
+  AUTHOR_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+  AUTHOR_CACHE: Count(20_000, 1_000_000),
+  /** Connections to MongoDB at most. */
+  MONGO_POOL: Count(50, 1_000)
+})
+export type Config = Static<typeof ConfigSchema>

@@ -1,0 +1,45 @@
+import { collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+
+type LikeDocument = {
+  /** `<userId>:<postId>` */
+  _id: string
+  /** The liker's. */
+  bucket: number
+  at: Date
+}
+
+/** Who likes what: with the liker, so that "which of these posts do I like" asks one shard. */
+export const likes = defineCollection<LikeDocument>({ name: 'likes', shardKey: { bucket: 1, _id: 1 }, indexes: [] })
+
+export type Liker = { userId: string; bucket: number }
+
+/** Which of these posts somebody likes. */
+export async function findLiked(store: Store, liker: Liker, postIds: readonly string[]): Promise<Set<string>> {
+  if (postIds.length === 0) return new Set()
+  const found = await collectionOf(store.db, likes)
+    .find(
+      { bucket: liker.bucket, _id: { $in: postIds.map((id) => `${liker.userId}:${id}`) } },
+      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: postIds.length + 1 }
+    )
+    .toArray()
+  return new Set(found.map((like) => like._id.slice(27)))
+}
+
+/** False when it was there before. */
+export async function insertLike(store: Store, tx: Tx, liker: Liker, postId: string, at: Date): Promise<boolean> {
+  const done = await collectionOf(store.db, likes).updateOne(
+    { bucket: liker.bucket, _id: `${liker.userId}:${postId}` },
+    { $setOnInsert: { at } },
+    { session: tx.session, upsert: true }
+  )
+  return done.upsertedCount === 1
+}
+
+/** False when there was none. */
+export async function deleteLike(store: Store, tx: Tx, liker: Liker, postId: string): Promise<boolean> {
+  const done = await collectionOf(store.db, likes).deleteOne(
+    { bucket: liker.bucket, _id: `${liker.userId}:${postId}` },
+    { session: tx.session }
+  )
+  return done.deletedCount === 1
+}

@@ -1,0 +1,35 @@
+import { collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+import type { ListOptions, PostRef } from './posts.ts'
+
+type TaggedDocument = {
+  /** `<tag>#<postId>`: a tag can't contain `#`. */
+  _id: string
+  authorId: string
+}
+
+/** Which posts carry a tag: one range of ids a tag, so that a list by tag asks one shard. */
+export const tagged = defineCollection<TaggedDocument>({ name: 'tagged', shardKey: { _id: 1 }, indexes: [] })
+
+/** Posts with a tag, newest first. */
+export async function findTagged(store: Store, tag: string, { before, limit }: ListOptions): Promise<PostRef[]> {
+  const found = await collectionOf(store.db, tagged)
+    // `$` follows `#`, so this is every id that begins with `<tag>#`.
+    .find({ _id: { $gte: `${tag}#`, $lt: before === undefined ? `${tag}$` : `${tag}#${before}` } })
+    .sort({ _id: -1 })
+    .limit(limit)
+    .batchSize(limit + 1)
+    .toArray()
+  return found.map((entry) => ({ postId: entry._id.slice(tag.length + 1), authorId: entry.authorId }))
+}
+
+export async function insertTagged(store: Store, tx: Tx, post: PostRef, tags: readonly string[]): Promise<void> {
+  if (tags.length === 0) return
+  const entries = tags.map((tag) => ({ _id: `${tag}#${post.postId}`, authorId: post.authorId }))
+  await collectionOf(store.db, tagged).insertMany(entries, { session: tx.session })
+}
+
+export async function deleteTagged(store: Store, tx: Tx, postId: string, tags: readonly string[]): Promise<void> {
+  if (tags.length === 0) return
+  const ids = tags.map((tag) => `${tag}#${postId}`)
+  await collectionOf(store.db, tagged).deleteMany({ _id: { $in: ids } }, { session: tx.session })
+}

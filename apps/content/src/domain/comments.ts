@@ -1,0 +1,94 @@
+import { type Comment, CommentCreated, CommentDeleted, type PageOf, SkerryError } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { bucketOf, type CallContext, decodeCursor, newId, toPage, transaction } from '@skerry/store'
+import { buryComment, type CommentDocument, findComment, findCommentsOf, insertComment } from '../data/comments.ts'
+import { countOnPost, findPost } from '../data/posts.ts'
+import { introduce } from './create-post.ts'
+import type { Deps, Person } from './deps.ts'
+import { presentComment } from './present.ts'
+
+/** Comments on a post. Throws CNT_POST_NOT_FOUND. */
+export async function createComment(
+  deps: Deps,
+  caller: Person,
+  input: { postId: string; text: string },
+  call: CallContext
+): Promise<Comment> {
+  const { store } = deps
+  const { postId, text } = input
+  const bucket = bucketOf(postId)
+  const now = new Date()
+  const comment: CommentDocument = {
+    _id: newId(bucket, now.getTime()),
+    bucket,
+    postId,
+    authorId: caller.userId,
+    text,
+    createdAt: now,
+    live: true
+  }
+  await introduce(deps, caller)
+  const authorOf = await deps.authors.get([caller.userId], caller)
+  const result = presentComment(comment, authorOf(caller.userId))
+  return deps.turns(postId, () =>
+    transaction(store, call, async (tx) => {
+      await insertComment(store, tx, comment)
+      const postAuthorId = await countOnPost(store, tx, { _id: postId, bucket }, 'comments', 1)
+      if (postAuthorId === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
+      publish(store, tx, CommentCreated, {
+        commentId: comment._id,
+        postId,
+        postAuthorId,
+        authorId: caller.userId,
+        text,
+        createdAt: result.createdAt
+      })
+      return result
+    })
+  )
+}
+
+export type CommentsQuery = { postId: string; limit?: number | undefined; cursor?: string | undefined }
+
+/** A post's comments, newest first. Throws CNT_POST_NOT_FOUND. */
+export async function listComments(deps: Deps, caller: Person, query: CommentsQuery): Promise<PageOf<Comment>> {
+  const { postId, limit = 20 } = query
+  const list = `comments:${postId}`
+  const before = decodeCursor(list, query.cursor, ['string'])?.[0] as string | undefined
+  const bucket = bucketOf(postId)
+  const [post, found] = await Promise.all([
+    findPost(deps.store, postId, bucket),
+    findCommentsOf(deps.store, { postId, bucket }, { before, limit: limit + 1 })
+  ])
+  if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
+  const authorOf = await deps.authors.get(
+    found.slice(0, limit).map((comment) => comment.authorId),
+    caller
+  )
+  return toPage(
+    list,
+    found,
+    limit,
+    (comment) => [comment._id],
+    (comment) => presentComment(comment, authorOf(comment.authorId))
+  )
+}
+
+/** Deletes one's own comment, or any comment on one's own post. Throws CNT_COMMENT_NOT_FOUND or FORBIDDEN. */
+export async function deleteComment(deps: Deps, caller: Person, id: string, call: CallContext): Promise<void> {
+  const { store } = deps
+  const bucket = bucketOf(id)
+  const comment = await findComment(store, id, bucket)
+  const post = comment === undefined ? undefined : await findPost(store, comment.postId, bucket)
+  if (comment === undefined || post === undefined) throw new SkerryError('CNT_COMMENT_NOT_FOUND')
+  if (comment.authorId !== caller.userId && post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
+  const { postId, authorId } = comment
+  await deps.turns(postId, () =>
+    transaction(store, call, async (tx) => {
+      const gone = !(await buryComment(store, tx, comment, new Date()))
+      const postAuthorId = gone ? undefined : await countOnPost(store, tx, post, 'comments', -1)
+      if (postAuthorId === undefined) throw new SkerryError('CNT_COMMENT_NOT_FOUND')
+      publish(store, tx, CommentDeleted, { commentId: id, postId, postAuthorId, authorId })
+    })
+  )
+}

@@ -1,0 +1,18 @@
+import type { Store } from '@skerry/store'
+import type { FeedConfig } from '../config.ts'
+import type { AnyMerged } from './any-merged.ts'
+import type { AuthorNames } from './author-names.ts'
+import type { Turns } from './turns.ts'
+
+/** What the domain works with. */
+export type Deps = {
+  store: Store
+  authors: AuthorNames
+  /** Writers of one post take turns. */
+  turns: Turns
+  anyMerged: AnyMerged
+  feeds: FeedConfig
+}
+
+/** The part of a caller that the domain looks at. */
+export type Person = { readonly userId: string; readonly username: string; readonly displayName: string }

@@ -1,0 +1,80 @@
+import { type BodyOf, type contentRoutes, type Post, PostDeleted, PostUpdated, SkerryError } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import type { Precondition } from '@skerry/service'
+import { bucketOf, type CallContext, type Tx, transaction } from '@skerry/store'
+import { deleteOwnEntry } from '../data/feeds.ts'
+import { buryPost, editPost, findPost, type PostDocument, type PostEdit } from '../data/posts.ts'
+import { deleteTagged, insertTagged } from '../data/tagged.ts'
+import { eventOf } from './create-post.ts'
+import type { Deps, Person } from './deps.ts'
+import { presentPosts } from './present.ts'
+
+export type Edit = BodyOf<typeof contentRoutes.updatePost>
+type Target = { id: string; ifMatch: Precondition | undefined }
+
+/** Changes one's own post. What changes nothing makes no version and no event. */
+export async function updatePost(
+  deps: Deps,
+  caller: Person,
+  target: Target,
+  edit: Edit,
+  call: CallContext
+): Promise<Post> {
+  const { store } = deps
+  const post = await deps.turns(target.id, () =>
+    transaction(store, call, async (tx) => {
+      const before = await findOwn(deps, tx, caller, target)
+      const changes = changesOf(before, edit)
+      if (changes === undefined) return before
+      const now = new Date()
+      const after: PostDocument = { ...before, ...changes, updatedAt: now, version: before.version + 1 }
+      await editPost(store, tx, before, changes, now)
+      const ref = { postId: before._id, authorId: before.authorId }
+      await deleteTagged(store, tx, before._id, without(before.tags, after.tags))
+      await insertTagged(store, tx, ref, without(after.tags, before.tags))
+      publish(store, tx, PostUpdated, eventOf(after))
+      return after
+    })
+  )
+  const [presented] = await presentPosts(deps, [post], caller)
+  return presented!
+}
+
+/** Deletes one's own post; what hangs on it is cleared away by its event. */
+export async function deletePost(deps: Deps, caller: Person, target: Target, call: CallContext): Promise<void> {
+  const { store } = deps
+  await deps.turns(target.id, () =>
+    transaction(store, call, async (tx) => {
+      const post = await findOwn(deps, tx, caller, target)
+      const ref = { postId: post._id, authorId: post.authorId }
+      await buryPost(store, tx, post, new Date())
+      await deleteOwnEntry(store, tx, ref)
+      await deleteTagged(store, tx, post._id, post.tags)
+      publish(store, tx, PostDeleted, ref)
+    })
+  )
+}
+
+async function findOwn(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Target): Promise<PostDocument> {
+  const post = await findPost(deps.store, id, bucketOf(id), tx)
+  if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
+  if (post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
+  if (ifMatch !== undefined && ifMatch !== 'any' && ifMatch.version !== post.version) {
+    throw new SkerryError('PRECONDITION_FAILED')
+  }
+  return post
+}
+
+/** The members of an edit that differ from the post, or undefined when none does. */
+function changesOf(post: PostDocument, edit: Edit): PostEdit | undefined {
+  const changes: PostEdit = {}
+  if (edit.text !== undefined && edit.text !== post.text) changes.text = edit.text
+  if (edit.title !== undefined && edit.title !== post.title) changes.title = edit.title
+  if (edit.summary !== undefined && edit.summary !== post.summary) changes.summary = edit.summary
+  if (edit.tags !== undefined && JSON.stringify(edit.tags) !== JSON.stringify(post.tags)) changes.tags = edit.tags
+  return Object.keys(changes).length > 0 ? changes : undefined
+}
+
+function without(these: readonly string[], those: readonly string[]): string[] {
+  return these.filter((tag) => !those.includes(tag))
+}

@@ -1,0 +1,64 @@
+import { findBigState, saveBigState } from '../data/big-authors.ts'
+import { deleteEntries, insertEntries, trimFeed } from '../data/feeds.ts'
+import { countFollowers, findFollowers, findStillFollowing, markMerged } from '../data/follows.ts'
+import type { PostRef } from '../data/posts.ts'
+import type { Deps } from './deps.ts'
+
+/**
+ * Writes a post into the feeds of its author's followers, or, when those are more than FANOUT_MAX, sees to it that they merge the author's
+ * posts when they read. May run again at any point: all it does is the same when repeated. Why nothing is lost or left over when somebody
+ * follows or unfollows meanwhile: README.md, "Feeds".
+ */
+export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
+  const { store, feeds } = deps
+  const { authorId } = post
+  const [state, count] = await Promise.all([
+    findBigState(store, authorId),
+    countFollowers(store, authorId, feeds.FANOUT_MAX + 1)
+  ])
+  if (count > feeds.FANOUT_MAX) {
+    if (state !== 'big') await makeBig(deps, authorId)
+    return
+  }
+  if (state === 'big' || state === 'marking') await saveBigState(store, authorId, 'was')
+  await trimSome(deps, [authorId])
+  for await (const chunk of followersOf(deps, authorId)) {
+    await insertEntries(
+      store,
+      chunk.map((ownerId) => ({ ownerId, post }))
+    )
+    // Who unfollowed before the entry was written would keep it, so the followers are read once more.
+    const still = await findStillFollowing(store, authorId, chunk)
+    const gone = chunk.filter((ownerId) => !still.has(ownerId))
+    await deleteEntries(store, gone, post.postId)
+    await trimSome(deps, chunk)
+  }
+}
+
+/**
+ * Follows are marked before the author counts as big, since from then on posts are not written into feeds; and again after it, for those
+ * that came in between. Who follows later sees that the author is big.
+ */
+async function makeBig(deps: Deps, authorId: string): Promise<void> {
+  for await (const chunk of followersOf(deps, authorId)) await markMerged(deps.store, authorId, chunk)
+  await saveBigState(deps.store, authorId, 'marking')
+  for await (const chunk of followersOf(deps, authorId)) await markMerged(deps.store, authorId, chunk)
+  await saveBigState(deps.store, authorId, 'big')
+}
+
+async function* followersOf({ store, feeds }: Deps, authorId: string): AsyncGenerator<string[]> {
+  let after: string | undefined
+  for (;;) {
+    const chunk = await findFollowers(store, authorId, { after, limit: feeds.FANOUT_CHUNK })
+    if (chunk.length > 0) yield chunk
+    if (chunk.length < feeds.FANOUT_CHUNK) return
+    after = chunk.at(-1)
+  }
+}
+
+/** Cuts some of these feeds back, so that each is cut once for a sixteenth of its length in new entries, on average. */
+async function trimSome({ store, feeds }: Deps, ownerIds: readonly string[]): Promise<void> {
+  const chance = 16 / feeds.FEED_KEEP
+  const chosen = ownerIds.filter(() => Math.random() < chance)
+  await Promise.all(chosen.map((ownerId) => trimFeed(store, ownerId, feeds.FEED_KEEP)))
+}

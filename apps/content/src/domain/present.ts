@@ -1,0 +1,47 @@
+import type { Author, Comment, Post } from '@skerry/contracts'
+import { bucketOf } from '@skerry/store'
+import type { CommentDocument } from '../data/comments.ts'
+import { findLiked } from '../data/likes.ts'
+import type { PostDocument } from '../data/posts.ts'
+import type { Deps, Person } from './deps.ts'
+
+export function presentPost(post: PostDocument, author: Author, liked: boolean): Post {
+  return {
+    id: post._id,
+    author,
+    title: post.title,
+    summary: post.summary,
+    text: post.text,
+    tags: post.tags,
+    media: [],
+    counts: post.counts,
+    liked,
+    createdAt: post.createdAt.toISOString(),
+    updatedAt: post.updatedAt.toISOString(),
+    version: post.version
+  }
+}
+
+export function presentComment(comment: CommentDocument, author: Author): Comment {
+  return {
+    id: comment._id,
+    postId: comment.postId,
+    author,
+    text: comment.text,
+    createdAt: comment.createdAt.toISOString()
+  }
+}
+
+/** Posts as `caller` sees them: authors and likes are read together; what nobody likes is not asked for. */
+export async function presentPosts(deps: Deps, posts: readonly PostDocument[], caller: Person): Promise<Post[]> {
+  const liker = { userId: caller.userId, bucket: bucketOf(caller.userId) }
+  const likeable = posts.filter((post) => post.counts.likes > 0).map((post) => post._id)
+  const [authorOf, liked] = await Promise.all([
+    deps.authors.get(
+      posts.map((post) => post.authorId),
+      caller
+    ),
+    findLiked(deps.store, liker, likeable)
+  ])
+  return posts.map((post) => presentPost(post, authorOf(post.authorId), liked.has(post._id)))
+}

@@ -1,0 +1,61 @@
+import { type PageOf, type Post, SkerryError } from '@skerry/contracts'
+import { bucketOf, decodeCursor, encodeCursor, toPage } from '@skerry/store'
+import { findLiked } from '../data/likes.ts'
+import { findNewestPosts, findPost, findPosts, findPostsOf, type PostDocument } from '../data/posts.ts'
+import { findTagged } from '../data/tagged.ts'
+import type { Deps, Person } from './deps.ts'
+import { presentPost, presentPosts } from './present.ts'
+
+/** One post. Throws CNT_POST_NOT_FOUND. */
+export async function getPost(deps: Deps, caller: Person, id: string): Promise<Post> {
+  const post = await findPost(deps.store, id, bucketOf(id))
+  if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
+  const liker = { userId: caller.userId, bucket: bucketOf(caller.userId) }
+  const [authorOf, liked] = await Promise.all([
+    deps.authors.get([post.authorId], caller),
+    findLiked(deps.store, liker, post.counts.likes > 0 ? [id] : [])
+  ])
+  return presentPost(post, authorOf(post.authorId), liked.has(id))
+}
+
+export type ListQuery = {
+  author?: string | undefined
+  tag?: string | undefined
+  limit?: number | undefined
+  cursor?: string | undefined
+}
+
+/** A list of posts, newest first: an author's, those with a tag, an author's with a tag, or all. */
+export async function listPosts(deps: Deps, caller: Person, query: ListQuery): Promise<PageOf<Post>> {
+  const { author, tag, limit = 20 } = query
+  const list = `posts:${author ?? ''}:${tag ?? ''}`
+  const before = decodeCursor(list, query.cursor, ['string'])?.[0] as string | undefined
+  if (author === undefined && tag !== undefined) return listTagged(deps, caller, { list, tag, before, limit })
+  const read = { before, limit: limit + 1 }
+  const found =
+    author === undefined
+      ? await findNewestPosts(deps.store, read)
+      : await findPostsOf(deps.store, { authorId: author, bucket: bucketOf(author) }, { ...read, tag })
+  const page = toPage(
+    list,
+    found,
+    limit,
+    (post) => [post._id],
+    (post) => post
+  )
+  return { items: await presentPosts(deps, page.items, caller), nextCursor: page.nextCursor }
+}
+
+type TagQuery = { list: string; tag: string; before: string | undefined; limit: number }
+
+async function listTagged(deps: Deps, caller: Person, query: TagQuery): Promise<PageOf<Post>> {
+  const { list, tag, before, limit } = query
+  const refs = await findTagged(deps.store, tag, { before, limit: limit + 1 })
+  const ids = refs.slice(0, limit).map((ref) => ref.postId)
+  const byId = await findPosts(deps.store, ids, [...new Set(ids.map(bucketOf))])
+  // A post may have gone between the two reads.
+  const posts = ids.map((id) => byId.get(id)).filter((post): post is PostDocument => post !== undefined)
+  const last = ids.at(-1)
+  const nextCursor = refs.length > limit && last !== undefined ? encodeCursor(list, [last]) : null
+  return { items: await presentPosts(deps, posts, caller), nextCursor }
+}

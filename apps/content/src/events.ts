@@ -1,0 +1,69 @@
+import {
+  FollowCreated,
+  FollowDeleted,
+  PostCreated,
+  PostDeleted,
+  ProfileCreated,
+  ProfileUpdated
+} from '@skerry/contracts'
+import { type Log, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import type { Checks, Metrics, NatsConnection } from '@skerry/service'
+import { saveAuthor } from './data/authors.ts'
+import { clearPost } from './domain/clear-post.ts'
+import type { Deps } from './domain/deps.ts'
+import { fanOut } from './domain/fan-out.ts'
+import { follow, unfollow } from './domain/follow.ts'
+import { eventMetrics } from './event-metrics.ts'
+
+export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
+
+/** Publishes what this service's outbox holds, fills feeds from its own events and keeps what it knows of people from those of users. */
+export function startEvents(deps: Deps, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
+  const shared = { ...options, store: deps.store, service: 'content', metrics: eventMetrics(options.metrics) }
+  const relay = startRelay(shared)
+  const feeds = startConsumer({
+    ...shared,
+    purpose: 'feeds',
+    subscriptions: [
+      onIdempotent(PostCreated, ({ data }) => fanOut(deps, { postId: data.postId, authorId: data.authorId })),
+      onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId))
+    ]
+  })
+  const people = startConsumer({
+    ...shared,
+    purpose: 'people',
+    subscriptions: [
+      onIdempotent(ProfileCreated, ({ data }) => keepProfile(deps, data)),
+      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(deps, data)),
+      onIdempotent(FollowCreated, ({ data }) => follow(deps, data)),
+      onIdempotent(FollowDeleted, ({ data }) => unfollow(deps, data))
+    ]
+  })
+  const parts = { relay, feeds, people }
+  return {
+    checks: Object.fromEntries(
+      Object.entries(parts).map(([name, part]) => [
+        name,
+        () => {
+          if (!part.attached()) throw new Error('not attached')
+        }
+      ])
+    ),
+    async stop() {
+      await Promise.all([relay.stop(), feeds.stop(), people.stop()])
+    }
+  }
+}
+
+type Profile = {
+  userId: string
+  username: string
+  displayName: string
+  avatar: { id: string; url: string } | null
+  version: number
+}
+
+async function keepProfile({ store }: Deps, profile: Profile): Promise<void> {
+  const { userId: id, username, displayName, avatar, version } = profile
+  await saveAuthor(store, { id, username, displayName, avatar }, version)
+}

@@ -1,0 +1,43 @@
+import { contentRoutes } from '@skerry/contracts'
+import { eventCollections } from '@skerry/events'
+import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
+import { idempotencyKeys, openStore } from '@skerry/store'
+import { buildApp, buildDeps } from './app.ts'
+import { ConfigSchema } from './config.ts'
+import { contentCollections } from './data/collections.ts'
+import { startEvents } from './events.ts'
+
+const config = parseConfig(ConfigSchema, process.env)
+
+await runApp({
+  name: 'content',
+  config,
+  async start({ log, metrics, nats }) {
+    const store = await openStore({
+      url: config.MONGO_URL,
+      database: config.MONGO_DATABASE,
+      collections: [...contentCollections, ...eventCollections, idempotencyKeys],
+      poolSize: config.MONGO_POOL,
+      appName: `content.${config.SKERRY_INSTANCE}`
+    })
+    const identity = await openIdentity(nats, { log })
+    const deps = buildDeps(config, store)
+    const events = startEvents(deps, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    return {
+      app: buildApp({ config, store, identity, metrics, logger: log }, deps),
+      prefixes: prefixesOf(Object.values(contentRoutes)),
+      checks: {
+        ...events.checks,
+        database: () => store.ping(),
+        identity() {
+          if (!identity.ready()) throw new Error('no keys yet')
+        }
+      },
+      stop: () => events.stop(),
+      async close() {
+        await identity.close()
+        await store.close()
+      }
+    }
+  }
+})

@@ -1,0 +1,123 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Verdict } from '../limits/limiter.ts'
+
+/** Between two hops only (RFC 9110, 7.6.1), set anew by whoever sends. */
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings'
+]
+
+/** What a client may not tell a service: it is hop-by-hop, or only the gateway knows it. */
+const NEVER_FORWARDED = new Set([
+  ...HOP_BY_HOP,
+  'expect',
+  'host',
+  'content-length',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'x-user-id',
+  'x-original-url',
+  'x-rewrite-url',
+  'x-http-method-override',
+  'x-request-id',
+  'traceparent'
+])
+
+/** Of a WebSocket handshake, made anew by the client that talks to the service. */
+const WEBSOCKET = /^sec-websocket-/
+const NEVER_ANSWERED = new Set([
+  ...HOP_BY_HOP,
+  'server',
+  'x-powered-by',
+  'x-request-id',
+  'server-timing',
+  'ratelimit',
+  'ratelimit-policy',
+  'proxy-authenticate'
+])
+
+/** What the gateway tells a service of a request. */
+export type Told = {
+  address: string
+  protocol: string
+  requestId: string
+  traceparent: string
+  /** The trace that came in was continued, so its state belongs to it. */
+  traceContinued: boolean
+}
+
+/** The headers a service gets, as undici takes them: name, value, name, value. `body` is what will be sent, if anything. */
+export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | undefined): string[] {
+  const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
+  const list: string[] = []
+  for (const name in came) {
+    if (NEVER_FORWARDED.has(name)) continue
+    if (name[0] === 'x' && (name.startsWith('x-forwarded-') || name.startsWith('x-skerry-'))) continue
+    if (name === 'tracestate' && !told.traceContinued) continue
+    if (named?.includes(name) === true) continue
+    const value = came[name]
+    if (typeof value === 'string') list.push(name, value)
+  }
+  list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
+  list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
+  if (body !== undefined) list.push('content-length', String(body.length))
+  return list
+}
+
+/** The same for the handshake of a WebSocket, as `ws` takes it. */
+export function handshakeHeaders(came: IncomingHttpHeaders, told: Told): Record<string, string> {
+  const list = requestHeaders(came, told, undefined)
+  const headers: Record<string, string> = {}
+  for (let i = 0; i < list.length; i += 2) if (!WEBSOCKET.test(list[i]!)) headers[list[i]!] = list[i + 1]!
+  return headers
+}
+
+/**
+ * The headers a client gets: name, value, name, value. Those in `own` (lower case) are the gateway's and replace the service's;
+ * `defaults` hold where the service says nothing itself.
+ */
+export function responseHeaders(
+  came: IncomingHttpHeaders,
+  own: Readonly<Record<string, number | string | string[] | undefined>>,
+  defaults: readonly (readonly [name: string, value: string])[]
+): string[] {
+  const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
+  const list: string[] = []
+  for (const name in came) {
+    if (NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')) continue
+    if (named?.includes(name) === true || (own[name] !== undefined && name !== 'vary')) continue
+    const value = came[name]
+    if (typeof value === 'string') list.push(name, value)
+    else if (value !== undefined) for (const one of value) list.push(name, one)
+  }
+  for (const name in own) {
+    const value = own[name]
+    if (Array.isArray(value)) for (const one of value) list.push(name, one)
+    else if (value !== undefined) list.push(name, String(value))
+  }
+  for (const [name, value] of defaults) if (came[name] === undefined) list.push(name, value)
+  return list
+}
+
+/** The draft's `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). */
+export function limitHeaders(verdict: Verdict): { ratelimit: string; 'ratelimit-policy': string } {
+  const { policy, remaining, resetSeconds } = verdict
+  return { ratelimit: `"${policy.name}";r=${remaining};t=${resetSeconds}`, 'ratelimit-policy': policy.header }
+}
+
+function connectionOptions(header: string): string[] {
+  return header
+    .toLowerCase()
+    .split(',')
+    .map((option) => option.trim()) // few and short
+}

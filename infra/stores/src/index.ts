@@ -1,0 +1,8 @@
+export { StartError } from './faults.ts'
+export { type FoundBinary, findBinary } from './find.ts'
+export { prepareHome } from './home.ts'
+export { mongoUrl } from './mongod.ts'
+export { freePort, isFree } from './ports.ts'
+export type { Server } from './server.ts'
+export { MONGOD, NATS_SERVER, REDIS, SERVERS, type ServerSource } from './sources.ts'
+export { type StoreApp, type StorePart, type Stores, type StoresOptions, startStores } from './stores.ts'

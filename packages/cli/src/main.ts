@@ -1,0 +1,75 @@
+import { parseArgs } from 'node:util'
+import { StartError } from '@skerry/stores'
+import { HELP, helpOf } from './help.ts'
+import { REPOSITORY, VERSION } from './repository.ts'
+
+/** The commands; each is loaded when it is asked for, so that help is instant. */
+const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
+  async up(args) {
+    const { values } = parse(args, { demo: { type: 'boolean', default: false } })
+    const { up } = await import('./up/up.ts')
+    return up({ demo: values.demo === true })
+  },
+  async demo(args) {
+    const { values } = parse(args, { limit: { type: 'string' }, url: { type: 'string' } })
+    const { demo } = await import('./up/demo.ts')
+    return demo({
+      ...(values.limit === undefined ? {} : { limit: Number(values.limit) }),
+      ...(values.url === undefined ? {} : { url: String(values.url) })
+    })
+  },
+  async status() {
+    const { status } = await import('./up/status.ts')
+    return status()
+  },
+  async stop() {
+    const { stop } = await import('./up/status.ts')
+    return stop()
+  },
+  async test(args) {
+    const { runTests } = await import('./test-run/index.ts')
+    const faults = args.includes('--faults')
+    return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
+  },
+  async bench(args) {
+    const { runBench } = await import('./up/bench.ts')
+    return runBench(args)
+  },
+  async version() {
+    process.stdout.write(`${VERSION}\n`)
+    return 0
+  }
+}
+
+function parse(args: string[], options: NonNullable<Parameters<typeof parseArgs>[0]>['options']) {
+  try {
+    return parseArgs({ args, options: options ?? {}, strict: true, allowPositionals: false })
+  } catch (error) {
+    throw new StartError(`${(error as Error).message} See: skerry help`)
+  }
+}
+
+async function main([name = 'help', ...rest]: string[]): Promise<number> {
+  // `npm start -- --demo` and `skerry up -- --demo` mean the same.
+  const args = rest.filter((a) => a !== '--')
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(args[0] === undefined ? HELP : helpOf(args[0]))
+    return 0
+  }
+  if (name === '--version' || name === '-v') return main(['version'])
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(helpOf(name))
+    return 0
+  }
+  const command = COMMANDS[name]
+  if (command === undefined) throw new StartError(`there is no command "${name}". See: skerry help`)
+  return command(args)
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof StartError)) throw error
+  process.stderr.write(`skerry: ${error.message}\n`)
+  process.exitCode = 1
+}

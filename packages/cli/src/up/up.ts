@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
+import { findApps, homeFolder } from '../repository.ts'
+import { lockHome } from './lock.ts'
+import { memoryOf } from './memory.ts'
+import { type AppProcess, startProcess } from './process.ts'
+import { createRunFile } from './run-file.ts'
+import { table } from './table.ts'
+
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+
+/** Starts everything, stays until it is told to stop, and stops everything in order. Resolves with the exit code. */
+export async function up(options: { demo: boolean }): Promise<number> {
+  const startedAt = Date.now()
+  const home = homeFolder(process.env)
+  const port = gatewayPort(process.env.PORT)
+  await prepareHome(home)
+  const unlock = await lockHome(home)
+  const runFile = createRunFile(home)
+  const stopping = new AbortController()
+  const force = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) force.abort()
+      stopping.abort()
+    })
+  }
+  let stores: Stores | undefined
+  const processes: AppProcess[] = []
+  try {
+    if (port !== 0 && !(await isFree(port)))
+      throw new StartError(`port ${port} is taken: set PORT to another (PORT=0 takes a free one)`)
+    const apps = findApps()
+    stores = await startStores({
+      home,
+      ...(process.env.SKERRY_BIN === undefined ? {} : { binDir: process.env.SKERRY_BIN }),
+      apps,
+      say,
+      onChange(name, what) {
+        if (stopping.signal.aborted) return
+        say(`${name} ${what}`)
+        void noteStores()
+      }
+    })
+    await noteStores()
+    stopping.signal.throwIfAborted()
+
+    for (const app of apps) {
+      for (let i = 1; i <= app.instances; i++) {
+        const instance = String(i)
+        processes.push(
+          startProcess({
+            app,
+            instance,
+            home,
+            say,
+            env: {
+              ...inherited(home),
+              ...stores.envFor(app.name),
+              SKERRY_INSTANCE: instance,
+              PORT: app.kind === 'gateway' ? String(port) : '0',
+              OPS_PORT: '0'
+            },
+            onReady: ({ pid, url, ops }) => void runFile.set({ name: app.name, instance, pid, url, ops }),
+            onDown: () => void runFile.remove(app.name, instance)
+          })
+        )
+      }
+    }
+    const ready = await Promise.race([Promise.all(processes.map((p) => p.ready)), aborted(stopping.signal)])
+    const url = ready.find((_, i) => processes[i]?.app.kind === 'gateway')?.url ?? ''
+    await noteStores()
+    const pids = [process.pid, ...ready.map((r) => r.pid), ...stores.parts.flatMap((p) => p.server.pid() ?? [])]
+    const memory = await memoryOf(pids)
+    say(
+      `\n${table([
+        ['part', 'address', 'version', 'from', 'took'],
+        ...stores.parts.map((p) => [p.name, p.address, p.version, p.from, `${p.ms} ms`]),
+        ...ready.map((r, i) => {
+          const { app, instance } = processes[i]!
+          return [`${app.name} ${instance}`, r.url, app.version, 'source', `${r.ms} ms`]
+        })
+      ])}\n`
+    )
+    say(
+      `Ready in ${((Date.now() - startedAt) / 1000).toFixed(1)} s, ${Math.round(memory / 1e6)} MB. Data in ${home}. Ctrl-C stops everything.\n`
+    )
+    say(curlLine(url))
+    if (options.demo) await demo(url, home, stopping.signal)
+    if (!stopping.signal.aborted)
+      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }))
+    return 0
+  } catch (error) {
+    if (stopping.signal.aborted) return 0
+    throw error
+  } finally {
+    stopping.abort()
+    await stopAll(processes, stores, force.signal)
+    await runFile.end()
+    await unlock()
+  }
+
+  async function noteStores(): Promise<void> {
+    for (const { name, address, server } of stores?.parts ?? []) {
+      const pid = server.pid()
+      if (pid !== undefined) await runFile.set({ name, instance: '1', pid, url: address, ops: null })
+    }
+  }
+}
+
+/** The gateway first, so that nothing new comes in; then the services, which finish; then the stores. */
+async function stopAll(
+  processes: readonly AppProcess[],
+  stores: Stores | undefined,
+  force: AbortSignal
+): Promise<void> {
+  if (processes.length === 0 && stores === undefined) return
+  say('\nstopping …')
+  const kill = () => {
+    for (const p of processes) p.kill()
+  }
+  force.addEventListener('abort', kill)
+  if (force.aborted) kill()
+  const isGateway = (p: AppProcess) => p.app.kind === 'gateway'
+  await Promise.all(processes.filter(isGateway).map((p) => p.stop()))
+  await Promise.all(processes.filter((p) => !isGateway(p)).map((p) => p.stop()))
+  await stores?.stop()
+  say('stopped')
+}
+
+async function demo(baseUrl: string, home: string, signal: AbortSignal): Promise<void> {
+  const { runDemo } = await import('../demo/index.ts')
+  await runDemo({ baseUrl, home, out: process.stdout, signal })
+}
+
+function gatewayPort(text = '8080'): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > 65_535) throw new StartError(`PORT=${text} is not a port (0 … 65535)`)
+  return port
+}
+
+/** What children get of our environment: nothing that holds a secret of ours or of another app. */
+function inherited(home: string): Record<string, string> {
+  const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'LOG_LEVEL', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS']
+  // Settings of the gateway and the services themselves, by their own names.
+  const settings = Object.keys(process.env).filter((n) =>
+    /^(LIMIT|SIGN|FANOUT|TRUSTED|DRAIN|REQUEST|BODY|CHECK|MAX|CORS)_/.test(n)
+  )
+  const env: Record<string, string> = { NODE_COMPILE_CACHE: join(home, 'cache', 'node') }
+  for (const name of [...names, ...settings]) {
+    const value = process.env[name]
+    if (value !== undefined) env[name] = value
+  }
+  return env
+}
+
+function curlLine(url: string): string {
+  const name = `ada_${randomBytes(3).toString('hex')}`
+  const body = JSON.stringify({
+    email: `${name}@example.com`,
+    username: name,
+    password: randomBytes(9).toString('base64url')
+  })
+  return `Try it:\n\n  curl -s -X POST ${url}/v1/auth/signup -H 'content-type: application/json' -d '${body}'\n`
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+}

@@ -1,0 +1,209 @@
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { runDemo } from '../src/demo/index.ts'
+import { type Api, serveApi } from './demo-api.ts'
+import { MAILS } from './demo-mails.ts'
+
+const mails = { name: 'test', read: async () => MAILS }
+const WHOLE = { users: 9, posts: 7, comments: 5, follows: 4 }
+
+function setup(t: Test, api: Api) {
+  const home = t.testdir({})
+  const written: string[] = []
+  const out = { write: (text: string) => written.push(text) }
+  const run = (more: { signal?: AbortSignal; limit?: number } = {}) =>
+    runDemo({ baseUrl: api.url, home, out, mails, ...more })
+  return { home, journal: join(home, 'demo', 'journal.jsonl'), text: () => written.join(''), run }
+}
+
+function loaded(api: Api) {
+  return { users: api.users.length, posts: api.posts.length, comments: api.comments.length, follows: api.follows.size }
+}
+
+t.test('loads users, follows, posts in order and comments, and says so', async (t) => {
+  const api = await serveApi(t)
+  const { home, text, run } = setup(t, api)
+  const result = await run()
+  t.match(result, { ...WHOLE, mails: MAILS.length, tags: 6 })
+  t.same(loaded(api), WHOLE)
+  t.same(
+    api.posts.map((p) => p.text.slice(0, 4)),
+    ['Has ', 'It c', 'One', 'One ', 'Long', 'word', 'Firs'],
+    'in the order of their dates'
+  )
+  const thread = api.comments.filter((c) => c.postId === api.posts[0]?.id).map((c) => c.text)
+  t.same(thread, ['Not yet.', 'A pity.'])
+  t.ok(api.users.every((u) => /^[0-9a-f]{16}@demo\.invalid$/.test(u.email) && u.password.length >= 20))
+  t.match(text(), /9 users, 7 posts, 5 comments, 4 follows, 6 tags, from 16 mails/)
+  t.match(text(), /1 no sender/)
+  t.match(text(), new RegExp(`TOKEN=\\$\\(curl -s ${api.url}/v1/auth/login`))
+  t.equal(statSync(join(home, 'demo', 'secret')).mode & 0o777, 0o600)
+  t.equal(statSync(join(home, 'demo', 'journal.jsonl')).mode & 0o777, 0o600)
+  t.notOk(existsSync(join(home, 'demo', 'lock')))
+})
+
+t.test('a second run writes nothing and signs nobody in', async (t) => {
+  const api = await serveApi(t)
+  const { run } = setup(t, api)
+  await run()
+  const { writes } = api
+  t.match(await run(), WHOLE)
+  t.equal(api.writes, writes)
+})
+
+t.test('a limit first, the rest later', async (t) => {
+  const api = await serveApi(t)
+  const { run } = setup(t, api)
+  await run({ limit: 5 })
+  t.same(loaded(api), { users: 3, posts: 2, comments: 3, follows: 3 })
+  await run()
+  t.same(loaded(api), WHOLE)
+})
+
+t.test('interrupted after every write, it goes on without doubles', async (t) => {
+  const api = await serveApi(t)
+  const { run, text } = setup(t, api)
+  let runs = 0
+  for (let done = false; !done; runs++) {
+    const abort = new AbortController()
+    const stopAt = api.writes + 2
+    api.onWrite = (n) => {
+      if (n >= stopAt) abort.abort(new Error('Ctrl-C'))
+      return undefined
+    }
+    done = await run({ signal: abort.signal }).then(
+      () => true,
+      (error) => {
+        t.equal(error.message, 'Ctrl-C')
+        return false
+      }
+    )
+    if (runs > 60) throw new Error('it never ends')
+  }
+  t.ok(runs > 3, `${runs} runs`)
+  t.same(loaded(api), WHOLE)
+  t.match(text(), /Interrupted with \d+ mails loaded: run it again to go on/)
+})
+
+t.test('answers that get lost are asked for again: nothing twice', async (t) => {
+  const api = await serveApi(t)
+  const { run } = setup(t, api)
+  api.onWrite = (n) => (n % 3 === 0 ? 'lose' : undefined)
+  await run()
+  t.same(loaded(api), WHOLE)
+})
+
+t.test('an answer lost more than a day ago is looked up', async (t) => {
+  const api = await serveApi(t)
+  const { run, journal } = setup(t, api)
+  await run()
+  // As if the last run had died between each request and its answer, two days ago.
+  const lines = readFileSync(journal, 'utf8').trim().split('\n')
+  const aged = lines
+    .map((line) => JSON.parse(line))
+    .filter((line) => line.t !== 'post' && line.t !== 'comment')
+    .map((line) => JSON.stringify(line.t === 'try' ? { ...line, at: line.at - 48 * 3600 * 1000 } : line))
+  writeFileSync(journal, `${aged.join('\n')}\n`)
+  api.forgetKeys()
+  t.match(await run(), WHOLE)
+  t.same(loaded(api), WHOLE)
+})
+
+t.test('a lost journal is made up from what is there', async (t) => {
+  const api = await serveApi(t)
+  const { run, journal } = setup(t, api)
+  await run({ limit: 14 })
+  rmSync(journal)
+  api.forgetKeys()
+  for (const user of api.users) user.createdAt = '2020-01-01T00:00:00.000Z'
+  t.match(await run(), WHOLE)
+  t.same(loaded(api), WHOLE)
+})
+
+t.test('half a line at the end of the journal is cut off', async (t) => {
+  const api = await serveApi(t)
+  const { run, journal } = setup(t, api)
+  await run({ limit: 5 })
+  appendFileSync(journal, '{"t":"post","key":"list/0')
+  await run()
+  await run()
+  t.same(loaded(api), WHOLE)
+  const lines = readFileSync(journal, 'utf8').trim().split('\n')
+  t.ok(lines.every((line) => JSON.parse(line)))
+})
+
+t.test('when the data was wiped it begins anew', async (t) => {
+  const api = await serveApi(t)
+  const { run, text } = setup(t, api)
+  await run()
+  api.wipe()
+  await run()
+  t.same(loaded(api), WHOLE)
+  t.match(text(), /not there any more: loading it anew/)
+  api.posts.length = 0
+  api.comments.length = 0
+  api.forgetKeys()
+  await run()
+  t.same(loaded(api), WHOLE, 'also when only the posts are gone')
+})
+
+t.test('another secret cannot take over users that are there, and says so', async (t) => {
+  const api = await serveApi(t)
+  const { run, home } = setup(t, api)
+  await run({ limit: 1 })
+  rmSync(join(home, 'demo', 'secret'))
+  const email = api.users[0]?.email ?? ''
+  await run({ limit: 1 })
+  t.same(api.users.map((u) => u.username).sort()[0], 'ada.lovelace')
+  t.match(api.users[1]?.username, /^ada\.lovelace\.[0-9a-f]{5}$/, 'the name is taken, so another is found')
+  t.not(api.users[1]?.email, email)
+})
+
+t.test('limits are waited out, sessions that ended are renewed', async (t) => {
+  const api = await serveApi(t)
+  const { run } = setup(t, api)
+  let refused = 0
+  api.before = ({ path }) => {
+    if (path !== '/v1/auth/signup' || refused++ % 2 === 1) return undefined
+    return {
+      status: 429,
+      headers: { 'retry-after': '0' },
+      body: { title: 'slow down', status: 429, code: 'RATE_LIMITED' }
+    }
+  }
+  await run({ limit: 5 })
+  t.ok(refused > 3)
+  api.before = () => undefined
+  const { logins } = api
+  api.endSessions()
+  await run()
+  t.same(loaded(api), WHOLE)
+  t.ok(api.logins > logins)
+})
+
+t.test('a mail the server refuses is counted with its comments, and the rest goes on', async (t) => {
+  const api = await serveApi(t)
+  const { run, text } = setup(t, api)
+  let n = 0
+  api.before = ({ method, path }) =>
+    method === 'POST' && path === '/v1/posts' && n++ === 0
+      ? { status: 400, body: { title: 'no', status: 400, code: 'BAD_REQUEST' } }
+      : undefined
+  const result = await run()
+  t.match(result, { posts: 6, comments: 3, skipped: { 'refused: BAD_REQUEST': 1, 'refused: the post it answers': 2 } })
+  t.match(text(), /1 refused: BAD_REQUEST/)
+})
+
+t.test('an API that is not there ends it with an error, and two loaders do not run at once', async (t) => {
+  const api = await serveApi(t)
+  const { run, home } = setup(t, api)
+  api.before = () => ({ status: 403, body: { title: 'no', status: 403, code: 'FORBIDDEN' } })
+  await t.rejects(run(), { code: 'FORBIDDEN' })
+  api.before = () => undefined
+  await run({ limit: 1 })
+  writeFileSync(join(home, 'demo', 'lock'), `${process.ppid}\n`)
+  await t.rejects(run(), /loaded already, by process/)
+  writeFileSync(join(home, 'demo', 'lock'), '999999999\n')
+  await run({ limit: 1 })
+})

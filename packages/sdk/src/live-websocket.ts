@@ -1,0 +1,85 @@
+import { type LiveMessage, realtimeRoutes } from '@skerry/contracts'
+import { SkerryApiError, SkerryNetworkError } from './errors.ts'
+import type { Connection, ConnectOptions } from './live-sse.ts'
+import { routeUrl } from './transport.ts'
+
+const MAX_WAITING = 1_000
+
+/** What React Native and Node take beside the standard's arguments, to send the token as a header. */
+type SocketConstructor = new (url: string, protocols?: unknown, options?: unknown) => WebSocket
+
+export function isReactNative(): boolean {
+  return (globalThis.navigator as { product?: string } | undefined)?.product === 'ReactNative'
+}
+
+/** Live messages over WebSocket, for React Native, whose `fetch` cannot stream. */
+export async function* connectWebSocket(options: ConnectOptions): Connection {
+  const { signal } = options
+  signal.throwIfAborted()
+  const socket = openSocket(options)
+  const waiting: LiveMessage[] = []
+  let ended: { error?: unknown } | undefined
+  let wake = () => {}
+  const end = (error?: unknown) => {
+    ended ??= { error }
+    wake()
+  }
+  const silent = () => end(new SkerryNetworkError('The live stream fell silent', { timeout: true }))
+  let timer = setTimeout(silent, options.idleTimeoutMs)
+  const onAbort = () => end(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  socket.onopen = options.onOpen
+  socket.onmessage = (event) => {
+    clearTimeout(timer)
+    timer = setTimeout(silent, options.idleTimeoutMs)
+    const message = parseFrame(event.data)
+    if (message !== undefined) waiting.push(message)
+    // A reader this slow goes on from its last id later, rather than filling the phone's memory.
+    if (waiting.length > MAX_WAITING) end()
+    wake()
+  }
+  socket.onerror = () => end(new SkerryNetworkError('The live stream failed'))
+  socket.onclose = (event) => end(event.code === 1008 || event.code === 4401 ? refused(event.reason) : undefined)
+  try {
+    while (true) {
+      const next = waiting.shift()
+      if (next !== undefined) {
+        yield next
+        continue
+      }
+      if (ended !== undefined) break
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+    if (ended.error !== undefined) throw ended.error
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+    socket.onclose = null
+    socket.onerror = () => {} // closing before the connection stands is reported as an error
+    socket.onmessage = null
+    socket.close()
+  }
+}
+
+function openSocket(options: ConnectOptions): WebSocket {
+  const query = { lastEventId: options.lastEventId }
+  const url = routeUrl(options.baseUrl, realtimeRoutes.liveWs.path, {}, query).replace(/^http/, 'ws')
+  const headers = options.token === null ? {} : { authorization: `Bearer ${options.token}` }
+  const Socket = globalThis.WebSocket as unknown as SocketConstructor | undefined
+  if (Socket === undefined) throw new TypeError('this platform has no WebSocket')
+  return isReactNative() ? new Socket(url, [], { headers }) : new Socket(url, { headers })
+}
+
+function refused(reason: string): SkerryApiError {
+  const title = reason || 'The server ended this live stream'
+  return new SkerryApiError({ type: 'about:blank', title, status: 401, code: 'UNAUTHENTICATED' })
+}
+
+/** A frame of text with a message in it; anything else is a heartbeat. */
+function parseFrame(frame: unknown): LiveMessage | undefined {
+  if (typeof frame !== 'string' || frame === '') return undefined
+  const value = JSON.parse(frame) as Partial<LiveMessage>
+  return typeof value.type === 'string' ? { id: value.id ?? null, type: value.type, data: value.data ?? {} } : undefined
+}

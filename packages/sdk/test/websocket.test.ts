@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { createClient } from '../src/index.ts'
+import { until } from './server.ts'
+
+async function sockets(t: Test, handle: (socket: WebSocket, request: IncomingMessage, n: number) => void) {
+  const requests: IncomingMessage[] = []
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
+  server.on('connection', (socket, request) => handle(socket, request, requests.push(request)))
+  t.teardown(() => {
+    for (const client of server.clients) client.terminate()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, server }
+}
+
+const frame = (id: string | null, type = 'post.created') => JSON.stringify({ id, type, data: { id } })
+
+t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
+  const { url, requests } = await sockets(t, (socket, _, n) => {
+    socket.send(frame('a'))
+    socket.send('')
+    if (n === 1) socket.terminate()
+    else {
+      socket.send(frame('b'))
+      socket.send(frame(null, 'resync'))
+    }
+  })
+  const session = { user: { id: 'u' }, accessToken: 'tok', refreshToken: 'r', expiresAt: 9e15, refreshAt: 9e15 }
+  const storage = { get: () => JSON.stringify(session), set: () => {}, remove: () => {} }
+  const client = createClient({ baseUrl: url, storage })
+  const got: (string | null)[] = []
+  const live = client.live({
+    transport: 'websocket',
+    onMessage: (m) => void got.push(m.id),
+    onResync: () => void got.push('resync')
+  })
+  await until(() => got.length === 3, 'three messages')
+  t.same(got, ['a', 'b', 'resync'])
+  t.equal(requests[0]?.headers.authorization, 'Bearer tok')
+  t.same(
+    requests.map((r) => r.url),
+    ['/v1/live/ws', '/v1/live/ws?lastEventId=a']
+  )
+  live.close()
+  await live.closed
+})
+
+t.test('closing before the connection stands leaves nothing behind', async (t) => {
+  const { url, server } = await sockets(t, () => {})
+  const live = createClient({ baseUrl: url }).live({ transport: 'websocket', onMessage: () => {} })
+  live.close()
+  await live.closed
+  await until(() => server.clients.size === 0, 'no connection is left')
+  t.equal(live.lastEventId, undefined)
+})

@@ -1,0 +1,84 @@
+import Type, { type Static, type TObject, type TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
+
+const Port = Type.Integer({ minimum: 0, maximum: 65535 })
+const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 600_000, default: fallback })
+
+/** What every app reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
+export const ServiceConfigSchema = Type.Object({
+  SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
+  HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
+  PORT: Type.Integer({ ...Port, default: 0 }),
+  OPS_PORT: Type.Integer({ ...Port, default: 0 }),
+  /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
+  ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
+  NATS_URL: Type.String({ minLength: 1 }),
+  NATS_USER: Type.String({ minLength: 1 }),
+  NATS_PASSWORD: Type.String(),
+  REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://' })),
+  REDIS_PREFIX: Type.Optional(Type.String()),
+  BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
+  HEADER_LIMIT: Type.Integer({ minimum: 1024, maximum: 1024 * 1024, default: 16 * 1024 }),
+  /** Both for a request to arrive and for its answer to be ready. */
+  REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
+  /** How long gateways have to notice that an instance leaves, before it stops listening. */
+  DRAIN_MS: Milliseconds(500),
+  /** From the signal to the end, whatever is still running then. */
+  SHUTDOWN_MS: Milliseconds(15_000),
+  /** From the start to ready; an app that is not ready by then exits and is started again. */
+  START_TIMEOUT_MS: Milliseconds(60_000),
+  /** Verified access tokens kept in memory. */
+  TOKEN_CACHE: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
+  /** Share of traffic this instance takes, relative to the other instances. */
+  WEIGHT: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
+  /** Check every answer against its contract (tests and development). */
+  CHECK_RESPONSES: Type.Boolean({ default: false })
+})
+export type ServiceConfig = Static<typeof ServiceConfigSchema>
+
+/** What an app with a database of its own reads besides. */
+export const DataConfigSchema = Type.Object({
+  MONGO_URL: Type.String({ pattern: '^mongodb(\\+srv)?://' }),
+  MONGO_DATABASE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,63}$' })
+})
+export type DataConfig = Static<typeof DataConfigSchema>
+
+type Member = TSchema & { type?: string; default?: unknown; '~optional'?: boolean }
+const SECRET = /PASSWORD|SECRET|KEY|TOKEN|URL/
+
+/**
+ * Reads the members of `schema` from `env`: converts numbers and booleans, applies defaults, ignores other variables.
+ * An empty variable counts as absent. Throws one Error whose single line names every bad variable and no secret value.
+ */
+export function parseConfig<S extends TObject>(
+  schema: S,
+  env: Readonly<Record<string, string | undefined>>
+): Static<S> {
+  const config: Record<string, unknown> = {}
+  const problems: string[] = []
+  for (const [name, member] of Object.entries(schema.properties as Record<string, Member>)) {
+    const text = env[name]
+    if (text === undefined || text === '') {
+      if (member.default !== undefined) config[name] = member.default
+      else if (schema.required?.includes(name)) problems.push(`${name} is missing`)
+      continue
+    }
+    const value = convert(member, text)
+    const validator = Compile(member)
+    if (validator.Check(value)) config[name] = value
+    else {
+      const why = validator.Errors(value)[0]?.message ?? 'is not valid'
+      problems.push(`${name} ${why}${SECRET.test(name) ? '' : ` (it is ${JSON.stringify(text.slice(0, 80))})`}`)
+    }
+  }
+  if (problems.length > 0) throw new Error(`Bad configuration: ${problems.join('; ')}`)
+  return config as Static<S>
+}
+
+function convert(member: Member, text: string): unknown {
+  if (member.type === 'integer' || member.type === 'number') return text.trim() === '' ? text : Number(text)
+  if (member.type === 'boolean')
+    return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : text
+  return text
+}

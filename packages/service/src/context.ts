@@ -1,0 +1,71 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ServiceConfig } from './config.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { IdempotencyStore } from './idempotency.ts'
+import type { Caller, Identity } from './identity.ts'
+import type { Logger } from './log.ts'
+import type { Metrics, RouteRecorder } from './metrics.ts'
+import type { Trace } from './trace.ts'
+
+/** What a server's routes share; `app.skerry`. */
+export type ServiceContext = {
+  readonly name: string
+  readonly config: ServiceConfig
+  readonly identity: Identity | undefined
+  readonly idempotency: IdempotencyStore | undefined
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly deadlines: Deadlines
+  /** Set when the instance leaves: every answer then closes its connection. */
+  draining: boolean
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    skerry: ServiceContext
+  }
+  interface FastifyRequest {
+    /** Who asks, once the token is verified; absent on routes with `auth: 'none'`. */
+    caller: Caller | undefined
+    /** The trace this request belongs to, made when first asked for. */
+    readonly trace: Trace
+    /** `performance.now()` when the request's headers were there. */
+    startedAt: number
+    /** Where the answer's duration goes. */
+    recorder: RouteRecorder | undefined
+  }
+}
+
+/** What a handler hands on to what it calls: the ids to log and to publish with, and the hook of its transaction. */
+export class Call {
+  private readonly request: FastifyRequest
+  /**
+   * Call it in the write's transaction, just before it commits, with what the handler will return: it stores the answer for
+   * `Idempotency-Key` in the same transaction. Absent when the request has no such key.
+   */
+  beforeCommit?: (tx: unknown, result: unknown) => Promise<void>
+
+  constructor(request: FastifyRequest) {
+    this.request = request
+  }
+  get requestId(): string {
+    return this.request.id
+  }
+  /** W3C `traceparent` whose parent is this request. */
+  get traceparent(): string {
+    return this.request.trace.traceparent
+  }
+  get userId(): string | undefined {
+    return this.request.caller?.userId
+  }
+}
+
+/** `Call` as functions should ask for it: any object of this shape does. */
+export type CallContext = {
+  readonly requestId: string
+  readonly traceparent: string
+  readonly userId?: string | undefined
+  beforeCommit?: ((tx: unknown, result: unknown) => Promise<void>) | undefined
+}
+
+export type { FastifyReply, FastifyRequest }

@@ -1,0 +1,28 @@
+export { bearerOf } from './auth.ts'
+export { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
+export { etagOf, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
+export { type DataConfig, DataConfigSchema, parseConfig, type ServiceConfig, ServiceConfigSchema } from './config.ts'
+export type { CallContext, ServiceContext } from './context.ts'
+export { isUnavailable } from './driver-errors.ts'
+export type { IdempotencyStore, StoredAnswer } from './idempotency.ts'
+export {
+  type AccessClaims,
+  AccessClaimsSchema,
+  type Caller,
+  createIdentityFromJwks,
+  type Identity,
+  TOKEN_AUDIENCE,
+  TOKEN_ISSUER
+} from './identity.ts'
+export { openIdentity, publishIdentity } from './identity-store.ts'
+export { createLogger, type Logger } from './log.ts'
+export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'
+export { connectNats, jetstreamOf, managerOf, type NatsConnection, onReconnect } from './nats.ts'
+export { type Checks, type OpsServer, type Readiness, runChecks, startOps } from './ops.ts'
+export { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
+export { announce, type Instance, InstanceSchema, prefixesOf, watchRegistry } from './registry.ts'
+export { type Handler, type HandlerInput, inputOf, type RouteOptions, route } from './route.ts'
+export { type Running, type RunOptions, runApp, type StartContext } from './run.ts'
+export { buildServer, type ServerOptions } from './server.ts'
+export { continueTrace, requestIdFrom, type Trace } from './trace.ts'
+export { type Validator, validatorOf } from './validation.ts'

@@ -1,0 +1,86 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Metrics } from './metrics.ts'
+
+/** Readiness by name: a check that throws (or takes over 2 s) makes the instance not ready, with its message shown. */
+export type Checks = Record<string, () => Promise<void> | void>
+
+export type Readiness = { ready: boolean; reasons: Record<string, string> }
+
+const CHECK_MS = 2_000
+
+/** Runs all checks at once. */
+export async function runChecks(checks: Checks): Promise<Readiness> {
+  const reasons: Record<string, string> = {}
+  await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => {
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS)
+      })
+      try {
+        await Promise.race([check(), late])
+      } catch (error) {
+        reasons[name] = error instanceof Error ? error.message : String(error)
+      } finally {
+        clearTimeout(timer)
+      }
+    })
+  )
+  return { ready: Object.keys(reasons).length === 0, reasons }
+}
+
+export type OpsServer = { url: string; close(): Promise<void> }
+
+/**
+ * Serves `/livez` (the event loop turns), `/readyz` (503 with reasons until ready) and `/metrics` (Prometheus text) on a port of its own
+ * that no gateway knows.
+ */
+export async function startOps(options: {
+  host: string
+  port: number
+  metrics: Metrics
+  readiness: () => Promise<Readiness>
+}): Promise<OpsServer> {
+  const server = createServer(async (request, response) => {
+    const send = (status: number, type: string, body: string) => {
+      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+      response.end(request.method === 'HEAD' ? undefined : body)
+    }
+    try {
+      if (request.method !== 'GET' && request.method !== 'HEAD') send(405, 'text/plain', 'GET only\n')
+      else if (request.url === '/livez') send(200, 'application/json', '{"live":true}\n')
+      else if (request.url === '/readyz') {
+        const readiness = await options.readiness()
+        send(readiness.ready ? 200 : 503, 'application/json', `${JSON.stringify(readiness)}\n`)
+      } else if (request.url === '/metrics')
+        send(200, options.metrics.registry.contentType, await options.metrics.text())
+      else send(404, 'text/plain', 'try /livez, /readyz or /metrics\n')
+    } catch (error) {
+      send(500, 'text/plain', `${(error as Error).message}\n`)
+    }
+  })
+  await listen(server, options.host, options.port)
+  return {
+    url: `http://${hostOf(options.host)}:${(server.address() as AddressInfo).port}`,
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    }
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** A host as it stands in a URL. */
+export function hostOf(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,156 @@
+import { Kvm } from '@nats-io/kv'
+import type { RouteContract } from '@skerry/contracts'
+import Type, { type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
+import { watchBucket } from './kv-watch.ts'
+import type { Logger } from './log.ts'
+import { jetstreamOf, type NatsConnection, onReconnect } from './nats.ts'
+
+/** What an instance says of itself every second under the key `<service>.<instance>`. */
+export const InstanceSchema = Type.Object({
+  service: Type.String({ pattern: '^[a-z][a-z0-9-]{0,63}$' }),
+  version: Type.String(),
+  instance: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+  url: Type.String({ pattern: '^https?://' }),
+  weight: Type.Number({ exclusiveMinimum: 0, maximum: 1000 }),
+  prefixes: Type.Array(Type.String({ pattern: '^/' }), { maxItems: 100 })
+})
+export type Instance = Static<typeof InstanceSchema>
+
+const HEARTBEAT_MS = 1_000
+const instances = Compile(InstanceSchema)
+
+/**
+ * Announces this instance until `drain` or `close`, which take it back at once. A heartbeat that cannot be sent is tried again a second
+ * later for ever; a bucket that was lost with the memory of NATS is made again. Resolves after the first attempt.
+ */
+export async function announce(
+  nc: NatsConnection,
+  self: Instance,
+  options: { log?: Logger | undefined } = {}
+): Promise<{ drain(): Promise<void>; close(): Promise<void> }> {
+  if (!instances.Check(self))
+    throw new Error(`cannot announce this instance: ${JSON.stringify(instances.Errors(self))}`)
+  const kv = await new Kvm(jetstreamOf(nc)).open('registry')
+  const key = `${self.service}.${self.instance}`
+  const value = JSON.stringify(self)
+  let stopped = false
+  let wake: () => void = () => undefined
+  const stopListening = onReconnect(nc, () => wake())
+
+  const beat = async () => {
+    try {
+      await kv.put(key, value, { timeout: 900 })
+    } catch (error) {
+      options.log?.debug({ err: error }, 'the heartbeat did not arrive')
+      if (!stopped && !nc.isClosed())
+        await ensureBuckets(nc, { timeoutMs: 0 }).catch((e) =>
+          options.log?.debug({ err: e }, 'nor is its bucket there')
+        )
+    }
+  }
+  const run = async () => {
+    while (!stopped && !nc.isClosed()) {
+      await beat()
+      if (stopped) break
+      await new Promise<void>((resolve) => {
+        wake = resolve
+        setTimeout(resolve, HEARTBEAT_MS).unref()
+      })
+    }
+  }
+  await beat()
+  const running = run()
+  const drain = async () => {
+    if (stopped) return
+    stopped = true
+    stopListening()
+    wake()
+    // After the last heartbeat, or it would bring the key back.
+    await running
+    if (!nc.isClosed())
+      await kv.purge(key).catch((error) => options.log?.debug({ err: error }, 'the heartbeat will expire by itself'))
+  }
+  return { drain, close: drain }
+}
+
+/**
+ * Follows who is there. `onChange` gets all live instances, ordered by service and instance, when the first table is known and whenever it
+ * changes; heartbeats that repeat change nothing. While NATS is away the last table stands. When it is back, what does not announce itself
+ * again within `graceMs` is dropped.
+ */
+export async function watchRegistry(
+  nc: NatsConnection,
+  onChange: (instances: Instance[]) => void,
+  options: { graceMs?: number; log?: Logger | undefined } = {}
+): Promise<{ close(): Promise<void> }> {
+  const graceMs = options.graceMs ?? HEARTBEAT_TTL_MS + 2_000
+  const table = new Map<string, { text: string; instance: Instance }>()
+  let unconfirmed = new Set<string>()
+  let loaded = false
+  let grace: NodeJS.Timeout | undefined
+
+  const tell = () => {
+    if (!loaded) return
+    const keys = [...table.keys()].sort()
+    onChange(keys.map((key) => table.get(key)!.instance))
+  }
+  const put = (key: string, text: string) => {
+    unconfirmed.delete(key)
+    if (table.get(key)?.text === text) return
+    const instance = read(key, text)
+    if (instance === undefined) return
+    table.set(key, { text, instance })
+    tell()
+  }
+  const read = (key: string, text: string): Instance | undefined => {
+    try {
+      const value: unknown = JSON.parse(text)
+      // NATS lets a user write only below its own name; the value may not say otherwise.
+      if (instances.Check(value) && key === `${value.service}.${value.instance}`) return value
+    } catch (error) {
+      options.log?.debug({ err: error, key }, 'a heartbeat is not JSON')
+    }
+    options.log?.warn({ key }, 'a heartbeat that does not fit is ignored')
+    return undefined
+  }
+  const watch = await watchBucket(nc, {
+    bucket: 'registry',
+    log: options.log,
+    silenceMs: HEARTBEAT_TTL_MS + 2_000,
+    onBegin: () => {
+      clearTimeout(grace)
+      unconfirmed = new Set(table.keys())
+    },
+    onEntry: (entry) => {
+      if (entry.operation === 'PUT') put(entry.key, entry.string())
+      else if (table.delete(entry.key)) tell()
+    },
+    onComplete: () => {
+      if (!loaded) {
+        loaded = true
+        tell()
+      }
+      clearTimeout(grace)
+      grace = setTimeout(() => {
+        const gone = [...unconfirmed].filter((key) => table.delete(key))
+        if (gone.length > 0) tell()
+      }, graceMs)
+      grace.unref()
+    }
+  })
+  return {
+    async close() {
+      clearTimeout(grace)
+      await watch.close()
+    }
+  }
+}
+
+/** The route prefixes of contracts: their first two segments, and whole paths outside of a version (`/.well-known/jwks.json`). */
+export function prefixesOf(routes: Iterable<RouteContract> | Readonly<Record<string, RouteContract>>): string[] {
+  const list = Symbol.iterator in routes ? [...routes] : Object.values(routes)
+  const prefixes = list.map(({ path }) => (/^\/v\d+\//.test(path) ? path.split('/', 3).join('/') : path))
+  return [...new Set(prefixes)].sort()
+}

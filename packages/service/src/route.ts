@@ -1,0 +1,211 @@
+import type { BodyOf, ParamsOf, QueryOf, ResultOf, RouteContract } from '@skerry/contracts'
+import { SkerryError } from '@skerry/contracts'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify'
+import { authHook } from './auth.ts'
+import { type Precondition, preconditionFrom } from './conditional.ts'
+import { Call, type CallContext } from './context.ts'
+import { runOnce } from './idempotency.ts'
+import type { Caller } from './identity.ts'
+import { refuseBadText } from './json-parser.ts'
+import { PROBLEM_TYPE, problemAnswer, toSkerryError } from './problems.ts'
+import { answererOf, sendStored } from './respond.ts'
+import { type RouteValidators, validatorsOf } from './validation.ts'
+
+type CallerOf<R extends RouteContract> = R['auth'] extends 'required'
+  ? Caller
+  : R['auth'] extends 'none'
+    ? undefined
+    : Caller | undefined
+
+/** What a handler gets: everything checked against the contract. */
+export type HandlerInput<R extends RouteContract> = {
+  params: ParamsOf<R>
+  query: QueryOf<R>
+  body: BodyOf<R>
+  caller: CallerOf<R>
+  /** What `If-Match` asks for on PUT, PATCH and DELETE: compare it with the stored version and throw PRECONDITION_FAILED. */
+  ifMatch: Precondition | undefined
+  call: CallContext
+  request: FastifyRequest
+  reply: FastifyReply
+}
+
+/** Answers with the resource, or undefined where the contract's answer is empty. Throw a SkerryError to refuse. */
+export type Handler<R extends RouteContract> = (input: HandlerInput<R>) => Promise<Result<R>> | Result<R>
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler whose answer is empty need not say so.
+type Result<R extends RouteContract> = [ResultOf<R>] extends [undefined] ? undefined | void : ResultOf<R>
+
+export type RouteOptions = {
+  /** Bytes; BODY_LIMIT unless given. */
+  bodyLimit?: number
+  /** Milliseconds; REQUEST_TIMEOUT_MS unless given. */
+  timeoutMs?: number
+  /** Of a successful GET; `private, no-cache` unless given. */
+  cacheControl?: string
+  /** Options that a Fastify plugin wants on the route, like `websocket: true` and `wsHandler`. */
+  fastify?: Partial<FastifyRouteOptions>
+}
+
+const INPUT = Symbol('input')
+
+/** The checked input of a request to a `stream` route, for what does not run as its handler: a WebSocket handler. */
+export function inputOf<R extends RouteContract>(request: FastifyRequest): HandlerInput<R> {
+  const input = (request as { [INPUT]?: HandlerInput<R> })[INPUT]
+  if (input === undefined) throw new Error('only requests to stream routes keep their input')
+  return input
+}
+
+/**
+ * Serves a contract: token, validation, handler, answer. The status is the contract's one success status. A GET honours `fields` and
+ * `If-None-Match`; an idempotent route honours `Idempotency-Key`; the handler of a `stream` route takes the reply over itself.
+ */
+export function route<R extends RouteContract>(
+  app: FastifyInstance,
+  contract: R,
+  handler: Handler<R>,
+  options: RouteOptions = {}
+): void {
+  const service = app.skerry
+  const validators = validatorsOf(contract)
+  const recorder = service.metrics.route(contract.method, contract.path)
+  const run = contract.stream ? undefined : runnerOf(app, contract, handler as Handler<RouteContract>, options)
+  app.route({
+    ...options.fastify,
+    method: contract.method,
+    url: contract.path,
+    exposeHeadRoute: contract.method === 'GET' && contract.stream !== true,
+    ...(options.bodyLimit === undefined ? {} : { bodyLimit: options.bodyLimit }),
+    onRequest: authHook(contract, service.identity, recorder),
+    // A WebSocket plugin puts its own handler in place of ours, so a stream's input is checked before.
+    ...(run === undefined
+      ? {
+          preValidation: (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+            const input = inputFor(contract, validators, request, reply)
+            ;(request as { [INPUT]?: unknown })[INPUT] = input
+            done()
+          },
+          handler: (request: FastifyRequest) => handler(inputOf<R>(request)) as never
+        }
+      : {
+          handler: (request: FastifyRequest, reply: FastifyReply) =>
+            run(inputFor(contract, validators, request, reply)) as never
+        })
+  })
+}
+
+/** Checks a request against its contract. Throws BAD_REQUEST with every violation, or PRECONDITION_FAILED. */
+function inputFor(
+  contract: RouteContract,
+  validators: RouteValidators,
+  request: FastifyRequest,
+  reply: FastifyReply
+): HandlerInput<RouteContract> {
+  if (request.url.includes('%')) {
+    refuseBadMembers(request.params as Record<string, unknown>, 'params')
+    refuseBadMembers(request.query as Record<string, unknown>, 'query')
+  }
+  const inParams = validators.params(request.params)
+  const inQuery = validators.query(request.query)
+  const inBody = contract.method === 'GET' ? undefined : validators.body(request.body)
+  if (inParams !== undefined || inQuery !== undefined || inBody !== undefined) {
+    throw new SkerryError('BAD_REQUEST', { errors: [...(inParams ?? []), ...(inQuery ?? []), ...(inBody ?? [])] })
+  }
+  const conditional = contract.method !== 'GET' && contract.method !== 'POST'
+  return {
+    params: request.params as undefined,
+    query: request.query as undefined,
+    body: request.body as undefined,
+    caller: request.caller,
+    ifMatch: conditional ? preconditionFrom(request.headers['if-match']) : undefined,
+    call: new Call(request),
+    request,
+    reply
+  }
+}
+
+function refuseBadMembers(values: Record<string, unknown>, part: string): void {
+  for (const name of Object.keys(values)) {
+    refuseBadText(name, part)
+    for (const value of [values[name]].flat()) if (typeof value === 'string') refuseBadText(value, part, name)
+  }
+}
+
+type Run = (input: HandlerInput<RouteContract>) => void
+
+function runnerOf(
+  app: FastifyInstance,
+  contract: RouteContract,
+  handler: Handler<RouteContract>,
+  options: RouteOptions
+): Run {
+  const { deadlines, idempotency, config } = app.skerry
+  const timeout = options.timeoutMs ?? config.REQUEST_TIMEOUT_MS
+  const answer = answererOf(contract, { cacheControl: options.cacheControl, check: config.CHECK_RESPONSES })
+  if (contract.idempotent && idempotency === undefined)
+    throw new Error(`${contract.method} ${contract.path} needs an idempotency store`)
+
+  return (input) => {
+    const { request, reply } = input
+    // Sent by callback rather than returned: Fastify's promise wrapper would only do the same again.
+    const key = contract.idempotent ? request.headers['idempotency-key'] : undefined
+    const pick = answer.pick(input.query)
+    const answering = key === undefined ? handler(input) : once(input, String(key))
+    if (!(answering instanceof Promise)) {
+      answer.send(reply, request, answering, pick)
+      return
+    }
+    const pending = deadlines.add(reply, request.startedAt + timeout)
+    answering.then(
+      (result) => {
+        if (deadlines.settle(pending)) request.log.warn({ url: contract.path }, 'answered after the time limit')
+        else if (key === undefined) attempt(reply, () => answer.send(reply, request, result, pick))
+      },
+      (error) => {
+        if (deadlines.settle(pending))
+          request.log.warn({ err: error, url: contract.path }, 'failed after the time limit')
+        else reply.send(error)
+      }
+    )
+  }
+
+  async function once(input: HandlerInput<RouteContract>, key: string): Promise<void> {
+    const { request, reply, call } = input
+    const end = request.url.indexOf('?')
+    const outcome = await runOnce(
+      idempotency!,
+      {
+        key,
+        userId: request.caller?.userId,
+        method: contract.method,
+        path: end === -1 ? request.url : request.url.slice(0, end),
+        body: request.body
+      },
+      async (keep) => {
+        call.beforeCommit = keep
+        return handler(input)
+      },
+      { result: (result) => answer.stored(result), error: (error) => storedProblem(error, request) }
+    )
+    if (reply.sent) return
+    if (outcome.replayed) reply.header('idempotency-replayed', 'true')
+    sendStored(reply, outcome.answer)
+  }
+}
+
+function attempt(reply: FastifyReply, send: () => void): void {
+  try {
+    send()
+  } catch (error) {
+    reply.send(error)
+  }
+}
+
+function storedProblem(error: unknown, request: FastifyRequest) {
+  const known = toSkerryError(error)
+  const { body, headers } = problemAnswer(known, request.id)
+  return {
+    status: known.status,
+    answer: { status: known.status, body, headers: { ...headers, 'content-type': PROBLEM_TYPE } }
+  }
+}

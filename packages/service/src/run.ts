@@ -1,0 +1,138 @@
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import type { FastifyInstance } from 'fastify'
+import { ensureBuckets } from './buckets.ts'
+import type { ServiceConfig } from './config.ts'
+import { createLogger, type Logger } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { connectNats, type NatsConnection } from './nats.ts'
+import { type Checks, hostOf, runChecks, startOps } from './ops.ts'
+import { announce } from './registry.ts'
+import { onStop } from './signals.ts'
+
+/** What an app gets to start with. */
+export type StartContext<C extends ServiceConfig> = { log: Logger; metrics: Metrics; config: C; nats: NatsConnection }
+
+/** What runs once an app has started. */
+export type Running = {
+  app: FastifyInstance
+  /** What has to be reachable for this instance to be ready. */
+  checks: Checks
+  /** The route prefixes to announce (`prefixesOf`); none: the app does not announce itself. */
+  prefixes?: string[]
+  /** Ends what takes work in by itself (consumers, relays), while requests are still answered. */
+  stop?(): Promise<void>
+  /** Closes connections, when nothing runs any more. */
+  close(): Promise<void>
+}
+
+export type RunOptions<C extends ServiceConfig> = {
+  /** The app's name, which is its folder's. */
+  name: string
+  config: C
+  version?: string
+  start(context: StartContext<C>): Promise<Running>
+}
+
+/**
+ * The whole life of an app: operations port, NATS and its buckets, `start`, listen, wait until ready, announce, tell the parent; and on
+ * SIGTERM, SIGINT or the parent's end the same backwards, losing no request. Exits 0 after an orderly end; 1 when the start fails, at an
+ * uncaught error, or when the end takes longer than SHUTDOWN_MS.
+ */
+export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void> {
+  const { name, config } = options
+  const log = createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
+  const metrics = createMetrics({ service: name, instance: config.SKERRY_INSTANCE })
+  // What has been started, in order; ended in the opposite order.
+  const ends: Array<() => Promise<void>> = []
+  let checks: Checks = { start: () => Promise.reject(new Error('starting')) }
+
+  const stopping = onStop({
+    log,
+    boundMs: config.SHUTDOWN_MS,
+    stop: async () => {
+      checks = { stop: () => Promise.reject(new Error('stopping')) }
+      for (const end of ends.splice(0).reverse()) await end()
+    }
+  })
+  const bound = setTimeout(
+    () => stopping.fail(new Error(`not ready within ${config.START_TIMEOUT_MS} ms`)),
+    config.START_TIMEOUT_MS
+  )
+  try {
+    const ops = await startOps({
+      host: config.HOST,
+      port: config.OPS_PORT,
+      metrics,
+      readiness: () => runChecks(checks)
+    })
+    ends.push(ops.close)
+    const nats = await connectNats({
+      url: config.NATS_URL,
+      user: config.NATS_USER,
+      password: config.NATS_PASSWORD,
+      name: `${name}.${config.SKERRY_INSTANCE}`,
+      timeoutMs: config.START_TIMEOUT_MS
+    })
+    ends.push(() => nats.close())
+    await ensureBuckets(nats)
+    const running = await options.start({ log, metrics, config, nats })
+    ends.push(() => running.close())
+    await running.app.listen({ host: config.HOST, port: config.PORT })
+    ends.push(() => closeServer(running.app))
+    const url = config.ADVERTISE_URL ?? addressOf(running.app)
+
+    await untilReady(running.checks, () => stopping.begun)
+    if (stopping.begun) return
+    const announced =
+      running.prefixes === undefined || running.prefixes.length === 0
+        ? undefined
+        : await announce(
+            nats,
+            {
+              service: name,
+              version: options.version ?? '0.0.0',
+              instance: config.SKERRY_INSTANCE,
+              url,
+              weight: config.WEIGHT,
+              prefixes: running.prefixes
+            },
+            { log }
+          )
+    ends.push(async () => {
+      // Gateways learn that we leave; what they have sent meanwhile is answered, with `connection: close`.
+      await announced?.drain()
+      running.app.skerry.draining = true
+      await Promise.all([running.stop?.(), new Promise((resolve) => setTimeout(resolve, config.DRAIN_MS))])
+    })
+    checks = running.checks
+    clearTimeout(bound)
+    log.info({ url, ops: ops.url }, 'ready')
+    process.send?.({ type: 'ready', url, ops: ops.url })
+  } catch (error) {
+    clearTimeout(bound)
+    if (!stopping.begun) stopping.fail(error as Error)
+  }
+}
+
+async function untilReady(checks: Checks, given: () => boolean): Promise<void> {
+  while (!given()) {
+    if ((await runChecks(checks)).ready) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** Stops listening, lets running requests finish and closes idle connections. */
+async function closeServer(app: FastifyInstance): Promise<void> {
+  await app.close()
+}
+
+/** Where others reach the server: the host it listens on, or this machine's first address when that is every one. */
+function addressOf(app: FastifyInstance): string {
+  const { address, port } = app.server.address() as AddressInfo
+  if (address !== '0.0.0.0' && address !== '::') return `http://${hostOf(address)}:${port}`
+  const external = Object.values(networkInterfaces())
+    .flat()
+    .find((found) => found !== undefined && !found.internal && found.family === 'IPv4')
+  return `http://${external?.address ?? '127.0.0.1'}:${port}`
+}

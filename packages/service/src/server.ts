@@ -1,0 +1,128 @@
+import { SkerryError } from '@skerry/contracts'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { ServiceConfig } from './config.ts'
+import type { ServiceContext } from './context.ts'
+import { Deadlines } from './deadlines.ts'
+import type { IdempotencyStore } from './idempotency.ts'
+import type { Identity } from './identity.ts'
+import { parseJson } from './json-parser.ts'
+import { createLogger, type Logger, RequestLog } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
+import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
+
+export type ServerOptions = {
+  name: string
+  config: ServiceConfig
+  /** Needed by routes whose contract takes a token. */
+  identity?: Identity | undefined
+  /** Needed by routes whose contract is idempotent. */
+  idempotency?: IdempotencyStore | undefined
+  metrics: Metrics
+  logger?: Logger | undefined
+}
+
+const TRACE = Symbol('trace')
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+
+/**
+ * A Fastify with everything that holds for each Skerry service: request ids and traces, problem+json for every error, the strict JSON
+ * parser, limits, metrics, `Server-Timing`, and 405 with `Allow`. Declare routes on it with `route()`.
+ */
+export function buildServer(options: ServerOptions): FastifyInstance {
+  const { name, config, metrics } = options
+  const log =
+    options.logger ?? createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
+  const deadlines = new Deadlines(Math.min(250, config.REQUEST_TIMEOUT_MS / 2))
+  const app: FastifyInstance = Fastify({
+    // Requests log through RequestLog: Fastify's own child logger for each request would cost more than most handlers.
+    logger: false,
+    genReqId: (raw) => requestIdFrom(raw.headers['x-request-id']),
+    bodyLimit: config.BODY_LIMIT,
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    http: {
+      maxHeaderSize: config.HEADER_LIMIT,
+      // Node takes the larger of the two for the whole request, and looks for what is late only every so often.
+      headersTimeout: config.REQUEST_TIMEOUT_MS,
+      requestTimeout: config.REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: Math.min(1000, config.REQUEST_TIMEOUT_MS)
+    },
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 2048, caseSensitive: true },
+    frameworkErrors: (error, request, reply) => {
+      const known = toSkerryError(error)
+      const { body, headers } = problemAnswer(known, request.id)
+      const answer = (reply as FastifyReply).code(known.status)
+      answer.headers({ ...headers, 'x-request-id': request.id, 'content-type': PROBLEM_TYPE }).send(body)
+    },
+    clientErrorHandler: refuseConnection
+  })
+  app.log = log
+  const service: ServiceContext = {
+    name,
+    config,
+    identity: options.identity,
+    idempotency: options.idempotency,
+    metrics,
+    log,
+    deadlines,
+    draining: false
+  }
+  app.decorate('skerry', service)
+  decorateRequests(app)
+  app.addHook('onClose', () => deadlines.close())
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body as Buffer))
+    } catch (error) {
+      done(error as SkerryError)
+    }
+  })
+
+  const elsewhere = metrics.route('none', 'none')
+  app.addHook('onRequest', (request, reply, done) => {
+    request.startedAt = performance.now()
+    const requestLog = new RequestLog(log, request)
+    request.log = requestLog
+    reply.log = requestLog
+    // Before the body is read: what nobody takes need not arrive.
+    if (request.is404) done(notFound(app, request))
+    else done()
+  })
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    const took = performance.now() - request.startedAt
+    reply.header('x-request-id', request.id)
+    reply.header('server-timing', `${name};dur=${Math.round(took * 100) / 100}`)
+    if (service.draining) reply.header('connection', 'close')
+    ;(request.recorder ?? elsewhere)(reply.statusCode, took / 1000)
+    done()
+  })
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler((request, reply) => sendProblem(notFound(app, request), request, reply))
+  return app
+}
+
+function decorateRequests(app: FastifyInstance): void {
+  app.decorateRequest('caller', undefined)
+  app.decorateRequest('startedAt', 0)
+  app.decorateRequest('recorder', undefined)
+  app.decorateRequest('trace', {
+    getter(this: FastifyRequest & { [TRACE]?: Trace }): Trace {
+      this[TRACE] ??= continueTrace(this.headers.traceparent as string | undefined)
+      return this[TRACE]
+    }
+  })
+}
+
+/** 404, or 405 with what the path takes. */
+function notFound(app: FastifyInstance, request: FastifyRequest): SkerryError {
+  const end = request.url.indexOf('?')
+  const url = end === -1 ? request.url : request.url.slice(0, end)
+  const allowed = METHODS.filter((method) => app.findRoute({ method, url }) !== null)
+  if (allowed.length === 0) return new SkerryError('NOT_FOUND', { detail: 'There is no such route.' })
+  return new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: allowed.join(', ') } })
+}
+
+export type { FastifyInstance, FastifyReply, FastifyRequest }

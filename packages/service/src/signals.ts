@@ -1,0 +1,61 @@
+import type { Logger } from './log.ts'
+
+export type Stopping = {
+  /** True from the first reason to stop. */
+  readonly begun: boolean
+  /** Stops because of an error: exit code 1. */
+  fail(error: Error): void
+}
+
+/**
+ * Runs `stop` once, at SIGTERM, at SIGINT, when the parent that we have a channel to is gone, or at an uncaught error, and then exits: 0,
+ * or 1 after an error or when `stop` takes longer than `boundMs`. Under a parent a Ctrl-C reaches the whole process group, so SIGINT is the
+ * parent's to pass on; without one, a second signal exits at once.
+ */
+export function onStop(options: { log: Logger; boundMs: number; stop: () => Promise<void> }): Stopping {
+  const { log } = options
+  let begun = false
+  let code = 0
+
+  const begin = (reason: string) => {
+    if (begun) return
+    begun = true
+    log.info({ reason }, 'stopping')
+    const bound = setTimeout(() => {
+      log.fatal({ boundMs: options.boundMs }, 'did not stop in time')
+      process.exit(1)
+    }, options.boundMs)
+    bound.unref()
+    options.stop().then(
+      () => {
+        log.info('stopped')
+        process.exit(code)
+      },
+      (error) => {
+        log.fatal({ err: error }, 'did not stop in order')
+        process.exit(1)
+      }
+    )
+  }
+  const fail = (error: unknown) => {
+    code = 1
+    log.fatal({ err: error }, error instanceof Error ? error.message : 'failed')
+    begin('error')
+  }
+  const supervised = process.channel !== undefined && process.channel !== null
+  process.on('SIGTERM', () => begin('SIGTERM'))
+  process.on('SIGINT', () => {
+    if (supervised) return
+    if (begun) process.exit(1)
+    begin('SIGINT')
+  })
+  if (supervised) process.on('disconnect', () => begin('the parent is gone'))
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', fail)
+  return {
+    get begun() {
+      return begun
+    },
+    fail
+  }
+}

@@ -1,0 +1,27 @@
+import t from 'tap'
+import { etagOf, noneMatch, preconditionFrom } from '../src/index.ts'
+
+t.test('an ETag has the version when there is one, and changes with the body', async (t) => {
+  t.match(etagOf({ version: 7 }, 'x'), /^"7\.[\w-]{27}"$/)
+  t.match(etagOf({ items: [] }, 'x'), /^"[\w-]{27}"$/)
+  t.match(etagOf(null, 'null'), /^"[\w-]{27}"$/)
+  t.equal(etagOf({ version: 7 }, 'x'), etagOf({ version: 7 }, 'x'))
+  t.not(etagOf({ version: 7 }, 'x'), etagOf({ version: 7 }, 'y'))
+})
+
+t.test('If-None-Match', async (t) => {
+  const etag = '"1.abc"'
+  for (const header of [etag, '*', `W/${etag}`, `"x", ${etag}`, `"x",W/${etag}`]) t.ok(noneMatch(header, etag), header)
+  for (const header of ['"1.abd"', '1.abc', '', '"1.ab"', '"x", "y"', 'w/"1.abc"'])
+    t.notOk(noneMatch(header, etag), header)
+})
+
+t.test('If-Match', async (t) => {
+  t.equal(preconditionFrom(undefined), undefined)
+  t.equal(preconditionFrom('*'), 'any')
+  t.same(preconditionFrom('"12"'), { version: 12 })
+  t.same(preconditionFrom(' "12.aB_-9" '), { version: 12 })
+  for (const header of ['W/"12.a"', '12', '"a"', '"1", "2"', '', '"12.a', '"-1"', '"99999999999999999999"']) {
+    t.throws(() => preconditionFrom(header), { code: 'PRECONDITION_FAILED' }, header)
+  }
+})

@@ -1,0 +1,10 @@
+export { type RunFile, type System, startSystem } from './system.ts'
+export {
+  binCache,
+  type SharedStores,
+  startTestStores,
+  TEST_ACCOUNTS,
+  type TestStores,
+  useStores
+} from './use-stores.ts'
+export { waitFor } from './wait.ts'

@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { binCache } from './use-stores.ts'
+import { waitFor } from './wait.ts'
+
+const REPOSITORY = resolve(import.meta.dirname, '../../..')
+
+/** `.skerry/run.json` as `skerry up` keeps it. */
+export type RunFile = {
+  gateway: string
+  processes: { name: string; instance: string; pid: number; url: string; ops: string | null }[]
+}
+
+/** A whole Skerry, started by the CLI as a user would, in a home of its own. */
+export type System = {
+  readonly home: string
+  readonly cli: ChildProcess
+  /** Base URL of the gateway. */
+  readonly url: string
+  /** All that the CLI has printed. */
+  output(): string
+  /** The run file as it is now. */
+  run(): Promise<RunFile>
+  /** Sends a signal to a part, by its name and instance in the run file; resolves with its pid. */
+  kill(name: string, instance: string, signal?: NodeJS.Signals): Promise<number>
+  /** Waits until a part runs under another pid than `pid`, and the part is in the run file. */
+  restarted(name: string, instance: string, pid: number): Promise<void>
+  /** SIGINT, as Ctrl-C; resolves with the exit code. */
+  stop(): Promise<number | null>
+}
+
+type Tap = { teardown(work: () => Promise<void>): unknown }
+
+/**
+ * Starts the whole system through the CLI on free ports and waits until it says that all is ready.
+ *
+ * @param options `home` to start again on earlier data; `env` for the CLI; `args` after `up`
+ */
+export async function startSystem(
+  t: Tap,
+  options: { home?: string; env?: Record<string, string>; args?: string[] } = {}
+): Promise<System> {
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'skerry-system-')))
+  const cli = spawn(process.execPath, [join(REPOSITORY, 'packages/cli/src/main.ts'), 'up', ...(options.args ?? [])], {
+    cwd: REPOSITORY,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, SKERRY_HOME: home, SKERRY_BIN: binCache(), PORT: '0', ...options.env }
+  })
+  let text = ''
+  for (const stream of [cli.stdout, cli.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk))
+  const exited = once(cli, 'exit')
+
+  async function stop(): Promise<number | null> {
+    if (cli.exitCode === null && cli.signalCode === null) {
+      cli.kill('SIGINT')
+      await exited
+    }
+    return cli.exitCode
+  }
+
+  t.teardown(async () => {
+    await stop()
+    if (options.home === undefined) await rm(home, { recursive: true, force: true })
+  })
+  const run = async (): Promise<RunFile> => JSON.parse(await readFile(join(home, 'run.json'), 'utf8'))
+  await waitFor(
+    () => {
+      if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`skerry up ended:\n${text}`)
+      return /ready in/i.test(text)
+    },
+    { timeoutMs: 90_000, message: 'skerry up is ready' }
+  )
+  const find = async (name: string, instance: string) =>
+    (await run()).processes.find((p) => p.name === name && p.instance === instance)
+  return {
+    home,
+    cli,
+    url: (await run()).gateway,
+    output: () => text,
+    run,
+    async kill(name, instance, signal = 'SIGKILL') {
+      const found = await find(name, instance)
+      if (found === undefined) throw new Error(`${name} ${instance} does not run`)
+      process.kill(found.pid, signal)
+      return found.pid
+    },
+    async restarted(name, instance, pid) {
+      await waitFor(async () => ((await find(name, instance))?.pid ?? pid) !== pid, {
+        timeoutMs: 30_000,
+        message: `${name} ${instance} is back`
+      })
+    },
+    stop
+  }
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type Stores, startStores } from '@skerry/stores'
+import { MongoClient } from 'mongodb'
+
+/** Where a test run's shared stores are, as the runner puts it into SKERRY_TEST_STORES (JSON). */
+export type SharedStores = {
+  mongoUrl: string
+  natsUrl: string
+  redisUrl: string
+  natsAccounts: number
+  /** Folder in which each test file claims a NATS account by making a folder. */
+  claims: string
+}
+
+/** The stores as one test file sees them: real servers, its own names. */
+export type TestStores = {
+  readonly mongoUrl: string
+  /** A database of this file alone, dropped at its end. */
+  database(name: string): string
+  /** An account of this file alone: its streams and KV buckets are nobody else's. */
+  readonly nats: { readonly url: string; readonly user: string; readonly password: string }
+  readonly redis: { readonly url: string; readonly prefix: string }
+  /** The environment an app would get. */
+  envFor(app: string): Record<string, string>
+}
+
+type Tap = { teardown(work: () => Promise<void>): unknown }
+
+const REPOSITORY = resolve(import.meta.dirname, '../../..')
+
+/** How many NATS accounts shared stores are given: one for each test file, with room. */
+export const TEST_ACCOUNTS = 160
+
+/**
+ * Real stores for one test file. Uses those of the run (`npm test`); a file that is run alone starts its own and stops them at its end.
+ *
+ * @param t the test whose end drops what was made
+ */
+export async function useStores(t: Tap): Promise<TestStores> {
+  const given = process.env.SKERRY_TEST_STORES
+  const own = given === undefined ? await startOwn() : undefined
+  const shared: SharedStores = own?.shared ?? JSON.parse(given ?? '')
+  const account = await claim(shared)
+  const tag = `t${randomBytes(4).toString('hex')}`
+  const databases = new Set<string>()
+  const database = (name: string) => {
+    const full = `${tag}_${name}`
+    databases.add(full)
+    return full
+  }
+  t.teardown(async () => {
+    const client = new MongoClient(shared.mongoUrl)
+    try {
+      for (const name of databases) await client.db(name).dropDatabase()
+    } finally {
+      await client.close()
+    }
+    await own?.stop()
+  })
+  const nats = { url: shared.natsUrl, user: account, password: account }
+  return {
+    mongoUrl: shared.mongoUrl,
+    database,
+    nats,
+    redis: { url: shared.redisUrl, prefix: `${tag}:` },
+    envFor: (app) => ({
+      MONGO_URL: shared.mongoUrl,
+      MONGO_DATABASE: database(app),
+      NATS_URL: nats.url,
+      NATS_USER: nats.user,
+      NATS_PASSWORD: nats.password,
+      REDIS_URL: shared.redisUrl,
+      REDIS_PREFIX: `${tag}:${app}:`
+    })
+  }
+}
+
+/** Starts stores for tests in a temporary home; binaries come from the cache of SKERRY_BIN or of the checkout. */
+export async function startTestStores(
+  say: (line: string) => void
+): Promise<{ shared: SharedStores; stores: Stores; stop(): Promise<void> }> {
+  const home = await mkdtemp(join(tmpdir(), 'skerry-test-'))
+  const claims = join(home, 'claims')
+  await mkdir(claims)
+  try {
+    const stores = await startStores({
+      home,
+      binDir: binCache(),
+      apps: [{ name: 'test', kind: 'service' }],
+      say,
+      testAccounts: TEST_ACCOUNTS
+    })
+    const { mongo: mongoUrl, nats: natsUrl, redis: redisUrl } = stores.urls
+    return {
+      shared: { mongoUrl, natsUrl, redisUrl, natsAccounts: TEST_ACCOUNTS, claims },
+      stores,
+      async stop() {
+        await stores.stop()
+        await rm(home, { recursive: true, force: true })
+      }
+    }
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** The cache of store binaries that tests share, so that nothing is fetched twice. */
+export function binCache(): string {
+  return process.env.SKERRY_BIN ?? join(process.env.SKERRY_HOME ?? join(REPOSITORY, '.skerry'), 'bin')
+}
+
+function startOwn() {
+  return startTestStores((line) => process.stderr.write(`# ${line}\n`))
+}
+
+/** Making a folder either succeeds or says that somebody was quicker: a lock without a server. */
+async function claim(shared: SharedStores): Promise<string> {
+  for (let i = 0; i < shared.natsAccounts; i++) {
+    const name = `test${i}`
+    try {
+      await mkdir(join(shared.claims, name))
+      return name
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+  throw new Error(`all ${shared.natsAccounts} NATS accounts are in use: raise TEST_ACCOUNTS in packages/testing`)
+}
