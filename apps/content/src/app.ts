@@ -19,7 +19,7 @@ export function buildDeps(config: Config, store: Store): Deps {
     feeds: config,
     turns: createTurns(),
     authors: createAuthorNames(store, { ttlMs: config.AUTHOR_TTL_MS, max: config.AUTHOR_CACHE }),
-    anyMerged: createAnyMerged(() => hasBigAuthors(store))
+    anyMerged: createAnyMerged(() => hasBigAuthors(store), config.MERGE_CHECK_MS)
   }
 }
 

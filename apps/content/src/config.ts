@@ -22,6 +22,8 @@ export const ConfigSchema = Type.Object({
   ...FeedConfigSchema.properties,
   /** How long names and avatars of authors are served from memory, in milliseconds; 0 asks the database each time. */
   AUTHOR_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+  /** How often an instance that knows of no author above FANOUT_MAX asks for one, in milliseconds. */
+  MERGE_CHECK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   AUTHOR_CACHE: Count(20_000, 1_000_000),
   /** Connections to MongoDB at most. */
   MONGO_POOL: Count(50, 1_000)

@@ -7,7 +7,10 @@ import { followers } from '../src/data/follows.ts'
 import type { Client } from './support/client.ts'
 import { eventually, startContent } from './support/system.ts'
 
-const { users, person, store } = await startContent(t, { instances: 2, config: { FANOUT_MAX: 3, FEED_BACKFILL: 100 } })
+const { users, person, store } = await startContent(t, {
+  instances: 2,
+  config: { FANOUT_MAX: 3, FEED_BACKFILL: 100, MERGE_CHECK_MS: 0 }
+})
 
 type Reader = Client & { id: string }
 

@@ -127,6 +127,7 @@ t.test('an unfollow during the fan-out leaves nothing behind', async (t) => {
       )
     )
   await eventually('nothing is left', async () => (await left()).every((count) => count === 0))
+  t.equal((await friend.feed()).items.length, 7, 'who still follows has all')
 })
 
 t.test('what should not be in a feed any more is not shown', async (t) => {

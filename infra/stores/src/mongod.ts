@@ -47,7 +47,9 @@ export async function startMongod(options: MongoOptions): Promise<Server> {
           keyFile
         ],
         ...['--unixSocketPrefix', home, '--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '990', '--quiet'],
-        ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=60']
+        ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=60'],
+        // A client that was killed leaves its transaction open, and whoever wants the same documents waits for its end: 60 s by default.
+        ...['--setParameter', 'transactionLifetimeLimitSeconds=5']
       ],
       ready: () =>
         withClient(

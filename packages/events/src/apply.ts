@@ -34,7 +34,7 @@ export function applyEvent(options: StreamConsumerOptions): (message: JsMsg, sig
       } catch (error) {
         signal.throwIfAborted()
         if (isTransient(error)) {
-          log.warn({ err: error, consumer: durable, attempt }, 'the database is away: the event waits')
+          log.warn({ err: error, consumer: durable, attempt }, 'the database is away or busy: the event waits')
           await delay(Math.min(5_000, 100 * 2 ** attempt), undefined, { signal })
           continue
         }

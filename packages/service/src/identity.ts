@@ -101,6 +101,11 @@ export class TokenVerifier implements Identity {
     if (this.revoked.size >= this.sweepAt) this.sweep()
   }
 
+  /** How many are remembered. */
+  get revokedSessions(): number {
+    return this.revoked.size
+  }
+
   ready(): boolean {
     return this.keys !== undefined
   }

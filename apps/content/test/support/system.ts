@@ -1,5 +1,5 @@
 import { eventCollections } from '@skerry/events'
-import { connectNats, createLogger, createMetrics, parseConfig } from '@skerry/service'
+import { connectNats, createLogger, createMetrics, managerOf, type NatsConnection, parseConfig } from '@skerry/service'
 import { idempotencyKeys, openStore, type Store } from '@skerry/store'
 import { useStores } from '@skerry/testing'
 import type { FastifyInstance } from 'fastify'
@@ -29,7 +29,11 @@ export type System = {
   /** Somebody new with a client each: requests go to the instances in turn, or to one. */
   person(name?: string): Someone & Client
   store: Store
+  /** All that stands in the stream of content. */
+  readEvents(): Promise<SeenEvent[]>
 }
+
+export type SeenEvent = { subject: string; data: Record<string, unknown>; traceparent: string | undefined }
 
 type Options = { instances?: number; config?: Partial<Config>; events?: boolean }
 
@@ -87,6 +91,7 @@ export async function startContent(t: Test, options: Options = {}): Promise<Syst
     first: instances[0]!,
     users,
     store: instances[0]!.store,
+    readEvents: () => readEvents(nc),
     person: (name) => {
       const someone = somebody(name)
       return { ...someone, ...clientOf(instances, someone.token) }
@@ -103,4 +108,16 @@ export async function eventually<T>(what: string, check: () => Promise<T | undef
     if (performance.now() > until) throw new Error(`did not happen in 15 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
+}
+
+async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
+  const jsm = await managerOf(nc)
+  const { state } = await jsm.streams.info('content')
+  const seen: SeenEvent[] = []
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const message = await jsm.streams.getMessage('content', { seq })
+    if (message === null) continue
+    seen.push({ subject: message.subject, data: message.json(), traceparent: message.header.get('traceparent') })
+  }
+  return seen
 }

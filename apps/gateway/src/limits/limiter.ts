@@ -41,12 +41,7 @@ type Lease = {
 }
 
 type Scripted = Redis & {
-  skerryGcra(
-    key: string,
-    intervalUs: number,
-    burst: number,
-    want: number
-  ): Promise<[number, number, number, number]>
+  skerryGcra(key: string, intervalUs: number, burst: number, want: number): Promise<[number, number, number, number]>
 }
 
 const LEASE_MS = 1_000

@@ -1,5 +1,5 @@
-import { Writable } from 'node:stream'
 import type { AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
 import { openRedis, type RedisLink } from '@skerry/cache'
 import {
   connectNats,
@@ -13,12 +13,11 @@ import {
   publishIdentity,
   watchRegistry
 } from '@skerry/service'
+import { type TestStores, useStores, waitFor } from '@skerry/testing'
 import type { Test } from 'tap'
 import { buildGateway, type Gateway } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
-import { openStores, type TestStores } from './stores.ts'
 import { createIssuer } from './tokens.ts'
-import { until } from './until.ts'
 
 export type TestGateway = {
   gateway: Gateway
@@ -40,19 +39,15 @@ export async function startGateway(
   t: Test,
   options: { env?: Record<string, string>; redis?: boolean | string } = {}
 ): Promise<TestGateway> {
-  const stores = await openStores(t)
-  const { natsUrl, natsUser, natsPassword } = stores
-  const nc = await connectNats({ url: natsUrl, user: natsUser, password: natsPassword, name: 'gateway-test' })
+  const stores = await useStores(t)
+  const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
   t.teardown(() => nc.close())
   await ensureBuckets(nc)
   const issuer = createIssuer()
   await (await publishIdentity(nc)).setJwks(issuer.jwks)
 
   const config = readConfig({
-    NATS_URL: natsUrl,
-    NATS_USER: natsUser,
-    NATS_PASSWORD: natsPassword,
-    REDIS_PREFIX: stores.redisPrefix,
+    ...stores.envFor('gateway'),
     PORT: '0',
     DRAIN_MS: '0',
     LOG_LEVEL: 'debug',
@@ -71,14 +66,14 @@ export async function startGateway(
   const redis =
     options.redis === undefined || options.redis === false
       ? undefined
-      : openRedis({ url: options.redis === true ? stores.redisUrl : options.redis, log })
+      : openRedis({ url: options.redis === true ? stores.redis.url : options.redis, log })
   if (redis !== undefined) {
     t.teardown(() => redis.close())
-    await until(() => redis.connected())
+    await waitFor(() => redis.connected())
   }
   const metrics = createMetrics({ service: 'gateway', instance: '1', processMetrics: false })
   const identity = await openIdentity(nc, { log })
-  await until(() => identity.ready())
+  await waitFor(() => identity.ready())
   const gateway = await buildGateway({ config, log, metrics, identity, redis, checks: {} })
   let live: Instance[] = []
   const registry = await watchRegistry(nc, (instances) => {
@@ -103,6 +98,6 @@ export async function startGateway(
     redis,
     issuer,
     lines,
-    live: (service, count) => until(() => live.filter((one) => one.service === service).length === count)
+    live: (service, count) => waitFor(() => live.filter((one) => one.service === service).length === count)
   }
 }

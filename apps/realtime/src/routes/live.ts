@@ -38,7 +38,7 @@ export async function liveRoutes(app: FastifyInstance, streams: Streams): Promis
     opening.start(new SseSink(reply.raw, request.id))
   })
 
-  route(app, realtimeRoutes.liveWs, () => new Promise<never>(() => undefined), {
+  route(app, realtimeRoutes.liveWs, refuse, {
     fastify: {
       wsHandler: (socket: WebSocket, request: FastifyRequest) => {
         const opening = (request as WithOpening)[OPENING]
@@ -46,17 +46,17 @@ export async function liveRoutes(app: FastifyInstance, streams: Streams): Promis
         else opening.start(new WsSink(socket, request.raw.socket))
       },
       async preHandler(request: FastifyRequest, _reply: FastifyReply) {
-        if (!request.ws) {
-          throw new SkerryError('BAD_REQUEST', {
-            detail: 'This route takes a WebSocket handshake.',
-            headers: { upgrade: 'websocket' }
-          })
-        }
+        if (!request.ws) refuse()
         ;(request as WithOpening)[OPENING] = await open(streams, inputOf<typeof realtimeRoutes.liveWs>(request))
         recorded(request, 101)
       }
     }
   })
+}
+
+function refuse(): never {
+  const headers = { upgrade: 'websocket' }
+  throw new SkerryError('BAD_REQUEST', { detail: 'This route takes a WebSocket handshake.', headers })
 }
 
 /** Admits a stream. It is let go of when its connection closes, however far it has come. */

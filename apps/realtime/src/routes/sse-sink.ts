@@ -10,6 +10,8 @@ const HEAD = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-store, no-transform',
   vary: 'authorization',
+  // What ends a stream ends its connection: nothing of it is left on one that serves other requests.
+  connection: 'close',
   // Reverse proxies that buffer answers would hold back messages.
   'x-accel-buffering': 'no'
 }

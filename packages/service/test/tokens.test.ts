@@ -1,0 +1,140 @@
+import { createHmac, generateKeyPairSync } from 'node:crypto'
+import { waitFor } from '@skerry/testing'
+import { SignJWT, UnsecuredJWT } from 'jose'
+import t from 'tap'
+import { TokenVerifier } from '../src/identity.ts'
+import { createIdentityFromJwks, route } from '../src/index.ts'
+import { createServer, createTokens, widget, widgetRoutes } from './support/server.ts'
+
+const tokens = await createTokens()
+const { now } = tokens
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+t.test('a good token gives the caller, the second time without cryptography', async (t) => {
+  const { identity } = await createTokens()
+  const verifier = new TokenVerifier()
+  verifier.setKeys(tokens.jwks)
+  const token = await tokens.sign()
+  t.equal(verifier.verifyCached(token), undefined)
+  const caller = await verifier.verify(token)
+  t.same(caller, {
+    userId: 'u1',
+    sessionId: 's1',
+    username: 'ada',
+    displayName: 'Ada',
+    authenticatedAt: now,
+    expiresAt: now + 900
+  })
+  t.equal(verifier.verifyCached(token), caller)
+  await t.rejects(identity.verify(token), { code: 'UNAUTHENTICATED' }, 'but not where other keys are trusted')
+})
+
+t.test('every other token is refused', async (t) => {
+  const { identity } = tokens
+  const good = await tokens.sign()
+  const [header, payload, signature] = good.split('.') as [string, string, string]
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>
+  const x = Buffer.from((tokens.jwks.keys[0] as { x: string }).x, 'base64url')
+  const hmacInput = `${part({ alg: 'HS256', typ: 'at+jwt', kid: 'test' })}.${payload}`
+  const stranger = generateKeyPairSync('ed25519').privateKey
+  const bad: Record<string, string> = {
+    'alg none': new UnsecuredJWT(claims).encode(),
+    'alg none with our header': `${part({ alg: 'none', typ: 'at+jwt', kid: 'test' })}.${payload}.`,
+    'alg none with the signature': `${part({ alg: 'none', typ: 'at+jwt', kid: 'test' })}.${payload}.${signature}`,
+    'HMAC with the public key': `${hmacInput}.${createHmac('sha256', x).update(hmacInput).digest('base64url')}`,
+    'another key, our kid': await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: 'test' })
+      .sign(stranger),
+    'unknown kid': await tokens.sign({}, { kid: 'other' }),
+    'changed claims': `${header}.${part({ ...claims, sub: 'u2' })}.${signature}`,
+    'cut signature': good.slice(0, -2),
+    'another issuer': await tokens.sign({ iss: 'elsewhere' }),
+    'another audience': await tokens.sign({ aud: 'elsewhere' }),
+    'another type': await tokens.sign({}, { typ: 'JWT' }),
+    'no session': await tokens.sign({ sid: undefined }),
+    'an odd subject': await tokens.sign({ sub: '' }),
+    'no expiry': await tokens.sign({ exp: undefined }),
+    'not yet valid': await tokens.sign({ nbf: now + 600 }),
+    empty: '',
+    'no token': 'x',
+    dots: '..',
+    long: 'x'.repeat(10_000)
+  }
+  for (const [name, token] of Object.entries(bad)) {
+    await t.rejects(identity.verify(token), { code: 'UNAUTHENTICATED', status: 401 }, name)
+    t.equal(identity.verifyCached(token), undefined, name)
+  }
+  await t.rejects(identity.verify(await tokens.sign({ exp: now - 1 })), { code: 'TOKEN_EXPIRED' })
+})
+
+t.test('over HTTP: 401 with a challenge, before the body is read', async (t) => {
+  const { app } = createServer(t, { identity: tokens.identity })
+  route(app, widgetRoutes.update, async () => widget)
+  const send = (authorization?: string) =>
+    app.inject({
+      method: 'PATCH',
+      url: '/v1/widgets/w1',
+      payload: '{broken',
+      headers: { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) }
+    })
+  const cases: Array<[string | undefined, string, RegExp]> = [
+    [undefined, 'UNAUTHENTICATED', /^Bearer$/],
+    [`Bearer ${new UnsecuredJWT({ sub: 'u1' }).encode()}`, 'UNAUTHENTICATED', /invalid_token/],
+    [`Bearer ${await tokens.sign({ exp: now - 1 })}`, 'TOKEN_EXPIRED', /invalid_token/],
+    ['Basic YWRhOnB3', 'UNAUTHENTICATED', /^Bearer$/]
+  ]
+  for (const [authorization, code, challenge] of cases) {
+    const answer = await send(authorization)
+    t.equal(answer.statusCode, 401)
+    t.match(answer.json(), { code, status: 401 })
+    t.match(answer.headers['www-authenticate'], challenge)
+    t.equal(answer.headers['cache-control'], 'no-store')
+  }
+  t.equal((await send(`Bearer ${await tokens.sign()}`)).statusCode, 400, 'with a good one the body is looked at')
+})
+
+t.test('a revoked session is refused at once, cached or not; others are not', async (t) => {
+  const verifier = new TokenVerifier()
+  verifier.setKeys(tokens.jwks)
+  const [a, b] = [await tokens.sign({ sid: 'sa' }), await tokens.sign({ sid: 'sb' })]
+  await verifier.verify(a)
+  verifier.revoke('sa')
+  t.equal(verifier.verifyCached(a), undefined)
+  await t.rejects(verifier.verify(a), { code: 'SESSION_REVOKED' })
+  t.ok(await verifier.verify(b))
+})
+
+t.test('what is remembered is bounded', async (t) => {
+  const verifier = new TokenVerifier({ cacheSize: 2 })
+  verifier.setKeys(tokens.jwks)
+  const many = await Promise.all([1, 2, 3].map((i) => tokens.sign({ jti: String(i) })))
+  for (const token of many) await verifier.verify(token)
+  t.equal(many.filter((token) => verifier.verifyCached(token) !== undefined).length, 2)
+  for (let i = 0; i < 5000; i++) verifier.revoke(`old${i}`, now - 1)
+  t.ok(verifier.revokedSessions < 1100, 'sessions whose tokens have expired are forgotten')
+})
+
+t.test('an expired token leaves the cache', async (t) => {
+  const verifier = new TokenVerifier()
+  verifier.setKeys(tokens.jwks)
+  const token = await tokens.sign({ exp: Math.floor(Date.now() / 1000) + 2 })
+  await verifier.verify(token)
+  t.ok(verifier.verifyCached(token))
+  await waitFor(() => verifier.verifyCached(token) === undefined)
+  await t.rejects(verifier.verify(token), { code: 'TOKEN_EXPIRED' })
+})
+
+t.test('new keys are taken over, tokens of withdrawn ones end', async (t) => {
+  const next = await createTokens()
+  const verifier = new TokenVerifier()
+  await t.rejects(verifier.verify('x'), { code: 'UNAVAILABLE' }, 'no keys yet is not the caller’s fault')
+  t.notOk(verifier.ready())
+  verifier.setKeys(tokens.jwks)
+  const old = await tokens.sign()
+  await verifier.verify(old)
+  verifier.setKeys({ keys: [{ ...next.jwks.keys[0]!, kid: 'next' }] })
+  t.equal(verifier.verifyCached(old), undefined)
+  await t.rejects(verifier.verify(old), { code: 'UNAUTHENTICATED' })
+  t.ok(await verifier.verify(await next.sign({}, { kid: 'next' })))
+  t.throws(() => createIdentityFromJwks({ keys: 'none' } as never))
+})
