@@ -7,6 +7,8 @@ const Count = (fallback: number, maximum: number) => Type.Integer({ minimum: 1, 
 export const ConfigSchema = Type.Object({
   ...ServiceConfigSchema.properties,
   ...DataConfigSchema.properties,
+  /** Connections to MongoDB at most. */
+  MONGO_POOL: Count(50, 1000),
   /** The Ed25519 private key that signs access tokens, as a JWK in JSON. */
   AUTH_SIGNING_KEY: Type.String({ minLength: 1 }),
   /** Public JWKs (a JSON array) that are published beside it: the next key before it signs, the last one until its tokens have expired. */

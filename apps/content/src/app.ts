@@ -6,6 +6,7 @@ import { hasBigAuthors } from './data/big-authors.ts'
 import { createAnyMerged } from './domain/any-merged.ts'
 import { createAuthorNames } from './domain/author-names.ts'
 import type { Deps } from './domain/deps.ts'
+import { createReads } from './domain/reads.ts'
 import { createTurns } from './domain/turns.ts'
 import { postRoutes } from './routes/posts.ts'
 import { reactionRoutes } from './routes/reactions.ts'
@@ -18,6 +19,7 @@ export function buildDeps(config: Config, store: Store): Deps {
     store,
     feeds: config,
     turns: createTurns(),
+    reads: createReads(store, { followTtlMs: config.FOLLOW_TTL_MS, max: config.FOLLOW_CACHE }),
     authors: createAuthorNames(store, { ttlMs: config.AUTHOR_TTL_MS, max: config.AUTHOR_CACHE }),
     anyMerged: createAnyMerged(() => hasBigAuthors(store), config.MERGE_CHECK_MS)
   }

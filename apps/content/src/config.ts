@@ -24,6 +24,9 @@ export const ConfigSchema = Type.Object({
   AUTHOR_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   /** How often an instance that knows of no author above FANOUT_MAX asks for one, in milliseconds. */
   MERGE_CHECK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+  /** How long an instance trusts that somebody follows an author, in milliseconds: only what a race left in a feed shows for longer. */
+  FOLLOW_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 10_000 }),
+  FOLLOW_CACHE: Count(50_000, 1_000_000),
   AUTHOR_CACHE: Count(20_000, 1_000_000),
   /** Connections to MongoDB at most. */
   MONGO_POOL: Count(50, 1_000)

@@ -21,7 +21,7 @@ t.test('names come by event and never go back', async (t) => {
   await users.profile({ ...ada, displayName: 'Ada v2' }, 2)
   const marker = person()
   await users.profile({ ...marker, displayName: 'later' }, 1)
-  await eventually('what came after', async () => (await findAuthors(store, [marker.id])).length === 1)
+  await eventually('what came after', async () => (await findAuthors(store, [marker.id])).size === 1)
   t.equal((await bob.read(id)).author.displayName, 'Ada v3')
   const again = await ada.post('again')
   t.equal(again.author.displayName, 'Ada v3', 'the token does not overrule what is known')

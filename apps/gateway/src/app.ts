@@ -1,10 +1,10 @@
-import cors from '@fastify/cors'
 import type { RedisLink } from '@skerry/cache'
 import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, usersRoutes } from '@skerry/contracts'
 import { buildServer, type Checks, type Identity, type Logger, type Metrics, prefixesOf } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayConfig } from './config.ts'
 import { parseNetworks } from './door/address.ts'
+import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { refuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
@@ -73,15 +73,18 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   app.decorateRequest('verdict', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
   app.addHook('onSend', (request, reply, _payload, done) => {
+    const own: Record<string, string> = {}
+    corsHeaders(request.headers.origin, own)
+    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
     for (const [name, value] of securityHeaders) reply.header(name, value)
-    if (request.verdict !== undefined) reply.headers(limitHeaders(request.verdict))
+    reply.headers(own)
     done()
   })
+  const corsHeaders = registerCors(app, config.CORS_ORIGINS)
   app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
 
   healthRoutes(app, deps.checks)
   await app.register(async (door) => {
-    await door.register(cors, corsOptions(config))
     door.addHook(
       'onRequest',
       createDoor({
@@ -108,6 +111,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       metrics: counts,
       streams,
       securityHeaders,
+      corsHeaders,
       draining: () => app.skerry.draining
     })
   })
@@ -145,35 +149,4 @@ function boundConnections(app: FastifyInstance, config: GatewayConfig): void {
   server.maxConnections = config.MAX_CONNECTIONS
   server.removeAllListeners('clientError')
   server.on('clientError', refuse)
-}
-
-function corsOptions(config: GatewayConfig) {
-  const origins = config.CORS_ORIGINS.split(',').map((origin) => origin.trim())
-  return {
-    origin: origins.includes('*') ? '*' : origins,
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    allowedHeaders: [
-      'Authorization',
-      'Content-Type',
-      'Idempotency-Key',
-      'If-Match',
-      'If-None-Match',
-      'Last-Event-ID',
-      'X-Request-Id',
-      'traceparent',
-      'tracestate'
-    ],
-    exposedHeaders: [
-      'ETag',
-      'Idempotency-Replayed',
-      'RateLimit',
-      'RateLimit-Policy',
-      'Retry-After',
-      'Server-Timing',
-      'X-Request-Id'
-    ],
-    maxAge: 7_200,
-    // A bare OPTIONS is answered like a preflight, which says what the path takes.
-    strictPreflight: false
-  }
 }

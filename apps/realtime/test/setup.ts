@@ -138,9 +138,13 @@ async function makeStreams(nc: NatsConnection): Promise<void> {
   for (const name of ['content', 'users']) await jsm.streams.add({ name, subjects: [`${name}.>`], allow_direct: true })
 }
 
-/** Puts an event into its stream as its service's relay would. Resolves with its id. */
-export async function emit<E extends EventContract>(nc: NatsConnection, event: E, data: DataOf<E>): Promise<string> {
-  const id = newUserId()
+/** Puts an event into its stream as its service's relay would, also a second time under the same id. Resolves with its id. */
+export async function emit<E extends EventContract>(
+  nc: NatsConnection,
+  event: E,
+  data: DataOf<E>,
+  id = newUserId()
+): Promise<string> {
   const envelope = {
     id,
     subject: wireSubject(event),
@@ -149,7 +153,7 @@ export async function emit<E extends EventContract>(nc: NatsConnection, event: E
     traceparent: undefined
   }
   const headers = toHeaders(ownerOf(event), envelope)
-  await jetstream(nc).publish(envelope.subject, JSON.stringify(data), { headers, msgID: id })
+  await jetstream(nc).publish(envelope.subject, JSON.stringify(data), { headers })
   return id
 }
 

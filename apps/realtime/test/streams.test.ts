@@ -67,7 +67,16 @@ t.test('devices of one user share a subscription and all get each message', asyn
 
 t.test('what is not right is refused before a stream begins', async (t) => {
   const token = tokenFor(newUserId())
-  const garbage = ['x', 'mf3k2j9a', 'mf3k2j9a-', 'mf3k2j9a--1', 'mf3k2j9a-01', 'mf3k2j9a-1e3', '-1', `mf3k2j9a-${'9'.repeat(17)}`]
+  const garbage = [
+    'x',
+    'mf3k2j9a',
+    'mf3k2j9a-',
+    'mf3k2j9a--1',
+    'mf3k2j9a-01',
+    'mf3k2j9a-1e3',
+    '-1',
+    `mf3k2j9a-${'9'.repeat(17)}`
+  ]
   for (const lastEventId of garbage) {
     const client = await openSse(one.url, { token, lastEventId })
     t.equal(client.status, 400, lastEventId)

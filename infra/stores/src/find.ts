@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { StartError } from './faults.ts'
 import { fetchBinary } from './fetch.ts'
-import type { ServerSource } from './sources.ts'
+import { newEnough, type ServerSource } from './sources.ts'
 
 const run = promisify(execFile)
 
@@ -19,7 +19,8 @@ export type FoundBinary = { path: string; version: string; from: 'PATH' | 'cache
 export async function findBinary(
   source: ServerSource,
   binDir: string,
-  say: (line: string) => void
+  say: (line: string) => void,
+  signal?: AbortSignal
 ): Promise<FoundBinary> {
   const passed: string[] = []
   for (const name of source.binaries) {
@@ -35,14 +36,20 @@ export async function findBinary(
   const before = (await executable(cached)) ? await versionOf(cached) : undefined
   if (before !== undefined) return { path: cached, version: before, from: 'cache' }
   try {
-    await fetchBinary(source, cached, say)
+    await fetchBinary(source, cached, say, signal)
   } catch (error) {
+    signal?.throwIfAborted()
     throw new StartError(missing(source, binDir, passed, (error as Error).message), { cause: error })
   }
   const version = await versionOf(cached)
   if (version === undefined) {
     throw new StartError(
-      missing(source, binDir, passed, 'the fetched binary does not run here (mongod needs OpenSSL 3)')
+      missing(
+        source,
+        binDir,
+        passed,
+        `the fetched binary does not run here${source.name === 'mongod' ? ': it needs OpenSSL 3 and glibc' : ''}`
+      )
     )
   }
   return { path: cached, version, from: 'fetched' }
@@ -74,9 +81,4 @@ export async function versionOf(path: string): Promise<string | undefined> {
     // Not for this machine, or not a server: the caller says what it looked for.
     return undefined
   }
-}
-
-function newEnough(source: ServerSource, version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  return major > source.minimum[0] || (major === source.minimum[0] && minor >= source.minimum[1])
 }

@@ -1,3 +1,4 @@
+export { type ExternalUrls, externalUrls } from './external.ts'
 export { StartError } from './faults.ts'
 export { type FoundBinary, findBinary } from './find.ts'
 export { prepareHome } from './home.ts'

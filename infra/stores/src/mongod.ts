@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MongoClient, MongoServerError } from 'mongodb'
+import { StartError } from './faults.ts'
 import type { Secrets } from './secrets.ts'
 import { type Server, type ServerEvents, startServer } from './server.ts'
 
@@ -46,7 +47,7 @@ export async function startMongod(options: MongoOptions): Promise<Server> {
           '--keyFile',
           keyFile
         ],
-        ...['--unixSocketPrefix', home, '--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '990', '--quiet'],
+        ...['--nounixsocket', '--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '990', '--quiet'],
         ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=60'],
         // A client that was killed leaves its transaction open, and whoever wants the same documents waits for its end: 60 s by default.
         ...['--setParameter', 'transactionLifetimeLimitSeconds=5']
@@ -65,6 +66,11 @@ export async function startMongod(options: MongoOptions): Promise<Server> {
     await withClient(mongoUrl(port, 'root', secrets.mongoRoot), (client) => ensureUsers(client, options))
   } catch (error) {
     await server.stop()
+    if (error instanceof MongoServerError && error.codeName === 'AuthenticationFailed') {
+      throw new StartError(
+        `mongod does not know our password: ${data} belongs to another ${join(home, 'secrets.json')}. Restore that file, or delete ${join(home, 'data')} to begin with empty stores.`
+      )
+    }
     throw error
   }
   return server

@@ -13,10 +13,13 @@ export type RedisOptions = {
   events: ServerEvents
 }
 
+/** They name keys of others: prefixes do not bind them. INFO is given, since clients ask it whether the server has loaded. */
+const HIDDEN = '-scan -randomkey -dbsize'
+
 /** The ACL file: each app sees the keys and channels of its own prefix, and may not administer anything. */
 export function redisAcl(secrets: Secrets, apps: readonly string[]): string {
   const lines = apps.map(
-    (app) => `user ${app} on >${secrets.apps[app]} ~${app}:* &${app}:* +@all -@admin -@dangerous +info`
+    (app) => `user ${app} on >${secrets.apps[app]} ~${app}:* &${app}:* +@all -@admin -@dangerous ${HIDDEN} +info`
   )
   return ['user default off', `user admin on >${secrets.redisAdmin} ~* &* +@all`, ...lines, ''].join('\n')
 }
@@ -32,6 +35,8 @@ export async function startRedis(options: RedisOptions): Promise<Server> {
   const settings = {
     bind: '127.0.0.1',
     port: String(port),
+    // The command line then keeps naming our configuration: by it a later start knows what it left behind.
+    'set-proc-title': 'no',
     dir: `"${data}"`,
     aclfile: `"${acl}"`,
     save: '""',

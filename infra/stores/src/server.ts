@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StartError } from './faults.ts'
 import { isFree } from './ports.ts'
+import { tether } from './tether.ts'
 
 export type ServerSpec = {
   name: string
@@ -21,6 +22,7 @@ export type ServerSpec = {
 export type Server = {
   readonly name: string
   readonly port: number
+  /** Undefined for a store that runs elsewhere. */
   pid(): number | undefined
   /** SIGTERM, and SIGKILL after the bound. */
   stop(): Promise<void>
@@ -30,10 +32,15 @@ export type Server = {
 export type ServerEvents = {
   /** Told when a server has died and when it is back. */
   onChange?(name: string, what: string): void
+  /** Ends a start that is under way. */
+  signal?: AbortSignal
 }
 
 const READY_MS = 30_000
 const STOP_MS = 15_000
+const HEALTHY_MS = 30_000
+const FIRST_DELAY_MS = 200
+const LONGEST_DELAY_MS = 10_000
 
 /**
  * Starts a server and keeps it running: one that dies is started again on the same port after a growing delay.
@@ -42,39 +49,47 @@ const STOP_MS = 15_000
 export async function startServer(spec: ServerSpec, events: ServerEvents = {}): Promise<Server> {
   if (!(await isFree(spec.port))) throw new StartError(`${spec.name}: port ${spec.port} is taken`)
   let child: ChildProcess
+  let running = false
   let stopping = false
-  let delayMs = 200
+  let delayMs = FIRST_DELAY_MS
   let restart: NodeJS.Timeout | undefined
 
   async function launch(): Promise<void> {
     const startedAt = Date.now()
     const log = openSync(join(spec.home, 'logs', `${spec.name}.log`), 'a')
+    const [command, ...args] = [...tether(), spec.binary, ...spec.args] as [string, ...string[]]
     // Its own process group: Ctrl-C in a terminal reaches only the CLI, which stops things in order.
-    child = spawn(spec.binary, spec.args, { stdio: ['ignore', log, log], detached: true })
+    const started = spawn(command, args, { stdio: ['ignore', log, log], detached: true })
+    child = started
     closeSync(log)
     let failed: Error | undefined
-    child.once('error', (error) => {
+    started.once('error', (error) => {
       failed = error
     })
-    child.once('exit', (code, signal) => {
-      if (stopping) return
+    started.once('exit', (code, signal) => {
       failed = new Error(`it ended with ${signal ?? `exit code ${code}`}`)
-      if (!running) return
-      if (Date.now() - startedAt > 30_000) delayMs = 200
+      if (stopping || !running) return
+      if (Date.now() - startedAt > HEALTHY_MS) delayMs = FIRST_DELAY_MS
       events.onChange?.(spec.name, `died (${signal ?? `exit code ${code}`}); starting again in ${delayMs} ms`)
       restart = setTimeout(() => void relaunch(), delayMs)
-      delayMs = Math.min(10_000, delayMs * 2)
+      delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
     })
-    if (child.pid !== undefined) await writeFile(join(spec.home, `${spec.name}.pid`), String(child.pid))
-    await untilReady(() => failed)
+    if (started.pid !== undefined) await writeFile(join(spec.home, `${spec.name}.pid`), String(started.pid))
+    try {
+      await untilReady(() => failed)
+    } catch (error) {
+      // One that runs but doesn't answer is ended, so that it is started again like one that died.
+      started.kill('SIGKILL')
+      throw error
+    }
   }
 
   async function relaunch(): Promise<void> {
     try {
       await launch()
-      events.onChange?.(spec.name, 'is back')
+      if (!stopping) events.onChange?.(spec.name, 'is back')
     } catch (error) {
-      events.onChange?.(spec.name, `did not come back: ${(error as Error).message}`)
+      if (!stopping) events.onChange?.(spec.name, `did not come back: ${(error as Error).message}`)
     }
   }
 
@@ -82,30 +97,22 @@ export async function startServer(spec: ServerSpec, events: ServerEvents = {}): 
     const until = Date.now() + READY_MS
     for (;;) {
       const failed = failure()
+      if (stopping) return
+      if (!running) events.signal?.throwIfAborted()
       if (failed !== undefined)
-        throw new StartError(`${spec.name} did not start: ${failed.message}${await lastLines(spec)}`)
+        throw new StartError(`${spec.name} did not start: ${failed.message}${await lastLine(spec)}`)
       try {
         return await spec.ready()
       } catch (error) {
-        if (stopping) return
         if (Date.now() > until) {
           throw new StartError(
-            `${spec.name} did not answer within ${READY_MS / 1000} s: ${(error as Error).message}${await lastLines(spec)}`
+            `${spec.name} did not answer within ${READY_MS / 1000} s: ${(error as Error).message}${await lastLine(spec)}`
           )
         }
         await delay(25)
       }
     }
   }
-
-  let running = false
-  try {
-    await launch()
-  } catch (error) {
-    await end()
-    throw error
-  }
-  running = true
 
   async function end(): Promise<void> {
     stopping = true
@@ -118,6 +125,14 @@ export async function startServer(spec: ServerSpec, events: ServerEvents = {}): 
     clearTimeout(late)
   }
 
+  try {
+    await launch()
+  } catch (error) {
+    await end()
+    throw error
+  }
+  running = true
+
   return {
     name: spec.name,
     port: spec.port,
@@ -127,27 +142,8 @@ export async function startServer(spec: ServerSpec, events: ServerEvents = {}): 
   }
 }
 
-/** Ends a server that an earlier run left behind: only when the noted pid still runs with this home in its command line. */
-export async function endOrphan(name: string, home: string, say: (line: string) => void): Promise<void> {
-  const pid = Number(await readFile(join(home, `${name}.pid`), 'utf8').catch(() => '0'))
-  if (!(pid > 0)) return
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  if (!command.includes(home)) return
-  say(`${name}: ending process ${pid}, left by an earlier run`)
-  process.kill(pid, 'SIGTERM')
-  const until = Date.now() + STOP_MS
-  while (
-    await readFile(`/proc/${pid}/cmdline`, 'utf8').then(
-      (c) => c !== '',
-      () => false
-    )
-  ) {
-    if (Date.now() > until) process.kill(pid, 'SIGKILL')
-    await delay(50)
-  }
-}
-
-async function lastLines(spec: ServerSpec): Promise<string> {
+/** The last line of a server's log that tells of a fault, as a clause for a message. */
+async function lastLine(spec: ServerSpec): Promise<string> {
   const text = await readFile(join(spec.home, 'logs', `${spec.name}.log`), 'utf8').catch(() => '')
   const line = text
     .trim()

@@ -1,13 +1,14 @@
 import { join } from 'node:path'
-import { StartError } from './faults.ts'
+import { checkMongo, checkNats, checkRedis, type ExternalStore, type ExternalUrls } from './external.ts'
 import { type FoundBinary, findBinary } from './find.ts'
 import { prepareHome } from './home.ts'
 import { mongoUrl, startMongod } from './mongod.ts'
 import { startNats } from './nats.ts'
+import { endOrphan } from './orphan.ts'
 import { freePort } from './ports.ts'
 import { startRedis } from './redis.ts'
 import { loadSecrets, type Secrets } from './secrets.ts'
-import { endOrphan, type Server, type ServerEvents } from './server.ts'
+import type { Server, ServerEvents } from './server.ts'
 import { MONGOD, NATS_SERVER, REDIS, type ServerSource } from './sources.ts'
 
 /** An app as the stores know it. */
@@ -21,12 +22,24 @@ export type StoresOptions = ServerEvents & {
   apps: readonly StoreApp[]
   /** One line of progress at a time. */
   say(line: string): void
+  /** Stores that run elsewhere and are used instead of one of ours. */
+  external?: ExternalUrls
   /** Ports; free ones when not given. */
   ports?: Partial<Record<'mongod' | 'nats-server' | 'redis', number>>
   testAccounts?: number
 }
 
-export type StorePart = { name: string; address: string; version: string; from: string; ms: number; server: Server }
+export type StorePart = {
+  name: ServerSource['name']
+  /** With the credentials of its administrator. */
+  url: string
+  address: string
+  version: string
+  /** A path, `cache`, `fetched`, or the variable that named it. */
+  from: string
+  ms: number
+  server: Server
+}
 
 /** The running stores of one home. */
 export type Stores = {
@@ -45,85 +58,113 @@ export type Stores = {
  * fails, those that run are stopped again and the first fault is thrown.
  */
 export async function startStores(options: StoresOptions): Promise<Stores> {
-  const { home, apps } = options
+  const { home, apps, external = {} } = options
   await prepareHome(home)
-  const binDir = options.binDir ?? join(home, 'bin')
-  const secrets = await loadSecrets(
-    home,
-    apps.map((a) => a.name)
-  )
+  const appNames = apps.map((a) => a.name)
+  const secrets = await loadSecrets(home, appNames)
   const services = apps.filter((a) => a.kind === 'service')
   const databases = Object.fromEntries(
     services.flatMap((a) => (a.database === undefined ? [] : [[a.name, a.database]]))
   )
-  const events: ServerEvents = options.onChange === undefined ? {} : { onChange: options.onChange }
+  const common = { home, secrets, events: options }
 
-  async function part(
-    source: ServerSource,
-    start: (found: FoundBinary, port: number) => Promise<Server>
-  ): Promise<StorePart> {
-    await endOrphan(source.name, home, options.say)
-    const found = await findBinary(source, binDir, options.say)
-    const startedAt = Date.now()
-    const server = await start(found, options.ports?.[source.name] ?? (await freePort()))
-    const from = found.from === 'PATH' ? found.path : found.from
-    return {
-      name: source.name,
-      address: `127.0.0.1:${server.port}`,
-      version: found.version,
-      from,
-      ms: Date.now() - startedAt,
-      server
-    }
-  }
-
-  const settled = await Promise.allSettled([
-    part(MONGOD, ({ path }, port) => startMongod({ home, binary: path, port, secrets, databases, events })),
-    part(NATS_SERVER, ({ path }, port) =>
-      startNats({
-        ...{ home, binary: path, port, secrets, events, testAccounts: options.testAccounts ?? 0 },
-        services: services.map((a) => a.name),
-        gateways: apps.filter((a) => a.kind === 'gateway').map((a) => a.name)
-      })
-    ),
-    part(REDIS, ({ path }, port) =>
-      startRedis({ home, binary: path, port, secrets, apps: apps.map((a) => a.name), events })
-    )
-  ])
+  const starting: Promise<StorePart>[] = [
+    external.mongod !== undefined
+      ? elsewhere(MONGOD, checkMongo(external.mongod))
+      : local(MONGOD, options, async (binary, port) => ({
+          server: await startMongod({ ...common, binary, port, databases }),
+          url: mongoUrl(port, 'root', secrets.mongoRoot)
+        })),
+    external['nats-server'] !== undefined
+      ? elsewhere(NATS_SERVER, checkNats(external['nats-server']))
+      : local(NATS_SERVER, options, async (binary, port) => ({
+          server: await startNats({
+            ...{ ...common, binary, port, testAccounts: options.testAccounts ?? 0 },
+            services: services.map((a) => a.name),
+            gateways: apps.filter((a) => a.kind === 'gateway').map((a) => a.name)
+          }),
+          url: `nats://127.0.0.1:${port}`
+        })),
+    external.redis !== undefined
+      ? elsewhere(REDIS, checkRedis(external.redis))
+      : local(REDIS, options, async (binary, port) => ({
+          server: await startRedis({ ...common, binary, port, apps: appNames }),
+          url: `redis://admin:${secrets.redisAdmin}@127.0.0.1:${port}`
+        }))
+  ]
+  const settled = await Promise.allSettled(starting)
   const parts = settled.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []))
+  const stop = async () => void (await Promise.all(parts.map((p) => p.server.stop())))
   const failed = settled.find((s) => s.status === 'rejected')
-  if (failed !== undefined) {
-    await Promise.all(parts.map((p) => p.server.stop()))
-    throw failed.reason instanceof Error ? failed.reason : new StartError(String(failed.reason))
+  if (failed !== undefined || options.signal?.aborted === true) {
+    await stop()
+    options.signal?.throwIfAborted()
+    throw failed?.reason
   }
-  const [mongod, nats, redis] = parts.map((p) => p.server.port) as [number, number, number]
-  const urls = {
-    mongo: mongoUrl(mongod, 'root', secrets.mongoRoot),
-    nats: `nats://127.0.0.1:${nats}`,
-    redis: `redis://admin:${secrets.redisAdmin}@127.0.0.1:${redis}`
-  }
+  const [mongod, nats, redis] = parts as [StorePart, StorePart, StorePart]
 
   return {
     parts,
     secrets,
-    ports: { mongod, nats, redis },
-    urls,
+    ports: { mongod: mongod.server.port, nats: nats.server.port, redis: redis.server.port },
+    urls: { mongo: mongod.url, nats: nats.url, redis: redis.url },
     envFor(app) {
       const password = secrets.apps[app]
       if (password === undefined) throw new Error(`${app} is not an app of these stores`)
       const database = databases[app]
+      const mongo = external.mongod ?? mongoUrl(mongod.server.port, app, password)
       return {
-        NATS_URL: urls.nats,
-        NATS_USER: app,
-        NATS_PASSWORD: password,
-        REDIS_URL: `redis://${app}:${password}@127.0.0.1:${redis}`,
+        ...natsEnv(external['nats-server'] ?? `nats://${app}:${password}@127.0.0.1:${nats.server.port}`),
+        REDIS_URL: external.redis ?? `redis://${app}:${password}@127.0.0.1:${redis.server.port}`,
         REDIS_PREFIX: `${app}:`,
-        ...(database === undefined ? {} : { MONGO_URL: mongoUrl(mongod, app, password), MONGO_DATABASE: database }),
+        ...(database === undefined ? {} : { MONGO_URL: mongo, MONGO_DATABASE: database }),
         ...(app === 'auth' ? { AUTH_SIGNING_KEY: JSON.stringify(secrets.authSigningKey) } : {})
       }
     },
-    async stop() {
-      await Promise.all(parts.map((p) => p.server.stop()))
-    }
+    stop
+  }
+}
+
+async function local(
+  source: ServerSource,
+  options: StoresOptions,
+  start: (binary: string, port: number) => Promise<{ server: Server; url: string }>
+): Promise<StorePart> {
+  const { home, binDir = join(home, 'bin'), say, signal } = options
+  await endOrphan(source.name, home, say)
+  const found: FoundBinary = await findBinary(source, binDir, say, signal)
+  const startedAt = Date.now()
+  const { server, url } = await start(found.path, options.ports?.[source.name] ?? (await freePort()))
+  return {
+    name: source.name,
+    url,
+    address: `127.0.0.1:${server.port}`,
+    version: found.version,
+    from: found.from === 'PATH' ? found.path : found.from,
+    ms: Date.now() - startedAt,
+    server
+  }
+}
+
+async function elsewhere(source: ServerSource, checked: Promise<ExternalStore>): Promise<StorePart> {
+  const startedAt = Date.now()
+  const { url, address, version } = await checked
+  const server: Server = {
+    name: source.name,
+    port: Number(address.split(':').at(-1)),
+    pid: () => undefined,
+    stop: async () => undefined,
+    kill: () => undefined
+  }
+  return { name: source.name, url, address, version, from: source.urlVariable, ms: Date.now() - startedAt, server }
+}
+
+/** NATS clients take the address and the user apart. */
+function natsEnv(url: string): Record<string, string> {
+  const { protocol, host, username, password } = new URL(url)
+  return {
+    NATS_URL: `${protocol}//${host}`,
+    NATS_USER: decodeURIComponent(username),
+    NATS_PASSWORD: decodeURIComponent(password)
   }
 }

@@ -40,11 +40,7 @@ export type Api = {
 /** A server of the routes the demo uses, with the API's behaviour for names taken, tokens, Idempotency-Key and pages. */
 export async function serveApi(t: Test): Promise<Api> {
   let serial = 0
-  const newId = () =>
-    `0${(++serial)
-      .toString(32)
-      .replace(/[ilou]/g, 'z')
-      .padStart(25, '0')}`
+  const newId = () => `${++serial}`.padStart(26, '0')
   const tokens = new Map<string, User>()
   const keys = new Map<string, { hash: string; answer: Answer }>()
   const api: Api = {

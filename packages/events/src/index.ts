@@ -8,6 +8,7 @@ export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscriptio
 export { type Envelope, fromHeaders, toHeaders } from './headers.ts'
 export { INBOX_RETENTION_S } from './inbox.ts'
 export { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts'
+export { eventMetrics, type Meters } from './meters.ts'
 export type { EventMetrics, Log } from './metrics.ts'
 export { OUTBOX_RETENTION_S, publish } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'

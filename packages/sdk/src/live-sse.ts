@@ -13,6 +13,8 @@ export type ConnectOptions = {
   signal: AbortSignal
   idleTimeoutMs: number
   onOpen: () => void
+  /** Where to go on from, told without a message: nothing for this user came before it. */
+  onPlace: (id: string) => void
   /** The server's wish for the shortest time between reconnects, in milliseconds. */
   onRetryHint: (ms: number) => void
 }
@@ -43,6 +45,7 @@ export async function* connectSse(fetch: typeof globalThis.fetch, options: Conne
       for (const event of parser.push(decoder.decode(value, { stream: true }))) {
         yield { id: event.id ?? null, type: event.type, data: asData(event.data) }
       }
+      if (parser.lastId) options.onPlace(parser.lastId)
       if (parser.retry !== undefined) options.onRetryHint(parser.retry)
     }
   } catch (error) {

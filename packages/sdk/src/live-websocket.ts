@@ -17,7 +17,7 @@ export async function* connectWebSocket(options: ConnectOptions): Connection {
   const { signal } = options
   signal.throwIfAborted()
   const socket = openSocket(options)
-  const waiting: LiveMessage[] = []
+  const waiting: Frame[] = []
   let ended: { error?: unknown } | undefined
   let wake = () => {}
   const end = (error?: unknown) => {
@@ -32,8 +32,12 @@ export async function* connectWebSocket(options: ConnectOptions): Connection {
   socket.onmessage = (event) => {
     clearTimeout(timer)
     timer = setTimeout(silent, options.idleTimeoutMs)
-    const message = parseFrame(event.data)
-    if (message !== undefined) waiting.push(message)
+    try {
+      const frame = parseFrame(event.data)
+      if (frame !== undefined) waiting.push(frame)
+    } catch (cause) {
+      end(new SkerryNetworkError('The live stream sent what is not JSON', { cause }))
+    }
     // A reader this slow goes on from its last id later, rather than filling the phone's memory.
     if (waiting.length > MAX_WAITING) end()
     wake()
@@ -44,7 +48,8 @@ export async function* connectWebSocket(options: ConnectOptions): Connection {
     while (true) {
       const next = waiting.shift()
       if (next !== undefined) {
-        yield next
+        if (typeof next === 'string') options.onPlace(next)
+        else yield next
         continue
       }
       if (ended !== undefined) break
@@ -77,9 +82,13 @@ function refused(reason: string): SkerryApiError {
   return new SkerryApiError({ type: 'about:blank', title, status: 401, code: 'UNAUTHENTICATED' })
 }
 
-/** A frame of text with a message in it; anything else is a heartbeat. */
-function parseFrame(frame: unknown): LiveMessage | undefined {
+/** A message, or only the place to go on from. */
+type Frame = LiveMessage | string
+
+/** A frame of text with a message in it, or the heartbeat `{ id }`. */
+function parseFrame(frame: unknown): Frame | undefined {
   if (typeof frame !== 'string' || frame === '') return undefined
   const value = JSON.parse(frame) as Partial<LiveMessage>
-  return typeof value.type === 'string' ? { id: value.id ?? null, type: value.type, data: value.data ?? {} } : undefined
+  if (typeof value.type === 'string') return { id: value.id ?? null, type: value.type, data: value.data ?? {} }
+  return value.id ?? undefined
 }

@@ -48,6 +48,9 @@ export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): 
             openedAt = Date.now()
             state('open')
           },
+          onPlace: (id) => {
+            lastEventId = id
+          },
           onRetryHint: (ms) => {
             base = Math.min(ms, RECONNECT_CAP_MS)
           }

@@ -4,7 +4,8 @@ const MAX_CHARS = 1_000_000
 
 /**
  * Parses a stream of server-sent events as the HTML standard says (section 9.2.6), whatever way its chunks are cut.
- * `push` takes decoded text and returns the events it completes; `retry` is the server's wish for reconnects in milliseconds.
+ * `push` takes decoded text and returns the events it completes; `retry` is the server's wish for reconnects in milliseconds,
+ * `lastId` the id to go on from.
  * @throws RangeError when one event exceeds a million characters
  */
 export function createSseParser() {
@@ -13,11 +14,13 @@ export function createSseParser() {
   let size = 0
   let type = ''
   let id: string | undefined
+  let lastId: string | undefined
   let sawCr = false
   let retry: number | undefined
 
   function line(text: string, out: ServerSentEvent[]): void {
     if (text === '') {
+      lastId = id // also of an event without data: it only moves the place to go on from
       if (data.length > 0) out.push({ id, type: type || 'message', data: data.join('\n') })
       data = []
       size = 0
@@ -54,6 +57,9 @@ export function createSseParser() {
     },
     get retry() {
       return retry
+    },
+    get lastId() {
+      return lastId
     }
   }
 }

@@ -37,6 +37,7 @@ t.test('delivers in order, resumes after a drop with Last-Event-ID, drops what c
         r.write(cut.subarray(0, cut.indexOf(0xc3) + 1)) // in the middle of a character
         setTimeout(() => r.write(cut.subarray(cut.indexOf(0xc3) + 1), () => r.destroy()), 10)
       },
+      (r) => r.write('id: place\n\n', () => r.destroy()),
       'drop',
       (r) => r.write(event('b') + event('c'))
     )
@@ -55,7 +56,8 @@ t.test('delivers in order, resumes after a drop with Last-Event-ID, drops what c
   t.equal(server.at('/v1/live')[0]?.headers['last-event-id'], undefined)
   t.same(
     server.at('/v1/live').map((s) => s.headers['last-event-id']),
-    [undefined, 'b', 'b']
+    [undefined, 'b', 'place', 'place'],
+    'an id without data moves the place'
   )
   t.equal(live.lastEventId, 'c')
   live.close()

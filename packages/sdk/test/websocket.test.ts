@@ -23,8 +23,9 @@ t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
   const { url, requests } = await sockets(t, (socket, _, n) => {
     socket.send(frame('a'))
     socket.send('')
-    if (n === 1) socket.terminate()
-    else {
+    if (n === 1) {
+      socket.send(JSON.stringify({ id: 'a2' }), () => socket.terminate())
+    } else {
       socket.send(frame('b'))
       socket.send(frame(null, 'resync'))
     }
@@ -43,7 +44,7 @@ t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
   t.equal(requests[0]?.headers.authorization, 'Bearer tok')
   t.same(
     requests.map((r) => r.url),
-    ['/v1/live/ws', '/v1/live/ws?lastEventId=a']
+    ['/v1/live/ws', '/v1/live/ws?lastEventId=a2']
   )
   live.close()
   await live.closed

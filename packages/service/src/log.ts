@@ -34,10 +34,13 @@ export function createLogger(
   )
 }
 
-/** Drivers put connection strings into their messages. */
+/** Without the user and password of any URL in it: drivers put connection strings into their messages. */
+export function scrub(text: string): string {
+  return text.replace(/(:\/\/)[^\s/@:]*:[^\s/@]*@/g, '$1***@')
+}
+
 function serializeError(error: Error) {
   const plain = stdSerializers.err(error)
-  const scrub = (text: string) => text.replace(/(:\/\/)[^\s/@:]*:[^\s/@]*@/g, '$1***@')
   return { ...plain, message: scrub(String(plain.message)), stack: scrub(String(plain.stack)) }
 }
 

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
 import type { ServiceConfig } from './config.ts'
-import { createLogger, type Logger } from './log.ts'
+import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
 import { type Checks, hostOf, runChecks, startOps } from './ops.ts'
@@ -29,7 +29,8 @@ export type Running = {
 export type RunOptions<C extends ServiceConfig> = {
   /** The app's name, which is its folder's. */
   name: string
-  config: C
+  /** The config, or what reads it: then a bad one is a line and exit code 1 like any other failure to start. */
+  config: C | (() => C)
   version?: string
   start(context: StartContext<C>): Promise<Running>
 }
@@ -40,7 +41,8 @@ export type RunOptions<C extends ServiceConfig> = {
  * uncaught error, or when the end takes longer than SHUTDOWN_MS.
  */
 export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void> {
-  const { name, config } = options
+  const { name } = options
+  const config = typeof options.config === 'function' ? readConfig(name, options.config) : options.config
   const log = createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
   const metrics = createMetrics({ service: name, instance: config.SKERRY_INSTANCE })
   // What has been started, in order; ended in the opposite order.
@@ -55,10 +57,11 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       for (const end of ends.splice(0).reverse()) await end()
     }
   })
-  const bound = setTimeout(
-    () => stopping.fail(new Error(`not ready within ${config.START_TIMEOUT_MS} ms`)),
-    config.START_TIMEOUT_MS
-  )
+  const tooLate = async () => {
+    const reasons = Object.entries((await runChecks(checks)).reasons).map(([what, why]) => `${what}: ${why}`)
+    stopping.fail(new Error(`not ready within ${config.START_TIMEOUT_MS} ms (${reasons.join('; ')})`))
+  }
+  const bound = setTimeout(tooLate, config.START_TIMEOUT_MS)
   try {
     const ops = await startOps({
       host: config.HOST,
@@ -79,10 +82,12 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
     const running = await options.start({ log, metrics, config, nats })
     ends.push(() => running.close())
     await running.app.listen({ host: config.HOST, port: config.PORT })
-    ends.push(() => closeServer(running.app))
+    // Stops listening, lets running requests finish, closes idle connections.
+    ends.push(() => running.app.close())
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
 
-    await untilReady(running.checks, () => stopping.begun)
+    checks = running.checks
+    await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return
     const announced =
       running.prefixes === undefined || running.prefixes.length === 0
@@ -105,7 +110,6 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       running.app.skerry.draining = true
       await Promise.all([running.stop?.(), new Promise((resolve) => setTimeout(resolve, config.DRAIN_MS))])
     })
-    checks = running.checks
     clearTimeout(bound)
     log.info({ url, ops: ops.url }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })
@@ -115,16 +119,20 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
   }
 }
 
+function readConfig<C>(name: string, read: () => C): C {
+  try {
+    return read()
+  } catch (error) {
+    createLogger({ service: name, instance: '?', level: 'fatal' }).fatal(scrub((error as Error).message))
+    process.exit(1)
+  }
+}
+
 async function untilReady(checks: Checks, given: () => boolean): Promise<void> {
   while (!given()) {
     if ((await runChecks(checks)).ready) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-}
-
-/** Stops listening, lets running requests finish and closes idle connections. */
-async function closeServer(app: FastifyInstance): Promise<void> {
-  await app.close()
 }
 
 /** Where others reach the server: the host it listens on, or this machine's first address when that is every one. */

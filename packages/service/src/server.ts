@@ -81,6 +81,9 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     }
   })
 
+  metrics.gauge('skerry_http_requests_pending', 'Requests whose handlers have not answered yet.', [], (gauge) =>
+    gauge.set(deadlines.size)
+  )
   const elsewhere = metrics.route('none', 'none')
   app.addHook('onRequest', (request, reply, done) => {
     request.startedAt = performance.now()

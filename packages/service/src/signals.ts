@@ -1,4 +1,4 @@
-import type { Logger } from './log.ts'
+import { type Logger, scrub } from './log.ts'
 
 export type Stopping = {
   /** True from the first reason to stop. */
@@ -39,7 +39,7 @@ export function onStop(options: { log: Logger; boundMs: number; stop: () => Prom
   }
   const fail = (error: unknown) => {
     code = 1
-    log.fatal({ err: error }, error instanceof Error ? error.message : 'failed')
+    log.fatal({ err: error }, error instanceof Error ? scrub(error.message) : 'failed')
     begin('error')
   }
   const supervised = process.channel !== undefined && process.channel !== null

@@ -31,7 +31,7 @@ export const idempotencyKeys = defineCollection<KeyDocument>({
 
 const DAY_MS = 24 * 3600 * 1000
 /** Longer than any request may take; after it a claim whose process died may be taken over. */
-const LOCK_MS = 30_000
+const LOCK_MS = 15_000
 
 /**
  * Idempotency keys in the service's own database. `complete` inside the write's transaction makes the answer and the write one:

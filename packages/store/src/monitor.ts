@@ -45,7 +45,7 @@ export function watchQueries(client: MongoClient, db: Db, definitions: readonly 
   }
 }
 
-type Query = { collection: string; filter: Document; sort?: Document; comment?: unknown }
+type Query = { collection: string; filter: Document; sort?: Document; hint?: unknown; comment?: unknown }
 
 /** The filters a command carries: one for a find, several for an update or delete of several statements. */
 function queriesOf(event: CommandStartedEvent): Query[] {
@@ -55,11 +55,11 @@ function queriesOf(event: CommandStartedEvent): Query[] {
   const base = { collection, comment: c.comment }
   switch (event.commandName) {
     case 'find':
-      return [{ ...base, filter: c.filter ?? {}, sort: c.sort }]
+      return [{ ...base, filter: c.filter ?? {}, ...sortOf(c.sort), hint: c.hint }]
     case 'count':
     case 'distinct':
     case 'findAndModify':
-      return [{ ...base, filter: c.query ?? {}, sort: c.sort }]
+      return [{ ...base, filter: c.query ?? {}, ...sortOf(c.sort), hint: c.hint }]
     case 'update':
       return c.updates.map((u: Document) => ({ ...base, filter: u.q }))
     case 'delete':
@@ -67,12 +67,17 @@ function queriesOf(event: CommandStartedEvent): Query[] {
     case 'aggregate': {
       const first: Document = c.pipeline[0] ?? {}
       if (first.$changeStream !== undefined) return []
-      const sort = c.pipeline[1]?.$sort
-      return [{ ...base, filter: first.$match ?? {}, ...(sort === undefined ? {} : { sort }) }]
+      return [{ ...base, filter: first.$match ?? {}, ...sortOf(c.pipeline[1]?.$sort), hint: c.hint }]
     }
     default:
       return []
   }
+}
+
+/** The driver sends a sort as a Map, which JSON would show as nothing. */
+function sortOf(sort: unknown): { sort?: Document } {
+  if (sort === undefined) return {}
+  return { sort: sort instanceof Map ? Object.fromEntries(sort) : (sort as Document) }
 }
 
 function isTargeted(definition: CollectionDefinition, filter: Document): boolean {
@@ -109,6 +114,7 @@ async function checkPlan(db: Db, query: Query, shape: string, violations: string
       find: query.collection,
       filter: query.filter,
       ...(query.sort === undefined ? {} : { sort: query.sort }),
+      ...(query.hint === undefined ? {} : { hint: query.hint }),
       comment: OWN
     },
     verbosity: 'queryPlanner'

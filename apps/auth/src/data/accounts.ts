@@ -17,7 +17,7 @@ export type AccountDocument = {
 export const accounts = defineCollection<AccountDocument>({
   name: 'accounts',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: { bucket: 1, _id: 1 } }]
+  indexes: []
 })
 
 export async function insertAccount(store: Store, tx: Tx, account: AccountDocument): Promise<void> {

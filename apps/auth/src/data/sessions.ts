@@ -25,7 +25,6 @@ export const sessions = defineCollection<SessionDocument>({
   name: 'sessions',
   shardKey: { bucket: 1, _id: 1 },
   indexes: [
-    { key: { bucket: 1, _id: 1 } },
     { key: { bucket: 1, userId: 1, _id: -1 } },
     { key: { revokedAt: 1 }, options: { sparse: true } },
     { key: { expiresAt: 1 }, options: { expireAfterSeconds: 0 } }
@@ -132,5 +131,6 @@ export async function* recentlyRevoked(store: Store, since: Date): AsyncGenerato
     { revokedAt: { $gte: since } },
     { projection: { revokedAt: 1 }, comment: 'recently-revoked', batchSize: 500 }
   )
-  for await (const session of found) if (session.revokedAt !== undefined) yield { id: session._id, revokedAt: session.revokedAt }
+  for await (const session of found)
+    if (session.revokedAt !== undefined) yield { id: session._id, revokedAt: session.revokedAt }
 }

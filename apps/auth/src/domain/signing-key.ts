@@ -48,7 +48,9 @@ function parse(text: string, name: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new Error(`Bad configuration: ${name} is not JSON`, { cause: error instanceof SyntaxError ? undefined : error })
+    throw new Error(`Bad configuration: ${name} is not JSON`, {
+      cause: error instanceof SyntaxError ? undefined : error
+    })
   }
 }
 

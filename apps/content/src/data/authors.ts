@@ -1,5 +1,6 @@
 import type { Author } from '@skerry/contracts'
 import { bucketOf, collectionOf, defineCollection, isDuplicate, type Store } from '@skerry/store'
+import { AS_STORED, bucketsOf } from './common.ts'
 
 type AuthorDocument = {
   /** The user's id. */
@@ -20,15 +21,16 @@ export const authors = defineCollection<AuthorDocument>({
 })
 
 /** The authors that are known, of these ids. */
-export async function findAuthors(store: Store, ids: readonly string[]): Promise<Author[]> {
-  if (ids.length === 0) return []
+export async function findAuthors(store: Store, ids: readonly string[]): Promise<Map<string, Author>> {
   const found = await collectionOf(store.db, authors)
     .find(
-      { bucket: { $in: [...new Set(ids.map(bucketOf))] }, _id: { $in: [...ids] } },
-      { hint: { _id: 1 }, batchSize: ids.length + 1 }
+      { bucket: { $in: bucketsOf(ids) }, _id: { $in: [...ids] } },
+      { hint: { _id: 1 }, batchSize: ids.length + 1, ...AS_STORED }
     )
     .toArray()
-  return found.map(({ _id, username, displayName, avatar }) => ({ id: _id, username, displayName, avatar }))
+  return new Map(
+    found.map(({ _id, username, displayName, avatar }) => [_id, { id: _id, username, displayName, avatar }])
+  )
 }
 
 /** Keeps what an author is called, unless something newer is known. */

@@ -1,5 +1,6 @@
 import { bucketOf, collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
 import { MongoBulkWriteError } from 'mongodb'
+import { AS_STORED, bucketsOf } from './common.ts'
 import type { ListOptions, PostRef } from './posts.ts'
 
 type FeedDocument = {
@@ -20,7 +21,7 @@ export async function findEntries(store: Store, ownerId: string, { before, limit
   const found = await collectionOf(store.db, feeds)
     .find(
       { bucket: bucketOf(ownerId), _id: { $gte: `${ownerId}:`, $lt: endOf(ownerId, before) } },
-      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_ID }
+      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_ID, ...AS_STORED }
     )
     .toArray()
   return found.map((entry) => ({ postId: entry._id.slice(27), authorId: entry.authorId }))
@@ -61,7 +62,7 @@ export async function insertEntries(
 export async function deleteEntries(store: Store, ownerIds: readonly string[], postId: string): Promise<void> {
   if (ownerIds.length === 0) return
   await collectionOf(store.db, feeds).deleteMany({
-    bucket: { $in: [...new Set(ownerIds.map(bucketOf))] },
+    bucket: { $in: bucketsOf(ownerIds) },
     _id: { $in: ownerIds.map((ownerId) => `${ownerId}:${postId}`) }
   })
 }

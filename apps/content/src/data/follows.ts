@@ -1,4 +1,5 @@
 import { bucketOf, collectionOf, defineCollection, type Store } from '@skerry/store'
+import { AS_STORED, bucketsOf } from './common.ts'
 
 type FollowDocument = {
   /** `<followerId>:<followedId>` */
@@ -62,20 +63,15 @@ export async function deleteFollow(store: Store, { followerId, followedId }: Fol
   ])
 }
 
-/** Which of these authors somebody follows. */
-export async function findFollowed(
-  store: Store,
-  followerId: string,
-  authorIds: readonly string[]
-): Promise<Set<string>> {
-  if (authorIds.length === 0) return new Set()
+/** Which of these `<followerId>:<followedId>` there are. */
+export async function findFollowed(store: Store, pairs: readonly string[]): Promise<Map<string, true>> {
   const found = await collectionOf(store.db, follows)
     .find(
-      { bucket: bucketOf(followerId), _id: { $in: authorIds.map((id) => `${followerId}:${id}`) } },
-      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: authorIds.length + 1 }
+      { bucket: { $in: bucketsOf(pairs) }, _id: { $in: [...pairs] } },
+      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: pairs.length + 1, ...AS_STORED }
     )
     .toArray()
-  return new Set(found.map((follow) => follow._id.slice(27)))
+  return new Map(found.map((follow) => [follow._id, true]))
 }
 
 /** The authors somebody follows whose posts are merged at read time. */
@@ -91,7 +87,7 @@ export async function markMerged(store: Store, followedId: string, followerIds: 
   if (followerIds.length === 0) return
   await collectionOf(store.db, follows).updateMany(
     {
-      bucket: { $in: [...new Set(followerIds.map(bucketOf))] },
+      bucket: { $in: bucketsOf(followerIds) },
       _id: { $in: followerIds.map((id) => `${id}:${followedId}`) }
     },
     { $set: { merged: true } },

@@ -1,4 +1,5 @@
 import { collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+import { AS_STORED, bucketsOf } from './common.ts'
 
 type LikeDocument = {
   /** `<userId>:<postId>` */
@@ -13,16 +14,15 @@ export const likes = defineCollection<LikeDocument>({ name: 'likes', shardKey: {
 
 export type Liker = { userId: string; bucket: number }
 
-/** Which of these posts somebody likes. */
-export async function findLiked(store: Store, liker: Liker, postIds: readonly string[]): Promise<Set<string>> {
-  if (postIds.length === 0) return new Set()
+/** Which of these `<userId>:<postId>` there are. */
+export async function findLiked(store: Store, pairs: readonly string[]): Promise<Map<string, true>> {
   const found = await collectionOf(store.db, likes)
     .find(
-      { bucket: liker.bucket, _id: { $in: postIds.map((id) => `${liker.userId}:${id}`) } },
-      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: postIds.length + 1 }
+      { bucket: { $in: bucketsOf(pairs) }, _id: { $in: [...pairs] } },
+      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: pairs.length + 1, ...AS_STORED }
     )
     .toArray()
-  return new Set(found.map((like) => like._id.slice(27)))
+  return new Map(found.map((like) => [like._id, true]))
 }
 
 /** False when it was there before. */

@@ -1,4 +1,5 @@
 import { collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+import { AS_STORED, bucketsOf } from './common.ts'
 
 export type PostDocument = {
   _id: string
@@ -45,15 +46,13 @@ export async function findPost(store: Store, id: string, bucket: number, tx?: Tx
 }
 
 /** The posts of these ids that are not gone, by id. */
-export async function findPosts(
-  store: Store,
-  ids: readonly string[],
-  buckets: number[]
-): Promise<Map<string, PostDocument>> {
+export async function findPosts(store: Store, ids: readonly string[]): Promise<Map<string, PostDocument>> {
   const byId = new Map<string, PostDocument>()
-  if (ids.length === 0) return byId
   const found = await collectionOf(store.db, posts)
-    .find({ bucket: { $in: buckets }, _id: { $in: [...ids] } }, { hint: BY_ID, batchSize: ids.length + 1 })
+    .find(
+      { bucket: { $in: bucketsOf(ids) }, _id: { $in: [...ids] } },
+      { hint: BY_ID, batchSize: ids.length + 1, ...AS_STORED }
+    )
     .toArray()
   for (const post of found) if (post.live === true) byId.set(post._id, post)
   return byId
@@ -71,7 +70,7 @@ export function findPostsOf(
   return collectionOf(store.db, posts)
     .find(
       { bucket, authorId, live: true, ...olderThan(before), ...(tag === undefined ? {} : { tags: tag }) },
-      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_AUTHOR, maxTimeMS: 5_000 }
+      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_AUTHOR, maxTimeMS: 5_000, ...AS_STORED }
     )
     .toArray()
 }
@@ -81,7 +80,15 @@ export function findNewestPosts(store: Store, { before, limit }: ListOptions): P
   return collectionOf(store.db, posts)
     .find(
       { live: true, ...olderThan(before) },
-      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: NEWEST, comment: 'posts-all', maxTimeMS: 5_000 }
+      {
+        sort: { _id: -1 },
+        limit,
+        batchSize: limit + 1,
+        hint: NEWEST,
+        comment: 'posts-all',
+        maxTimeMS: 5_000,
+        ...AS_STORED
+      }
     )
     .toArray()
 }

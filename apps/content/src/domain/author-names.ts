@@ -1,7 +1,9 @@
 import type { Author } from '@skerry/contracts'
 import type { Store } from '@skerry/store'
 import { findAuthors } from '../data/authors.ts'
+import { createBatch } from './batch.ts'
 import type { Person } from './deps.ts'
+import { createShortMemory } from './short-memory.ts'
 
 /** What authors are called: from the read model, with a short memory in front. */
 export type AuthorNames = {
@@ -11,57 +13,30 @@ export type AuthorNames = {
   knows(id: string): Promise<boolean>
 }
 
-/**
- * A name may be up to `ttlMs` old: names come by event, so they are late anyway. Memory is bounded by two generations of `max` entries each.
- */
+/** A name may be up to `ttlMs` old: names come by event, so they are late anyway. */
 export function createAuthorNames(store: Store, options: { ttlMs: number; max: number }): AuthorNames {
-  let young = new Map<string, Author>()
-  let old = new Map<string, Author>()
-  let turnedAt = performance.now()
-
-  /** What is in `old` was read at most two half-lives ago. */
-  function turn(): void {
-    const now = performance.now()
-    const halfLives = (now - turnedAt) / (options.ttlMs / 2)
-    if (halfLives < 1 && young.size < options.max) return
-    old = halfLives < 2 ? young : new Map()
-    young = new Map()
-    turnedAt = now
-  }
-
-  async function load(ids: string[]): Promise<Map<string, Author>> {
-    const into = young
-    const found = new Map<string, Author>()
-    for (const author of await findAuthors(store, ids)) {
-      found.set(author.id, author)
-      // Into the generation of when it was asked for, so that it is never older than it seems.
-      if (options.ttlMs > 0) into.set(author.id, author)
-    }
+  const memory = createShortMemory<Author>(options.ttlMs, options.max)
+  const batch = createBatch(async (ids) => {
+    const remember = memory.begin()
+    const found = await findAuthors(store, ids)
+    for (const [id, author] of found) remember(id, author)
     return found
-  }
-
-  function cached(id: string): Author | undefined {
-    return young.get(id) ?? old.get(id)
-  }
+  }, 500)
 
   return {
     async get(ids, caller) {
-      turn()
-      const wanted = new Set(ids)
       const known = new Map<string, Author>()
-      for (const id of wanted) {
-        const author = cached(id)
-        if (author !== undefined) known.set(id, author)
+      const missing: string[] = []
+      for (const id of new Set(ids)) {
+        const author = memory.get(id)
+        if (author === undefined) missing.push(id)
+        else known.set(id, author)
       }
-      if (known.size < wanted.size) {
-        const missing = [...wanted].filter((id) => !known.has(id))
-        for (const [id, author] of await load(missing)) known.set(id, author)
-      }
-      return (id) => known.get(id) ?? stranger(id, caller)
+      const loaded = await batch.many(missing)
+      return (id) => known.get(id) ?? loaded.get(id) ?? stranger(id, caller)
     },
     async knows(id) {
-      turn()
-      return cached(id) !== undefined || (await load([id])).has(id)
+      return (memory.get(id) ?? (await batch.one(id))) !== undefined
     }
   }
 }

@@ -2,7 +2,7 @@ import { type Comment, CommentCreated, CommentDeleted, type PageOf, SkerryError 
 import { publish } from '@skerry/events'
 import { bucketOf, type CallContext, decodeCursor, newId, toPage, transaction } from '@skerry/store'
 import { buryComment, type CommentDocument, findComment, findCommentsOf, insertComment } from '../data/comments.ts'
-import { countOnPost, findPost } from '../data/posts.ts'
+import { countOnPost } from '../data/posts.ts'
 import { introduce } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentComment } from './present.ts'
@@ -57,7 +57,7 @@ export async function listComments(deps: Deps, caller: Person, query: CommentsQu
   const before = decodeCursor(list, query.cursor, ['string'])?.[0] as string | undefined
   const bucket = bucketOf(postId)
   const [post, found] = await Promise.all([
-    findPost(deps.store, postId, bucket),
+    deps.reads.posts.one(postId),
     findCommentsOf(deps.store, { postId, bucket }, { before, limit: limit + 1 })
   ])
   if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
@@ -79,7 +79,7 @@ export async function deleteComment(deps: Deps, caller: Person, id: string, call
   const { store } = deps
   const bucket = bucketOf(id)
   const comment = await findComment(store, id, bucket)
-  const post = comment === undefined ? undefined : await findPost(store, comment.postId, bucket)
+  const post = comment === undefined ? undefined : await deps.reads.posts.one(comment.postId)
   if (comment === undefined || post === undefined) throw new SkerryError('CNT_COMMENT_NOT_FOUND')
   if (comment.authorId !== caller.userId && post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
   const { postId, authorId } = comment

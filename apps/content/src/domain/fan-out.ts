@@ -10,17 +10,9 @@ import type { Deps } from './deps.ts'
  * follows or unfollows meanwhile: README.md, "Feeds".
  */
 export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
-  const { store, feeds } = deps
+  const { store } = deps
   const { authorId } = post
-  const [state, count] = await Promise.all([
-    findBigState(store, authorId),
-    countFollowers(store, authorId, feeds.FANOUT_MAX + 1)
-  ])
-  if (count > feeds.FANOUT_MAX) {
-    if (state !== 'big') await makeBig(deps, authorId)
-    return
-  }
-  if (state === 'big' || state === 'marking') await saveBigState(store, authorId, 'was')
+  if (await isBig(deps, authorId)) return
   await trimSome(deps, [authorId])
   for await (const chunk of followersOf(deps, authorId)) {
     await insertEntries(
@@ -33,6 +25,17 @@ export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
     await deleteEntries(store, gone, post.postId)
     await trimSome(deps, chunk)
   }
+}
+
+/** Whether the author's posts are merged when they are read; sees to what a crossing of the bound needs. */
+async function isBig(deps: Deps, authorId: string): Promise<boolean> {
+  const { store, feeds } = deps
+  const big = (await countFollowers(store, authorId, feeds.FANOUT_MAX + 1)) > feeds.FANOUT_MAX
+  if (!big && !(await deps.anyMerged())) return false
+  const state = await findBigState(store, authorId)
+  if (big && state !== 'big') await makeBig(deps, authorId)
+  if (!big && (state === 'big' || state === 'marking')) await saveBigState(store, authorId, 'was')
+  return big
 }
 
 /**

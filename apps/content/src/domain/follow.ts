@@ -27,8 +27,8 @@ export async function follow(deps: Deps, pair: Follow): Promise<void> {
   )
   await trimFeed(store, followerId, feeds.FEED_KEEP)
   // An instance that was paused here may be late: the follow that its successor has ended must leave nothing.
-  const still = await findFollowed(store, followerId, [followedId])
-  if (!still.has(followedId)) await deleteEntriesOf(store, followerId, followedId)
+  const still = await findFollowed(store, [`${followerId}:${followedId}`])
+  if (still.size === 0) await deleteEntriesOf(store, followerId, followedId)
 }
 
 /** Ends a follow, and then takes the author's posts out of the feed: a fan-out under way sees the end, or is swept up here. */

@@ -1,8 +1,8 @@
 import { LikeCreated, LikeDeleted, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { bucketOf, type CallContext, isDuplicate, transaction } from '@skerry/store'
-import { deleteLike, findLiked, insertLike } from '../data/likes.ts'
-import { countOnPost, findPost } from '../data/posts.ts'
+import { deleteLike, insertLike } from '../data/likes.ts'
+import { countOnPost } from '../data/posts.ts'
 import type { Deps, Person } from './deps.ts'
 
 /** Likes a post; liking twice is liking once. Throws CNT_POST_NOT_FOUND. */
@@ -23,13 +23,9 @@ export async function unlikePost(deps: Deps, caller: Person, postId: string, cal
 
 /** Whether they like it now: a repeated request then needs no transaction. */
 async function likes(deps: Deps, caller: Person, postId: string): Promise<boolean> {
-  const liker = { userId: caller.userId, bucket: bucketOf(caller.userId) }
-  const [post, liked] = await Promise.all([
-    findPost(deps.store, postId, bucketOf(postId)),
-    findLiked(deps.store, liker, [postId])
-  ])
+  const [post, likes] = await Promise.all([deps.reads.posts.one(postId), deps.reads.liked(caller.userId, [postId])])
   if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
-  return liked.has(postId)
+  return likes(postId)
 }
 
 async function change(deps: Deps, caller: Person, postId: string, call: CallContext, on: boolean): Promise<void> {

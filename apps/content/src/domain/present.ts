@@ -1,7 +1,5 @@
 import type { Author, Comment, Post } from '@skerry/contracts'
-import { bucketOf } from '@skerry/store'
 import type { CommentDocument } from '../data/comments.ts'
-import { findLiked } from '../data/likes.ts'
 import type { PostDocument } from '../data/posts.ts'
 import type { Deps, Person } from './deps.ts'
 
@@ -34,14 +32,13 @@ export function presentComment(comment: CommentDocument, author: Author): Commen
 
 /** Posts as `caller` sees them: authors and likes are read together; what nobody likes is not asked for. */
 export async function presentPosts(deps: Deps, posts: readonly PostDocument[], caller: Person): Promise<Post[]> {
-  const liker = { userId: caller.userId, bucket: bucketOf(caller.userId) }
   const likeable = posts.filter((post) => post.counts.likes > 0).map((post) => post._id)
-  const [authorOf, liked] = await Promise.all([
+  const [authorOf, likes] = await Promise.all([
     deps.authors.get(
       posts.map((post) => post.authorId),
       caller
     ),
-    findLiked(deps.store, liker, likeable)
+    deps.reads.liked(caller.userId, likeable)
   ])
-  return posts.map((post) => presentPost(post, authorOf(post.authorId), liked.has(post._id)))
+  return posts.map((post) => presentPost(post, authorOf(post.authorId), likes(post._id)))
 }

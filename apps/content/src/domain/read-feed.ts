@@ -1,8 +1,8 @@
 import type { PageOf, Post } from '@skerry/contracts'
 import { bucketOf, decodeCursor, encodeCursor } from '@skerry/store'
 import { findEntries } from '../data/feeds.ts'
-import { findFollowed, findMerged } from '../data/follows.ts'
-import { findNewestRefs, findPosts, type PostDocument, type PostRef } from '../data/posts.ts'
+import { findMerged } from '../data/follows.ts'
+import { findNewestRefs, type PostDocument, type PostRef } from '../data/posts.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentPosts } from './present.ts'
 
@@ -71,16 +71,17 @@ async function findMergedRefs(
 
 /** Leaves out posts that are gone and posts of authors who are no longer followed. */
 async function keepVisible(deps: Deps, caller: Person, refs: readonly PostRef[]): Promise<PostDocument[]> {
-  const ids = refs.map((ref) => ref.postId)
-  const others = [...new Set(refs.map((ref) => ref.authorId))].filter((id) => id !== caller.userId)
-  const [byId, followed] = await Promise.all([
-    findPosts(deps.store, ids, [...new Set(ids.map(bucketOf))]),
-    findFollowed(deps.store, caller.userId, others)
+  const [byId, follows] = await Promise.all([
+    deps.reads.posts.many(refs.map((ref) => ref.postId)),
+    deps.reads.followed(
+      caller.userId,
+      refs.map((ref) => ref.authorId)
+    )
   ])
   const visible: PostDocument[] = []
   for (const { postId, authorId } of refs) {
     const post = byId.get(postId)
-    if (post !== undefined && (authorId === caller.userId || followed.has(authorId))) visible.push(post)
+    if (post !== undefined && follows(authorId)) visible.push(post)
   }
   return visible
 }

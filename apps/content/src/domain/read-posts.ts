@@ -1,21 +1,16 @@
 import { type PageOf, type Post, SkerryError } from '@skerry/contracts'
 import { bucketOf, decodeCursor, encodeCursor, toPage } from '@skerry/store'
-import { findLiked } from '../data/likes.ts'
-import { findNewestPosts, findPost, findPosts, findPostsOf, type PostDocument } from '../data/posts.ts'
+import { findNewestPosts, findPostsOf, type PostDocument } from '../data/posts.ts'
 import { findTagged } from '../data/tagged.ts'
 import type { Deps, Person } from './deps.ts'
-import { presentPost, presentPosts } from './present.ts'
+import { presentPosts } from './present.ts'
 
 /** One post. Throws CNT_POST_NOT_FOUND. */
 export async function getPost(deps: Deps, caller: Person, id: string): Promise<Post> {
-  const post = await findPost(deps.store, id, bucketOf(id))
+  const post = await deps.reads.posts.one(id)
   if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
-  const liker = { userId: caller.userId, bucket: bucketOf(caller.userId) }
-  const [authorOf, liked] = await Promise.all([
-    deps.authors.get([post.authorId], caller),
-    findLiked(deps.store, liker, post.counts.likes > 0 ? [id] : [])
-  ])
-  return presentPost(post, authorOf(post.authorId), liked.has(id))
+  const [presented] = await presentPosts(deps, [post], caller)
+  return presented!
 }
 
 export type ListQuery = {
@@ -52,7 +47,7 @@ async function listTagged(deps: Deps, caller: Person, query: TagQuery): Promise<
   const { list, tag, before, limit } = query
   const refs = await findTagged(deps.store, tag, { before, limit: limit + 1 })
   const ids = refs.slice(0, limit).map((ref) => ref.postId)
-  const byId = await findPosts(deps.store, ids, [...new Set(ids.map(bucketOf))])
+  const byId = await deps.reads.posts.many(ids)
   // A post may have gone between the two reads.
   const posts = ids.map((id) => byId.get(id)).filter((post): post is PostDocument => post !== undefined)
   const last = ids.at(-1)

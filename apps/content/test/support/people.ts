@@ -6,10 +6,11 @@ export type Someone = { id: string; username: string; displayName: string; token
 
 const keys = generateKeyPairSync('ed25519')
 
-/** Verifies the tokens made here. */
-export const identity = createIdentityFromJwks({
+/** The public half of what signs the tokens made here. */
+export const jwks = {
   keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'test', alg: 'EdDSA', use: 'sig' } as { kty: string }]
-})
+}
+export const identity = createIdentityFromJwks(jwks)
 
 let count = 0
 

@@ -45,7 +45,8 @@ export async function startContent(t: Test, options: Options = {}): Promise<Syst
       ...stores.envFor('content'),
       LOG_LEVEL: process.env.SKERRY_LOG_LEVEL ?? 'silent',
       CHECK_RESPONSES: 'true',
-      AUTHOR_TTL_MS: '0'
+      AUTHOR_TTL_MS: '0',
+      FOLLOW_TTL_MS: '0'
     }),
     ...options.config
   }

@@ -93,10 +93,10 @@ export function createDoor(options: DoorOptions): Hook {
       enter(verdict.allowed ? undefined : refusal(verdict))
     }
 
-    /** Bad tokens count for their address, and cost no cryptography once that has had its share. */
+    /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
     function verify(unknown: string | undefined): void {
       const subject = addressSubject(address)
-      const refused = subject === undefined ? undefined : limiter.refused(policies.address, subject)
+      const refused = subject === undefined ? undefined : limiter.refused(policies.badToken, subject)
       if (refused !== undefined) {
         judge(refused)
         return
@@ -109,7 +109,7 @@ export function createDoor(options: DoorOptions): Hook {
           : identity.verify(unknown)
       verified.then(limit, async (error: Error) => {
         if (subject === undefined) return done(error)
-        const verdict = await limiter.take(policies.address, subject)
+        const verdict = await limiter.take(policies.badToken, subject)
         request.verdict = verdict
         done(verdict.allowed ? error : refusal(verdict))
       })

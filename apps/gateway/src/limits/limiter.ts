@@ -14,10 +14,11 @@ export type Verdict = {
 }
 
 /**
- * Limits of all gateways together, in Redis. To save a round trip for each request, quota is leased: a subject that keeps coming
- * gets 1, 2, 4 … up to `policy.lease` requests at a time, to be used within a second. What is leased has been paid for in Redis, so the
- * long-run rate is exact; only the moment can differ, so within any interval a subject may exceed burst + rate × time by at most
- * `lease` requests for each gateway it talks to, and it loses at most as many that it leased and did not use.
+ * Limits of all gateways together, in Redis. To save a round trip for each request, quota is leased: up to `policy.lease` requests at a
+ * time, to be used within five seconds; half of that at first, and less for a subject that let leases run out. What is leased has been
+ * paid for in Redis, so the long-run rate is exact; only the moment can differ: within any interval a subject may exceed
+ * burst + rate × time by at most `lease` requests for each gateway it talks to, and lose as many that it did not use. Where the count has
+ * to be exact, `lease` is 1.
  *
  * While Redis is away each gateway counts alone, in memory.
  */
@@ -44,7 +45,7 @@ type Scripted = Redis & {
   skerryGcra(key: string, intervalUs: number, burst: number, want: number): Promise<[number, number, number, number]>
 }
 
-const LEASE_MS = 1_000
+const LEASE_MS = 5_000
 
 /** @param prefix starts every key, e.g. `gateway:` */
 export function createLimiter(options: { redis: RedisLink | undefined; prefix: string; maxSubjects: number }): Limiter {
@@ -123,9 +124,9 @@ function newLease(): Lease {
 
 /** Twice the last lease if that was used up in time, else what was used of it: who comes seldom must not lose quota to leases. */
 function nextSize(policy: Policy, lease: Lease): number {
-  const used = lease.size - lease.left
-  const wanted = lease.left === 0 && performance.now() < lease.expires ? lease.size * 2 : used
-  return Math.max(1, Math.min(policy.lease, wanted))
+  if (lease.size === 0) return Math.ceil(policy.lease / 2)
+  const usedUp = lease.left === 0 && performance.now() < lease.expires
+  return Math.max(1, Math.min(policy.lease, usedUp ? lease.size * 2 : lease.size - lease.left))
 }
 
 function fromLease(policy: Policy, lease: Lease | undefined): Verdict | undefined {

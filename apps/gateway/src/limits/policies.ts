@@ -16,10 +16,16 @@ export type Policy = {
 
 export type Policies = {
   readonly user: Policy
+  /** Requests without a token. */
   readonly address: Policy
+  /** Tokens that did not verify, by address: apart, so that who shares an address with others needs fear only the worst of them. */
+  readonly badToken: Policy
   readonly signIn: Policy
   readonly signUp: Policy
 }
+
+/** No lease is a larger part of a burst than one of so many. */
+const SMALL = 20
 
 /** The policies of a configuration. */
 export function policiesOf(config: GatewayConfig): Policies {
@@ -27,6 +33,7 @@ export function policiesOf(config: GatewayConfig): Policies {
   return {
     user: policy('user', config.LIMIT_USER_BURST, 1_000 / config.LIMIT_USER_PER_SECOND, lease),
     address: policy('address', config.LIMIT_ADDRESS_BURST, 1_000 / config.LIMIT_ADDRESS_PER_SECOND, lease),
+    badToken: policy('bad-token', config.LIMIT_ADDRESS_BURST, 1_000 / config.LIMIT_ADDRESS_PER_SECOND, lease),
     signIn: policy('sign-in', config.LIMIT_SIGN_IN_PER_MINUTE, 60_000 / config.LIMIT_SIGN_IN_PER_MINUTE, 1),
     signUp: policy('sign-up', config.LIMIT_SIGN_UP_PER_MINUTE, 60_000 / config.LIMIT_SIGN_UP_PER_MINUTE, 1)
   }

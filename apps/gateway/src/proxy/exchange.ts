@@ -3,6 +3,7 @@ import { SkerryError } from '@skerry/contracts'
 import type { Identity } from '@skerry/service'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Dispatcher } from 'undici'
+import type { CorsHeaders } from '../door/cors.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { BalancedRequest } from '../upstreams/balancer.ts'
 import { CallerGoneError, NoUpstreamError } from '../upstreams/errors.ts'
@@ -16,11 +17,14 @@ export type ExchangeDeps = {
   streams: OpenStreams
   /** The gateway is leaving: connections end with their answer. */
   draining(): boolean
+  corsHeaders: CorsHeaders
   securityHeaders: readonly (readonly [name: string, value: string])[]
 }
 
 /** The service whose word ends sessions. */
 const SESSION_OWNER = 'auth'
+/** Bytes up to which copying a body costs less than sending it apart from its head. */
+const ONE_WRITE = 8_192
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
 
 /**
@@ -85,14 +89,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.gone) return
     const { request, reply, res } = this
     this.revokeSessions(came['x-skerry-revoked'])
-    const own = reply.getHeaders()
-    own['x-request-id'] = request.id
-    own['server-timing'] = this.timing(came['server-timing'])
-    const { verdict } = request
-    if (verdict !== undefined) Object.assign(own, limitHeaders(verdict))
+    const own: Record<string, string> = {
+      'x-request-id': request.id,
+      'server-timing': this.timing(came['server-timing'])
+    }
+    this.deps.corsHeaders(request.raw.headers.origin, own)
+    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
     if (this.deps.draining()) own.connection = 'close'
-    // What the plugins put on the raw response is in `own` already.
-    for (const name of res.getHeaderNames()) res.removeHeader(name)
     this.answering = true
     reply.hijack()
     res.writeHead(status, responseHeaders(came, own, this.deps.securityHeaders))
@@ -111,8 +114,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { res } = this
     this.missing -= chunk.length
     if (this.missing === 0) {
-      // Head, body and end in one write.
-      res.end(chunk)
+      // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
+      if (chunk.length <= ONE_WRITE) res.end(chunk.latin1Slice(), 'latin1')
+      else res.end(chunk)
       return
     }
     if (res.write(chunk)) return

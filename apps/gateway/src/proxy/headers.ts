@@ -83,41 +83,52 @@ export function handshakeHeaders(came: IncomingHttpHeaders, told: Told): Record<
 }
 
 /**
- * The headers a client gets: name, value, name, value. Those in `own` (lower case) are the gateway's and replace the service's;
- * `defaults` hold where the service says nothing itself.
+ * The headers a client gets: name, value, name, value. Those in `own` (lower case) are the gateway's and replace the service's, but both
+ * speak in `vary`; `defaults` hold where the service says nothing itself.
  */
 export function responseHeaders(
   came: IncomingHttpHeaders,
-  own: Readonly<Record<string, number | string | string[] | undefined>>,
+  own: Readonly<Record<string, string>>,
   defaults: readonly (readonly [name: string, value: string])[]
 ): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
-    if (NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')) continue
-    if (named?.includes(name) === true || (own[name] !== undefined && name !== 'vary')) continue
+    if (isDropped(name) || named?.includes(name) === true) continue
     const value = came[name]
     if (typeof value === 'string') list.push(name, value)
     else if (value !== undefined) for (const one of value) list.push(name, one)
   }
-  for (const name in own) {
-    const value = own[name]
-    if (Array.isArray(value)) for (const one of value) list.push(name, one)
-    else if (value !== undefined) list.push(name, String(value))
-  }
+  for (const name in own) list.push(name, own[name]!)
   for (const [name, value] of defaults) if (came[name] === undefined) list.push(name, value)
   return list
 }
 
-/** The draft's `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). */
-export function limitHeaders(verdict: Verdict): { ratelimit: string; 'ratelimit-policy': string } {
+/** What was decided about a name; services use few, and a bound keeps a hostile one from filling the map. */
+const decided = new Map<string, boolean>()
+
+function isDropped(name: string): boolean {
+  let dropped = decided.get(name)
+  if (dropped === undefined) {
+    dropped = NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')
+    if (decided.size < 1_000) decided.set(name, dropped)
+  }
+  return dropped
+}
+
+/** Adds the draft's `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). */
+export function limitHeaders(verdict: Verdict, headers: Record<string, string>): void {
   const { policy, remaining, resetSeconds } = verdict
-  return { ratelimit: `"${policy.name}";r=${remaining};t=${resetSeconds}`, 'ratelimit-policy': policy.header }
+  headers.ratelimit = `"${policy.name}";r=${remaining};t=${resetSeconds}`
+  headers['ratelimit-policy'] = policy.header
 }
 
 function connectionOptions(header: string): string[] {
+  // By far most often, and nothing to look for.
+  if (header === 'keep-alive' || header === 'close') return NONE
   return header
     .toLowerCase()
     .split(',')
-    .map((option) => option.trim()) // few and short
+    .map((option) => option.trim())
 }
+const NONE: string[] = []

@@ -49,12 +49,13 @@ export class Attempts implements Dispatcher.DispatchHandler {
     if (stream) upstream.streams++
     else upstream.inFlight++
     this.sent = false
-    this.startedAt = performance.now()
     upstream.dispatch(this.request, stream, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController, context: unknown): void {
     this.sent = true
+    // Not from before: how long a connection takes to make says nothing of the next request.
+    this.startedAt = performance.now()
     this.handler.onRequestStart?.(controller, context)
   }
 

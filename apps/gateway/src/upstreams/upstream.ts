@@ -22,8 +22,8 @@ export type UpstreamOptions = {
 
 /** In this time the memory of past latencies fades to about a third. */
 const FADE_MS = 5_000
-/** What an instance without a past is taken for. */
-const FRESH_MS = 1
+/** Below this, latencies differ by chance: then only the work in line counts. It is also what an instance without a past is taken for. */
+const LEAST_MS = 5
 
 /** One instance: its connections, its load, and how it has been doing. */
 export class Upstream {
@@ -85,7 +85,7 @@ export class Upstream {
   cost(stream: boolean, now: number): number {
     if (stream) return this.streams / this.weight
     const faded = this.latency * Math.exp((this.measuredAt - now) / FADE_MS)
-    return ((this.inFlight + 1) * Math.max(FRESH_MS, faded)) / this.weight
+    return ((this.inFlight + 1) * Math.max(LEAST_MS, faded)) / this.weight
   }
 
   /** It answered: an exponentially weighted mean by time, which follows fast when answers get slower. */

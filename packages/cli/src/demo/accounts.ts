@@ -1,4 +1,5 @@
 import { createClient, SkerryApiError, type SkerryClient } from '@skerry/sdk'
+import { StartError } from '@skerry/stores'
 import type { Journal } from './journal.ts'
 import type { PlannedUser } from './plan.ts'
 import type { Secret } from './secret.ts'
@@ -61,7 +62,7 @@ export function createAccounts({ baseUrl, journal, secret, users, signal }: Acco
       if (!isCode(error, 'AUTH_BAD_CREDENTIALS')) throw error
       if (taken.code === 'AUTH_USERNAME_TAKEN')
         return signup(user, `${user.username.slice(0, 23)}.${user.key.slice(0, 5)}`)
-      throw new Error(
+      throw new StartError(
         `the demo's users are there already, with passwords of another secret: bring back .skerry/demo/secret, or wipe the data`,
         { cause: error }
       )

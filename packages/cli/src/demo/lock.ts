@@ -1,4 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { StartError } from '@skerry/stores'
 
 /**
  * Takes the lock file for this process, or throws when another live one has it.
@@ -12,11 +13,11 @@ export function takeLock(file: string): () => void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       const pid = Number(readFileSync(file, 'utf8'))
-      if (isAlive(pid)) throw new Error(`the demo is being loaded already, by process ${pid} (${file})`)
+      if (isAlive(pid)) throw new StartError(`the demo is being loaded already, by process ${pid} (${file})`)
       rmSync(file, { force: true })
     }
   }
-  throw new Error(`${file} cannot be taken`)
+  throw new StartError(`${file} cannot be taken`)
 }
 
 function isAlive(pid: number): boolean {

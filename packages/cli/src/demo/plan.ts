@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Mail, type ParsedMail, parseMail, type RawMail, type SkipReason } from './mail.ts'
+import { type Mail, parseMail, type RawMail, type SkipReason } from './mail.ts'
 import { tagFrom } from './names.ts'
 import { createSenders, type PlannedUser } from './senders.ts'
 import { cut, hideAddresses } from './text.ts'
@@ -9,6 +9,11 @@ export type { PlannedUser } from './senders.ts'
 export type PlannedPost = { key: string; user: string; title?: string; text: string; tags: string[]; date: number }
 export type PlannedComment = { key: string; user: string; post: string; text: string; date: number }
 export type PlannedFollow = { user: string; follows: string }
+
+/** What the journal calls a follow. */
+export function followKey({ user, follows }: PlannedFollow): string {
+  return `${user} ${follows}`
+}
 
 /** Everything the demo will load, in the order it happened. */
 export type Plan = {
@@ -38,20 +43,27 @@ export type PlanOptions = {
 /** Turns mails into users, follows, posts and comments. The same mails always give the same plan. */
 export async function planDemo(raws: AsyncIterable<RawMail> | Iterable<RawMail>, options: PlanOptions): Promise<Plan> {
   const skipped: Plan['skipped'] = {}
+  const skip = (reason: SkipReason) => {
+    skipped[reason] = (skipped[reason] ?? 0) + 1
+  }
   const read: Mail[] = []
-  const seen = new Set<string>()
   let mails = 0
   for await (const raw of raws) {
-    const parsed: ParsedMail = await parseMail(raw)
+    const parsed = await parseMail(raw)
     mails++
     options.onProgress?.(mails)
-    const skip = 'skip' in parsed ? parsed.skip : seenBefore(seen, parsed.mail) ? 'same mail twice' : undefined
-    if (skip !== undefined) skipped[skip] = (skipped[skip] ?? 0) + 1
-    else if ('mail' in parsed) read.push(parsed.mail)
+    if ('skip' in parsed) skip(parsed.skip)
+    else read.push(parsed.mail)
   }
   read.sort((a, b) => a.date - b.date || (a.key < b.key ? -1 : 1))
-  const userOf = createSenders(read, options.hash)
-  return { ...build(read.slice(0, options.limit), userOf, options.hash), mails, skipped }
+  const seen = new Set<string>()
+  const kept = read.filter((mail) => {
+    const twice = seenBefore(seen, mail)
+    if (twice) skip('same mail twice')
+    return !twice
+  })
+  const userOf = createSenders(kept, options.hash)
+  return { ...build(kept.slice(0, options.limit), userOf, options.hash), mails, skipped }
 }
 
 function seenBefore(seen: Set<string>, mail: Mail): boolean {

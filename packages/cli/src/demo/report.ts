@@ -1,6 +1,6 @@
 import type { Journal } from './journal.ts'
 import type { Refused } from './load.ts'
-import type { Plan, PlannedUser } from './plan.ts'
+import { followKey, type Plan, type PlannedUser } from './plan.ts'
 import { whole } from './progress.ts'
 import type { Secret } from './secret.ts'
 
@@ -27,7 +27,7 @@ export function resultOf(plan: Plan, journal: Journal, refused: Refused, started
     users: plan.users.filter((u) => journal.users.has(u.key)).length,
     posts: plan.posts.filter((p) => journal.done.has(p.key)).length,
     comments: plan.comments.filter((c) => journal.done.has(c.key)).length,
-    follows: plan.follows.filter((f) => journal.follows.has(`${f.user} ${f.follows}`)).length,
+    follows: plan.follows.filter((f) => journal.follows.has(followKey(f))).length,
     tags: plan.tags,
     mails: plan.mails,
     skipped,

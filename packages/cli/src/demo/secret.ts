@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { StartError } from '@skerry/stores'
 
 /** What is derived from the secret of this home: nothing of it is the same elsewhere, all of it is the same in the next run. */
 export type Secret = {
@@ -22,7 +23,7 @@ export async function readSecret(folder: string): Promise<Secret> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
   const text = (await readFile(file, 'utf8')).trim()
-  if (!/^[0-9a-f]{64}$/.test(text)) throw new Error(`${file} is damaged: remove it to begin with new demo users`)
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new StartError(`${file} is damaged: remove it to begin with new demo users`)
   return secretFrom(Buffer.from(text, 'hex'))
 }
 

@@ -21,7 +21,8 @@ export function choosePackages(packages: readonly Package[], names: readonly str
   if (names.length === 0) return packages
   return names.map((name) => {
     const found = packages.find((p) => [p.name, p.name.replace('@skerry/', ''), p.folder].includes(name))
-    if (found === undefined) throw new Error(`${name} is no package: there are ${packages.map((p) => p.folder).join(', ')}`)
+    if (found === undefined)
+      throw new Error(`${name} is no package: there are ${packages.map((p) => p.folder).join(', ')}`)
     return found
   })
 }

@@ -1,3 +1,4 @@
+import { copyFile, readdir, realpath, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Children, Ended } from './child.ts'
 
@@ -15,7 +16,20 @@ export async function ensureTapBuild(children: Children, repo: string): Promise<
     return (await children.run('node', ['--input-type=module', '-e', program], { cwd })).code === 0
   }
   if (await isBuilt()) return undefined
+  await ownFiles(join(await realpath(join(repo, 'node_modules/tap')), '../@tapjs/test/test-built'))
   const ended = await children.run('tap', ['build'], { cwd })
   if (ended.code !== 0) return ended
-  return (await isBuilt()) ? undefined : { ...ended, code: 1, output: `${ended.output}\ntap does not run after its build` }
+  return (await isBuilt())
+    ? undefined
+    : { ...ended, code: 1, output: `${ended.output}\ntap does not run after its build` }
+}
+
+/** The build writes into files that pnpm shares by hard link with its store and so with every checkout on the disk: copies are ours. */
+async function ownFiles(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (!entry.isFile() || (await stat(path)).nlink === 1) continue
+    await copyFile(path, `${path}.own`)
+    await rename(`${path}.own`, path)
+  }
 }

@@ -1,0 +1,75 @@
+import { availableParallelism } from 'node:os'
+import type { RedisLink } from '@skerry/cache'
+import { buildServer, type Identity, type Logger, type Metrics } from '@skerry/service'
+import { createIdempotency, type Store } from '@skerry/store'
+import type { FastifyInstance } from 'fastify'
+import type { Config } from './config.ts'
+import { createAttempts } from './data/attempts.ts'
+import { sealIdempotency } from './data/sealed-idempotency.ts'
+import { createAccessTokens } from './domain/access-token.ts'
+import type { Deps, TellRevoked } from './domain/deps.ts'
+import { createPasswords } from './domain/passwords.ts'
+import type { SigningKey } from './domain/signing-key.ts'
+import { accountRoutes } from './routes/accounts.ts'
+import { jwksRoute } from './routes/jwks.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+
+export type AppDeps = {
+  config: Config
+  store: Store
+  signingKey: SigningKey
+  identity: Identity
+  metrics: Metrics
+  tellRevoked: TellRevoked
+  redis?: RedisLink | undefined
+  logger?: Logger
+  /** Epoch milliseconds. */
+  now?: () => number
+}
+
+/** The HTTP side of auth: all that is registered, in order. */
+export function buildApp(options: AppDeps): FastifyInstance {
+  const { config, store, signingKey, identity, metrics, logger } = options
+  const idempotency = sealIdempotency(createIdempotency(store), {
+    answers: signingKey.derive('idempotency answers'),
+    bodies: signingKey.derive('idempotency bodies')
+  })
+  const deps = buildDeps(options)
+  const app = buildServer({ name: 'auth', config, identity, idempotency, metrics, logger })
+  accountRoutes(app, deps)
+  sessionRoutes(app, deps)
+  jwksRoute(app, signingKey.jwks)
+  return app
+}
+
+function buildDeps({ config, store, signingKey, tellRevoked, redis, now = Date.now }: AppDeps): Deps {
+  return {
+    store,
+    passwords: createPasswords({ concurrency: passwordConcurrency(config), queue: config.PASSWORD_QUEUE }),
+    accessToken: createAccessTokens(signingKey, config.ACCESS_TTL_S),
+    refreshSecret: signingKey.derive('refresh tokens'),
+    attempts: createAttempts({
+      redis,
+      prefix: config.REDIS_PREFIX ?? 'auth:',
+      limit: config.SIGN_INS_PER_MINUTE,
+      windowMs: 60_000,
+      remembered: config.SIGN_IN_MEMORY,
+      now
+    }),
+    tellRevoked,
+    limits: {
+      accessTtlMs: config.ACCESS_TTL_S * 1000,
+      refreshTtlMs: config.REFRESH_TTL_S * 1000,
+      refreshGraceMs: config.REFRESH_GRACE_S * 1000,
+      recentSignInMs: config.RECENT_SIGN_IN_S * 1000,
+      maxSessions: config.MAX_SESSIONS
+    },
+    now
+  }
+}
+
+/** More hashes at once than cores only wait for each other; one thread of the pool stays free for everything else. */
+function passwordConcurrency(config: Config): number {
+  const threads = Math.max(1, config.UV_THREADPOOL_SIZE - 1)
+  return Math.min(config.PASSWORD_CONCURRENCY ?? availableParallelism(), threads)
+}

@@ -1,0 +1,6 @@
+import { accounts } from './accounts.ts'
+import { emails, usernames } from './reservations.ts'
+import { sessions } from './sessions.ts'
+
+/** All that auth stores, beside what events and idempotency need. */
+export const authCollections = [accounts, emails, usernames, sessions]

@@ -1,0 +1,64 @@
+import { type Account, type Grant, SessionCreated } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { newId, type Tx } from '@skerry/store'
+import type { AccountDocument } from '../data/accounts.ts'
+import { insertSession, type SessionDocument } from '../data/sessions.ts'
+import type { Deps } from './deps.ts'
+import { newRefreshToken } from './refresh-token.ts'
+
+export function presentAccount(account: AccountDocument): Account {
+  const { _id: id, username, email, emailVerified, createdAt } = account
+  return { id, username, email, emailVerified, guest: false, createdAt: createdAt.toISOString() }
+}
+
+/** What a client gets to go on with. */
+export function grantOf(
+  deps: Deps,
+  account: AccountDocument,
+  session: Pick<SessionDocument, '_id' | 'authenticatedAt'>,
+  refreshToken: string
+): Grant {
+  return {
+    user: presentAccount(account),
+    session: { id: session._id },
+    accessToken: deps.accessToken({
+      userId: account._id,
+      sessionId: session._id,
+      username: account.username,
+      displayName: account.displayName,
+      authenticatedAt: session.authenticatedAt.getTime(),
+      now: deps.now()
+    }),
+    tokenType: 'Bearer',
+    expiresIn: deps.limits.accessTtlMs / 1000,
+    refreshToken
+  }
+}
+
+/** Begins a session of somebody who has just proved who they are. */
+export async function beginSession(
+  deps: Deps,
+  tx: Tx,
+  account: AccountDocument,
+  userAgent: string | null
+): Promise<Grant> {
+  const { bucket, _id: userId } = account
+  const now = new Date(deps.now())
+  const sessionId = newId(bucket, now.getTime())
+  const token = newRefreshToken(sessionId)
+  const session: SessionDocument = {
+    bucket,
+    _id: sessionId,
+    userId,
+    familyHash: token.familyHash,
+    tokenHash: token.hash,
+    userAgent,
+    createdAt: now,
+    lastUsedAt: now,
+    authenticatedAt: now,
+    expiresAt: new Date(now.getTime() + deps.limits.refreshTtlMs)
+  }
+  await insertSession(deps.store, tx, session)
+  publish(deps.store, tx, SessionCreated, { sessionId, userId })
+  return grantOf(deps, account, session, token.text)
+}

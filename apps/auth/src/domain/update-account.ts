@@ -1,0 +1,119 @@
+import { type Account, AccountUpdated, type authRoutes, type BodyOf, SkerryError } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { type CallContext, type Tx, transaction } from '@skerry/store'
+import { type AccountDocument, findAccount, saveAccount } from '../data/accounts.ts'
+import { emails, release, reserve, usernames } from '../data/reservations.ts'
+import { findSession } from '../data/sessions.ts'
+import { takeAttempt } from './attempt.ts'
+import { refuseTaken, toConflict } from './conflicts.ts'
+import type { Deps } from './deps.ts'
+import { presentAccount } from './grant.ts'
+import { emailKey, usernameKey } from './names.ts'
+import { endOthers } from './revoke.ts'
+import type { Who } from './sessions.ts'
+
+type Change = BodyOf<typeof authRoutes.updateAccount>
+
+/**
+ * Changes what the caller's account is signed in to with. Whoever holds only a token must have signed in lately or know the password. A new
+ * password ends all other sessions.
+ */
+export async function updateAccount(
+  deps: Deps,
+  who: Who & { authenticatedAt: number },
+  change: Change,
+  call: CallContext
+): Promise<{ account: Account; ended: string[] }> {
+  const { store } = deps
+  const { email, username, password } = change
+  if (email === undefined && username === undefined && password === undefined) {
+    throw new SkerryError('BAD_REQUEST', {
+      errors: [{ path: 'body', code: 'too_few', message: 'must have email, username or password' }]
+    })
+  }
+  const proven = await proveOwner(deps, who, change.currentPassword)
+  const names = {
+    emailKey: email === undefined ? undefined : emailKey(email),
+    usernameKey: username === undefined ? undefined : usernameKey(username)
+  }
+  await refuseTaken(store, names, who.userId)
+  const passwordHash = password === undefined ? undefined : await deps.passwords.hash(password)
+
+  let done: { account: AccountDocument; ended: string[] }
+  try {
+    done = await transaction(store, call, async (tx) => {
+      const before = await findAccount(store, who.userId, tx)
+      const session = await findSession(store, who.sessionId, tx)
+      if (before === null || session === null || session.revokedAt !== undefined)
+        throw new SkerryError('SESSION_REVOKED')
+      // The password that was proved has been changed meanwhile.
+      if (before.passwordHash !== proven) throw new SkerryError('AUTH_BAD_CREDENTIALS')
+      const account = await apply(deps, tx, before, { email, username, passwordHash })
+      const ended =
+        passwordHash === undefined ? [] : await endOthers(deps, tx, who.userId, who.sessionId, 'password_changed')
+      return { account, ended }
+    })
+  } catch (error) {
+    throw toConflict(error)
+  }
+  await deps.tellRevoked(done.ended)
+  return { account: presentAccount(done.account), ended: done.ended }
+}
+
+/** Answers the password hash that the proof belongs to. */
+async function proveOwner(
+  deps: Deps,
+  who: Who & { authenticatedAt: number },
+  currentPassword: string | undefined
+): Promise<string> {
+  const account = await findAccount(deps.store, who.userId)
+  if (account === null) throw new SkerryError('SESSION_REVOKED')
+  if (currentPassword === undefined) {
+    const recent = deps.now() - who.authenticatedAt * 1000 <= deps.limits.recentSignInMs
+    if (!recent) throw new SkerryError('AUTH_REAUTHENTICATION_NEEDED')
+    return account.passwordHash
+  }
+  await takeAttempt(deps, who.userId)
+  if (!(await deps.passwords.verify(currentPassword, account.passwordHash)))
+    throw new SkerryError('AUTH_BAD_CREDENTIALS', {
+      errors: [{ path: 'body.currentPassword', code: 'wrong', message: 'is not the password of this account' }]
+    })
+  return account.passwordHash
+}
+
+async function apply(
+  deps: Deps,
+  tx: Tx,
+  before: AccountDocument,
+  change: { email: string | undefined; username: string | undefined; passwordHash: string | undefined }
+): Promise<AccountDocument> {
+  const { store } = deps
+  const { email = before.email, username = before.username, passwordHash = before.passwordHash } = change
+  const userId = before._id
+  if (emailKey(email) !== emailKey(before.email)) {
+    await reserve(store, tx, emails, emailKey(email), userId)
+    await release(store, tx, emails, emailKey(before.email), userId)
+  }
+  if (usernameKey(username) !== usernameKey(before.username)) {
+    await reserve(store, tx, usernames, usernameKey(username), userId)
+    await release(store, tx, usernames, usernameKey(before.username), userId)
+  }
+  const changed = [
+    ...(email === before.email ? [] : ['email']),
+    ...(username === before.username ? [] : ['username']),
+    ...(passwordHash === before.passwordHash ? [] : ['password'])
+  ]
+  if (changed.length === 0) return before
+  const account = {
+    ...before,
+    email,
+    username,
+    passwordHash,
+    emailVerified: before.emailVerified && emailKey(email) === emailKey(before.email),
+    version: before.version + 1,
+    updatedAt: new Date(deps.now())
+  }
+  await saveAccount(store, tx, account)
+  publish(store, tx, AccountUpdated, { userId, username, changed, version: account.version })
+  return account
+}

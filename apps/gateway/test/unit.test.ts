@@ -1,0 +1,134 @@
+import t from 'tap'
+import { limitedAddress, parseNetworks } from '../src/door/address.ts'
+import { guardPath } from '../src/door/path-guard.ts'
+import { gcra } from '../src/limits/gcra.ts'
+import { indexRules, type Policy } from '../src/limits/policies.ts'
+import { createRouteTable, UNSEEN } from '../src/upstreams/route-table.ts'
+
+t.test('the path guard', (t) => {
+  const fine: [string, string][] = [
+    ['/v1/posts', '/v1/posts'],
+    ['/v1/posts/', '/v1/posts/'],
+    ['/.well-known/jwks.json', '/.well-known/jwks.json'],
+    ['/v1/posts?x=a//b;c%2F..', '/v1/posts'],
+    ['/v1/tags/caf%C3%A9', '/v1/tags/café'],
+    ['/v1/auth/log%69n', '/v1/auth/login'],
+    ['/v1/a..b/...', '/v1/a..b/...']
+  ]
+  for (const [url, path] of fine) t.equal(guardPath(url, 8_192), path, url)
+  const bad = [
+    '*',
+    'http://elsewhere/v1/posts',
+    '//elsewhere/v1/posts',
+    '/v1//posts',
+    '/v1/../posts',
+    '/v1/./posts',
+    '/v1/posts/..',
+    '/v1/%2e%2e/posts',
+    '/v1/.%2E/posts',
+    '/v1/posts%2fx',
+    '/v1/posts%5cx',
+    '/v1/posts\\x',
+    '/v1/posts;a=b',
+    '/v1/posts%3Bx',
+    '/v1/%252e%252e/posts',
+    '/v1/posts%00',
+    '/v1/posts%0d%0ax',
+    '/v1/posts%7f',
+    '/v1/posts%zz',
+    '/v1/posts%',
+    '/v1/posts%ff',
+    '/v1/po sts',
+    '/v1/pösts',
+    '/v1/posts#x',
+    '/v1/<posts>',
+    '/v1/posts?a=é',
+    '/v1/posts?a=\u0001'
+  ]
+  for (const url of bad) t.throws(() => guardPath(url, 8_192), { code: 'BAD_REQUEST' }, JSON.stringify(url))
+  t.throws(() => guardPath(`/${'a'.repeat(8_192)}`, 8_192), { code: 'URI_TOO_LONG' })
+  t.end()
+})
+
+t.test('addresses', (t) => {
+  t.equal(limitedAddress('10.1.2.3'), '10.1.2.3')
+  t.equal(limitedAddress('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::')
+  t.equal(limitedAddress('2001:db8::6'), '2001:db8:0:0::', 'all of one /64 count as one')
+  t.equal(limitedAddress('::1'), '0:0:0:0::')
+  t.equal(limitedAddress('fe80::1%eth0'), 'fe80:0:0:0::')
+  const networks = parseNetworks('10.0.0.0/8, 192.168.1.1,2001:db8::/32', 'X')
+  for (const one of ['10.255.0.1', '192.168.1.1', '2001:db8:9::1']) t.ok(networks.has(one), one)
+  for (const one of ['11.0.0.1', '192.168.1.2', '2001:db9::1', '', 'nonsense']) t.notOk(networks.has(one), one)
+  for (const one of ['10.0.0.0/33', 'x', '10.0.0.0/', '10.0.0.0/-1', '::/129']) {
+    t.throws(() => parseNetworks(one, 'LIMIT_EXEMPT'), { message: /LIMIT_EXEMPT/ }, one)
+  }
+  t.end()
+})
+
+t.test('gcra lets a burst and then the rate', (t) => {
+  const policy: Policy = { name: 'x', burst: 5, intervalMs: 100, lease: 1, header: '' }
+  let tat = 0
+  const take = (now: number, want = 1) => {
+    const standing = gcra(policy, tat, now, want)
+    tat = standing.tat
+    return standing
+  }
+  const burst = [0, 1, 2, 3, 4].map((i) => take(1_000 + i))
+  t.strictSame(
+    burst.map(({ granted }) => granted),
+    [1, 1, 1, 1, 1]
+  )
+  const refused = take(1_010)
+  t.equal(refused.granted, 0)
+  t.equal(refused.retryMs, 90, 'one becomes free 100 ms after the first')
+  t.equal(take(1_000 + 100).granted, 1)
+  t.equal(take(1_000 + 101).granted, 0)
+  t.equal(take(10_000, 10).granted, 5, 'a batch is granted as far as it fits')
+  t.end()
+})
+
+t.test('rules of routes', (t) => {
+  const rulesOf = indexRules([
+    { method: 'POST', path: '/v1/x/:id/y', auth: 'none', summary: '', tag: '', response: {}, errors: [] },
+    { method: 'GET', path: '/v1/live', auth: 'required', stream: true, summary: '', tag: '', response: {}, errors: [] },
+    { method: 'GET', path: '/v1/plain', auth: 'required', summary: '', tag: '', response: {}, errors: [] }
+  ])
+  t.match(rulesOf('POST', '/v1/x/1/y'), { auth: 'none' })
+  t.equal(rulesOf('POST', '/v1/x/1/2/y'), undefined)
+  t.equal(rulesOf('GET', '/v1/x/1/y'), undefined)
+  t.match(rulesOf('HEAD', '/v1/live'), { stream: true })
+  t.equal(rulesOf('GET', '/v1/plain'), undefined, 'what is ordinary is not looked up')
+  t.end()
+})
+
+t.test('the route table', (t) => {
+  const conflicts: string[] = []
+  const table = createRouteTable(['/v1/feed'], (...words) => conflicts.push(words.join(' ')))
+  table.update(
+    [
+      { service: 'content', prefixes: ['/v1/posts', '/nonsense//x', '', '/'] },
+      { service: 'media', prefixes: ['/v1/posts/media', '/.well-known/x.json'] }
+    ],
+    0
+  )
+  t.equal(table.find('/v1/posts'), 'content')
+  t.equal(table.find('/v1/posts/1/comments'), 'content')
+  t.equal(table.find('/v1/posts/media/1'), 'media', 'the longest wins')
+  t.equal(table.find('/v1/postscript'), undefined, 'prefixes end with a segment')
+  t.equal(table.find('/V1/posts'), undefined)
+  t.equal(table.find('/.well-known/x.json'), 'media')
+  t.equal(table.find('/'), undefined)
+  t.equal(table.find('/v1/feed'), UNSEEN, 'known from a contract, not announced yet')
+  const start = performance.now()
+  table.find('/x'.repeat(4_000))
+  t.ok(performance.now() - start < 5, 'a path of 4,000 segments costs nothing')
+
+  table.update([{ service: 'evil', prefixes: ['/v1/posts', '/v1/feed'] }], 1_000)
+  table.update([{ service: 'evil', prefixes: ['/v1/posts', '/v1/feed'] }], 2_000)
+  t.equal(table.find('/v1/posts'), 'content', 'a prefix stays with who holds it')
+  t.equal(table.find('/v1/feed'), 'evil', 'what nobody held is free')
+  t.strictSame(conflicts, ['/v1/posts content evil'], 'told once')
+  table.update([{ service: 'evil', prefixes: ['/v1/posts'] }], 11 * 60_000)
+  t.equal(table.find('/v1/posts'), 'evil', 'who was away for ten minutes has lost it')
+  t.end()
+})

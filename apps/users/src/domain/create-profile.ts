@@ -1,0 +1,44 @@
+import { ProfileCreated } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { bucketOf, type CallContext, type Tx, timeOf, transaction } from '@skerry/store'
+import { findProfile, insertProfile, type ProfileDocument } from '../data/profiles.ts'
+import { saveUsername } from '../data/usernames.ts'
+import type { Deps, Person } from './deps.ts'
+import { profileEvent } from './present.ts'
+
+/** Makes the profile of an account, once, whoever comes first: the account's event or its owner's first request. */
+export async function createProfile({ store }: Deps, tx: Tx, person: Person): Promise<ProfileDocument> {
+  const { userId, username, displayName } = person
+  // An account's id is as old as the account.
+  const createdAt = new Date(timeOf(userId))
+  const profile: ProfileDocument = {
+    _id: userId,
+    bucket: bucketOf(userId),
+    username,
+    displayName,
+    bio: '',
+    counts: { followers: 0, following: 0, posts: 0 },
+    version: 1,
+    accountVersion: 0,
+    createdAt,
+    updatedAt: createdAt
+  }
+  if (await insertProfile(store, tx, profile)) {
+    await saveUsername(store, tx, username, userId, createdAt)
+    publish(store, tx, ProfileCreated, profileEvent(profile))
+  }
+  return profile
+}
+
+/** The caller's own profile; made from the token when the account's event has not arrived yet. */
+export async function ownProfile(deps: Deps, caller: Person, call: CallContext): Promise<ProfileDocument> {
+  const found = await findProfile(deps.store, caller.userId)
+  if (found !== null) return found
+  const { traceparent } = call
+  await transaction(deps.store, traceparent === undefined ? {} : { traceparent }, (tx) =>
+    createProfile(deps, tx, caller)
+  )
+  const made = await findProfile(deps.store, caller.userId)
+  if (made === null) throw new Error(`the profile of ${caller.userId} is gone right after it was made`)
+  return made
+}

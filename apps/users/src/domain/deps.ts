@@ -1,0 +1,7 @@
+import type { Store } from '@skerry/store'
+
+/** What the domain works with. */
+export type Deps = { store: Store }
+
+/** The part of a caller that the domain looks at: what the token says of its user. */
+export type Person = { readonly userId: string; readonly username: string; readonly displayName: string }

@@ -1,0 +1,85 @@
+import { type PageOf, type Profile, type QueryOf, SkerryError, type usersRoutes } from '@skerry/contracts'
+import { decodeCursor, encodeCursor } from '@skerry/store'
+import { findEdges, type Side } from '../data/follows.ts'
+import { findProfile, findProfiles } from '../data/profiles.ts'
+import { findNames, findUserByName } from '../data/usernames.ts'
+import type { Deps } from './deps.ts'
+import { presentProfile } from './present.ts'
+
+const DEFAULT_LIMIT = 20
+
+export async function getUser({ store }: Deps, id: string): Promise<Profile> {
+  const profile = await findProfile(store, id)
+  if (profile === null) throw new SkerryError('USR_NOT_FOUND')
+  return presentProfile(profile)
+}
+
+/** People by exact name, by ids or by the beginning of a name: exactly one of the three. */
+export async function findUsers(deps: Deps, query: QueryOf<typeof usersRoutes.findUsers>): Promise<PageOf<Profile>> {
+  const { username, ids, q } = query
+  const given = Object.entries({ username, ids, q }).filter(([, value]) => value !== undefined)
+  if (given.length !== 1) {
+    throw new SkerryError('BAD_REQUEST', {
+      errors: ['username', 'ids', 'q'].map((name) => ({
+        path: `query.${name}`,
+        code: 'one_of',
+        message: 'exactly one of username, ids and q is needed'
+      }))
+    })
+  }
+  if (q !== undefined) return searchNames(deps, q, query.limit ?? DEFAULT_LIMIT, query.cursor)
+  const wanted = ids === undefined ? [await findUserByName(deps.store, username ?? '')] : [...new Set(ids.split(','))]
+  const found = await findProfiles(
+    deps.store,
+    wanted.filter((id) => id !== undefined)
+  )
+  return { items: found.map(presentProfile), nextCursor: null }
+}
+
+async function searchNames(
+  { store }: Deps,
+  q: string,
+  limit: number,
+  cursor: string | undefined
+): Promise<PageOf<Profile>> {
+  const list = `users:q:${q.toLowerCase()}`
+  const [after] = decodeCursor(list, cursor, ['string']) ?? []
+  const names = await findNames(store, q, after as string | undefined, limit + 1)
+  const page = names.slice(0, limit)
+  const found = await findProfiles(
+    store,
+    page.map((name) => name.userId)
+  )
+  const last = page.at(-1)
+  return {
+    items: found.map(presentProfile),
+    nextCursor: names.length > limit && last !== undefined ? encodeCursor(list, [last._id]) : null
+  }
+}
+
+/** Followers of somebody, or whom they follow; newest first. */
+export async function listFollows(
+  { store }: Deps,
+  side: Side,
+  id: string,
+  query: { limit?: number; cursor?: string }
+): Promise<PageOf<Profile>> {
+  const list = `users:${side}:${id}`
+  const [before] = decodeCursor(list, query.cursor, ['string']) ?? []
+  const limit = query.limit ?? DEFAULT_LIMIT
+  const [owner, edges] = await Promise.all([
+    findProfile(store, id),
+    findEdges(store, side, id, before as string | undefined, limit + 1)
+  ])
+  if (owner === null) throw new SkerryError('USR_NOT_FOUND')
+  const page = edges.slice(0, limit)
+  const found = await findProfiles(
+    store,
+    page.map((edge) => edge.otherId)
+  )
+  const last = page.at(-1)
+  return {
+    items: found.map(presentProfile),
+    nextCursor: edges.length > limit && last !== undefined ? encodeCursor(list, [last.edge]) : null
+  }
+}

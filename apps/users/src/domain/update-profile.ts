@@ -1,0 +1,35 @@
+import { type BodyOf, type Profile, ProfileUpdated, SkerryError, type usersRoutes } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { type CallContext, transaction } from '@skerry/store'
+import { updateProfile } from '../data/profiles.ts'
+import { ownProfile } from './create-profile.ts'
+import type { Deps, Person } from './deps.ts'
+import { presentProfile, profileEvent } from './present.ts'
+
+export type ProfileChange = BodyOf<typeof usersRoutes.updateMe>
+
+/** Changes the caller's profile; with `version` only when nobody changed it since. */
+export async function updateMe(
+  deps: Deps,
+  caller: Person,
+  change: ProfileChange,
+  version: number | undefined,
+  call: CallContext
+): Promise<Profile> {
+  const { store } = deps
+  if (typeof change.avatarId === 'string') {
+    throw new SkerryError('BAD_REQUEST', {
+      errors: [{ path: 'body.avatarId', code: 'not_found', message: 'is not an upload of yours' }]
+    })
+  }
+  await ownProfile(deps, caller, call)
+  const { displayName, bio } = change
+  const set = { ...(displayName === undefined ? {} : { displayName }), ...(bio === undefined ? {} : { bio }) }
+  return transaction(store, call, async (tx) => {
+    const where = { id: caller.userId, ...(version === undefined ? {} : { version }) }
+    const after = await updateProfile(store, tx, where, set)
+    if (after === null) throw new SkerryError('PRECONDITION_FAILED')
+    publish(store, tx, ProfileUpdated, profileEvent(after))
+    return presentProfile(after)
+  })
+}

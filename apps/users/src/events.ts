@@ -1,0 +1,49 @@
+import { AccountCreated, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
+import { eventMetrics, type Log, on, startConsumer, startRelay } from '@skerry/events'
+import type { Checks, Metrics, NatsConnection } from '@skerry/service'
+import type { Store } from '@skerry/store'
+import { countPost } from './domain/count-post.ts'
+import { createProfile } from './domain/create-profile.ts'
+import { renameProfile } from './domain/rename-profile.ts'
+
+export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
+
+/** Publishes what this service's outbox holds; makes and renames profiles as auth tells; counts posts as content tells. */
+export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
+  const deps = { store }
+  const shared = { ...options, store, service: 'users', metrics: eventMetrics(options.metrics) }
+  const parts = {
+    relay: startRelay(shared),
+    accounts: startConsumer({
+      ...shared,
+      purpose: 'accounts',
+      subscriptions: [
+        on(AccountCreated, async ({ data }, tx) => {
+          await createProfile(deps, tx, data)
+        }),
+        on(AccountUpdated, ({ data, time }, tx) => renameProfile(deps, tx, { ...data, at: new Date(time) }))
+      ]
+    }),
+    posts: startConsumer({
+      ...shared,
+      purpose: 'posts',
+      subscriptions: [
+        on(PostCreated, ({ data }, tx) => countPost(deps, tx, data.authorId, 1)),
+        on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
+      ]
+    })
+  }
+  return {
+    checks: Object.fromEntries(
+      Object.entries(parts).map(([name, part]) => [
+        name,
+        () => {
+          if (!part.attached()) throw new Error('not attached')
+        }
+      ])
+    ),
+    async stop() {
+      await Promise.all(Object.values(parts).map((part) => part.stop()))
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import { usersRoutes } from '@skerry/contracts'
+import { eventCollections } from '@skerry/events'
+import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
+import { openStore } from '@skerry/store'
+import { buildApp } from './app.ts'
+import { ConfigSchema } from './config.ts'
+import { usersCollections } from './data/collections.ts'
+import { startEvents } from './events.ts'
+
+const config = parseConfig(ConfigSchema, process.env)
+
+await runApp({
+  name: 'users',
+  config,
+  async start({ log, metrics, nats }) {
+    const store = await openStore({
+      url: config.MONGO_URL,
+      database: config.MONGO_DATABASE,
+      collections: [...usersCollections, ...eventCollections],
+      poolSize: config.MONGO_POOL,
+      appName: `users.${config.SKERRY_INSTANCE}`
+    })
+    const identity = await openIdentity(nats, { log })
+    const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    return {
+      app: buildApp({ config, store, identity, metrics, logger: log }),
+      prefixes: prefixesOf(Object.values(usersRoutes)),
+      checks: {
+        ...events.checks,
+        database: () => store.ping(),
+        identity() {
+          if (!identity.ready()) throw new Error('no keys yet')
+        }
+      },
+      stop: () => events.stop(),
+      async close() {
+        await identity.close()
+        await store.close()
+      }
+    }
+  }
+})

@@ -1,0 +1,17 @@
+import { usersRoutes } from '@skerry/contracts'
+import { route } from '@skerry/service'
+import type { FastifyInstance } from 'fastify'
+import { ownProfile } from '../domain/create-profile.ts'
+import type { Deps } from '../domain/deps.ts'
+import { presentProfile } from '../domain/present.ts'
+import { findUsers, getUser } from '../domain/read-profiles.ts'
+import { updateMe } from '../domain/update-profile.ts'
+
+export function profileRoutes(app: FastifyInstance, deps: Deps): void {
+  route(app, usersRoutes.getMe, async ({ caller, call }) => presentProfile(await ownProfile(deps, caller, call)))
+  route(app, usersRoutes.updateMe, ({ caller, body, ifMatch, call }) =>
+    updateMe(deps, caller, body, ifMatch === undefined || ifMatch === 'any' ? undefined : ifMatch.version, call)
+  )
+  route(app, usersRoutes.getUser, ({ params }) => getUser(deps, params.id))
+  route(app, usersRoutes.findUsers, ({ query }) => findUsers(deps, query))
+}

@@ -1,0 +1,123 @@
+import { AckPolicy } from '@nats-io/jetstream'
+import { connect, PermissionViolationError } from '@nats-io/transport-node'
+import t, { type Test } from 'tap'
+import { start, temporaryHome, until } from './support/home.ts'
+import { connectAs } from './support/nats.ts'
+
+const stores = await start(t, await temporaryHome(t))
+const users = await connectAs(t, stores, 'users')
+const content = await connectAs(t, stores, 'content')
+const auth = await connectAs(t, stores, 'auth')
+const realtime = await connectAs(t, stores, 'realtime')
+const gateway = await connectAs(t, stores, 'gateway')
+
+const refused = (t: Test, work: Promise<unknown>, what: string) =>
+  t.rejects(work, { message: /^Permissions Violation for Publish/ }, what)
+
+t.test('a service makes its streams, publishes its subjects, and reads those of others', async (t) => {
+  for (const { js, jsm, name } of [
+    { ...users, name: 'users' },
+    { ...content, name: 'content' }
+  ]) {
+    await jsm.streams.add({ name, subjects: [`${name}.>`], allow_direct: true })
+    await jsm.streams.add({ name: `dlq_${name}`, subjects: [`dlq.${name}.>`] })
+    t.match(await js.publish(`${name}.thing.u1`, 'event', { msgID: 'e1' }), { stream: name, seq: 1 })
+    t.match(await js.publish(`dlq.${name}.x`, 'dead'), { stream: `dlq_${name}` })
+  }
+  await content.jsm.consumers.add('users', { durable_name: 'content--authors', ack_policy: AckPolicy.Explicit })
+  const consumer = await content.js.consumers.get('users', 'content--authors')
+  const message = await consumer.next({ expires: 5_000 })
+  t.equal(message?.string(), 'event')
+  t.equal(await message?.ackAck(), true, 'and acknowledges them')
+  t.equal((await content.jsm.direct.getMessage('users', { seq: 1 }))?.string(), 'event')
+})
+
+t.test('a service may not speak for another', async (t) => {
+  await refused(t, content.js.publish('users.thing.u1', 'forged'), 'an event')
+  await refused(t, content.js.publish('dlq.users.x', 'forged'), 'a dead letter')
+  await refused(t, content.js.publish('live.u1', 'forged'), 'a live message')
+  await refused(t, content.jsm.streams.add({ name: 'auth', subjects: ['auth.>'] }), 'a stream')
+  await refused(t, content.jsm.streams.delete('users'), 'the end of a stream')
+  await refused(t, content.jsm.streams.purge('users'), 'an empty stream')
+  t.equal((await users.jsm.streams.info('users')).state.messages, 1, 'nothing arrived')
+})
+
+t.test('the registry and the identities', async (t) => {
+  const registry = await users.kvm.create('registry', { ttl: 4_000, markerTTL: 60_000 })
+  await auth.kvm.create('identity', { markerTTL: 60_000 })
+  const ofContent = await content.kvm.open('registry')
+  const seen: string[] = []
+  const watch = await (await gateway.kvm.open('registry')).watch()
+  t.teardown(async () => watch.stop())
+  const reading = (async () => {
+    for await (const entry of watch) seen.push(`${entry.operation} ${entry.key}`)
+  })()
+
+  await registry.put('users.1', '{}')
+  await ofContent.put('content.1', '{}')
+  await until(() => seen.length === 2, 'the gateway saw both')
+  await registry.purge('users.1')
+  await until(() => seen.length === 3, 'the gateway saw the end')
+  t.same(seen, ['PUT users.1', 'PUT content.1', 'PURGE users.1'])
+  await refused(t, ofContent.put('users.1', '{}'), "another's key")
+  await refused(t, ofContent.purge('users.1'), "the end of another's key")
+  await refused(t, (await gateway.kvm.open('registry')).put('users.1', '{}'), 'any key by the gateway')
+
+  const identity = await auth.kvm.open('identity')
+  await identity.put('jwks', '{"keys":[]}')
+  await identity.put('revoked.s1', '{}')
+  t.equal((await (await gateway.kvm.open('identity')).get('jwks'))?.string(), '{"keys":[]}')
+  t.equal((await (await content.kvm.open('identity')).get('jwks'))?.string(), '{"keys":[]}')
+  await refused(t, (await content.kvm.open('identity')).put('jwks', 'forged'), 'keys by another than auth')
+  await refused(t, (await gateway.kvm.open('identity')).put('revoked.s1', ''), 'a revocation by the gateway')
+  watch.stop()
+  await reading
+})
+
+t.test('the gateway publishes nothing and makes no streams', async (t) => {
+  await refused(t, gateway.js.publish('users.thing.u1', 'forged'), 'an event')
+  await refused(t, gateway.js.publish('gateway.thing', 'own'), 'not even its own')
+  await refused(t, gateway.jsm.streams.add({ name: 'gateway', subjects: ['gateway.>'] }), 'a stream')
+  await refused(
+    t,
+    gateway.jsm.consumers.add('users', { durable_name: 'gateway--x', ack_policy: AckPolicy.Explicit }),
+    'a consumer of events'
+  )
+})
+
+t.test('an inbox belongs to its user', async (t) => {
+  const spy = content.nc.subscribe('_INBOX_auth.>')
+  await t.rejects(
+    (async () => {
+      for await (const _ of spy) break
+    })(),
+    PermissionViolationError
+  )
+})
+
+t.test('realtime has its log, whose messages the server sends on', async (t) => {
+  await realtime.jsm.streams.add({
+    name: 'live',
+    subjects: ['live.>'],
+    allow_direct: true,
+    republish: { src: 'live.>', dest: 'rt.>' }
+  })
+  const sent = realtime.nc.subscribe('rt.>', { max: 1 })
+  await realtime.nc.flush()
+  await realtime.js.publish('live.u1', 'hello')
+  const subjects: string[] = []
+  for await (const message of sent) subjects.push(`${message.subject} ${message.string()}`)
+  t.same(subjects, ['rt.u1 hello'])
+  await realtime.jsm.streams.update('live', { max_msgs_per_subject: 5 })
+  const batch = await realtime.jsm.direct.getBatch('live', { seq: 1, batch: 10, next_by_subj: 'live.u1' })
+  const read: string[] = []
+  for await (const message of batch) read.push(message.string())
+  t.same(read, ['hello'], 'and it is read without a consumer')
+  await refused(t, realtime.js.publish('rt.u1', 'x'), 'past the log')
+})
+
+t.test('nobody gets in without a password', async (t) => {
+  const servers = stores.urls.nats
+  await t.rejects(connect({ servers, reconnect: false }), /[Aa]uthori/)
+  await t.rejects(connect({ servers, user: 'users', pass: 'wrong', reconnect: false }), /[Aa]uthori/)
+})

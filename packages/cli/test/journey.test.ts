@@ -1,0 +1,283 @@
+import type { Comment, Grant, PageOf, Post, Problem, Profile, Session } from '@skerry/contracts'
+import { startSystem, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
+
+const system = await startSystem(t)
+const base = system.url
+
+t.test('the whole journey of two phones, with live streams', async (t) => {
+  const ada = await signUp(base, 'ada')
+  const bob = await signUp(base, 'bob')
+  t.match(ada.grant, {
+    user: { username: 'ada', email: 'ada@example.com', guest: false },
+    tokenType: 'Bearer',
+    expiresIn: Number,
+    refreshToken: String
+  })
+
+  // Read your own writes: the profile is there at once.
+  const me = await ada.call<Profile>('GET', '/v1/users/me')
+  t.equal(me.status, 200)
+  t.match(me.body, {
+    id: ada.grant.user.id,
+    username: 'ada',
+    displayName: 'ADA',
+    counts: { followers: 0, following: 0, posts: 0 }
+  })
+  t.ok(me.headers.get('etag'))
+  t.ok(me.headers.get('x-request-id'))
+  t.equal((await ada.call('GET', '/v1/users/me', undefined, { 'if-none-match': me.headers.get('etag')! })).status, 304)
+
+  // Conditional writes.
+  const stale = me.headers.get('etag')!
+  const changed = await ada.call<Profile>('PATCH', '/v1/users/me', { bio: 'Numbers.' }, { 'if-match': stale })
+  t.equal(changed.status, 200)
+  t.equal(changed.body.bio, 'Numbers.')
+  const late = await ada.call<Problem>('PATCH', '/v1/users/me', { bio: 'Late.' }, { 'if-match': stale })
+  t.equal(late.status, 412)
+  t.equal(late.body.code, 'PRECONDITION_FAILED')
+  t.equal((await ada.call<Profile>('GET', '/v1/users/me')).body.bio, 'Numbers.')
+
+  // Logging in by either name, refreshing, sessions.
+  for (const login of ['ada', 'ADA@example.com']) {
+    const answer = await request<Grant>(base, 'POST', '/v1/auth/login', {
+      body: { login, password: 'correct horse battery' }
+    })
+    t.equal(answer.status, 200, `log in as ${login}`)
+  }
+  const wrong = await request<Problem>(base, 'POST', '/v1/auth/login', { body: { login: 'ada', password: 'wrong' } })
+  t.equal(wrong.status, 401)
+  t.equal(wrong.body.code, 'AUTH_BAD_CREDENTIALS')
+  const refreshed = await request<Grant>(base, 'POST', '/v1/auth/refresh', {
+    body: { refreshToken: ada.grant.refreshToken }
+  })
+  t.equal(refreshed.status, 200)
+  t.equal(refreshed.body.session.id, ada.grant.session.id)
+  const ada2 = phoneOf(base, refreshed.body)
+  const sessions = await ada2.call<PageOf<Session>>('GET', '/v1/auth/sessions')
+  t.equal(sessions.body.items.length, 3)
+  t.equal(sessions.body.items.filter((s) => s.current).length, 1)
+
+  // Both watch; Bob follows Ada.
+  const toBob = await openStream(base, bob.grant.accessToken)
+  const toAda = await openStream(base, ada2.grant.accessToken)
+  t.equal(toBob.status, 200)
+  const users = await bob.call<PageOf<Profile>>('GET', '/v1/users?username=Ada')
+  t.equal(users.body.items[0]?.id, ada.grant.user.id)
+  t.equal((await bob.call('PUT', `/v1/users/${ada.grant.user.id}/follow`)).status, 204)
+  t.equal(
+    (await bob.call('PUT', `/v1/users/${ada.grant.user.id}/follow`)).status,
+    204,
+    'following twice is following once'
+  )
+  t.match((await bob.call<Profile>('GET', `/v1/users/${ada.grant.user.id}`)).body.counts, { followers: 1 })
+  t.match((await ada2.call<PageOf<Profile>>('GET', `/v1/users/${ada.grant.user.id}/followers`)).body.items, [
+    { username: 'bob' }
+  ])
+  await waitFor(() => toAda.messages.some((m) => m.type === 'user.followed'), {
+    message: 'Ada hears that Bob follows her'
+  })
+
+  // A post, safe to repeat.
+  const draft = { text: 'Note G computes Bernoulli numbers.', title: 'Note G', tags: ['engine', 'maths'] }
+  const key = { 'idempotency-key': 'note-g-1' }
+  const created = await ada2.call<Post>('POST', '/v1/posts', draft, key)
+  t.equal(created.status, 201)
+  const again = await ada2.call<Post>('POST', '/v1/posts', draft, key)
+  t.equal(again.status, 201)
+  t.equal(again.body.id, created.body.id, 'the first answer is replayed')
+  t.equal((await ada2.call<Problem>('POST', '/v1/posts', { text: 'other' }, key)).status, 422)
+  const post = created.body
+  t.match(post, {
+    author: { username: 'ada', displayName: 'ADA' },
+    counts: { likes: 0, comments: 0 },
+    liked: false,
+    version: 1
+  })
+
+  // At once for its author, by event for the follower.
+  t.equal((await ada2.call<PageOf<Post>>('GET', `/v1/posts?author=${ada.grant.user.id}`)).body.items[0]?.id, post.id)
+  t.equal((await ada2.call<PageOf<Post>>('GET', '/v1/feed')).body.items[0]?.id, post.id)
+  await waitFor(() => toBob.messages.some((m) => m.type === 'post.created' && m.data.postId === post.id), {
+    message: 'Bob hears of the post'
+  })
+  await waitFor(async () => (await bob.call<PageOf<Post>>('GET', '/v1/feed')).body.items[0]?.id === post.id, {
+    message: "the post is in Bob's feed"
+  })
+  t.equal(toBob.messages.filter((m) => m.type === 'post.created').length, 1, 'told once, though it was posted twice')
+  await waitFor(async () => (await ada2.call<Profile>('GET', '/v1/users/me')).body.counts.posts === 1, {
+    message: 'the profile counts the post'
+  })
+
+  // Likes, comments, sparse reads.
+  t.equal((await bob.call('PUT', `/v1/posts/${post.id}/like`)).status, 204)
+  t.equal((await bob.call('PUT', `/v1/posts/${post.id}/like`)).status, 204)
+  const comment = await bob.call<Comment>('POST', `/v1/posts/${post.id}/comments`, { text: 'Marvellous.' })
+  t.equal(comment.status, 201)
+  t.match((await bob.call<Post>('GET', `/v1/posts/${post.id}`)).body, {
+    liked: true,
+    counts: { likes: 1, comments: 1 }
+  })
+  t.same((await bob.call('GET', `/v1/posts/${post.id}?fields=id,author.username`)).body, {
+    id: post.id,
+    author: { username: 'ada' }
+  })
+  await waitFor(
+    () =>
+      ['post.liked', 'comment.created', 'notification.created'].every((type) =>
+        toAda.messages.some((m) => m.type === type)
+      ),
+    {
+      message: 'Ada hears of like, comment and notification'
+    }
+  )
+  t.match((await ada2.call<PageOf<Comment>>('GET', `/v1/posts/${post.id}/comments`)).body.items, [
+    { text: 'Marvellous.', author: { username: 'bob' } }
+  ])
+  t.equal((await ada2.call<PageOf<Post>>('GET', '/v1/posts?tag=engine')).body.items[0]?.id, post.id)
+
+  // What is not theirs.
+  t.equal((await bob.call<Problem>('PATCH', `/v1/posts/${post.id}`, { text: 'Mine now.' })).status, 403)
+  t.equal((await bob.call<Problem>('DELETE', `/v1/posts/${post.id}`)).status, 403)
+
+  // An edit, a resumed stream, a deletion.
+  const lastId = toBob.messages.at(-1)?.id ?? undefined
+  toBob.close()
+  t.equal((await ada2.call<Post>('PATCH', `/v1/posts/${post.id}`, { text: 'Note G, corrected.' })).body.version, 2)
+  const second = await ada2.call<Post>('POST', '/v1/posts', { text: 'While Bob was away.' })
+  const resumed = await openStream(base, bob.grant.accessToken, lastId)
+  await waitFor(() => resumed.messages.some((m) => m.type === 'post.created' && m.data.postId === second.body.id), {
+    message: 'Bob gets what he missed'
+  })
+  t.ok(resumed.messages.some((m) => m.type === 'post.updated' && m.data.postId === post.id))
+  t.equal((await bob.call('DELETE', `/v1/posts/${post.id}/like`)).status, 204)
+  t.equal((await bob.call('DELETE', `/v1/comments/${comment.body.id}`)).status, 204)
+  t.match((await bob.call<Post>('GET', `/v1/posts/${post.id}`)).body, {
+    liked: false,
+    counts: { likes: 0, comments: 0 }
+  })
+  t.equal((await ada2.call('DELETE', `/v1/posts/${post.id}`)).status, 204)
+  t.equal((await bob.call<Problem>('GET', `/v1/posts/${post.id}`)).status, 404)
+  await waitFor(
+    async () => !(await bob.call<PageOf<Post>>('GET', '/v1/feed')).body.items.some((p) => p.id === post.id),
+    { message: 'gone from the feed' }
+  )
+
+  // Unfollowing empties the feed of it; pages go on.
+  for (let i = 0; i < 5; i++) await ada2.call('POST', '/v1/posts', { text: `Page ${i}` })
+  await waitFor(async () => (await bob.call<PageOf<Post>>('GET', '/v1/feed')).body.items.length === 6)
+  const first = await bob.call<PageOf<Post>>('GET', '/v1/feed?limit=4')
+  const rest = await bob.call<PageOf<Post>>('GET', `/v1/feed?limit=4&cursor=${first.body.nextCursor}`)
+  t.same(
+    [...first.body.items, ...rest.body.items].map((p) => p.text),
+    ['Page 4', 'Page 3', 'Page 2', 'Page 1', 'Page 0', 'While Bob was away.']
+  )
+  t.equal(rest.body.nextCursor, null)
+  t.equal((await bob.call('DELETE', `/v1/users/${ada.grant.user.id}/follow`)).status, 204)
+  await waitFor(async () => (await bob.call<PageOf<Post>>('GET', '/v1/feed')).body.items.length === 0, {
+    message: 'unfollowed is gone'
+  })
+
+  // Logging out ends the token at once.
+  t.equal((await ada2.call('POST', '/v1/auth/logout')).status, 204)
+  const after = await ada2.call<Problem>('GET', '/v1/users/me')
+  t.equal(after.status, 401)
+  t.equal(after.body.code, 'SESSION_REVOKED')
+  t.equal(
+    (await request<Problem>(base, 'POST', '/v1/auth/refresh', { body: { refreshToken: refreshed.body.refreshToken } }))
+      .status,
+    401
+  )
+  await toAda.ended
+  resumed.close()
+})
+
+t.test('live updates over WebSocket', async (t) => {
+  const cara = await signUp(base, 'cara')
+  const dan = await signUp(base, 'dan')
+  const { WebSocket } = await import('ws')
+  const socket = new WebSocket(`${base.replace('http', 'ws')}/v1/live/ws`, {
+    headers: { authorization: `Bearer ${cara.grant.accessToken}` }
+  })
+  const messages: { type: string; data: { followerId?: string } }[] = []
+  socket.on('message', (data) => messages.push(JSON.parse(data.toString())))
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
+  await waitFor(async () => (await dan.call('PUT', `/v1/users/${cara.grant.user.id}/follow`)).status === 204)
+  await waitFor(() => messages.some((m) => m.type === 'user.followed'), { message: 'Cara hears of it over WebSocket' })
+  socket.close()
+  const refused = new WebSocket(`${base.replace('http', 'ws')}/v1/live/ws`)
+  const error = await new Promise<Error>((resolve) => refused.once('error', resolve))
+  t.match(error.message, /401/)
+})
+
+t.test('stopping one instance of each service under traffic loses no request', async (t) => {
+  const eve = await signUp(base, 'eve')
+  const { body: post } = await eve.call<Post>('POST', '/v1/posts', { text: 'Still here?' })
+  let going = true
+  const statuses = new Map<number, number>()
+  const paths = ['/v1/users/me', `/v1/posts/${post.id}`, '/v1/auth/sessions']
+  const clients = paths.flatMap((path) =>
+    [0, 1].map(async () => {
+      while (going) {
+        const { status } = await eve.call('GET', path)
+        statuses.set(status, (statuses.get(status) ?? 0) + 1)
+      }
+    })
+  )
+  const writers = [0, 1].map(async () => {
+    while (going) {
+      const { status } = await eve.call('POST', '/v1/posts', { text: 'traffic' })
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+  })
+  for (const name of ['auth', 'users', 'content']) {
+    const pid = await system.kill(name, '1', 'SIGTERM')
+    await system.restarted(name, '1', pid)
+  }
+  going = false
+  await Promise.all([...clients, ...writers])
+  t.same([...statuses.keys()].sort(), [200, 201], JSON.stringify([...statuses]))
+})
+
+t.test('logs carry the trace through HTTP and events, and no secrets', async (t) => {
+  const { readFile } = await import('node:fs/promises')
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const fay = await signUp(base, 'fay')
+  await fay.call('POST', '/v1/posts', { text: 'traced' }, { traceparent: `00-${trace}-00f067aa0ba902b7-01` })
+  const logs = async (name: string) =>
+    (
+      await Promise.all(['1', '2'].map((i) => readFile(`${system.home}/logs/${name}-${i}.log`, 'utf8').catch(() => '')))
+    ).join('')
+  await waitFor(async () => (await logs('gateway')).includes(trace) && (await logs('content')).includes(trace), {
+    message: 'the trace is in the logs of gateway and service'
+  })
+  for (const name of ['gateway', 'auth', 'users', 'content', 'realtime']) {
+    const text = await logs(name)
+    t.notOk(text.includes('correct horse battery'), `${name} logs no password`)
+    t.notOk(text.includes(fay.grant.accessToken), `${name} logs no token`)
+    t.notOk(text.includes(fay.grant.refreshToken), `${name} logs no refresh token`)
+  }
+})
+
+t.test('the operations ports tell the truth and are not reachable through the gateway', async (t) => {
+  const { processes } = await system.run()
+  for (const { name, ops } of processes.filter((p) => p.ops !== null)) {
+    t.equal((await fetch(`${ops}/readyz`)).status, 200, `${name} is ready`)
+    const metrics = await (await fetch(`${ops}/metrics`)).text()
+    t.match(metrics, /http_request|skerry_/, `${name} has metrics`)
+  }
+  t.equal((await fetch(`${base}/metrics`)).status, 404)
+  t.equal((await fetch(`${base}/livez`)).status, 200)
+})
+
+t.test('Ctrl-C leaves no process behind, and the next start finds the data', async (t) => {
+  const { processes } = await system.run()
+  t.equal(await system.stop(), 0)
+  for (const { name, pid } of processes) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, `${name} is gone`)
+  const second = await startSystem(t, { home: system.home })
+  const answer = await request<Grant>(second.url, 'POST', '/v1/auth/login', {
+    body: { login: 'bob', password: 'correct horse battery' }
+  })
+  t.equal(answer.status, 200)
+})

@@ -1,0 +1,96 @@
+import { jetstream } from '@nats-io/jetstream'
+import { useStores, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { announce, connectNats, ensureBuckets, type Instance, prefixesOf, watchRegistry } from '../src/index.ts'
+import { widgetRoutes } from './support/server.ts'
+
+const stores = await useStores(t)
+const connect = (name: string) => connectNats({ ...stores.nats, name })
+const instance = (n: string, more: Partial<Instance> = {}): Instance => ({
+  service: 'widgets',
+  version: '1.0.0',
+  instance: n,
+  url: `http://127.0.0.1:${n}000`,
+  weight: 1,
+  prefixes: ['/v1/widgets'],
+  ...more
+})
+
+t.test('who announces itself is seen, who leaves is gone at once, who dies is gone after its heartbeats', async (t) => {
+  const nc = await connect('watcher')
+  const dying = await connect('dying')
+  t.teardown(() => Promise.all([nc.close(), dying.close()]))
+  await ensureBuckets(nc)
+  const tables: string[][] = []
+  const watch = await watchRegistry(nc, (all) => tables.push(all.map((i) => `${i.service}.${i.instance}`)))
+  t.same(tables, [[]], 'told of the empty table at first')
+
+  const one = await announce(nc, instance('1'))
+  await announce(dying, instance('2'))
+  await waitFor(() => tables.at(-1)?.length === 2)
+  t.same(tables, [[], ['widgets.1'], ['widgets.1', 'widgets.2']])
+
+  const late: Instance[][] = []
+  const second = await watchRegistry(nc, (all) => late.push(all))
+  t.same(late, [[instance('1'), instance('2')]], 'who watches later begins with all')
+  await second.close()
+
+  const before = tables.length
+  await dying.close()
+  await waitFor(() => tables.length > before)
+  t.same(tables.at(-1), ['widgets.1'], 'its last heartbeat has expired')
+  t.equal(tables.length, before + 1, 'and heartbeats that repeat tell nothing new')
+
+  await one.drain()
+  await one.close()
+  await waitFor(() => tables.at(-1)?.length === 0)
+  await watch.close()
+})
+
+t.test('an instance that comes back elsewhere replaces itself', async (t) => {
+  const nc = await connect('moving')
+  t.teardown(() => nc.close())
+  let seen: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    seen = all
+  })
+  const first = await announce(nc, instance('7'))
+  await first.close()
+  const second = await announce(nc, instance('7', { url: 'http://127.0.0.1:9999', weight: 3 }))
+  await waitFor(() => seen[0]?.url === 'http://127.0.0.1:9999')
+  t.match(seen, [{ weight: 3 }])
+  await second.close()
+  await watch.close()
+})
+
+t.test('what does not fit is neither announced nor believed', async (t) => {
+  const nc = await connect('wrong')
+  t.teardown(() => nc.close())
+  await t.rejects(announce(nc, instance('1', { url: 'nowhere' })), /cannot announce/)
+  await t.rejects(announce(nc, instance('a.b')), /cannot announce/)
+  let seen: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    seen = all
+  })
+  const js = jetstream(nc)
+  await js.publish('$KV.registry.widgets.8', 'no JSON')
+  await js.publish('$KV.registry.widgets.9', JSON.stringify(instance('9', { service: 'auth' })))
+  const good = await announce(nc, instance('5'))
+  await waitFor(() => seen.length > 0)
+  t.same(
+    seen.map((i) => i.instance),
+    ['5'],
+    'nobody speaks for another service'
+  )
+  await good.close()
+  await watch.close()
+})
+
+t.test('prefixes come from the contracts', async (t) => {
+  t.same(prefixesOf(widgetRoutes), ['/v1/widgets'])
+  const paths = ['/v1/posts/:id/like', '/v1/posts', '/v1/feed', '/.well-known/jwks.json'].map((path) => ({
+    ...widgetRoutes.list,
+    path
+  }))
+  t.same(prefixesOf(paths), ['/.well-known/jwks.json', '/v1/feed', '/v1/posts'])
+})

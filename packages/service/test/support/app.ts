@@ -1,0 +1,44 @@
+// An app as apps are, for the tests of runApp. What it does besides comes from TEST_* variables.
+import { writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Type from 'typebox'
+import { buildServer, parseConfig, prefixesOf, route, runApp, ServiceConfigSchema } from '../../src/index.ts'
+import { widget, widgetRoutes } from './server.ts'
+
+const ConfigSchema = Type.Object({
+  ...ServiceConfigSchema.properties,
+  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw']))
+})
+
+const note = (text: string) => writeSync(2, `${text}\n`)
+
+await runApp({
+  name: 'widgets',
+  version: '1.2.3',
+  config: () => parseConfig(ConfigSchema, process.env),
+  async start({ log, metrics, config }) {
+    if (config.TEST_MODE === 'fail') throw new Error('cannot start: no database at mongodb://root:hunter2@db/')
+    const app = buildServer({ name: 'widgets', config, metrics, logger: log })
+    route(app, widgetRoutes.list, async ({ query }) => {
+      if (query.q === 'slow') await sleep((query.limit ?? 0) * 10)
+      if (query.q === 'throw') setImmediate(() => JSON.parse('{'))
+      return { items: [{ ...widget, name: config.SKERRY_INSTANCE }], nextCursor: null }
+    })
+    return {
+      app,
+      prefixes: prefixesOf([widgetRoutes.list]),
+      checks: {
+        ready: () => {
+          if (config.TEST_MODE === 'unready') throw new Error('the database is away')
+        }
+      },
+      async stop() {
+        note('consumers stopped')
+      },
+      async close() {
+        if (config.TEST_MODE === 'hang') await new Promise(() => undefined)
+        note('connections closed')
+      }
+    }
+  }
+})

@@ -1,0 +1,160 @@
+import { useStores, waitFor } from '@skerry/testing'
+import t from 'tap'
+import {
+  collectionOf,
+  createIdempotency,
+  defineCollection,
+  idempotencyKeys,
+  isDuplicate,
+  isTransient,
+  leases,
+  newId,
+  openStore,
+  releaseLease,
+  type Store,
+  takeLease,
+  transaction
+} from '../src/index.ts'
+
+const stores = await useStores(t)
+type Thing = { _id: string; bucket: number; n: number; name?: string }
+const things = defineCollection<Thing>({
+  name: 'things',
+  shardKey: { bucket: 1, _id: 1 },
+  indexes: [{ key: { bucket: 1, n: -1 } }],
+  untargeted: { census: 'Counted once a day.' }
+})
+
+async function open(t: { teardown(f: () => Promise<void>): unknown }, checkQueries = true): Promise<Store> {
+  const store = await openStore({
+    url: stores.mongoUrl,
+    database: stores.database(newId(0).slice(-8)),
+    collections: [things, idempotencyKeys, leases],
+    checkQueries
+  })
+  t.teardown(() => store.close())
+  return store
+}
+
+t.test('a transaction commits all or nothing, and is tried again after a conflict', async (t) => {
+  const store = await open(t)
+  const rows = collectionOf(store.db, things)
+  const id = newId(3)
+  await rows.insertOne({ _id: id, bucket: 3, n: 0 })
+  await Promise.all(
+    Array.from({ length: 20 }, () =>
+      transaction(store, {}, async ({ session }) => {
+        const row = await rows.findOne({ bucket: 3, _id: id }, { session })
+        await rows.updateOne({ bucket: 3, _id: id }, { $set: { n: row!.n + 1 } }, { session })
+      })
+    )
+  )
+  t.equal((await rows.findOne({ bucket: 3, _id: id }))?.n, 20, 'no update was lost')
+  await t.rejects(
+    transaction(store, {}, async ({ session }) => {
+      await rows.updateOne({ bucket: 3, _id: id }, { $set: { n: 99 } }, { session })
+      throw new Error('changed my mind')
+    }),
+    { message: 'changed my mind' }
+  )
+  t.equal((await rows.findOne({ bucket: 3, _id: id }))?.n, 20)
+})
+
+t.test('work before the commit runs in order, after the caller’s own', async (t) => {
+  const store = await open(t)
+  const order: string[] = []
+  const call = {
+    async beforeCommit(_: unknown, result: unknown) {
+      order.push(`answer ${result}`)
+    }
+  }
+  await transaction(store, call, async (tx) => {
+    tx.beforeCommit(async () => void order.push('event 1'))
+    tx.beforeCommit(async () => void order.push('event 2'))
+    order.push('work')
+    return 7
+  })
+  t.same(order, ['work', 'answer 7', 'event 1', 'event 2'])
+})
+
+t.test('a duplicate is known by its collection', async (t) => {
+  const store = await open(t)
+  const rows = collectionOf(store.db, things)
+  const id = newId(1)
+  await rows.insertOne({ _id: id, bucket: 1, n: 1 })
+  const error = await rows.insertOne({ _id: id, bucket: 1, n: 1 }).catch((e: unknown) => e)
+  t.ok(isDuplicate(error))
+  t.ok(isDuplicate(error, 'things'))
+  t.notOk(isDuplicate(error, 'thing'))
+  t.notOk(isTransient(error))
+  t.notOk(isDuplicate(new Error('E11000')))
+})
+
+t.test('the monitor names queries that are untargeted, unindexed, sorted in memory or undeclared', async (t) => {
+  const store = await open({ teardown: () => undefined })
+  const rows = collectionOf(store.db, things)
+  await rows.find({ bucket: 1 }, { sort: { n: -1 } }).toArray()
+  await rows.find({ bucket: { $in: [1, 2] }, _id: { $in: ['a'] } }).toArray()
+  await rows.find({ n: 1 }, { comment: 'census', hint: { bucket: 1, n: -1 } }).toArray()
+  await rows.find({ _id: 'a' }).toArray()
+  await rows.updateOne({ bucket: 1, name: 'x' }, { $set: { n: 1 } })
+  await rows.find({ bucket: 1 }, { sort: { name: 1 } }).toArray()
+  await rows.deleteMany({ name: 'x' })
+  await store.db.collection('strangers').findOne({ a: 1 })
+  const error = (await store.close().catch((e: unknown) => e)) as Error
+  const lines = error.message.split('\n').slice(1)
+  t.ok(lines.some((l) => l.startsWith('untargeted: find things {_id:?}')))
+  t.ok(lines.some((l) => l.startsWith('untargeted: delete things {name:?}')))
+  t.ok(lines.some((l) => l.startsWith('collection scan: delete things')))
+  t.ok(lines.some((l) => l.startsWith('sorted in memory: find things {bucket:?} sort {"name":1}')))
+  t.ok(lines.some((l) => l.startsWith('strangers: not a declared collection')))
+  t.notOk(lines.some((l) => l.includes('sort {"n":-1}')))
+  t.notOk(lines.some((l) => l.includes('$in')))
+})
+
+t.test('an idempotency key is claimed once, replayed, and bound to its body', async (t) => {
+  const store = await open(t)
+  const keys = createIdempotency(store)
+  const claims = await Promise.all(Array.from({ length: 10 }, () => keys.claim({ id: 'k1', bodyHash: 'h' })))
+  t.equal(claims.filter((c) => c.state === 'new').length, 1)
+  t.equal(claims.filter((c) => c.state === 'in-flight').length, 9)
+  const answer = { status: 201, body: '{"id":1}' }
+  await t.rejects(
+    transaction(store, { beforeCommit: (tx) => keys.complete('k1', answer, tx) }, async () => {
+      throw new Error('failed')
+    }).then(() => undefined)
+  )
+  t.same(await keys.claim({ id: 'k1', bodyHash: 'h' }), { state: 'in-flight' }, 'a write that failed stored no answer')
+  await transaction(store, { beforeCommit: (tx) => keys.complete('k1', answer, tx) }, async () => 1)
+  t.same(await keys.claim({ id: 'k1', bodyHash: 'h' }), { state: 'done', answer })
+  t.same(await keys.claim({ id: 'k1', bodyHash: 'other' }), { state: 'mismatch' })
+  await keys.release('k1')
+  t.same(await keys.claim({ id: 'k1', bodyHash: 'h' }), { state: 'done', answer }, 'an answer is not released')
+  t.same(await keys.claim({ id: 'k2', bodyHash: 'h' }), { state: 'new' })
+  await keys.release('k2')
+  t.same(await keys.claim({ id: 'k2', bodyHash: 'h' }), { state: 'new' })
+})
+
+t.test('a lease has one owner, and passes on when it ends', async (t) => {
+  const store = await open(t)
+  const got = await Promise.all(['a', 'b', 'c'].map((owner) => takeLease(store, 'work', owner, 60_000)))
+  t.equal(got.filter((epoch) => epoch !== undefined).length, 1)
+  const owner = ['a', 'b', 'c'][got.findIndex((epoch) => epoch !== undefined)]!
+  t.equal(await takeLease(store, 'work', owner, 60_000), 1, 'renewing keeps the epoch')
+  await releaseLease(store, 'work', 'nobody')
+  t.equal(await takeLease(store, 'work', 'd', 60_000), undefined)
+  await releaseLease(store, 'work', owner)
+  t.equal(await takeLease(store, 'work', 'd', 50), 2)
+  await waitFor(async () => (await takeLease(store, 'work', 'e', 60_000)) === 3)
+})
+
+t.test('a database that is not there is a bounded, transient error', async (t) => {
+  const started = process.hrtime.bigint()
+  const error = await openStore({
+    url: 'mongodb://127.0.0.1:1/?directConnection=true',
+    database: 'x',
+    collections: []
+  }).catch((e: unknown) => e)
+  t.ok(isTransient(error))
+  t.ok(process.hrtime.bigint() - started < 15_000_000_000n)
+})
