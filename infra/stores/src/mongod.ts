@@ -14,7 +14,7 @@ export type MongoOptions = {
   events: ServerEvents
 }
 
-const REPLICA_SET = 'skerry'
+export const REPLICA_SET = 'skerry'
 
 /** The URL of a user on the local replica set. */
 export function mongoUrl(port: number, user: string, password: string): string {
@@ -68,7 +68,7 @@ export async function startMongod(options: MongoOptions): Promise<Server> {
     await server.stop()
     if (error instanceof MongoServerError && error.codeName === 'AuthenticationFailed') {
       throw new StartError(
-        `mongod does not know our password: ${data} belongs to another ${join(home, 'secrets.json')}. Restore that file, or delete ${join(home, 'data')} to begin with empty stores.`
+        `mongod: its data in ${data} has another password than ${join(home, 'secrets.json')}. Restore that file, or delete ${join(home, 'data')} to begin with empty stores.`
       )
     }
     throw error
@@ -126,7 +126,11 @@ async function ensureRoot(port: number, secrets: Secrets): Promise<void> {
   })
 }
 
-async function ensureUsers(client: MongoClient, options: MongoOptions): Promise<void> {
+/** Makes each app's user, or sets its password and roles anew. */
+export async function ensureUsers(
+  client: MongoClient,
+  options: Pick<MongoOptions, 'secrets' | 'databases'>
+): Promise<void> {
   const admin = client.db('admin')
   const { users } = await admin.command({ usersInfo: 1 })
   const known = new Set((users as { user: string }[]).map((u) => u.user))
@@ -137,7 +141,7 @@ async function ensureUsers(client: MongoClient, options: MongoOptions): Promise<
   }
 }
 
-async function withClient<T>(url: string, work: (client: MongoClient) => Promise<T>): Promise<T> {
+export async function withClient<T>(url: string, work: (client: MongoClient) => Promise<T>): Promise<T> {
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 5_000, connectTimeoutMS: 2_000 })
   try {
     await client.connect()
@@ -147,7 +151,7 @@ async function withClient<T>(url: string, work: (client: MongoClient) => Promise
   }
 }
 
-async function retry(work: () => Promise<void>): Promise<void> {
+export async function retry(work: () => Promise<void>): Promise<void> {
   const until = Date.now() + 20_000
   for (;;) {
     try {

@@ -16,6 +16,9 @@ export type NatsOptions = {
   events: ServerEvents
 }
 
+/** What the configuration file says; `host` and `storeDir` differ in a container. */
+export type NatsConfigOptions = Omit<NatsOptions, 'binary' | 'events'> & { host?: string; storeDir?: string }
+
 /** What a service may do: publish its own subjects, announce itself, manage its own streams, read any. */
 function servicePermissions(service: string): { publish: string[]; subscribe: string[] } {
   const streams = [service, `dlq_${service}`, 'KV_registry', 'KV_identity', ...(service === 'realtime' ? ['live'] : [])]
@@ -61,7 +64,7 @@ function gatewayPermissions(name: string): { publish: string[]; subscribe: strin
 }
 
 /** The configuration file: users with permissions, JetStream that syncs each write to disk. */
-export function natsConfig(options: Omit<NatsOptions, 'binary' | 'events'>): string {
+export function natsConfig(options: NatsConfigOptions): string {
   const { secrets } = options
   const user = (name: string, permissions: object) => ({ user: name, password: secrets.apps[name], permissions })
   const tests = Object.fromEntries(
@@ -73,13 +76,13 @@ export function natsConfig(options: Omit<NatsOptions, 'binary' | 'events'>): str
   return JSON.stringify(
     {
       server_name: 'skerry',
-      host: '127.0.0.1',
+      host: options.host ?? '127.0.0.1',
       port: options.port,
       max_payload: 1_048_576,
       write_deadline: '10s',
       ping_interval: '10s',
       jetstream: {
-        store_dir: join(options.home, 'data', 'nats'),
+        store_dir: options.storeDir ?? join(options.home, 'data', 'nats'),
         sync_interval: 'always',
         max_memory_store: 134_217_728,
         max_file_store: 10_737_418_240

@@ -41,7 +41,13 @@ export function policiesOf(config: GatewayConfig): Policies {
 
 function policy(name: string, burst: number, intervalMs: number, lease: number): Policy {
   const window = Math.max(1, Math.ceil((burst * intervalMs) / 1_000))
-  return { name, burst, intervalMs, lease: Math.min(lease, burst), header: `"${name}";q=${burst};w=${window}` }
+  return {
+    name,
+    burst,
+    intervalMs,
+    lease: Math.max(1, Math.min(lease, Math.floor(burst / SMALL))),
+    header: `"${name}";q=${burst};w=${window}`
+  }
 }
 
 /** What the gateway knows of a route from its contract. Routes of services it does not know have none. */

@@ -115,7 +115,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.missing -= chunk.length
     if (this.missing === 0) {
       // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
-      if (chunk.length <= ONE_WRITE) res.end(chunk.latin1Slice(), 'latin1')
+      if (chunk.length <= ONE_WRITE) res.end(chunk.toString('latin1'), 'latin1')
       else res.end(chunk)
       return
     }

@@ -1,0 +1,6 @@
+import { CONFIG, composeApps } from './apps.ts'
+import { writeConfig } from './config.ts'
+
+// Runs once before the containers of docker-compose.yml start: secrets are made at the first time and kept after.
+await writeConfig(CONFIG, composeApps(), { mongoUid: 999 })
+process.stdout.write(`configuration is in ${CONFIG}\n`)
