@@ -3,5 +3,5 @@
 # one service differ without configuration. The credentials come from the one file of this app that compose-init has written.
 set -eu
 export SKERRY_INSTANCE="${SKERRY_INSTANCE:-$(hostname)}"
-export ADVERTISE_URL="${ADVERTISE_URL:-http://$(hostname -i | cut -d ' ' -f 1):$PORT}"
+export ADVERTISE_URL="${ADVERTISE_URL-http://$(hostname -i | cut -d ' ' -f 1):$PORT}"
 exec node --env-file-if-exists=/run/skerry/env "$@"

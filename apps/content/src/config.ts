@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox'
 
 const Count = (fallback: number, maximum: number) => Type.Integer({ minimum: 1, maximum, default: fallback })
 
-/** The bounds of feeds; see README.md for what they trade. */
+/** The bounds of feeds; see docs/content.md for what they trade. */
 export const FeedConfigSchema = Type.Object({
   /** Followers up to which a post is written into each of their feeds; above, they merge it when they read. */
   FANOUT_MAX: Count(10_000, 1_000_000),

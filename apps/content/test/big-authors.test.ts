@@ -114,3 +114,18 @@ t.test('crossing the bound while posts and follows come in loses nothing', async
   for (const fan of fans) await settles(t, fan, posts, 'after an end in between')
   await eventually('marked', async () => (await findBigState(store, star.id)) === 'big')
 })
+
+t.test('several big authors in one feed', async (t) => {
+  const stars = [person(), person(), person()]
+  const fans = Array.from({ length: 4 }, () => person())
+  for (const star of stars) for (const fan of fans) await users.follow(fan.id, star.id)
+  for (const star of stars) await eventually('the follows', async () => (await followersOf(star.id)) === 4)
+  const posts: Post[] = []
+  for (let i = 0; i < 9; i++) posts.unshift(await stars[i % 3]!.post(`p${i}`))
+  const own = await fans[0]!.post('own')
+  await settles(t, fans[0]!, [own, ...posts], 'merged with their own')
+  t.equal(await entriesOf(fans[0]!.id, posts[0]!), 0)
+  await users.unfollow(fans[0]!.id, stars[1]!.id)
+  const left = posts.filter((post) => post.author.id !== stars[1]!.id)
+  await settles(t, fans[0]!, [own, ...left], 'one is unfollowed')
+})

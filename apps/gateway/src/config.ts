@@ -2,6 +2,8 @@ import { parseConfig, ServiceConfigSchema } from '@skerry/service'
 import Type, { type Static } from 'typebox'
 
 const Count = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
+/** May be a fraction: 0.5 is one in two seconds. */
+const Rate = (fallback: number) => Type.Number({ minimum: 0.001, maximum: 1_000_000, default: fallback })
 const Milliseconds = (fallback: number) => Type.Integer({ minimum: 1, maximum: 3_600_000, default: fallback })
 
 /** Every bound of the gateway has its name here. Durations are in milliseconds, sizes in bytes. */
@@ -41,9 +43,9 @@ export const GatewayConfigSchema = Type.Object({
   WS_BUFFER_LIMIT: Count(1_000_000),
   WS_MESSAGE_LIMIT: Count(65_536),
 
-  LIMIT_USER_PER_SECOND: Count(50),
+  LIMIT_USER_PER_SECOND: Rate(50),
   LIMIT_USER_BURST: Count(200),
-  LIMIT_ADDRESS_PER_SECOND: Count(50),
+  LIMIT_ADDRESS_PER_SECOND: Rate(50),
   LIMIT_ADDRESS_BURST: Count(200),
   LIMIT_SIGN_IN_PER_MINUTE: Count(60),
   LIMIT_SIGN_UP_PER_MINUTE: Count(60),

@@ -5,9 +5,10 @@ import { startGateway, type TestGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
 const TIGHT = {
-  LIMIT_USER_PER_SECOND: '1',
+  // So slow that nothing is refilled while a busy machine runs these tests.
+  LIMIT_USER_PER_SECOND: '0.01',
   LIMIT_USER_BURST: '20',
-  LIMIT_ADDRESS_PER_SECOND: '1',
+  LIMIT_ADDRESS_PER_SECOND: '0.01',
   LIMIT_ADDRESS_BURST: '10',
   LIMIT_SIGN_IN_PER_MINUTE: '5',
   LIMIT_SIGN_UP_PER_MINUTE: '3'
@@ -40,11 +41,11 @@ for (const redis of [true, false]) {
     t.test('a user', async (t) => {
       const ada = g.issuer.bearer({ sub: 'ada' })
       const allowed = await letIn(40, posts, { headers: ada })
-      t.ok(allowed >= 20 && allowed <= 22, `${allowed} of 40 with a burst of 20`)
+      t.equal(allowed, 20)
       const refused = await fetch(posts, { headers: ada })
       t.equal(refused.status, 429)
       t.match(refused.headers.get('retry-after'), /^[1-9]\d*$/)
-      t.equal(refused.headers.get('ratelimit-policy'), '"user";q=20;w=20')
+      t.equal(refused.headers.get('ratelimit-policy'), '"user";q=20;w=2000')
       t.match(refused.headers.get('ratelimit'), /^"user";r=0;t=\d+$/)
       t.match(await refused.json(), { code: 'RATE_LIMITED', status: 429 })
       t.equal(
@@ -92,7 +93,7 @@ t.test('an exempt address has no limits by address', async (t) => {
   t.equal(await letIn(30, `${g.url}/v1/posts`), 30)
   t.equal(await letIn(30, `${g.url}/v1/auth/login`, { method: 'POST' }), 30)
   t.notOk((await fetch(`${g.url}/v1/posts`)).headers.has('ratelimit'))
-  t.ok((await letIn(40, `${g.url}/v1/posts`, { headers: g.issuer.bearer({ sub: 'ada' }) })) < 25, 'a user still has')
+  t.equal(await letIn(40, `${g.url}/v1/posts`, { headers: g.issuer.bearer({ sub: 'ada' }) }), 20, 'a user still has')
 })
 
 t.test('two gateways count together', async (t) => {
@@ -108,11 +109,9 @@ t.test('two gateways count together', async (t) => {
     5,
     'exactly, where it matters'
   )
-  const headers = { 'x-forwarded-for': 'ignored' }
-  const both = await Promise.all([one, two].map((g) => letIn(15, `${g.url}/v1/posts`, { headers })))
+  const both = await Promise.all([one, two].map((g) => letIn(15, `${g.url}/v1/posts`)))
   const sum = (both[0] ?? 0) + (both[1] ?? 0)
-  // Each may hold back what it leased (up to LIMIT_LEASE); together they never let in more than were paid for.
-  t.ok(sum >= 8 && sum <= 12, `${sum} of 30 with a burst of 10`)
+  t.equal(sum, 10)
 })
 
 t.test('a crowd at once is counted right', async (t) => {
@@ -123,7 +122,7 @@ t.test('a crowd at once is counted right', async (t) => {
     Array.from({ length: 200 }, async () => (await fetch(`${g.url}/v1/posts`, { headers })).status)
   )
   const allowed = answers.filter((status) => status === 200).length
-  t.ok(allowed >= 100 && allowed <= 103, `${allowed} of 200 with a burst of 100`)
+  t.equal(allowed, 100)
 })
 
 t.test('Redis dies and comes back', async (t) => {
@@ -135,10 +134,8 @@ t.test('Redis dies and comes back', async (t) => {
   t.equal(await letIn(5, posts, ada), 5)
 
   await redis.kill()
-  const start = performance.now()
   const allowed = await letIn(100, posts, ada)
-  t.ok(performance.now() - start < 3_000, 'nobody waits for it')
-  t.ok(allowed >= 40 && allowed <= 66, `${allowed} of 100: the gateway goes on counting by itself`)
+  t.ok(allowed >= 45 && allowed <= 50, `${allowed} of 100: the gateway goes on counting by itself`)
   t.equal(g.lines.filter((line) => String(line.msg).startsWith('redis is away')).length, 1, 'told once')
 
   await redis.start()
@@ -151,13 +148,18 @@ t.test('Redis dies and comes back', async (t) => {
   t.pass('and counts in Redis again')
 })
 
-t.test('a Redis that hangs costs a bounded time', async (t) => {
+t.test('a Redis that hangs is not asked for each request', async (t) => {
   const redis = await startRedisServer(t)
   const g = await startGateway(t, { redis: redis.url, env: TIGHT })
   await withServices(t, g)
   redis.freeze()
-  const start = performance.now()
-  for (let i = 0; i < 50; i++) await fetch(`${g.url}/v1/posts`, { headers: g.issuer.bearer({ sub: `user${i}` }) })
-  t.ok(performance.now() - start < 2_500, `${Math.round(performance.now() - start)} ms for 50 requests`)
+  const statuses = new Set<number>()
+  for (let i = 0; i < 50; i++) {
+    statuses.add((await fetch(`${g.url}/v1/posts`, { headers: g.issuer.bearer({ sub: `user${i}` }) })).status)
+  }
+  t.strictSame([...statuses], [200])
+  // ioredis keeps the commands that nobody answered.
+  const { length } = (g.redis!.client as unknown as { commandQueue: { length: number } }).commandQueue
+  t.ok(length <= 10, `${length} of 50 requests waited for it`)
   redis.thaw()
 })

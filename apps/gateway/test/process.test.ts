@@ -60,7 +60,7 @@ t.test('the gateway as a process', async (t) => {
     t.equal(await gateway.exited, 0)
   })
 
-  t.test('is ready without Redis, not without keys', async (t) => {
+  t.test('is ready without Redis', async (t) => {
     const gateway = await startProcess(t, MAIN, { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
     await waitFor(async () => (await posts(gateway.url)) === 200)
     t.equal((await fetch(`${gateway.url}/readyz`)).status, 200)

@@ -119,7 +119,6 @@ t.test('a 503 of a service is one call, passed on as it is', async (t) => {
   await g.live('content', 2)
   const calls = () => one.requests.length + two.requests.length
 
-  const start = performance.now()
   const answer = await fetch(`${g.url}/v1/posts`)
   t.equal(answer.status, 503)
   t.equal(answer.headers.get('retry-after'), '5')
@@ -134,7 +133,6 @@ t.test('a 503 of a service is one call, passed on as it is', async (t) => {
   )
   t.ok(forty.every(([status, bytes]) => status === 503 && bytes === 100_000))
   t.equal(calls(), 41)
-  t.ok(performance.now() - start < 4_000, 'nobody waited')
 })
 
 t.test('sessions that a service ends', async (t) => {

@@ -119,9 +119,8 @@ t.test('the route table', (t) => {
   t.equal(table.find('/.well-known/x.json'), 'media')
   t.equal(table.find('/'), undefined)
   t.equal(table.find('/v1/feed'), UNSEEN, 'known from a contract, not announced yet')
-  const start = performance.now()
-  table.find('/x'.repeat(4_000))
-  t.ok(performance.now() - start < 5, 'a path of 4,000 segments costs nothing')
+  t.equal(table.find('/x'.repeat(4_000)), undefined)
+  t.equal(table.find(`/v1/posts${'/x'.repeat(4_000)}`), 'content')
 
   table.update([{ service: 'evil', prefixes: ['/v1/posts', '/v1/feed'] }], 1_000)
   table.update([{ service: 'evil', prefixes: ['/v1/posts', '/v1/feed'] }], 2_000)

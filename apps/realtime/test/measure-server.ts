@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Instance, startInstance, type Where } from './setup.ts'
+import { type Instance, newIdentity, startInstance, type Where } from './setup.ts'
 
 let instance: Instance | undefined
 
-process.on('message', async (message: { start?: Where; memory?: true; stop?: true }) => {
+process.on('message', async (message: { start?: Where; key?: object; memory?: true; stop?: true }) => {
   if (message.start !== undefined) {
-    instance = await startInstance({ teardown() {} }, message.start, { events: true })
+    instance = await startInstance({ teardown() {} }, message.start, {
+      events: true,
+      identity: newIdentity(message.key)
+    })
     process.send?.({ url: instance.url })
   }
   if (message.memory) {

@@ -8,7 +8,7 @@ import { connectNats } from '@skerry/service'
 import { bucketOf, newId } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import { openSse, type SseClient } from './clients.ts'
-import { emit, newUserId, tokenFor, type Where } from './setup.ts'
+import { emit, jwk, newUserId, tokenFor, type Where } from './setup.ts'
 
 type Reply = { url?: string; memory?: { rss: number; heapUsed: number; external: number } }
 
@@ -24,18 +24,25 @@ const ask = async (message: object): Promise<Reply> => {
   const [reply] = (await once(child, 'message')) as [Reply]
   return reply
 }
-const { url } = await ask({ start: where })
+const { url } = await ask({ start: where, key: jwk })
 const { port } = new URL(url!)
 
 async function idle(count: number): Promise<Socket[]> {
   const sockets: Socket[] = []
   for (let i = 0; i < count; i++) {
+    // In groups of 20 at once.
     const socket = connect(Number(port), '127.0.0.1')
     socket.write(`GET /v1/live HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${tokenFor(newUserId())}\r\n\r\n`)
     sockets.push(socket)
-    if (i % 20 === 19) await Promise.all(sockets.slice(-20).map((s) => new Promise((r) => s.once('data', r))))
+    if (i % 20 === 19) await Promise.all(sockets.slice(-20).map(opened))
   }
   return sockets
+}
+
+async function opened(socket: Socket): Promise<void> {
+  const [head] = (await once(socket, 'data')) as [Buffer]
+  if (!head.toString().startsWith('HTTP/1.1 200')) throw new Error(`no stream: ${head}`)
+  socket.resume()
 }
 
 // The first ones pay for code that is loaded and compiled.

@@ -42,10 +42,11 @@ export type Instance = {
 }
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-const jwk = { ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA', use: 'sig', kid: 'test' }
+/** The public key of `tokenFor`. */
+export const jwk = { ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA', use: 'sig', kid: 'test' }
 
-export function newIdentity(): Identity {
-  return createIdentityFromJwks({ keys: [jwk as never] })
+export function newIdentity(key: object = jwk): Identity {
+  return createIdentityFromJwks({ keys: [key as never] })
 }
 
 export function newUserId(): string {

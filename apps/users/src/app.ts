@@ -2,6 +2,7 @@ import { buildServer, type Identity, type Logger, type Metrics } from '@skerry/s
 import type { Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { createTurns } from './domain/turns.ts'
 import { followRoutes } from './routes/follows.ts'
 import { profileRoutes } from './routes/profiles.ts'
 
@@ -10,7 +11,8 @@ export type AppDeps = { config: Config; store: Store; identity: Identity; metric
 /** The HTTP side of users: all that is registered, in order. */
 export function buildApp({ config, store, identity, metrics, logger }: AppDeps): FastifyInstance {
   const app = buildServer({ name: 'users', config, identity, metrics, logger })
-  profileRoutes(app, { store })
-  followRoutes(app, { store })
+  const deps = { store, turns: createTurns() }
+  profileRoutes(app, deps)
+  followRoutes(app, deps)
   return app
 }

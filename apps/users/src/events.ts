@@ -1,16 +1,18 @@
-import { AccountCreated, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
-import { eventMetrics, type Log, on, startConsumer, startRelay } from '@skerry/events'
+import { AccountCreated, AccountDeleted, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
+import { eventMetrics, type Log, on, onIdempotent, startConsumer, startRelay } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { countPost } from './domain/count-post.ts'
 import { createProfile } from './domain/create-profile.ts'
+import { removePerson } from './domain/delete-profile.ts'
 import { renameProfile } from './domain/rename-profile.ts'
+import { createTurns } from './domain/turns.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
 /** Publishes what this service's outbox holds; makes and renames profiles as auth tells; counts posts as content tells. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
-  const deps = { store }
+  const deps = { store, turns: createTurns() }
   const shared = { ...options, store, service: 'users', metrics: eventMetrics(options.metrics) }
   const parts = {
     relay: startRelay(shared),
@@ -21,7 +23,10 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
         on(AccountCreated, async ({ data }, tx) => {
           await createProfile(deps, tx, data)
         }),
-        on(AccountUpdated, ({ data, time }, tx) => renameProfile(deps, tx, { ...data, at: new Date(time) }))
+        on(AccountUpdated, ({ data, time }, tx) => renameProfile(deps, tx, { ...data, at: new Date(time) })),
+        onIdempotent(AccountDeleted, ({ data, traceparent }) =>
+          removePerson(deps, data.userId, traceparent === undefined ? {} : { traceparent })
+        )
       ]
     }),
     posts: startConsumer({

@@ -7,12 +7,10 @@ import { ConfigSchema } from './config.ts'
 import { usersCollections } from './data/collections.ts'
 import { startEvents } from './events.ts'
 
-const config = parseConfig(ConfigSchema, process.env)
-
 await runApp({
   name: 'users',
-  config,
-  async start({ log, metrics, nats }) {
+  config: () => parseConfig(ConfigSchema, process.env),
+  async start({ config, log, metrics, nats }) {
     const store = await openStore({
       url: config.MONGO_URL,
       database: config.MONGO_DATABASE,
@@ -20,7 +18,7 @@ await runApp({
       poolSize: config.MONGO_POOL,
       appName: `users.${config.SKERRY_INSTANCE}`
     })
-    const identity = await openIdentity(nats, { log })
+    const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
     const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
     return {
       app: buildApp({ config, store, identity, metrics, logger: log }),

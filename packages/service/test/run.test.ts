@@ -1,62 +1,15 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { type TestStores, useStores, waitFor } from '@skerry/testing'
-import t, { type Test } from 'tap'
-import { connectNats, ensureBuckets, type Instance, watchRegistry } from '../src/index.ts'
+import { useStores, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { type App, startApp, watchTable } from './support/app-process.ts'
 
-const stores: TestStores = await useStores(t)
-type Ready = { type: 'ready'; url: string; ops: string }
-
-function start(t: Test, env: Record<string, string> = {}) {
-  const child: ChildProcess = fork(join(import.meta.dirname, 'support/app.ts'), {
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { PATH: process.env.PATH, ...stores.envFor('widgets'), DRAIN_MS: '200', ...env }
-  })
-  let out = ''
-  let err = ''
-  child.stdout?.on('data', (chunk) => {
-    out += chunk
-  })
-  child.stderr?.on('data', (chunk) => {
-    err += chunk
-  })
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
-  t.teardown(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
-    await exited
-  })
-  return {
-    child,
-    exited,
-    out: () => out,
-    err: () => err,
-    lines: () =>
-      out
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
-    ready: () => once(child, 'message').then(([message]) => message as Ready)
-  }
-}
-
-async function table(t: Test) {
-  const nc = await connectNats({ ...stores.nats, name: 'test' })
-  await ensureBuckets(nc)
-  let instances: Instance[] = []
-  const watch = await watchRegistry(nc, (all) => {
-    instances = all
-  })
-  t.teardown(async () => {
-    await watch.close()
-    await nc.close()
-  })
-  return () => instances
-}
+t.setTimeout(110_000)
+const stores = await useStores(t)
 
 t.test('an app starts, says that it is ready, is announced, serves, and stops in order', async (t) => {
-  const instances = await table(t)
-  const app = start(t, { SKERRY_INSTANCE: 'one', WEIGHT: '2' })
+  const instances = await watchTable(t, stores)
+  const app = startApp(t, stores, { SKERRY_INSTANCE: 'one', WEIGHT: '2' })
   const ready = await app.ready()
   t.match(ready, { type: 'ready', url: /^http:\/\/127\.0\.0\.1:\d+$/, ops: /^http:\/\/127\.0\.0\.1:\d+$/ })
   await waitFor(() => instances().length === 1)
@@ -84,8 +37,11 @@ t.test('an app starts, says that it is ready, is announced, serves, and stops in
 })
 
 t.test('stopping one of two instances under keep-alive traffic loses no request', async (t) => {
-  const instances = await table(t)
-  const [one, two] = [start(t, { SKERRY_INSTANCE: 'one' }), start(t, { SKERRY_INSTANCE: 'two' })]
+  const instances = await watchTable(t, stores)
+  const [one, two] = ['one', 'two'].map((name) => startApp(t, stores, { SKERRY_INSTANCE: name, DRAIN_MS: '2000' })) as [
+    App,
+    App
+  ]
   await Promise.all([one.ready(), two.ready()])
   await waitFor(() => instances().length === 2)
   const answered: Record<string, number> = { one: 0, two: 0 }
@@ -122,7 +78,7 @@ t.test('stopping one of two instances under keep-alive traffic loses no request'
 t.test(
   'what runs at the signal is finished, on a connection that closes; new requests are still taken for a while',
   async (t) => {
-    const app = start(t, { DRAIN_MS: '300' })
+    const app = startApp(t, stores, { DRAIN_MS: '3000' })
     const { url, ops } = await app.ready()
     const slow = fetch(`${url}/v1/widgets?q=slow&limit=50`)
     await waitFor(async () =>
@@ -143,7 +99,7 @@ t.test(
 )
 
 t.test('an app whose parent is gone ends itself; Ctrl-C under a parent is the parent’s', async (t) => {
-  const app = start(t)
+  const app = startApp(t, stores)
   const { url } = await app.ready()
   app.child.kill('SIGINT')
   t.equal((await fetch(`${url}/v1/widgets`)).status, 200)
@@ -175,64 +131,4 @@ t.test('kill -9 of the parent leaves no orphan', async (t) => {
   t.ok(alive())
   parent.kill('SIGKILL')
   await waitFor(() => !alive())
-})
-
-t.test('a start that fails is one fatal line and exit code 1', async (t) => {
-  const failing = start(t, { TEST_MODE: 'fail' })
-  t.equal(await failing.exited, 1)
-  const fatal = failing.lines().filter((line) => line.level === 60)
-  t.equal(fatal.length, 1)
-  t.match(fatal, [{ msg: /cannot start/ }])
-  t.notMatch(failing.out(), 'hunter2')
-
-  const badConfig = start(t, { PORT: 'x', NATS_URL: '' })
-  t.equal(await badConfig.exited, 1)
-  t.match(badConfig.lines(), [{ level: 60, msg: /^Bad configuration: .*PORT.*NATS_URL is missing/ }])
-  t.equal(badConfig.lines().length, 1)
-  t.equal(badConfig.err(), '')
-
-  const { url } = await (async () => {
-    const holder = start(t)
-    return holder.ready()
-  })()
-  const taken = start(t, { PORT: new URL(url).port, SKERRY_INSTANCE: '2' })
-  t.equal(await taken.exited, 1)
-  t.match(
-    taken.lines().find((line) => line.level === 60),
-    { msg: /EADDRINUSE/ }
-  )
-})
-
-t.test('not ready: says why, tells nobody, and stops when told', async (t) => {
-  const instances = await table(t)
-  const app = start(t, { TEST_MODE: 'unready', SKERRY_INSTANCE: 'unready', START_TIMEOUT_MS: '1500' })
-  let told = false
-  app.child.on('message', () => {
-    told = true
-  })
-  t.equal(await app.exited, 1, 'and gives up in bounded time')
-  t.match(
-    app.lines().find((line) => line.level === 60),
-    { msg: /not ready within 1500 ms.*the database is away/ }
-  )
-  t.notOk(told)
-  t.notOk(instances().some((i) => i.instance === 'unready'))
-})
-
-t.test('an end that hangs is cut off, an uncaught error ends in order with 1', async (t) => {
-  const hanging = start(t, { TEST_MODE: 'hang', SHUTDOWN_MS: '600' })
-  await hanging.ready()
-  hanging.child.kill('SIGTERM')
-  t.equal(await hanging.exited, 1)
-  t.match(hanging.lines().at(-1), { level: 60, msg: /did not stop in time/ })
-
-  const throwing = start(t)
-  const { url } = await throwing.ready()
-  await fetch(`${url}/v1/widgets?q=throw`).then((answer) => answer.text())
-  t.equal(await throwing.exited, 1)
-  t.match(throwing.err(), /connections closed/)
-  t.match(
-    throwing.lines().find((line) => line.level === 60),
-    { err: { type: 'SyntaxError' } }
-  )
 })

@@ -32,6 +32,11 @@ export type System = {
   stop(): Promise<number | null>
 }
 
+/** A test's system brings its own stores, whatever the developer's shell names. */
+function withoutStores({ MONGO_URL, NATS_URL, REDIS_URL, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return env
+}
+
 type Tap = { teardown(work: () => Promise<void>): unknown }
 
 /**
@@ -47,7 +52,7 @@ export async function startSystem(
   const cli = spawn(process.execPath, [join(REPOSITORY, 'packages/cli/src/main.ts'), 'up', ...(options.args ?? [])], {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, SKERRY_HOME: home, SKERRY_BIN: binCache(), PORT: '0', ...options.env }
+    env: { ...withoutStores(process.env), SKERRY_HOME: home, SKERRY_BIN: binCache(), PORT: '0', ...options.env }
   })
   let text = ''
   for (const stream of [cli.stdout, cli.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk))

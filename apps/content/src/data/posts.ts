@@ -32,7 +32,8 @@ export const posts = defineCollection<PostDocument>({
     { key: NEWEST, options: { partialFilterExpression: { live: true } } }
   ],
   untargeted: {
-    'posts-all': 'The newest of everybody are on every shard; each answers one page from its index (see README.md).'
+    'posts-all':
+      'The newest of everybody are on every shard; each answers one page from its index (see docs/content.md).'
   }
 })
 

@@ -7,14 +7,15 @@ import type { Deps } from './deps.ts'
 /**
  * Writes a post into the feeds of its author's followers, or, when those are more than FANOUT_MAX, sees to it that they merge the author's
  * posts when they read. May run again at any point: all it does is the same when repeated. Why nothing is lost or left over when somebody
- * follows or unfollows meanwhile: README.md, "Feeds".
+ * follows or unfollows meanwhile: docs/content.md, "Feeds".
  */
 export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
   const { store } = deps
   const { authorId } = post
-  if (await isBig(deps, authorId)) return
+  const first = await findFollowers(store, authorId, { after: undefined, limit: deps.feeds.FANOUT_CHUNK })
+  if (await isBig(deps, authorId, first)) return
   await trimSome(deps, [authorId])
-  for await (const chunk of followersOf(deps, authorId)) {
+  for await (const chunk of followersOf(deps, authorId, first)) {
     await insertEntries(
       store,
       chunk.map((ownerId) => ({ ownerId, post }))
@@ -28,9 +29,11 @@ export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
 }
 
 /** Whether the author's posts are merged when they are read; sees to what a crossing of the bound needs. */
-async function isBig(deps: Deps, authorId: string): Promise<boolean> {
+async function isBig(deps: Deps, authorId: string, first: readonly string[]): Promise<boolean> {
   const { store, feeds } = deps
-  const big = (await countFollowers(store, authorId, feeds.FANOUT_MAX + 1)) > feeds.FANOUT_MAX
+  const all = first.length < feeds.FANOUT_CHUNK
+  const count = all ? first.length : await countFollowers(store, authorId, feeds.FANOUT_MAX + 1)
+  const big = count > feeds.FANOUT_MAX
   if (!big && !(await deps.anyMerged())) return false
   const state = await findBigState(store, authorId)
   if (big && state !== 'big') await makeBig(deps, authorId)
@@ -49,13 +52,14 @@ async function makeBig(deps: Deps, authorId: string): Promise<void> {
   await saveBigState(deps.store, authorId, 'big')
 }
 
-async function* followersOf({ store, feeds }: Deps, authorId: string): AsyncGenerator<string[]> {
-  let after: string | undefined
+/** Chunks of followers, beginning with one that has been read. */
+async function* followersOf({ store, feeds }: Deps, authorId: string, first?: string[]): AsyncGenerator<string[]> {
+  const limit = feeds.FANOUT_CHUNK
+  let chunk = first ?? (await findFollowers(store, authorId, { after: undefined, limit }))
   for (;;) {
-    const chunk = await findFollowers(store, authorId, { after, limit: feeds.FANOUT_CHUNK })
     if (chunk.length > 0) yield chunk
-    if (chunk.length < feeds.FANOUT_CHUNK) return
-    after = chunk.at(-1)
+    if (chunk.length < limit) return
+    chunk = await findFollowers(store, authorId, { after: chunk.at(-1), limit })
   }
 }
 

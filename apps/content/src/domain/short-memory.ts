@@ -6,7 +6,8 @@ export type ShortMemory<V> = {
 }
 
 /**
- * Two generations of at most `max` values, the younger of which becomes the older each half of `ttlMs`: no clock per value, nothing to sweep.
+ * Two generations of at most `max` values, the younger of which becomes the older after a third of `ttlMs`: no clock per value, nothing to sweep.
+ * A value made at the beginning of a generation may be asked for until just before two thirds, and live on as old for the last one.
  *
  * @param ttlMs how old a value may be when it is given out, in milliseconds; 0 remembers nothing
  */
@@ -17,9 +18,9 @@ export function createShortMemory<V>(ttlMs: number, max: number): ShortMemory<V>
 
   function turn(): void {
     const now = performance.now()
-    const halfLives = (now - turnedAt) / (ttlMs / 2)
-    if (halfLives < 1 && young.size < max) return
-    old = halfLives < 2 ? young : new Map()
+    const age = (now - turnedAt) / (ttlMs / 3)
+    if (age < 1 && young.size < max) return
+    old = age < 2 ? young : new Map()
     young = new Map()
     turnedAt = now
   }

@@ -61,6 +61,8 @@ export function createDoor(options: DoorOptions): Hook {
     const address = clientAddress(raw, trusted)
     const enter = (error?: Error) => {
       if (error !== undefined) return done(error)
+      // Also for WebSockets, which http-proxy accepts before the service has had its say.
+      if (rules?.auth === 'required' && request.caller === undefined) return done(new SkerryError('UNAUTHENTICATED'))
       const service = table.find(path)
       if (service === undefined) return done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
       request.admission = { address, protocol: clientProtocol(raw, trusted), service, rules }

@@ -1,7 +1,7 @@
 import websocket, { type WebSocket } from '@fastify/websocket'
 import { realtimeRoutes, SkerryError } from '@skerry/contracts'
 import { bearerOf, type HandlerInput, inputOf, route } from '@skerry/service'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { placeOf } from '../streams/message-id.ts'
 import type { Opening, Streams } from '../streams/streams.ts'
 import { SseSink } from './sse-sink.ts'
@@ -17,6 +17,19 @@ const CLIENT_FRAME = 1_024
 
 /** The live streams, as server-sent events and over WebSocket. */
 export async function liveRoutes(app: FastifyInstance, streams: Streams): Promise<void> {
+  route(app, realtimeRoutes.live, async (input) => {
+    const { request, reply } = input
+    const opening = await open(streams, input)
+    if (opening.closed) return
+    reply.hijack()
+    recorded(request, 200)
+    opening.start(new SseSink(reply.raw, request.id))
+  })
+  // In a scope of its own: the plugin's hooks would keep every SSE request in memory for as long as it streams.
+  await app.register(async (scope) => webSocketRoute(scope, streams))
+}
+
+async function webSocketRoute(app: FastifyInstance, streams: Streams): Promise<void> {
   await app.register(websocket, {
     options: { maxPayload: CLIENT_FRAME, perMessageDeflate: false, clientTracking: false },
     preClose(done) {
@@ -28,16 +41,6 @@ export async function liveRoutes(app: FastifyInstance, streams: Streams): Promis
       socket.terminate()
     }
   })
-
-  route(app, realtimeRoutes.live, async (input) => {
-    const { request, reply } = input
-    const opening = await open(streams, input)
-    if (opening.closed) return
-    reply.hijack()
-    recorded(request, 200)
-    opening.start(new SseSink(reply.raw, request.id))
-  })
-
   route(app, realtimeRoutes.liveWs, refuse, {
     fastify: {
       wsHandler: (socket: WebSocket, request: FastifyRequest) => {
@@ -45,7 +48,7 @@ export async function liveRoutes(app: FastifyInstance, streams: Streams): Promis
         if (opening === undefined || opening.closed) socket.terminate()
         else opening.start(new WsSink(socket, request.raw.socket))
       },
-      async preHandler(request: FastifyRequest, _reply: FastifyReply) {
+      async preHandler(request: FastifyRequest) {
         if (!request.ws) refuse()
         ;(request as WithOpening)[OPENING] = await open(streams, inputOf<typeof realtimeRoutes.liveWs>(request))
         recorded(request, 101)

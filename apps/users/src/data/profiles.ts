@@ -1,5 +1,7 @@
 import { bucketOf, collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
 
+export type Counts = { followers: number; following: number; posts: number }
+
 export type ProfileDocument = {
   /** The account's id. */
   _id: string
@@ -7,7 +9,7 @@ export type ProfileDocument = {
   username: string
   displayName: string
   bio: string
-  counts: { followers: number; following: number; posts: number }
+  counts: Counts
   /** Grows with each edit of what others see; counts are not edits. */
   version: number
   /** The account's version that the username came with. */
@@ -16,16 +18,25 @@ export type ProfileDocument = {
   updatedAt: Date
 }
 
-export const profiles = defineCollection<ProfileDocument>({
-  name: 'profiles',
-  shardKey: { bucket: 1, _id: 1 },
-  indexes: []
-})
+/** What stands in place of a profile: `expected` counts for an account whose event is on its way, `deleted` keeps it from coming back. */
+type Placeholder = { _id: string; bucket: number; state: 'expected' | 'deleted'; counts: Counts; deletedAt?: Date }
+type Stored = (ProfileDocument & { state?: undefined }) | Placeholder
+
+export const profiles = defineCollection<Stored>({ name: 'profiles', shardKey: { bucket: 1, _id: 1 }, indexes: [] })
 
 const key = (id: string) => ({ bucket: bucketOf(id), _id: id })
+const EXISTS = { state: { $exists: false } }
 
-export function findProfile(store: Store, id: string, tx?: Tx): Promise<ProfileDocument | null> {
+function existing(stored: Stored | null): ProfileDocument | null {
+  return stored === null || stored.state !== undefined ? null : stored
+}
+
+function findStored(store: Store, id: string, tx?: Tx): Promise<Stored | null> {
   return collectionOf(store.db, profiles).findOne(key(id), tx === undefined ? {} : { session: tx.session })
+}
+
+export async function findProfile(store: Store, id: string, tx?: Tx): Promise<ProfileDocument | null> {
+  return existing(await findStored(store, id, tx))
 }
 
 /** Profiles of these ids, in their order; what isn't there is left out. */
@@ -34,37 +45,45 @@ export async function findProfiles(store: Store, ids: readonly string[]): Promis
   const found = await collectionOf(store.db, profiles)
     .find({ bucket: { $in: [...new Set(ids.map(bucketOf))] }, _id: { $in: [...ids] } }, { hint: { _id: 1 } })
     .toArray()
-  const byId = new Map(found.map((profile) => [profile._id, profile]))
+  const byId = new Map(found.map((stored) => [stored._id, existing(stored)]))
   return ids.flatMap((id) => byId.get(id) ?? [])
 }
 
-/** Adds a profile unless there is one. Resolves with whether it was added. */
-export async function insertProfile(store: Store, tx: Tx, profile: ProfileDocument): Promise<boolean> {
-  const { _id, bucket, ...rest } = profile
-  const { upsertedCount } = await collectionOf(store.db, profiles).updateOne(
-    { bucket, _id },
-    { $setOnInsert: rest },
+/** Adds a profile unless there is one or was one; what was counted before it stays. Answers what was added. */
+export async function insertProfile(store: Store, tx: Tx, profile: ProfileDocument): Promise<ProfileDocument | null> {
+  const before = await findStored(store, profile._id, tx)
+  if (before !== null && before.state !== 'expected') return null
+  const { _id, bucket, ...rest } = { ...profile, counts: before?.counts ?? profile.counts }
+  await collectionOf(store.db, profiles).updateOne(
+    { _id, bucket },
+    { $set: rest, $unset: { state: 1 } },
     { upsert: true, session: tx.session }
   )
-  return upsertedCount === 1
+  return { _id, bucket, ...rest }
 }
 
 /** Changes members and the version; null when there is no such profile, or not of that version. */
-export function updateProfile(
+export async function updateProfile(
   store: Store,
   tx: Tx,
-  where: { id: string; version?: number; accountBefore?: number },
+  where: { id: string; version?: number },
   set: Partial<Pick<ProfileDocument, 'displayName' | 'bio' | 'username' | 'accountVersion'>>
 ): Promise<ProfileDocument | null> {
-  return collectionOf(store.db, profiles).findOneAndUpdate(
-    {
-      ...key(where.id),
-      ...(where.version === undefined ? {} : { version: where.version }),
-      ...(where.accountBefore === undefined ? {} : { accountVersion: { $lt: where.accountBefore } })
-    },
+  const after = await collectionOf(store.db, profiles).findOneAndUpdate(
+    { ...key(where.id), ...EXISTS, ...(where.version === undefined ? {} : { version: where.version }) },
     { $set: { ...set, updatedAt: new Date() }, $inc: { version: 1 } },
     { returnDocument: 'after', session: tx.session }
   )
+  return existing(after)
+}
+
+/** Leaves a mark in place of the profile: nothing of the person, and it cannot come back. Answers what was there. */
+export async function deleteProfile(store: Store, tx: Tx, id: string, at: Date): Promise<ProfileDocument | null> {
+  const before = await findStored(store, id, tx)
+  const counts = { followers: 0, following: 0, posts: 0 }
+  const mark: Omit<Placeholder, '_id'> = { bucket: bucketOf(id), state: 'deleted', counts, deletedAt: at }
+  await collectionOf(store.db, profiles).replaceOne(key(id), mark, { upsert: true, session: tx.session })
+  return existing(before)
 }
 
 /** Adds to one of a profile's counts; false when there is no such profile. */
@@ -72,13 +91,22 @@ export async function addToCount(
   store: Store,
   tx: Tx,
   id: string,
-  count: keyof ProfileDocument['counts'],
+  count: 'followers' | 'following',
   by: 1 | -1
 ): Promise<boolean> {
   const { matchedCount } = await collectionOf(store.db, profiles).updateOne(
-    key(id),
+    { ...key(id), ...EXISTS },
     { $inc: { [`counts.${count}`]: by } },
     { session: tx.session }
   )
   return matchedCount === 1
+}
+
+/** Counts a post of somebody, also when their profile has not been made yet. */
+export async function addToPosts(store: Store, tx: Tx, id: string, by: 1 | -1): Promise<void> {
+  await collectionOf(store.db, profiles).updateOne(
+    key(id),
+    { $inc: { 'counts.posts': by }, $setOnInsert: { state: 'expected', 'counts.followers': 0, 'counts.following': 0 } },
+    { upsert: true, session: tx.session }
+  )
 }

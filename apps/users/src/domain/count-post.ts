@@ -1,8 +1,8 @@
 import type { Tx } from '@skerry/store'
-import { addToCount } from '../data/profiles.ts'
+import { addToPosts } from '../data/profiles.ts'
 import type { Deps } from './deps.ts'
 
-/** Counts a post that was published or deleted. The account's event may still be on its way: then this is tried again later. */
+/** Counts a post that was published or deleted, also of an author whose account's event is still on its way. */
 export async function countPost({ store }: Deps, tx: Tx, authorId: string, by: 1 | -1): Promise<void> {
-  if (!(await addToCount(store, tx, authorId, 'posts', by))) throw new Error(`${authorId} has no profile yet`)
+  await addToPosts(store, tx, authorId, by)
 }

@@ -24,18 +24,25 @@ async function requireUser({ store }: Deps, id: string): Promise<void> {
 }
 
 async function change(
-  { store }: Deps,
+  { store, turns }: Deps,
   followerId: string,
   followedId: string,
   by: 1 | -1,
   call: CallContext
 ): Promise<void> {
-  await transaction(store, call, async (tx) => {
-    const changed = await (by === 1 ? insertFollow : deleteFollow)(store, tx, { followerId, followedId })
-    if (!changed) return
-    await addToCount(store, tx, followerId, 'following', by)
-    await addToCount(store, tx, followedId, 'followers', by)
-    const at = new Date().toISOString()
-    publish(store, tx, by === 1 ? FollowCreated : FollowDeleted, { followerId, followedId, at })
-  })
+  // Both counts may be hot. In the order of the ids, so that no two wait for each other.
+  const [first, second] = [followerId, followedId].sort() as [string, string]
+  const work = () =>
+    transaction(store, call, async (tx) => {
+      const changed = await (by === 1 ? insertFollow : deleteFollow)(store, tx, { followerId, followedId })
+      if (!changed) return
+      const counted =
+        (await addToCount(store, tx, followerId, 'following', by)) &&
+        (await addToCount(store, tx, followedId, 'followers', by))
+      // One of them was deleted since they were looked up.
+      if (!counted) throw new SkerryError('USR_NOT_FOUND')
+      const at = new Date().toISOString()
+      publish(store, tx, by === 1 ? FollowCreated : FollowDeleted, { followerId, followedId, at })
+    })
+  await turns(first, () => turns(second, work))
 }

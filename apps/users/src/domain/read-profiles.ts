@@ -28,6 +28,8 @@ export async function findUsers(deps: Deps, query: QueryOf<typeof usersRoutes.fi
     })
   }
   if (q !== undefined) return searchNames(deps, q, query.limit ?? DEFAULT_LIMIT, query.cursor)
+  // These two answer all there is, so no cursor is one of theirs.
+  decodeCursor('users:all', query.cursor, [])
   const wanted = ids === undefined ? [await findUserByName(deps.store, username ?? '')] : [...new Set(ids.split(','))]
   const found = await findProfiles(
     deps.store,

@@ -19,12 +19,14 @@ export async function updateMe(
   const { store } = deps
   if (typeof change.avatarId === 'string') {
     throw new SkerryError('BAD_REQUEST', {
-      errors: [{ path: 'body.avatarId', code: 'not_found', message: 'is not an upload of yours' }]
+      errors: [{ path: 'body.avatarId', code: 'unavailable', message: 'must be null: pictures cannot be uploaded yet' }]
     })
   }
-  await ownProfile(deps, caller, call)
+  const before = await ownProfile(deps, caller, call)
   const { displayName, bio } = change
   const set = { ...(displayName === undefined ? {} : { displayName }), ...(bio === undefined ? {} : { bio }) }
+  const same = (displayName ?? before.displayName) === before.displayName && (bio ?? before.bio) === before.bio
+  if (same && (version ?? before.version) === before.version) return presentProfile(before)
   return transaction(store, call, async (tx) => {
     const where = { id: caller.userId, ...(version === undefined ? {} : { version }) }
     const after = await updateProfile(store, tx, where, set)

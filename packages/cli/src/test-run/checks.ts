@@ -19,7 +19,7 @@ export function listChecks(children: Children, repo: string, packages: readonly 
         return { ok, output: failed.length > 0 ? failed.join('\n') : output }
       }
     },
-    { name: 'lint and format', run: () => tool('biome', ['check', '.']) },
+    { name: 'lint and format', run: () => tool('biome', ['check', '--max-diagnostics=200', '.']) },
     { name: 'boundaries', run: () => tool('turbo', ['boundaries']) },
     {
       name: 'imports',

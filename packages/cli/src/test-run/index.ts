@@ -49,6 +49,7 @@ export async function runTests({ repo, args, faults }: TestRunOptions): Promise<
       if (interrupted) break
       const startedAt = performance.now()
       const { ok, output } = await check.run()
+      if (interrupted) break
       report.add(check.name, { passed: ok ? 1 : 0, failed: ok ? 0 : 1 }, (performance.now() - startedAt) / 1000, output)
     }
     if (!interrupted)

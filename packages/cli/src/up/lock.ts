@@ -37,5 +37,5 @@ export async function lockOwner(home: string): Promise<number | undefined> {
   const pid = Number(await readFile(join(home, 'lock'), 'utf8').catch(() => ''))
   if (!(pid > 0) || pid === process.pid) return undefined
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return command.includes('packages/cli') ? pid : undefined
+  return /packages\/cli|main\.ts/.test(command) ? pid : undefined
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '@skerry/stores'
@@ -29,7 +29,6 @@ export type ProcessOptions = {
 
 const READY_MS = 60_000
 const STOP_MS = 20_000
-const LOG_LIMIT = 20_000_000
 
 /** Starts an instance of an app and starts it again, after a growing delay, whenever it dies before it is stopped. */
 export function startProcess(options: ProcessOptions): AppProcess {
@@ -42,8 +41,6 @@ export function startProcess(options: ProcessOptions): AppProcess {
   let again: NodeJS.Timeout | undefined
   const first = Promise.withResolvers<Ready & { ms: number }>()
   let wasReady = false
-
-  rotate(logPath)
 
   function launch(): void {
     const startedAt = Date.now()
@@ -117,12 +114,6 @@ export function startProcess(options: ProcessOptions): AppProcess {
       child?.kill('SIGKILL')
     }
   }
-}
-
-/** A log that has grown large is kept once more under another name, and begun afresh. */
-function rotate(path: string): void {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  if (size > LOG_LIMIT) renameSync(path, `${path}.1`)
 }
 
 async function lastLines(path: string): Promise<string> {

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 
 export type RunEntry = { name: string; instance: string; pid: number; url: string; ops: string | null }
 
-/** `run.json`: where everything is, kept true while parts come and go. Written whole or not at all. */
-export function createRunFile(home: string) {
+/** `run.json`: where everything is, kept true while parts come and go. Written whole or not at all; one that a killed run left is removed. */
+export async function createRunFile(home: string) {
   const path = join(home, 'run.json')
+  await rm(path, { force: true })
   const entries = new Map<string, RunEntry>()
   let gateway = ''
   let writing = Promise.resolve()
@@ -35,4 +36,4 @@ export function createRunFile(home: string) {
   }
 }
 
-export type RunFile = ReturnType<typeof createRunFile>
+export type RunFile = Awaited<ReturnType<typeof createRunFile>>

@@ -7,12 +7,19 @@ import { lockOwner } from './lock.ts'
 import type { RunEntry } from './run-file.ts'
 import { table } from './table.ts'
 
-/** The run file of a home, or one clear line. */
+/** The run file of a home that runs, or one clear line. */
 export async function readRunFile(home: string): Promise<{ gateway: string; processes: RunEntry[] }> {
+  const text = (await lockOwner(home)) === undefined ? undefined : await readText(join(home, 'run.json'))
+  if (text === undefined) throw new StartError(`nothing runs in ${home}: start it with \`npm start\``)
+  return JSON.parse(text)
+}
+
+async function readText(path: string): Promise<string | undefined> {
   try {
-    return JSON.parse(await readFile(join(home, 'run.json'), 'utf8'))
-  } catch {
-    throw new StartError(`nothing runs in ${home}: start it with \`npm start\``)
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

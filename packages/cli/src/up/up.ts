@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
+import { externalUrls, isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
 import { findApps, homeFolder } from '../repository.ts'
 import { lockHome } from './lock.ts'
+import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
 import { type AppProcess, startProcess } from './process.ts'
 import { createRunFile } from './run-file.ts'
+import { stopSignals } from './stop-signals.ts'
 import { table } from './table.ts'
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
@@ -17,15 +19,9 @@ export async function up(options: { demo: boolean }): Promise<number> {
   const port = gatewayPort(process.env.PORT)
   await prepareHome(home)
   const unlock = await lockHome(home)
-  const runFile = createRunFile(home)
-  const stopping = new AbortController()
-  const force = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (stopping.signal.aborted) force.abort()
-      stopping.abort()
-    })
-  }
+  const runFile = await createRunFile(home)
+  const stopLogs = boundLogs(home)
+  const stopping = stopSignals()
   let stores: Stores | undefined
   const processes: AppProcess[] = []
   try {
@@ -36,15 +32,17 @@ export async function up(options: { demo: boolean }): Promise<number> {
       home,
       ...(process.env.SKERRY_BIN === undefined ? {} : { binDir: process.env.SKERRY_BIN }),
       apps,
+      external: externalUrls(process.env),
+      signal: stopping.stop,
       say,
       onChange(name, what) {
-        if (stopping.signal.aborted) return
+        if (stopping.stop.aborted) return
         say(`${name} ${what}`)
-        void noteStores()
+        void (what === 'is back' ? noteStores() : runFile.remove(name, '1'))
       }
     })
     await noteStores()
-    stopping.signal.throwIfAborted()
+    stopping.stop.throwIfAborted()
 
     for (const app of apps) {
       for (let i = 1; i <= app.instances; i++) {
@@ -68,7 +66,7 @@ export async function up(options: { demo: boolean }): Promise<number> {
         )
       }
     }
-    const ready = await Promise.race([Promise.all(processes.map((p) => p.ready)), aborted(stopping.signal)])
+    const ready = await Promise.race([Promise.all(processes.map((p) => p.ready)), aborted(stopping.stop)])
     const url = ready.find((_, i) => processes[i]?.app.kind === 'gateway')?.url ?? ''
     await noteStores()
     const pids = [process.pid, ...ready.map((r) => r.pid), ...stores.parts.flatMap((p) => p.server.pid() ?? [])]
@@ -87,16 +85,17 @@ export async function up(options: { demo: boolean }): Promise<number> {
       `Ready in ${((Date.now() - startedAt) / 1000).toFixed(1)} s, ${Math.round(memory / 1e6)} MB. Data in ${home}. Ctrl-C stops everything.\n`
     )
     say(curlLine(url))
-    if (options.demo) await demo(url, home, stopping.signal)
-    if (!stopping.signal.aborted)
-      await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve, { once: true }))
+    if (options.demo) await demo(url, home, stopping.stop)
+    if (!stopping.stop.aborted)
+      await new Promise((resolve) => stopping.stop.addEventListener('abort', resolve, { once: true }))
     return 0
   } catch (error) {
-    if (stopping.signal.aborted) return 0
+    if (stopping.stop.aborted) return 0
     throw error
   } finally {
     stopping.abort()
-    await stopAll(processes, stores, force.signal)
+    await stopAll(processes, stores, stopping.force)
+    stopLogs()
     await runFile.end()
     await unlock()
   }
@@ -119,6 +118,7 @@ async function stopAll(
   say('\nstopping …')
   const kill = () => {
     for (const p of processes) p.kill()
+    for (const { server } of stores?.parts ?? []) server.kill('SIGKILL')
   }
   force.addEventListener('abort', kill)
   if (force.aborted) kill()

@@ -1,0 +1,45 @@
+import { FollowDeleted } from '@skerry/contracts'
+import { publish } from '@skerry/events'
+import { type CallContext, transaction } from '@skerry/store'
+import { deleteFollow, type Follow, findEdges, type Side } from '../data/follows.ts'
+import { addToCount, deleteProfile } from '../data/profiles.ts'
+import { deleteUsername } from '../data/usernames.ts'
+import type { Deps } from './deps.ts'
+
+const BATCH = 100
+
+/** Removes somebody whose account has ended: the profile, the name and, one by one, all follows of and by them. Harmless when repeated. */
+export async function removePerson(deps: Deps, userId: string, call: CallContext): Promise<void> {
+  const { store } = deps
+  await transaction(store, call, async (tx) => {
+    const before = await deleteProfile(store, tx, userId, new Date())
+    if (before !== null) await deleteUsername(store, tx, before.username, userId)
+  })
+  for (const side of ['following', 'followers'] as const) await removeFollows(deps, side, userId, call)
+}
+
+async function removeFollows(deps: Deps, side: Side, userId: string, call: CallContext): Promise<void> {
+  for (;;) {
+    const edges = await findEdges(deps.store, side, userId, undefined, BATCH)
+    if (edges.length === 0) return
+    for (const { otherId } of edges) {
+      const follow: Follow =
+        side === 'following' ? { followerId: userId, followedId: otherId } : { followerId: otherId, followedId: userId }
+      await removeFollow(deps, follow, otherId, side, call)
+    }
+  }
+}
+
+async function removeFollow(
+  { store }: Deps,
+  follow: Follow,
+  otherId: string,
+  side: Side,
+  call: CallContext
+): Promise<void> {
+  await transaction(store, call, async (tx) => {
+    if (!(await deleteFollow(store, tx, follow))) return
+    await addToCount(store, tx, otherId, side === 'following' ? 'followers' : 'following', -1)
+    publish(store, tx, FollowDeleted, { ...follow, at: new Date().toISOString() })
+  })
+}

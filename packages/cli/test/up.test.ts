@@ -1,0 +1,134 @@
+import { execFile } from 'node:child_process'
+import { access, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type System, startSystem, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { findApps } from '../src/repository.ts'
+import { runCli, runs } from './helpers/cli.ts'
+
+const home = await mkdtemp(join(tmpdir(), 'skerry-up-'))
+t.teardown(() => rm(home, { recursive: true, force: true }))
+const env = { SKERRY_HOME: home }
+const parts = 3 + findApps().reduce((sum, app) => sum + app.instances, 0)
+
+async function pidsOf(system: System): Promise<number[]> {
+  return (await system.run()).processes.map((p) => p.pid)
+}
+
+/** The line that `up` prints for users to paste, run by a real shell with the real curl. */
+async function paste(system: System): Promise<{ user: { username: string } }> {
+  const line = /^ *(curl .*)$/m.exec(system.output())?.[1] ?? ''
+  const { stdout } = await promisify(execFile)('sh', ['-c', line])
+  return JSON.parse(stdout)
+}
+
+const first = await startSystem(t, { home })
+
+t.test('one table of all parts, the time and memory, and a curl line that works', async (t) => {
+  const output = first.output()
+  for (const name of ['mongod', 'nats-server', 'redis']) {
+    t.match(
+      output,
+      new RegExp(`^${name} +127\\.0\\.0\\.1:\\d+ +\\d+\\.\\d+\\.\\d+ +(cache|fetched|/\\S+) +\\d+ ms$`, 'm')
+    )
+  }
+  for (const { name, instances } of findApps()) {
+    for (let i = 1; i <= instances; i++) {
+      t.match(output, new RegExp(`^${name} ${i} +http://127\\.0\\.0\\.1:\\d+ +\\S+ +source +\\d+ ms$`, 'm'))
+    }
+  }
+  t.match(output, /^Ready in \d+\.\d s, \d+ MB\./m)
+  t.match((await paste(first)).user.username, /^ada_/)
+})
+
+t.test('run.json names every part', async (t) => {
+  const run = await first.run()
+  t.equal(run.processes.length, parts)
+  for (const { name, pid, ops, url } of run.processes) {
+    t.ok(await runs(pid), name)
+    if (ops === null) continue
+    t.equal((await fetch(`${ops}/readyz`)).status, 200)
+    t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
+  }
+  t.equal(run.gateway, run.processes.find((p) => p.name === 'gateway')?.url)
+  const { code, out } = await runCli(['status'], env)
+  t.equal(code, 0)
+  t.equal(out.match(/ (ready|up)$/gm)?.length, parts)
+})
+
+t.test('a process is told no credentials but its own', async (t) => {
+  const secrets = JSON.parse(await readFile(join(home, 'secrets.json'), 'utf8')) as { apps: Record<string, string> }
+  t.equal((await stat(join(home, 'secrets.json'))).mode & 0o777, 0o600)
+  for (const { name, pid, ops } of (await first.run()).processes) {
+    if (ops === null) continue
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
+    for (const [owner, password] of Object.entries(secrets.apps)) {
+      t.equal(environment.includes(password), owner === name, `${owner}'s password in ${name}`)
+    }
+    t.equal(environment.includes('AUTH_SIGNING_KEY'), name === 'auth')
+    t.equal(environment.includes('MONGO_URL'), name !== 'gateway')
+  }
+})
+
+t.test('a second start says who runs, and changes nothing', async (t) => {
+  const before = await first.run()
+  const { code, errors } = await runCli(['up'], env)
+  t.equal(code, 1)
+  t.equal(
+    errors,
+    `skerry: already running in ${home} as process ${first.cli.pid} (gateway: ${first.url}). Stop it with Ctrl-C there or \`skerry stop\`.\n`
+  )
+  t.same(await first.run(), before)
+})
+
+t.test('a part that is killed comes back, with a line that says so', async (t) => {
+  const appPid = await first.kill('users', '1')
+  const storePid = await first.kill('redis', '1')
+  await first.restarted('users', '1', appPid)
+  await first.restarted('redis', '1', storePid)
+  for (const line of [
+    /^users 1 died \(SIGKILL\); starting again in 200 ms$/m,
+    /^users 1 is back as process \d+$/m,
+    /^redis died \(SIGKILL\); starting again in 200 ms$/m,
+    /^redis is back$/m
+  ])
+    await waitFor(() => line.test(first.output()), { message: String(line) })
+  t.equal((await first.run()).processes.length, parts)
+  t.equal((await runCli(['status'], env)).code, 0)
+})
+
+t.test('Ctrl-C stops everything in order and leaves no process', async (t) => {
+  const pids = await pidsOf(first)
+  t.equal(await first.stop(), 0)
+  for (const pid of pids) t.notOk(await runs(pid))
+  await t.rejects(access(join(home, 'run.json')))
+  await t.rejects(access(join(home, 'lock')))
+  t.match(first.output(), /stopping …\nstopped\n$/)
+  t.match(await runCli(['status'], env), { code: 1, errors: /^skerry: nothing runs in .*npm start/ })
+  t.match(await runCli(['stop'], env), { code: 1, errors: /^skerry: nothing runs in/ })
+})
+
+t.test('after kill -9 of the CLI no process stays, and the next start finds the data', async (t) => {
+  const second = await startSystem(t, { home })
+  const login = async (url: string) =>
+    fetch(`${url}/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ login: 'kept', password: 'a long password' })
+    })
+  const signedUp = await fetch(`${second.url}/v1/auth/signup`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'kept@example.com', username: 'kept', password: 'a long password' })
+  })
+  t.equal(signedUp.status, 201)
+  const pids = await pidsOf(second)
+  second.cli.kill('SIGKILL')
+  for (const pid of pids) await waitFor(async () => !(await runs(pid)), { timeoutMs: 30_000, message: `${pid} ended` })
+
+  const third = await startSystem(t, { home })
+  t.equal((await login(third.url)).status, 200)
+  t.match(await runCli(['stop'], env), { code: 0, out: `stopped process ${third.cli.pid}\n` })
+})

@@ -1,0 +1,66 @@
+import { useStores } from '@skerry/testing'
+import t from 'tap'
+import { startApp, watchTable } from './support/app-process.ts'
+
+t.setTimeout(110_000)
+const stores = await useStores(t)
+
+t.test('a start that fails is one fatal line and exit code 1', async (t) => {
+  const failing = startApp(t, stores, { TEST_MODE: 'fail' })
+  t.equal(await failing.exited, 1)
+  const fatal = failing.lines().filter((line) => line.level === 60)
+  t.equal(fatal.length, 1)
+  t.match(fatal, [{ msg: /cannot start/ }])
+  t.notMatch(failing.out(), 'hunter2')
+
+  const badConfig = startApp(t, stores, { PORT: 'x', NATS_URL: '' })
+  t.equal(await badConfig.exited, 1)
+  t.match(badConfig.lines(), [{ level: 60, msg: /^Bad configuration: .*PORT.*NATS_URL is missing/ }])
+  t.equal(badConfig.lines().length, 1)
+  t.equal(badConfig.err(), '')
+
+  const { url } = await (async () => {
+    const holder = startApp(t, stores)
+    return holder.ready()
+  })()
+  const taken = startApp(t, stores, { PORT: new URL(url).port, SKERRY_INSTANCE: '2' })
+  t.equal(await taken.exited, 1)
+  t.match(
+    taken.lines().find((line) => line.level === 60),
+    { msg: /EADDRINUSE/ }
+  )
+})
+
+t.test('not ready: says why, tells nobody, and stops when told', async (t) => {
+  const instances = await watchTable(t, stores)
+  const app = startApp(t, stores, { TEST_MODE: 'unready', SKERRY_INSTANCE: 'unready', START_TIMEOUT_MS: '4000' })
+  let told = false
+  app.child.on('message', () => {
+    told = true
+  })
+  t.equal(await app.exited, 1, 'and gives up in bounded time')
+  t.match(
+    app.lines().find((line) => line.level === 60),
+    { msg: /not ready within 4000 ms.*the database is away/ }
+  )
+  t.notOk(told)
+  t.notOk(instances().some((i) => i.instance === 'unready'))
+})
+
+t.test('an end that hangs is cut off, an uncaught error ends in order with 1', async (t) => {
+  const hanging = startApp(t, stores, { TEST_MODE: 'hang', SHUTDOWN_MS: '600' })
+  await hanging.ready()
+  hanging.child.kill('SIGTERM')
+  t.equal(await hanging.exited, 1)
+  t.match(hanging.lines().at(-1), { level: 60, msg: /did not stop in time/ })
+
+  const throwing = startApp(t, stores)
+  const { url } = await throwing.ready()
+  await fetch(`${url}/v1/widgets?q=throw`).then((answer) => answer.text())
+  t.equal(await throwing.exited, 1)
+  t.match(throwing.err(), /connections closed/)
+  t.match(
+    throwing.lines().find((line) => line.level === 60),
+    { err: { type: 'SyntaxError' } }
+  )
+})
