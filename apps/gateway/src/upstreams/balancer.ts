@@ -19,7 +19,7 @@ export type BalancerEvents = {
 }
 
 /**
- * An undici Dispatcher over the live instances of all services. Of two instances drawn at random it takes the one where a request costs
+ * An undici Dispatcher over the live instances of all services. Of two instances drawn at random it prefers the one where a request costs
  * less, work in line × latency (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001); one that failed is passed
  * over for a growing time, but never so that none is left. A request is sent to another instance when it was never sent, or is
  * repeatable and no part of an answer has come; `onRequestStart` of the handler is then called again.
@@ -61,7 +61,7 @@ export class Balancer extends Dispatcher {
     const a = upstreams[first]!
     if (count > 1) {
       const b = upstreams[(first + 1 + Math.floor(Math.random() * (count - 1))) % count]!
-      const better = b.cost(stream, now) < a.cost(stream, now) ? b : a
+      const better = preferred(a, b, stream, now)
       const other = better === a ? b : a
       if (usable(better, stream, now, tried)) return better
       if (usable(other, stream, now, tried)) return other
@@ -113,6 +113,16 @@ export class Balancer extends Dispatcher {
     this.services.clear()
     await Promise.all(upstreams.map((upstream) => upstream.destroy()))
   }
+}
+
+/**
+ * The one that costs less, mostly: with twice the other's cost one is still drawn in a fifth of cases. Always taking the lesser would
+ * send everybody to whoever was luckier last, and never find out that the other has recovered.
+ */
+function preferred(a: Upstream, b: Upstream, stream: boolean, now: number): Upstream {
+  const costA = a.cost(stream, now) ** 2
+  const costB = b.cost(stream, now) ** 2
+  return Math.random() * (costA + costB) < costA ? b : a
 }
 
 function usable(upstream: Upstream, stream: boolean, now: number, tried: readonly Upstream[] | undefined): boolean {

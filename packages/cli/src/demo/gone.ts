@@ -1,5 +1,5 @@
 import { SkerryApiError } from '@skerry/sdk'
-import type { Accounts } from './accounts.ts'
+import { type Accounts, isCode } from './accounts.ts'
 import type { Journal } from './journal.ts'
 import type { Plan } from './plan.ts'
 import type { Progress } from './progress.ts'
@@ -30,6 +30,7 @@ async function postsAreThere(plan: Plan, journal: Journal, accounts: Accounts, s
       await accounts.as(user, (client) => client.posts.get(journal.done.get(key) ?? '', { signal, fields: ['id'] }))
       return true
     } catch (error) {
+      if (isCode(error, 'AUTH_BAD_CREDENTIALS')) return false
       if (!(error instanceof SkerryApiError) || error.status !== 404) throw error
     }
   }

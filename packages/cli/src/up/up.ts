@@ -140,18 +140,17 @@ function gatewayPort(text = '8080'): number {
   return port
 }
 
-/** What children get of our environment: nothing that holds a secret of ours or of another app. */
+/** Where an app finds its own stores and itself is said by us alone; the rest of our environment holds its settings. */
+const OWN =
+  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_PORT|ADVERTISE_URL|SKERRY_\w+)$/
+
 function inherited(home: string): Record<string, string> {
-  const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'LOG_LEVEL', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS']
-  // Settings of the gateway and the services themselves, by their own names.
-  const settings = Object.keys(process.env).filter((n) =>
-    /^(LIMIT|SIGN|FANOUT|TRUSTED|DRAIN|REQUEST|BODY|CHECK|MAX|CORS)_/.test(n)
-  )
-  const env: Record<string, string> = { NODE_COMPILE_CACHE: join(home, 'cache', 'node') }
-  for (const name of [...names, ...settings]) {
-    const value = process.env[name]
-    if (value !== undefined) env[name] = value
+  const env: Record<string, string> = {
+    NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
+    // Everybody on this machine shares its address.
+    LIMIT_EXEMPT: '127.0.0.0/8,::1/128'
   }
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && !OWN.test(name)) env[name] = value
   return env
 }
 

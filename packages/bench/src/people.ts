@@ -1,0 +1,30 @@
+import { createClient } from '@skerry/sdk'
+
+/** Who uses the system under load: everybody follows the three before them, and has posted. */
+export type Person = { id: string; username: string; token: string; posts: string[] }
+
+export const PASSWORD = 'correct horse battery'
+
+/** Makes people with posts through the public API. */
+export async function makePeople(baseUrl: string, count: number, postsEach: number): Promise<Person[]> {
+  const people: Person[] = []
+  for (let i = 0; i < count; i++) {
+    const client = createClient({ baseUrl })
+    const username = `bench${i}`
+    const grant = await client.auth.signup({ email: `${username}@example.com`, username, password: PASSWORD })
+    const posts: string[] = []
+    for (let p = 0; p < postsEach; p++) {
+      posts.push(
+        (
+          await client.posts.create({
+            text: `Post ${p} of ${username}. ${'Text of an ordinary length. '.repeat(8)}`,
+            tags: ['bench']
+          })
+        ).id
+      )
+    }
+    for (const other of people.slice(-3)) await client.users.follow(other.id)
+    people.push({ id: grant.user.id, username, token: grant.accessToken, posts })
+  }
+  return people
+}
