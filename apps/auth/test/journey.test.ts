@@ -37,7 +37,8 @@ t.test('sign up, sign in by email and by username, refresh, list, sign out', asy
   }
   const wrong = await call('POST', '/v1/auth/login', { body: { login: 'ada.l', password: 'Correct horse' } })
   const nobody = await call('POST', '/v1/auth/login', { body: { login: 'nobody', password: 'Correct horse' } })
-  for (const { status, body } of [wrong, nobody]) t.match({ status, code: body.code }, { status: 401, code: 'AUTH_BAD_CREDENTIALS' })
+  for (const { status, body } of [wrong, nobody])
+    t.match({ status, code: body.code }, { status: 401, code: 'AUTH_BAD_CREDENTIALS' })
 
   const refreshed = await call('POST', '/v1/auth/refresh', { body: { refreshToken: made.body.refreshToken } })
   t.equal(refreshed.status, 200)
@@ -54,7 +55,10 @@ t.test('sign up, sign in by email and by username, refresh, list, sign out', asy
   )
   t.equal(rest.body.nextCursor, null)
   t.match(rest.body.items, [{ id: made.body.session.id, current: true, userAgent: 'phone/1' }])
-  t.same(page.body.items.map((s) => s.current), [false, false])
+  t.same(
+    page.body.items.map((s) => s.current),
+    [false, false]
+  )
 
   const other = page.body.items[0]!.id
   t.equal((await call('DELETE', `/v1/auth/sessions/${other}`, { token })).status, 204)
@@ -64,12 +68,17 @@ t.test('sign up, sign in by email and by username, refresh, list, sign out', asy
   t.equal(out.status, 204)
   t.equal(out.headers['x-skerry-revoked'], made.body.session.id)
   const after = await call('GET', '/v1/auth/sessions', { token, at: 0 })
-  t.match({ status: after.status, code: (after.body as { code?: string }).code }, { status: 401, code: 'SESSION_REVOKED' })
+  t.match(
+    { status: after.status, code: (after.body as { code?: string }).code },
+    { status: 401, code: 'SESSION_REVOKED' }
+  )
   await waitFor(async () => (await call('GET', '/v1/auth/sessions', { token, at: 1 })).status === 401)
   const gone = await call('POST', '/v1/auth/refresh', { body: { refreshToken: refreshed.body.refreshToken } })
   t.match({ status: gone.status, code: gone.body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' })
 
-  await waitFor(async () => (await auth.readEvents()).filter((e) => e.subject === 'auth.session.revoked.v1').length === 2)
+  await waitFor(
+    async () => (await auth.readEvents()).filter((e) => e.subject === 'auth.session.revoked.v1').length === 2
+  )
   const events = await auth.readEvents()
   const created = events.find((e) => e.subject === 'auth.account.created.v1')
   t.match(created?.data, { userId: made.body.user.id, username: 'Ada.L', displayName: 'Ada Lovelace' })
@@ -81,17 +90,26 @@ t.test('the account changes', async (t) => {
   const me = await auth.signUp()
   const second = (await call('POST', '/v1/auth/login', { body: { login: me.username, password: me.password } })).body
   const token = me.accessToken
-  const moved = await call<Account>('PATCH', '/v1/auth/account', { token, body: { username: 'Renamed', email: 'new@example.org' } })
+  const moved = await call<Account>('PATCH', '/v1/auth/account', {
+    token,
+    body: { username: 'Renamed', email: 'new@example.org' }
+  })
   t.equal(moved.status, 200)
   t.match(moved.body, { username: 'Renamed', email: 'new@example.org' })
   // What was given up is free again.
   t.equal((await call('POST', '/v1/auth/signup', { body: { ...namesOf(me), password: 'something else' } })).status, 201)
-  t.equal((await call('POST', '/v1/auth/login', { body: { login: 'new@example.org', password: me.password } })).status, 200)
+  t.equal(
+    (await call('POST', '/v1/auth/login', { body: { login: 'new@example.org', password: me.password } })).status,
+    200
+  )
   const cased = await call<Account>('PATCH', '/v1/auth/account', { token, body: { username: 'reNAMED' } })
   t.equal(cased.body.username, 'reNAMED')
 
   const taken = await call('PATCH', '/v1/auth/account', { token, body: { username: me.username, email: me.email } })
-  t.match(taken, { status: 409, body: { code: 'AUTH_EMAIL_TAKEN', errors: [{ path: 'body.email' }, { path: 'body.username' }] } })
+  t.match(taken, {
+    status: 409,
+    body: { code: 'AUTH_EMAIL_TAKEN', errors: [{ path: 'body.email' }, { path: 'body.username' }] }
+  })
 
   const changed = await call('PATCH', '/v1/auth/account', { token, body: { password: 'a new password' } })
   t.equal(changed.status, 200)
@@ -100,7 +118,10 @@ t.test('the account changes', async (t) => {
   t.equal((await call('POST', '/v1/auth/refresh', { body: { refreshToken: second.refreshToken } })).status, 401)
   t.equal((await call('POST', '/v1/auth/refresh', { body: { refreshToken: me.refreshToken } })).status, 200)
   t.equal((await call('POST', '/v1/auth/login', { body: { login: 'renamed', password: me.password } })).status, 401)
-  t.equal((await call('POST', '/v1/auth/login', { body: { login: 'renamed', password: 'a new password' } })).status, 200)
+  t.equal(
+    (await call('POST', '/v1/auth/login', { body: { login: 'renamed', password: 'a new password' } })).status,
+    200
+  )
 
   auth.clock.offsetMs = 11 * 60_000
   t.teardown(() => {
@@ -108,7 +129,10 @@ t.test('the account changes', async (t) => {
   })
   const late = await call('PATCH', '/v1/auth/account', { token, body: { username: 'later' } })
   t.match({ status: late.status, code: late.body.code }, { status: 403, code: 'AUTH_REAUTHENTICATION_NEEDED' })
-  const wrong = await call('PATCH', '/v1/auth/account', { token, body: { username: 'later', currentPassword: 'wrong' } })
+  const wrong = await call('PATCH', '/v1/auth/account', {
+    token,
+    body: { username: 'later', currentPassword: 'wrong' }
+  })
   t.match({ status: wrong.status, code: wrong.body.code }, { status: 401, code: 'AUTH_BAD_CREDENTIALS' })
   const right = await call<Account>('PATCH', '/v1/auth/account', {
     token,

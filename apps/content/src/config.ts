@@ -12,7 +12,11 @@ export const FeedConfigSchema = Type.Object({
   /** Newest entries a feed keeps; it is cut back when it has grown a sixteenth beyond, on average. */
   FEED_KEEP: Count(1_000, 100_000),
   /** Posts of an author that a new follower gets at once. */
-  FEED_BACKFILL: Count(100, 1_000)
+  FEED_BACKFILL: Count(100, 1_000),
+  /** Posts fanned out at once; with PEOPLE_CONCURRENCY well below MONGO_POOL, so that a backlog leaves connections to requests. */
+  FANOUT_CONCURRENCY: Count(12, 256),
+  /** Events of profiles and follows applied at once. */
+  PEOPLE_CONCURRENCY: Count(8, 256)
 })
 export type FeedConfig = Static<typeof FeedConfigSchema>
 

@@ -24,6 +24,7 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
   const feeds = startConsumer({
     ...shared,
     purpose: 'feeds',
+    concurrency: deps.feeds.FANOUT_CONCURRENCY,
     subscriptions: [
       onIdempotent(PostCreated, ({ data }) => fanOut(deps, { postId: data.postId, authorId: data.authorId })),
       onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId))
@@ -32,6 +33,7 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
   const people = startConsumer({
     ...shared,
     purpose: 'people',
+    concurrency: deps.feeds.PEOPLE_CONCURRENCY,
     subscriptions: [
       onIdempotent(ProfileCreated, ({ data }) => keepProfile(deps, data)),
       onIdempotent(ProfileUpdated, ({ data }) => keepProfile(deps, data)),

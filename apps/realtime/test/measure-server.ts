@@ -3,6 +3,8 @@ import { type Instance, newIdentity, startInstance, type Where } from './setup.t
 
 let instance: Instance | undefined
 
+process.on('disconnect', () => process.exit())
+
 process.on('message', async (message: { start?: Where; key?: object; memory?: true; stop?: true }) => {
   if (message.start !== undefined) {
     instance = await startInstance({ teardown() {} }, message.start, {

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { FastifyInstance } from 'fastify'
@@ -111,6 +112,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       await Promise.all([running.stop?.(), new Promise((resolve) => setTimeout(resolve, config.DRAIN_MS))])
     })
     clearTimeout(bound)
+    // With NODE_COMPILE_CACHE the first run writes what it compiled; at exit that would hold up an orderly end.
+    flushCompileCache()
     log.info({ url, ops: ops.url }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })
   } catch (error) {

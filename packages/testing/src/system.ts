@@ -49,7 +49,10 @@ export async function startSystem(
   options: { home?: string; env?: Record<string, string>; args?: string[] } = {}
 ): Promise<System> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'skerry-system-')))
-  const cli = spawn(process.execPath, [join(REPOSITORY, 'packages/cli/src/main.ts'), 'up', ...(options.args ?? [])], {
+  const main = join(REPOSITORY, 'packages/cli/src/main.ts')
+  // tap puts its own loader into NODE_OPTIONS of every child; a user's system has none.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, main, 'up', ...(options.args ?? [])]
+  const cli = spawn('env', command, {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...withoutStores(process.env), SKERRY_HOME: home, SKERRY_BIN: binCache(), PORT: '0', ...options.env }

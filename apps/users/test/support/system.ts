@@ -49,12 +49,15 @@ export async function startUsers(t: Test, options: { instances?: number; events?
   const neighbours = await startNeighbours(nc)
   const apps: FastifyInstance[] = []
   const opened: Store[] = []
+  const stops: (() => Promise<unknown>)[] = []
   const ends: (() => Promise<unknown>)[] = []
   for (let i = 1; i <= (options.instances ?? 1); i++) {
     const store = await openStore({
       url: config.MONGO_URL,
       database: config.MONGO_DATABASE,
       collections: [...usersCollections, ...eventCollections],
+      // Few connections: making one costs more than a request.
+      poolSize: 10,
       checkQueries: true
     })
     const metrics = createMetrics({ service: 'users', instance: String(i), processMetrics: false })
@@ -66,13 +69,15 @@ export async function startUsers(t: Test, options: { instances?: number; events?
     await app.ready()
     apps.push(app)
     opened.push(store)
+    stops.push(async () => events?.stop())
     ends.push(async () => {
-      await events?.stop()
       await app.close()
       await store.close()
     })
   }
   t.teardown(async () => {
+    // Together, so that none takes over what another gives back.
+    await Promise.all(stops.map((stop) => stop()))
     for (const end of ends) await end()
   })
   return {

@@ -131,7 +131,12 @@ async function stopAll(
 
 async function demo(baseUrl: string, home: string, signal: AbortSignal): Promise<void> {
   const { runDemo } = await import('../demo/index.ts')
-  await runDemo({ baseUrl, home, out: process.stdout, signal })
+  try {
+    await runDemo({ baseUrl, home, out: process.stdout, signal })
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    say(`the demo data could not be loaded: ${error.message} Try again with \`npm run demo\`; everything else runs.`)
+  }
 }
 
 function gatewayPort(text = '8080'): number {

@@ -10,7 +10,8 @@ export type Ended = { code: number | null; out: string; errors: string }
 /** Starts the CLI as a user would, on a home of the test's. */
 export function startCli(args: string[], env: Record<string, string>, entry = 'src/main.ts'): ChildProcess {
   const { MONGO_URL, NATS_URL, REDIS_URL, ...inherited } = process.env
-  return spawn(process.execPath, [join(REPOSITORY, 'packages/cli', entry), ...args], {
+  // tap puts its own loader into NODE_OPTIONS of every child; a user's CLI has none.
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, join(REPOSITORY, 'packages/cli', entry), ...args], {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited, SKERRY_BIN: binCache(), PORT: '0', ...env }

@@ -1,0 +1,55 @@
+import t from 'tap'
+import { createPasswords } from '../src/domain/passwords.ts'
+import { createSlots } from '../src/domain/slots.ts'
+
+const passwords = createPasswords({ concurrency: 2, queue: 4 })
+
+t.test('a password is known by its hash', async (t) => {
+  const hash = await passwords.hash('correct horse')
+  t.match(hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
+  t.not(await passwords.hash('correct horse'), hash, 'salted')
+  t.equal(await passwords.verify('correct horse', hash), true)
+  t.equal(await passwords.verify('correct horsf', hash), false)
+  t.equal(await passwords.verify('', hash), false)
+  t.equal(await passwords.verify('anything', undefined), false)
+})
+
+t.test('hashes of other parameters hold, and both ways to write é are one', async (t) => {
+  // RFC 9106's reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 32
+  const older = '$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc'
+  t.equal(await passwords.verify('password', older), true)
+  const hash = await passwords.hash('caf\u00e9 au lait')
+  t.equal(await passwords.verify('cafe\u0301 au lait', hash), true)
+  await t.rejects(passwords.verify('x', 'not a hash'), /not one of ours/)
+})
+
+t.test('only so many run and wait at once', async (t) => {
+  const slots = createSlots(2, 3)
+  let running = 0
+  let most = 0
+  const ends: (() => void)[] = []
+  const work = async () => {
+    most = Math.max(most, ++running)
+    await new Promise<void>((resolve) => ends.push(resolve))
+    running--
+    return 'done'
+  }
+  const all = Array.from({ length: 5 }, () => slots.run(work))
+  await t.rejects(slots.run(work), { code: 'UNAVAILABLE', retryAfter: 2 })
+  let done = false
+  const finished = Promise.all(all).then((results) => {
+    done = true
+    return results
+  })
+  while (!done) {
+    ends.shift()?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.same(await finished, Array(5).fill('done'))
+  t.equal(most, 2)
+  await t.rejects(
+    slots.run(() => Promise.reject(new Error('mine'))),
+    /mine/
+  )
+  t.equal(await slots.run(async () => 'a place is free again'), 'a place is free again')
+})

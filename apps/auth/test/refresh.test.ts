@@ -1,0 +1,105 @@
+import { waitFor } from '@skerry/testing'
+import t from 'tap'
+import { startAuth } from './support/system.ts'
+
+const auth = await startAuth(t, { redis: false })
+const { call, clock } = auth
+const refresh = (refreshToken: string) => call('POST', '/v1/auth/refresh', { body: { refreshToken } })
+const MINUTE = 60_000
+t.afterEach(() => {
+  clock.offsetMs = 0
+})
+
+t.test('a token that was used is repeated within the grace', async (t) => {
+  const me = await auth.signUp()
+  const first = await refresh(me.refreshToken)
+  clock.offsetMs = 50_000
+  const again = await refresh(me.refreshToken)
+  t.equal(again.status, 200)
+  t.equal(again.body.refreshToken, first.body.refreshToken)
+  t.equal((await refresh(first.body.refreshToken)).status, 200)
+})
+
+t.test('an answer that was lost for long is repeated too, once a day', async (t) => {
+  const me = await auth.signUp()
+  const first = await refresh(me.refreshToken)
+  clock.offsetMs = 120 * MINUTE
+  for (let i = 0; i < 3; i++) t.equal((await refresh(me.refreshToken)).body.refreshToken, first.body.refreshToken)
+  clock.offsetMs = 125 * MINUTE
+  const stolen = await refresh(me.refreshToken)
+  t.equal(stolen.status, 401)
+  t.equal(stolen.headers['x-skerry-revoked'], me.session.id)
+  t.equal((await refresh(first.body.refreshToken)).status, 401)
+})
+
+t.test('late repeats that race count as one', async (t) => {
+  const me = await auth.signUp()
+  await refresh(me.refreshToken)
+  clock.offsetMs = 60 * MINUTE
+  const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(me.refreshToken)))
+  for (const { status } of answers) t.equal(status, 200)
+})
+
+t.test('a token two steps old ends the session', async (t) => {
+  const me = await auth.signUp()
+  const first = await refresh(me.refreshToken)
+  const second = await refresh(first.body.refreshToken)
+  t.equal(second.status, 200)
+  const stolen = await refresh(me.refreshToken)
+  t.match({ status: stolen.status, code: stolen.body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' })
+  t.equal((await refresh(second.body.refreshToken)).status, 401)
+  const after = await call('GET', '/v1/auth/sessions', { token: second.body.accessToken })
+  t.match({ status: after.status, code: after.body.code }, { status: 401, code: 'SESSION_REVOKED' })
+  await waitFor(async () =>
+    (await auth.readEvents()).some(
+      (e) => e.data.sessionId === me.session.id && e.data.reason === 'refresh_token_reused'
+    )
+  )
+})
+
+t.test('what is no token of a session does not end it', async (t) => {
+  const me = await auth.signUp()
+  const [sid, secret] = me.refreshToken.split('.') as [string, string]
+  const other = (await auth.signUp()).refreshToken.split('.')[1]!
+  for (const bad of [
+    `${sid}.${other}`,
+    `${sid}.${'A'.repeat(64)}`,
+    `${sid}.${secret.slice(0, 63)}`,
+    `${sid}.${secret}A`,
+    sid,
+    `00000000000000000000000000.${secret}`,
+    `${sid}.${secret} `,
+    'x'
+  ]) {
+    const { status, body } = await refresh(bad)
+    t.match({ status, code: body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' }, bad)
+  }
+  t.equal((await refresh(me.refreshToken)).status, 200)
+})
+
+t.test('a session slides, and ends when it was left alone for 30 days', async (t) => {
+  const me = await auth.signUp()
+  const DAY = 24 * 60 * MINUTE
+  clock.offsetMs = 29 * DAY
+  const kept = await refresh(me.refreshToken)
+  t.equal(kept.status, 200)
+  clock.offsetMs = 58 * DAY
+  const again = await refresh(kept.body.refreshToken)
+  t.equal(again.status, 200)
+  clock.offsetMs = 89 * DAY
+  t.equal((await refresh(again.body.refreshToken)).status, 401)
+})
+
+t.test('no token and no password is stored', async (t) => {
+  const headers = { 'idempotency-key': 'secret-keeping' }
+  const body = { email: 'secret@x.org', username: 'secret', password: 'a very secret password' }
+  const made = (await call('POST', '/v1/auth/signup', { body, headers })).body
+  const next = (await refresh(made.refreshToken)).body
+  const dump = JSON.stringify(
+    await Promise.all(['accounts', 'sessions', 'idempotency', 'outbox', 'emails'].map(auth.peek))
+  )
+  t.match(dump, made.session.id)
+  for (const secret of [made.accessToken, made.refreshToken, next.refreshToken, next.accessToken, body.password])
+    for (const part of secret.split('.').slice(-1)) t.notOk(dump.includes(part), 'not in the clear')
+  t.match(dump, /\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+})
