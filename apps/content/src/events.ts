@@ -6,14 +6,13 @@ import {
   ProfileCreated,
   ProfileUpdated
 } from '@skerry/contracts'
-import { type Log, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import { saveAuthor } from './data/authors.ts'
 import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
 import { follow, unfollow } from './domain/follow.ts'
-import { eventMetrics } from './event-metrics.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 

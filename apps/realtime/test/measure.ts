@@ -18,7 +18,8 @@ const ends: (() => Promise<void>)[] = []
 const stores = await useStores({ teardown: (end) => ends.push(end) })
 const where: Where = { mongoUrl: stores.mongoUrl, database: stores.database('realtime'), nats: stores.nats }
 
-const child = fork(new URL('./measure-server.ts', import.meta.url), { execArgv: ['--expose-gc'] })
+// A small young generation, or its own growth would hide what streams take.
+const child = fork(new URL('./measure-server.ts', import.meta.url), { execArgv: ['--expose-gc', '--max-semi-space-size=1'] })
 const ask = async (message: object): Promise<Reply> => {
   child.send(message)
   const [reply] = (await once(child, 'message')) as [Reply]

@@ -5,7 +5,7 @@ import { isTransient, transaction } from '@skerry/store'
 import type { Incoming, Subscription } from './consumer.ts'
 import { sendDeadLetter } from './dead-letter.ts'
 import { type Envelope, fromHeaders } from './headers.ts'
-import { isAlreadyApplied, markApplied } from './inbox.ts'
+import { isAlreadyApplied, markApplied, wasApplied } from './inbox.ts'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 import { validatorOf } from './validate.ts'
 
@@ -66,6 +66,7 @@ export function applyEvent(options: StreamConsumerOptions): (message: JsMsg, sig
   ): Promise<'applied' | 'duplicate'> {
     try {
       if (subscription.idempotent) {
+        if (await wasApplied(store, durable, envelope.id, envelope.entity)) return 'duplicate'
         await subscription.handle(incoming, undefined as never)
         await markApplied(store, undefined, durable, envelope.id, envelope.entity)
       } else {

@@ -21,6 +21,11 @@ export const inbox = defineCollection<InboxDocument>({
   indexes: [{ key: { at: 1 }, options: { expireAfterSeconds: INBOX_RETENTION_S } }]
 })
 
+const keyOf = (consumer: string, eventId: string, entity: string) => {
+  const start = entity.slice(0, 26)
+  return { bucket: isId(start) ? bucketOf(start) : bucketFromText(entity), _id: `${consumer}:${eventId}` }
+}
+
 /** Records in the effect's transaction that `consumer` applied an event. A second time it fails with a duplicate key. */
 export async function markApplied(
   store: Store,
@@ -29,12 +34,18 @@ export async function markApplied(
   eventId: string,
   entity: string
 ): Promise<void> {
-  const start = entity.slice(0, 26)
-  const bucket = isId(start) ? bucketOf(start) : bucketFromText(entity)
   await collectionOf(store.db, inbox).insertOne(
-    { _id: `${consumer}:${eventId}`, bucket, at: new Date() },
+    { ...keyOf(consumer, eventId, entity), at: new Date() },
     tx === undefined ? {} : { session: tx.session }
   )
+}
+
+/** Whether `consumer` has applied an event: for effects that have no transaction to fail in. */
+export async function wasApplied(store: Store, consumer: string, eventId: string, entity: string): Promise<boolean> {
+  const found = await collectionOf(store.db, inbox).findOne(keyOf(consumer, eventId, entity), {
+    projection: { _id: 1 }
+  })
+  return found !== null
 }
 
 /** Whether an error says that the event had been applied before. */

@@ -37,7 +37,7 @@ export function clientOptions(
     maxPoolSize: options.poolSize ?? 50,
     minPoolSize: 2,
     maxIdleTimeMS: 60_000,
-    waitQueueTimeoutMS: 2_000,
+    waitQueueTimeoutMS: 5_000,
     serverSelectionTimeoutMS: 3_000,
     connectTimeoutMS: 2_000,
     // The bound on every operation, since a server that hangs answers nothing. Change streams and scans wait in shorter steps.

@@ -24,8 +24,11 @@ const OPTIONS = {
   maxCommitTimeMS: 5_000
 } as const
 
-/** How long transactions may be tried again, in milliseconds. An attempt that has begun is bounded by the store's own limits. */
-const RETRY_FOR_MS = 5_000
+/**
+ * How long transactions may be tried again, in milliseconds: a little longer than mongod keeps one whose client was killed
+ * (`transactionLifetimeLimitSeconds`, 5). An attempt that has begun is bounded by the store's own limits.
+ */
+const RETRY_FOR_MS = 7_000
 
 /**
  * Runs `work` in a transaction, again while MongoDB says that it may be tried again (a write conflict, a new primary), for a bounded time.

@@ -37,7 +37,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   return {
     async take(account) {
       const wait = await redis?.run((client) => client.eval(TAKE, 1, `${prefix}attempts:${account}`, limit, windowMs))
-      return typeof wait === 'number' ? wait : memory(account)
+      // Noted here as well: when Redis goes away, this instance goes on from what it has seen.
+      const alone = wait === 0 || wait === undefined ? memory(account) : 0
+      return typeof wait === 'number' ? wait : alone
     }
   }
 }

@@ -33,6 +33,7 @@ export type System = {
   instances: Instance[]
   /** The database without anybody watching the queries. */
   peek(collection: string): Promise<Record<string, unknown>[]>
+  store: Store
   nc: NatsConnection
   signingKey: SigningKey
   stores: TestStores
@@ -146,6 +147,7 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
   return {
     instances,
     peek: (collection) => plain.db.collection(collection).find().toArray(),
+    store: instances[0]!.store,
     nc,
     signingKey,
     stores,
