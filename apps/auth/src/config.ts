@@ -24,6 +24,8 @@ export const ConfigSchema = Type.Object({
   MAX_SESSIONS: Count(100, 1000),
   /** Attempts at an account's password in any minute. */
   SIGN_INS_PER_MINUTE: Count(10, 1000),
+  /** How long a sign-in waits for Redis before it counts by itself, in milliseconds. */
+  REDIS_TIMEOUT_MS: Count(500, 10_000),
   /** Accounts whose attempts are remembered while Redis is away. */
   SIGN_IN_MEMORY: Count(10_000, 1_000_000),
   /** Password hashes computed at once; by default the cores, but always fewer than there are threads for them. */

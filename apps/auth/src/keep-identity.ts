@@ -15,7 +15,7 @@ export type KeepIdentityOptions = {
   everyMs?: number
 }
 
-const EVERY_MS = 30_000
+const EVERY_MS = 10_000
 const RETRY_MS = 500
 /** Revocations on their way to NATS at once. */
 const AT_ONCE = 64

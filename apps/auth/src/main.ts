@@ -28,7 +28,8 @@ await runApp({
       poolSize: config.MONGO_POOL,
       appName: `auth.${config.SKERRY_INSTANCE}`
     })
-    const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
+    const { REDIS_URL: url, REDIS_TIMEOUT_MS: commandTimeoutMs } = config
+    const redis = url === undefined ? undefined : openRedis({ url, commandTimeoutMs, log })
     const keeper = await keepIdentity({ nc: nats, store, jwks: signingKey.jwks, accessTtlMs, log })
     const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
     const publisher = publishIdentity(nats)

@@ -6,7 +6,7 @@ import { startAuth } from './support/system.ts'
 
 const auth = await startAuth(t, { instances: 2 })
 const login = (name: string, password: string) =>
-  auth.call('POST', '/v1/auth/login', { body: { login: name, password } })
+  auth.persist('POST', '/v1/auth/login', { body: { login: name, password } })
 
 t.test('ten attempts a minute an account, over all instances and both names of it', async (t) => {
   const me = await auth.signUp('guessed')
@@ -55,7 +55,7 @@ t.test('unknown logins cost what known ones cost', async (t) => {
 
 t.test('the window slides, in Redis and in memory, and memory is bounded', async (t) => {
   let now = 1_000_000
-  const redis = openRedis({ url: auth.stores.redis.url })
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 5_000 })
   t.teardown(() => redis.close())
   await waitFor(() => redis.connected())
   const options = { limit: 3, windowMs: 300, remembered: 2, now: () => now }

@@ -130,6 +130,7 @@ t.test('WebSocket', async (t) => {
       const [, response] = await once(ws, 'unexpected-response')
       return (response as IncomingMessage).statusCode
     }
+    t.equal(await refusal({}), 401)
     t.equal(await refusal({ authorization: 'Bearer nonsense' }), 401)
     t.equal(await refusal(g.issuer.bearer({ exp: 1 })), 401)
     t.equal(await refusal(g.issuer.bearer(), '/v1/nothing'), 404)

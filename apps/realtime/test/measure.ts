@@ -19,7 +19,9 @@ const stores = await useStores({ teardown: (end) => ends.push(end) })
 const where: Where = { mongoUrl: stores.mongoUrl, database: stores.database('realtime'), nats: stores.nats }
 
 // A small young generation, or its own growth would hide what streams take.
-const child = fork(new URL('./measure-server.ts', import.meta.url), { execArgv: ['--expose-gc', '--max-semi-space-size=1'] })
+const child = fork(new URL('./child-server.ts', import.meta.url), {
+  execArgv: ['--expose-gc', '--max-semi-space-size=1']
+})
 const ask = async (message: object): Promise<Reply> => {
   child.send(message)
   const [reply] = (await once(child, 'message')) as [Reply]

@@ -41,6 +41,11 @@ async function webSocketRoute(app: FastifyInstance, streams: Streams): Promise<v
       socket.terminate()
     }
   })
+  // The plugin's onResponse hook makes Fastify log each answer here, with the whole request in it: its token too.
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.log = Object.create(reply.log, { info: { value: ignore }, error: { value: ignore } })
+    done()
+  })
   route(app, realtimeRoutes.liveWs, refuse, {
     fastify: {
       wsHandler: (socket: WebSocket, request: FastifyRequest) => {
@@ -56,6 +61,8 @@ async function webSocketRoute(app: FastifyInstance, streams: Streams): Promise<v
     }
   })
 }
+
+function ignore(): void {}
 
 function refuse(): never {
   const headers = { upgrade: 'websocket' }
