@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { checkMongo, checkNats, checkRedis, type ExternalStore, type ExternalUrls } from './external.ts'
+import { StartError } from './faults.ts'
 import { type FoundBinary, findBinary } from './find.ts'
 import { prepareHome } from './home.ts'
 import { mongoUrl, startMongod } from './mongod.ts'
@@ -134,7 +135,11 @@ async function local(
   await endOrphan(source.name, home, say)
   const found: FoundBinary = await findBinary(source, binDir, say, signal)
   const startedAt = Date.now()
-  const { server, url } = await start(found.path, options.ports?.[source.name] ?? (await freePort()))
+  const port = options.ports?.[source.name] ?? (await freePort())
+  const { server, url } = await start(found.path, port).catch((error: NodeJS.ErrnoException) => {
+    // A home that somebody has put something else into, or a disk that is full by now.
+    throw error.syscall === undefined ? error : new StartError(`${source.name}: ${error.message}`, { cause: error })
+  })
   return {
     name: source.name,
     url,

@@ -3,7 +3,10 @@ import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
 
-const system = await startSystem(t)
+// The tests are few people who do much; debug has the access log.
+const system = await startSystem(t, {
+  env: { LOG_LEVEL: 'debug', LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' }
+})
 const base = system.url
 
 t.test('the whole journey of two phones, with live streams', async (t) => {

@@ -23,7 +23,7 @@ const instances = Compile(InstanceSchema)
 
 /**
  * Announces this instance until `drain` or `close`, which take it back at once. A heartbeat that cannot be sent is tried again a second
- * later for ever; a bucket that was lost with the memory of NATS is made again. Resolves after the first attempt.
+ * later for ever; a bucket that was lost with the memory of NATS is made again. Resolves when the first one has arrived.
  */
 export async function announce(
   nc: NatsConnection,
@@ -42,12 +42,14 @@ export async function announce(
   const beat = async () => {
     try {
       await kv.put(key, value, { timeout: 900 })
+      return true
     } catch (error) {
       options.log?.debug({ err: error }, 'the heartbeat did not arrive')
       if (!stopped && !nc.isClosed())
         await ensureBuckets(nc, { timeoutMs: 0 }).catch((e) =>
           options.log?.debug({ err: e }, 'nor is its bucket there')
         )
+      return false
     }
   }
   const run = async () => {
@@ -60,7 +62,7 @@ export async function announce(
       })
     }
   }
-  await beat()
+  while (!(await beat()) && !nc.isClosed()) await new Promise((resolve) => setTimeout(resolve, 50))
   const running = run()
   const drain = async () => {
     if (stopped) return

@@ -100,11 +100,21 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     reply.header('server-timing', `${name};dur=${Math.round(took * 100) / 100}`)
     if (service.draining) reply.header('connection', 'close')
     ;(request.recorder ?? elsewhere)(reply.statusCode, took / 1000)
+    // The access log: at debug, since a line for each request costs as much as many a handler; metrics count them all.
+    if (log.isLevelEnabled('debug')) logAnswer(request, reply, took)
     done()
   })
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(app, request), request, reply))
   return app
+}
+
+function logAnswer(request: FastifyRequest, reply: FastifyReply, ms: number): void {
+  const route = request.routeOptions.url
+  request.log.debug(
+    { method: request.method, route, status: reply.statusCode, ms: Math.round(ms * 100) / 100 },
+    'answered'
+  )
 }
 
 function decorateRequests(app: FastifyInstance): void {

@@ -162,6 +162,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { admission, raw, startedAt } = this.request
     const seconds = (performance.now() - startedAt) / 1_000
     this.deps.metrics.answered(admission!.service, raw.method!, this.res.statusCode, seconds)
+    this.request.log.debug(
+      { method: raw.method, upstream: admission!.service, status: this.res.statusCode, ms: seconds * 1000 },
+      'answered'
+    )
   }
 
   private revokeSessions(header: string | string[] | undefined): void {

@@ -50,8 +50,10 @@ export type LiveLog = {
   close(): void
 }
 
-const PUBLISH_MS = 5_000
+const PUBLISH_MS = 2_000
 const READS_AT_ONCE = 64
+/** Enough to keep JetStream's disk busy, few enough to be acknowledged within PUBLISH_MS. */
+const APPENDS_AT_ONCE = 256
 const TYPE = 'live-type'
 
 /** Opens the one log of live messages, a JetStream stream with a subject a user, and makes it when it is not there. */
@@ -60,7 +62,8 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
   const js = jetstream(nc, { timeout: PUBLISH_MS })
   const closing = new AbortController()
   const listeners: (() => void)[] = []
-  const gate = createGate(READS_AT_ONCE)
+  const reading = createGate(READS_AT_ONCE)
+  const appending = createGate(APPENDS_AT_ONCE)
   let away = false
   let known = await ensureLog(jsm, limits)
   await limitLog(jsm, limits)
@@ -98,7 +101,7 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
       })
       return next
     },
-    read: (userId, after) => gate(() => readLog(jsm, userId, after)),
+    read: (userId, after) => reading(() => readLog(jsm, userId, after)),
     listen(userId, onEntry) {
       const subscription = nc.subscribe(`${REPUBLISHED}.${userId}`, {
         callback: (error, message) => {
@@ -124,7 +127,7 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
       for (let attempt = 0; ; attempt++) {
         closing.signal.throwIfAborted()
         try {
-          await live.append(userId, message)
+          await appending(() => live.append(userId, message))
           return
         } catch (error) {
           if (nc.isClosed() || (error instanceof JetStreamApiError && error.status < 500)) throw error

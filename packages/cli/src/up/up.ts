@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { externalUrls, isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
-import { findApps, homeFolder } from '../repository.ts'
+import { type App, findApps, homeFolder } from '../repository.ts'
 import { lockHome } from './lock.ts'
 import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
@@ -67,8 +68,10 @@ export async function up(options: { demo: boolean }): Promise<number> {
       }
     }
     const ready = await Promise.race([Promise.all(processes.map((p) => p.ready)), aborted(stopping.stop)])
-    const url = ready.find((_, i) => processes[i]?.app.kind === 'gateway')?.url ?? ''
+    const gatewayAt = processes.findIndex((p) => p.app.kind === 'gateway')
+    const url = ready[gatewayAt]?.url ?? ''
     await noteStores()
+    await routesKnown(ready[gatewayAt]?.ops ?? '', apps, stopping.stop)
     const pids = [process.pid, ...ready.map((r) => r.pid), ...stores.parts.flatMap((p) => p.server.pid() ?? [])]
     const memory = await memoryOf(pids)
     say(
@@ -127,6 +130,26 @@ async function stopAll(
   await Promise.all(processes.filter((p) => !isGateway(p)).map((p) => p.stop()))
   await stores?.stop()
   say('stopped')
+}
+
+/** Waits until the gateway has seen every instance: each is ready by itself, and the gateway learns of it a moment later. */
+async function routesKnown(ops: string, apps: readonly App[], signal: AbortSignal): Promise<void> {
+  const services = apps.filter((app) => app.kind === 'service')
+  const until = Date.now() + 15_000
+  for (;;) {
+    const metrics = await (await fetch(`${ops}/metrics`, { signal })).text()
+    const seen = (name: string) =>
+      Number(
+        new RegExp(`^skerry_gateway_live_instances\\{.*upstream="${name}".*\\} (\\d+)`, 'm').exec(metrics)?.[1] ?? 0
+      )
+    const missing = services.filter(({ name, instances }) => seen(name) < instances)
+    if (missing.length === 0) return
+    if (Date.now() > until) {
+      say(`the gateway does not see all instances of ${missing.map((app) => app.name).join(', ')} yet`)
+      return
+    }
+    await delay(25, undefined, { signal })
+  }
 }
 
 async function demo(baseUrl: string, home: string, signal: AbortSignal): Promise<void> {
