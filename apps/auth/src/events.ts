@@ -1,5 +1,5 @@
 import { SessionRevoked } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import type { Publisher } from './revocations.ts'
@@ -31,17 +31,5 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       ]
     })
   }
-  return {
-    checks: Object.fromEntries(
-      Object.entries(parts).map(([name, part]) => [
-        name,
-        () => {
-          if (!part.attached()) throw new Error('not attached')
-        }
-      ])
-    ),
-    async stop() {
-      await Promise.all(Object.values(parts).map((part) => part.stop()))
-    }
-  }
+  return together(parts)
 }

@@ -6,7 +6,7 @@ import {
   ProfileCreated,
   ProfileUpdated
 } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import { saveAuthor } from './data/authors.ts'
 import { clearPost } from './domain/clear-post.ts'
@@ -41,19 +41,7 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     ]
   })
   const parts = { relay, feeds, people }
-  return {
-    checks: Object.fromEntries(
-      Object.entries(parts).map(([name, part]) => [
-        name,
-        () => {
-          if (!part.attached()) throw new Error('not attached')
-        }
-      ])
-    ),
-    async stop() {
-      await Promise.all([relay.stop(), feeds.stop(), people.stop()])
-    }
-  }
+  return together(parts)
 }
 
 type Profile = {

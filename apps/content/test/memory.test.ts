@@ -1,9 +1,9 @@
 import { SkerryError } from '@skerry/contracts'
+import { createTurns } from '@skerry/store'
 import t from 'tap'
 import { createAnyMerged } from '../src/domain/any-merged.ts'
 import { createBatch } from '../src/domain/batch.ts'
 import { createShortMemory } from '../src/domain/short-memory.ts'
-import { createTurns } from '../src/domain/turns.ts'
 
 t.test('turns: one at a time for a key, in order, also after a failure', async (t) => {
   const turns = createTurns()

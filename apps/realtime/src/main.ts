@@ -1,11 +1,10 @@
 import { realtimeRoutes } from '@skerry/contracts'
-import { eventCollections } from '@skerry/events'
+import { eventCollections, eventMetrics } from '@skerry/events'
 import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { RealtimeConfigSchema } from './config.ts'
 import { realtimeCollections } from './data/collections.ts'
-import { eventMetrics } from './event-metrics.ts'
 import { startEvents } from './events.ts'
 import { openLiveLog } from './log/live-log.ts'
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { type DataOf, type EventContract, ownerOf, wireSubject } from '@skerry/contracts'
-import { eventCollections, type Owned, toHeaders } from '@skerry/events'
+import { eventCollections, eventMetrics, type Owned, toHeaders } from '@skerry/events'
 import {
   connectNats,
   createIdentityFromJwks,
@@ -19,7 +19,6 @@ import type { FastifyInstance } from 'fastify'
 import { buildApp } from '../src/app.ts'
 import { type RealtimeConfig, RealtimeConfigSchema } from '../src/config.ts'
 import { realtimeCollections } from '../src/data/collections.ts'
-import { eventMetrics } from '../src/event-metrics.ts'
 import { startEvents } from '../src/events.ts'
 import { type LiveLog, openLiveLog } from '../src/log/live-log.ts'
 import type { Streams } from '../src/streams/streams.ts'

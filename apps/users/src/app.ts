@@ -1,8 +1,7 @@
 import { buildServer, type Identity, type Logger, type Metrics } from '@skerry/service'
-import type { Store } from '@skerry/store'
+import { createTurns, type Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
-import { createTurns } from './domain/turns.ts'
 import { followRoutes } from './routes/follows.ts'
 import { profileRoutes } from './routes/profiles.ts'
 

@@ -1,12 +1,11 @@
 import { AccountCreated, AccountDeleted, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
-import { eventMetrics, type Log, on, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import { eventMetrics, type Log, on, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
-import type { Store } from '@skerry/store'
+import { createTurns, type Store } from '@skerry/store'
 import { countPost } from './domain/count-post.ts'
 import { createProfile } from './domain/create-profile.ts'
 import { removePerson } from './domain/delete-profile.ts'
 import { renameProfile } from './domain/rename-profile.ts'
-import { createTurns } from './domain/turns.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
@@ -38,17 +37,5 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       ]
     })
   }
-  return {
-    checks: Object.fromEntries(
-      Object.entries(parts).map(([name, part]) => [
-        name,
-        () => {
-          if (!part.attached()) throw new Error('not attached')
-        }
-      ])
-    ),
-    async stop() {
-      await Promise.all(Object.values(parts).map((part) => part.stop()))
-    }
-  }
+  return together(parts)
 }

@@ -12,6 +12,7 @@ export { eventMetrics, type Meters } from './meters.ts'
 export type { EventMetrics, Log } from './metrics.ts'
 export { OUTBOX_RETENTION_S, publish } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'
+export { together } from './parts.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */

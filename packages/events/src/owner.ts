@@ -69,6 +69,8 @@ export function runOwned(options: OwnedOptions): Owned {
     while (!stopping.signal.aborted) {
       try {
         const epoch = await takeLease(store, name, instance, leaseMs)
+        // The lease is given back below.
+        if (stopping.signal.aborted) break
         if (epoch === undefined) {
           state = 'standby'
           await delay(leaseMs / 4, undefined, { signal: stopping.signal, ref: false })

@@ -64,6 +64,8 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   const messages = await consumer.consume({ max_messages: MAX_HELD / 2, expires: 10_000, idle_heartbeat: 2_000 })
   const end = () => messages.stop()
   ends.addEventListener('abort', end)
+  // A stop that came while this was prepared fires no event any more.
+  if (ends.aborted) end()
   watchConnection(nc, ends, failed)
 
   // What waits behind a failing event of its own entity must not come again meanwhile.

@@ -37,6 +37,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     // Requests log through RequestLog: Fastify's own child logger for each request would cost more than most handlers.
     logger: false,
+    disableRequestLogging: true,
     genReqId: (raw) => requestIdFrom(raw.headers['x-request-id']),
     bodyLimit: config.BODY_LIMIT,
     requestTimeout: config.REQUEST_TIMEOUT_MS,

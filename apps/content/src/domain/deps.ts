@@ -1,9 +1,8 @@
-import type { Store } from '@skerry/store'
+import type { Store, Turns } from '@skerry/store'
 import type { FeedConfig } from '../config.ts'
 import type { AnyMerged } from './any-merged.ts'
 import type { AuthorNames } from './author-names.ts'
 import type { Reads } from './reads.ts'
-import type { Turns } from './turns.ts'
 
 /** What the domain works with. */
 export type Deps = {

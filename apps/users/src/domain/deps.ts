@@ -1,5 +1,4 @@
-import type { Store } from '@skerry/store'
-import type { Turns } from './turns.ts'
+import type { Store, Turns } from '@skerry/store'
 
 /** What the domain works with. */
 export type Deps = {

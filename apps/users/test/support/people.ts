@@ -5,7 +5,9 @@ import { newId, randomBucket } from '@skerry/store'
 export type Someone = { id: string; username: string; displayName: string; token: string }
 
 const keys = generateKeyPairSync('ed25519')
-const jwks = { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'test', alg: 'EdDSA' } as { kty: string }] }
+export const jwks = {
+  keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'test', alg: 'EdDSA' } as { kty: string }]
+}
 export const identity = createIdentityFromJwks(jwks)
 
 let count = 0

@@ -1,0 +1,88 @@
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { leases, newId, openStore, takeLease } from '@skerry/store'
+import { useStores, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { NO_METRICS } from '../src/metrics.ts'
+import { runOwned } from '../src/owner.ts'
+import { consumeStream } from '../src/stream-consumer.ts'
+import { ensureStreams } from '../src/streams.ts'
+import { Counted, openTestStore } from './fixtures/counting.ts'
+
+const stores = await useStores(t)
+const log = { debug() {}, info() {}, warn() {}, error() {} }
+
+t.test('one instance works, the other stands by and takes over when it stops', async (t) => {
+  const store = await openStore({
+    url: stores.mongoUrl,
+    database: stores.database('owner'),
+    collections: [leases],
+    checkQueries: true
+  })
+  t.teardown(() => store.close())
+  const running = new Set<string>()
+  const start = (instance: string) =>
+    runOwned({
+      store,
+      name: 'work',
+      instance,
+      log,
+      leaseMs: 400,
+      work: async (signal, working) => {
+        running.add(instance)
+        working()
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        running.delete(instance)
+      }
+    })
+  const a = start('a')
+  await waitFor(() => a.owner())
+  const b = start('b')
+  await waitFor(() => b.attached())
+  t.notOk(b.owner())
+  await a.stop()
+  await waitFor(() => b.owner())
+  t.same([...running], ['b'])
+  await b.stop()
+  t.equal(running.size, 0)
+  t.ok(await takeLease(store, 'work', newId(0), 1_000), 'the lease was given back')
+})
+
+t.test('work that fails starts again', async (t) => {
+  const store = await openStore({ url: stores.mongoUrl, database: stores.database('again'), collections: [leases] })
+  t.teardown(() => store.close())
+  let starts = 0
+  const owned = runOwned({
+    store,
+    name: 'work',
+    instance: 'a',
+    log,
+    work: async (signal, working) => {
+      if (++starts < 3) throw new Error('not yet')
+      working()
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    }
+  })
+  await waitFor(() => owned.owner())
+  t.equal(starts, 3)
+  await owned.stop()
+})
+
+t.test('consuming that is stopped while it begins ends at once', async (t) => {
+  const store = await openTestStore(stores.mongoUrl, stores.database('stopped'))
+  const nc = await connect({ servers: stores.nats.url, user: stores.nats.user, pass: stores.nats.password })
+  t.teardown(async () => {
+    await nc.close()
+    await store.close()
+  })
+  await ensureStreams(store, await jetstreamManager(nc), 'content')
+  await t.rejects(
+    consumeStream({
+      ...{ store, nc, service: 'content', stream: 'content', durable: 'content--stopped', log, metrics: NO_METRICS },
+      ...{ concurrency: 1, backoffMs: [], working() {} },
+      subscriptions: [{ event: Counted, idempotent: false, handle: async () => undefined }],
+      signal: AbortSignal.abort(new Error('stopping'))
+    }).then(() => Promise.reject(new Error('ended'))),
+    { message: /stopping|ended/ }
+  )
+})
