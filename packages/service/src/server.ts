@@ -1,5 +1,5 @@
 import { SkerryError } from '@skerry/contracts'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import type { ServiceConfig } from './config.ts'
 import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
@@ -37,7 +37,8 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     // Requests log through RequestLog: Fastify's own child logger for each request would cost more than most handlers.
     logger: false,
-    disableRequestLogging: true,
+    // A hook would else bring back Fastify's own line, which dumps the whole reply.
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: (raw) => requestIdFrom(raw.headers['x-request-id']),
     bodyLimit: config.BODY_LIMIT,
     requestTimeout: config.REQUEST_TIMEOUT_MS,

@@ -1,4 +1,4 @@
-import type { CommandStartedEvent, Db, Document, MongoClient } from 'mongodb'
+import { type CommandStartedEvent, type Db, type Document, type MongoClient, MongoServerError } from 'mongodb'
 import type { CollectionDefinition } from './collection.ts'
 
 /** Collects queries that break the rules of the store. For tests: it explains every new shape of query. */
@@ -33,7 +33,9 @@ export function watchQueries(client: MongoClient, db: Db, definitions: readonly 
       seen.add(shape)
       const excused = typeof query.comment === 'string' && definition.untargeted?.[query.comment] !== undefined
       if (!excused && !isTargeted(definition, query.filter)) violations.push(`untargeted: ${shape}`)
-      running.push(checkPlan(db, query, shape, violations))
+      running.push(
+        checkPlan(db, query, shape, violations).catch((error: unknown) => noteFault(error, shape, violations))
+      )
     }
   })
 
@@ -106,6 +108,11 @@ function shapeOf(value: unknown): string {
       .join(',')}}`
   }
   return '?'
+}
+
+/** A plan that could not be had is a broken rule, unless the database went away meanwhile. */
+function noteFault(error: unknown, shape: string, violations: string[]): void {
+  if (error instanceof MongoServerError) violations.push(`not explained (${error.message}): ${shape}`)
 }
 
 async function checkPlan(db: Db, query: Query, shape: string, violations: string[]): Promise<void> {

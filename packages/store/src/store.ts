@@ -36,6 +36,8 @@ export function clientOptions(
     appName: options.appName ?? 'skerry',
     maxPoolSize: options.poolSize ?? 50,
     minPoolSize: 2,
+    // A pool that grows from cold two by two keeps a burst waiting.
+    maxConnecting: 8,
     maxIdleTimeMS: 60_000,
     waitQueueTimeoutMS: 5_000,
     serverSelectionTimeoutMS: 3_000,

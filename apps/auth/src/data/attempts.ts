@@ -1,5 +1,10 @@
 import type { RedisLink } from '@skerry/cache'
-import type { Attempts } from '../domain/deps.ts'
+
+/** Counts the attempts at an account's password. */
+export type Attempts = {
+  /** Takes one attempt of `account`; answers 0, or the milliseconds until the next one is free. Never throws. */
+  take(account: string): Promise<number>
+}
 
 export type AttemptsOptions = {
   redis: RedisLink | undefined

@@ -1,12 +1,7 @@
 import type { Store } from '@skerry/store'
+import type { Attempts } from '../data/attempts.ts'
 import type { AccessTokenInput } from './access-token.ts'
 import type { Passwords } from './passwords.ts'
-
-/** Counts the attempts at an account's password. */
-export type Attempts = {
-  /** Takes one attempt of `account`; answers 0, or the milliseconds until the next one is free. Never throws. */
-  take(account: string): Promise<number>
-}
 
 /** Tells everybody that sessions have ended; what fails or is late is made up for by the event. Never throws, waits a bounded time. */
 export type TellRevoked = (sessionIds: readonly string[]) => Promise<void>

@@ -175,6 +175,8 @@ const OWN =
 function inherited(home: string): Record<string, string> {
   const env: Record<string, string> = {
     NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
+    // Argon2's threads would each keep a heap of their own.
+    MALLOC_ARENA_MAX: '2',
     // Everybody on this machine shares its address.
     LIMIT_EXEMPT: '127.0.0.0/8,::1/128'
   }
