@@ -38,11 +38,10 @@ export async function liveLatency(
     if (answer.status !== 201) throw new Error(`POST /v1/posts answered ${answer.status}`)
     const { id } = (await answer.json()) as { id: string }
     if (!arrived.has(id)) {
-      const late = setTimeout(() => request.destroy(new Error(`post ${id} did not arrive within 10 s`)), 10_000)
-      await new Promise<void>((resolve, reject) => {
-        waiting.set(id, resolve)
-        request.once('error', reject)
-      })
+      const wait = Promise.withResolvers<void>()
+      waiting.set(id, wait.resolve)
+      const late = setTimeout(() => wait.reject(new Error(`post ${id} did not arrive within 10 s`)), 10_000)
+      await wait.promise
       clearTimeout(late)
     }
     took.push((arrived.get(id) ?? answered) - answered)
