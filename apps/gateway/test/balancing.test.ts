@@ -72,12 +72,31 @@ t.test('over two instances', async (t) => {
 
 t.test('a slow instance gets less', async (t) => {
   const g = await startGateway(t, { env: NO_LIMIT })
-  const fast = await startUpstream(t, g.nc, {})
-  const slow = await startUpstream(t, g.nc, { answer: (_req, res) => setTimeout(() => res.end('{}'), 30) })
+  // Slow by the other's answers rather than by the clock: each request waits for 20 of them, or until nobody else asks.
+  const held: { until: number; end: () => void }[] = []
+  let asking = 8
+  const release = () => {
+    while (held[0] !== undefined && (fast.requests.length >= held[0].until || held.length >= asking))
+      held.shift()?.end()
+  }
+  const fast = await startUpstream(t, g.nc, {
+    answer: (_req, res) => {
+      res.end('{}')
+      release()
+    }
+  })
+  const slow = await startUpstream(t, g.nc, {
+    answer: (_req, res) => {
+      held.push({ until: fast.requests.length + 20, end: () => res.end('{}') })
+      release()
+    }
+  })
   await g.live('content', 2)
   await Promise.all(
-    Array.from({ length: 8 }, async () => {
+    Array.from({ length: asking }, async () => {
       for (let i = 0; i < 40; i++) await (await fetch(`${g.url}/v1/posts`)).text()
+      asking--
+      release()
     })
   )
   t.ok(fast.requests.length > slow.requests.length * 3, `${fast.requests.length} and ${slow.requests.length}`)
