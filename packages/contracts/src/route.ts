@@ -3,6 +3,28 @@ import type { ErrorCode } from './errors.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
+/** What is given up last under overload, first to last: `critical` (sign-in, refresh), `high` (writes), `normal` (reads), `low` (crawlers). */
+export type Priority = 'critical' | 'high' | 'normal' | 'low'
+
+/**
+ * How the gateway may keep the answers of a GET. Times in seconds.
+ *
+ * - `scope`: `public`: one answer for all callers; `private`: one for each user. A public route that takes a token is shared only behind the
+ *   gateway's check of the token, and tells caches outside to keep nothing.
+ * - `ttl`: answered from the cache without asking; `staleWhileRevalidate`: then answered from it while a new one is fetched;
+ *   `staleIfError`: then only when the service does not answer, with `Warning` and `Age`.
+ * - `tags`: names under which answers are ended: `profile:{id}` with parameters of the path or query; `{caller}` is the user's id.
+ * - `endedBy`: events that end tags, by subject: `{ 'users.profile.updated': ['profile:{userId}'] }` with members of the event's data.
+ */
+export type CachePolicy = {
+  readonly scope: 'public' | 'private'
+  readonly ttl: number
+  readonly staleWhileRevalidate?: number
+  readonly staleIfError?: number
+  readonly tags?: readonly string[]
+  readonly endedBy?: Readonly<Record<string, readonly string[]>>
+}
+
 /**
  * One HTTP route, declared once. The service validates, serialises and documents with it; the SDK takes its types from it;
  * the gateway takes its limits from it.
@@ -13,6 +35,10 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
  * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies.
  * - `stream`: the answer does not end by itself (SSE, WebSocket), so no time limit holds for it.
+ * - `timeoutMs`: the gateway's deadline for it, instead of its ordinary one.
+ * - `priority`: instead of the one of its method.
+ * - `cache`: how the gateway may keep its answers (GET).
+ * - `ends`: tags that a success of this route ends before its answer goes out, so that who wrote reads what it wrote: `profile:{caller}`.
  */
 export type RouteContract = {
   readonly method: Method
@@ -28,6 +54,32 @@ export type RouteContract = {
   readonly idempotent?: boolean
   readonly limit?: 'default' | 'sign-in' | 'sign-up'
   readonly stream?: boolean
+  readonly timeoutMs?: number
+  readonly priority?: Priority
+  readonly cache?: CachePolicy
+  readonly ends?: readonly string[]
+}
+
+/** What of a route contract the gateway acts on; a service announces it for each of its routes. */
+export type RouteRules = Pick<
+  RouteContract,
+  'method' | 'path' | 'auth' | 'idempotent' | 'limit' | 'stream' | 'timeoutMs' | 'priority' | 'cache' | 'ends'
+>
+
+/** The rules of contracts, without what only documents and services need. */
+export function rulesOf(routes: Iterable<RouteContract>): RouteRules[] {
+  return Array.from(routes, ({ method, path, auth, idempotent, limit, stream, timeoutMs, priority, cache, ends }) => ({
+    method,
+    path,
+    auth,
+    ...(idempotent === undefined ? {} : { idempotent }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(stream === undefined ? {} : { stream }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(ends === undefined ? {} : { ends })
+  }))
 }
 
 /** Declares a route; the literal types are kept for the SDK and the handlers. */
