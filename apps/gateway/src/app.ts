@@ -1,6 +1,15 @@
+import type { RequestListener } from 'node:http'
 import type { RedisLink } from '@skerry/cache'
-import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, usersRoutes } from '@skerry/contracts'
-import { buildServer, type Checks, type Identity, type Logger, type Metrics, prefixesOf } from '@skerry/service'
+import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, rulesOf, usersRoutes } from '@skerry/contracts'
+import {
+  buildServer,
+  type Checks,
+  type Identity,
+  type Instance,
+  type Logger,
+  type Metrics,
+  prefixesOf
+} from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayConfig } from './config.ts'
 import { parseNetworks } from './door/address.ts'
@@ -9,16 +18,17 @@ import { createDoor } from './door/door.ts'
 import { refuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
-import { indexRules, policiesOf } from './limits/policies.ts'
+import { policiesOf } from './limits/policies.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
+import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { healthRoutes } from './routes/health.ts'
-import { proxyRoutes } from './routes/proxy.ts'
+import { webSocketRoutes } from './routes/websocket.ts'
+import { createRoutes } from './routing/routes.ts'
 import { findSecurityHeaders } from './security-headers.ts'
-import { Balancer } from './upstreams/balancer.ts'
-import { createRouteTable } from './upstreams/route-table.ts'
-import type { Instance } from './upstreams/upstream.ts'
+import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
+import { startHealthChecks } from './upstreams/health-check.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -34,7 +44,7 @@ export type GatewayDeps = {
 export type Gateway = {
   app: FastifyInstance
   /** Takes in which instances are live. */
-  update(live: readonly (Instance & { prefixes: readonly string[] })[]): void
+  update(live: readonly Instance[]): void
   /** Closes the connections to services. */
   close(): Promise<void>
 }
@@ -50,32 +60,47 @@ const STREAMS_GRACE_MS = 1_000
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity } = deps
   const streams = createOpenStreams()
-  const table = createRouteTable(prefixesOf(CONTRACTS), (prefix, holder, claimant) => {
-    log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
-  })
-  const balancer: Balancer = new Balancer(upstreamOptions(config), {
-    ejected: (upstream, error, pauseMs) => {
-      counts.ejected(upstream.id)
-      log.warn(
-        { upstream: upstream.id, url: upstream.url, reason: error.message, pauseMs },
-        'an instance is passed over'
-      )
+  const routes = createRoutes({
+    expected: prefixesOf(CONTRACTS),
+    // What must hold even for an instance that announces no rules; the others' services check again.
+    known: rulesOf(CONTRACTS).filter(
+      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
+    ),
+    timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
+    onConflict(prefix, holder, claimant) {
+      log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
     },
-    retried: (upstream) => counts.retried(upstream.id)
+    onBadRule(service, { method, path }, reason) {
+      log.warn({ service, method, path, reason }, 'a service announces a rule that cannot be used: it is left out')
+    }
+  })
+  const balancer: Balancer = new Balancer(balancerOptions(config), {
+    ejected(upstream, reason, pauseMs) {
+      counts.ejected(upstream.id, reason)
+      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'an instance is passed over')
+    },
+    retried: (service) => counts.retried(service),
+    hedged: (service) => counts.hedged(service),
+    hedgeLost: (service) => counts.hedgeLost(service)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
+  const health = startHealthChecks(balancer, {
+    everyMs: config.HEALTH_INTERVAL_MS,
+    timeoutMs: config.HEALTH_TIMEOUT_MS,
+    path: config.HEALTH_PATH,
+    ca: undefined
+  })
   const securityHeaders = await findSecurityHeaders()
 
   const app = buildServer({ name: 'gateway', config, metrics, logger: log, identity })
   boundConnections(app, config)
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
-  app.decorateRequest('admission', undefined)
-  app.decorateRequest('verdict', undefined)
+  app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
   app.addHook('onSend', (request, reply, _payload, done) => {
     const own: Record<string, string> = {}
     corsHeaders(request.headers.origin, own)
-    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
+    if (request.visit?.verdict !== undefined) limitHeaders(request.visit.verdict, own)
     for (const [name, value] of securityHeaders) reply.header(name, value)
     reply.headers(own)
     done()
@@ -83,61 +108,79 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const corsHeaders = registerCors(app, config.CORS_ORIGINS)
   app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
 
-  healthRoutes(app, deps.checks)
-  await app.register(async (door) => {
-    door.addHook(
-      'onRequest',
-      createDoor({
-        identity,
-        limiter: createLimiter({
-          redis: deps.redis,
-          prefix: config.REDIS_PREFIX ?? 'gateway:',
-          maxSubjects: config.LIMIT_SUBJECTS
-        }),
-        policies: policiesOf(config),
-        rulesOf: indexRules(CONTRACTS),
-        table,
-        trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
-        exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
-        urlLimit: config.URL_LIMIT,
-        onLimited: (policy) => counts.limited(policy.name)
-      })
-    )
-    proxyRoutes(door, {
-      config,
-      balancer,
-      dispatcher: balancer,
-      identity,
-      metrics: counts,
-      streams,
-      securityHeaders,
-      corsHeaders,
-      draining: () => app.skerry.draining
-    })
+  const door = createDoor({
+    identity,
+    limiter: createLimiter({
+      redis: deps.redis,
+      prefix: config.REDIS_PREFIX ?? 'gateway:',
+      maxSubjects: config.LIMIT_SUBJECTS
+    }),
+    policies: policiesOf(config),
+    routes,
+    trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
+    exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
+    urlLimit: config.URL_LIMIT,
+    onLimited: (policy) => counts.limited(policy.name)
   })
+  healthRoutes(app, deps.checks)
+  await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
+
+  const [fastify] = app.server.listeners('request') as [RequestListener]
+  app.server.removeAllListeners('request')
+  app.server.on(
+    'request',
+    createEntry(
+      {
+        door,
+        balancer,
+        identity,
+        metrics: counts,
+        streams,
+        log,
+        securityHeaders,
+        corsHeaders,
+        bodyLimit: config.BODY_LIMIT,
+        silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
+        streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
+        draining: () => app.skerry.draining
+      },
+      fastify
+    )
+  )
 
   return {
     app,
     update(live) {
-      table.update(live, Date.now())
+      routes.update(live, Date.now())
       balancer.update(live)
     },
-    close: () => balancer.destroy()
+    async close() {
+      health.close()
+      await balancer.destroy()
+    }
   }
 }
 
-function upstreamOptions(config: GatewayConfig) {
+function balancerOptions(config: GatewayConfig): BalancerOptions {
   return {
     connections: config.UPSTREAM_CONNECTIONS,
     maxInFlight: config.UPSTREAM_IN_FLIGHT,
     maxStreams: config.UPSTREAM_STREAMS,
     connectTimeoutMs: config.UPSTREAM_CONNECT_TIMEOUT_MS,
-    headersTimeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
-    idleTimeoutMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-    streamIdleTimeoutMs: config.STREAM_IDLE_TIMEOUT_MS,
     ejectMs: config.EJECT_MS,
     ejectLongestMs: config.EJECT_LONGEST_MS,
-    retries: config.UPSTREAM_RETRIES
+    consecutive: config.EJECT_FAILURES,
+    maxShare: config.EJECT_MAX_SHARE,
+    slowTimes: config.EJECT_SLOW_TIMES,
+    slowByMs: config.EJECT_SLOW_BY_MS,
+    slowStartMs: config.SLOW_START_MS,
+    zone: config.ZONE,
+    ca: undefined,
+    retries: config.UPSTREAM_RETRIES,
+    budgetShare: config.RETRY_BUDGET_SHARE,
+    budgetBurst: config.RETRY_BUDGET_BURST,
+    hedgeMinMs: config.HEDGE_MIN_MS,
+    hedgeColdMs: config.HEDGE_COLD_MS
   }
 }
 

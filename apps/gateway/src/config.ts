@@ -36,9 +36,31 @@ export const GatewayConfigSchema = Type.Object({
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
   UPSTREAM_RETRIES: Type.Integer({ minimum: 0, maximum: 5, default: 2 }),
-  /** First and longest time an instance that could not be reached is passed over. */
+  /** Further attempts (retries and hedges) as a share of requests, and how many from rest, by service. */
+  RETRY_BUDGET_SHARE: Type.Number({ minimum: 0, maximum: 1, default: 0.1 }),
+  RETRY_BUDGET_BURST: Type.Number({ minimum: 1, maximum: 1_000, default: 10 }),
+  /** Least delay before a GET is also sent to a second instance; above it, what 19 of 20 of its route take. 0: never. */
+  HEDGE_MIN_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 10 }),
+  /** The same while fewer than 50 answers of the route are known. */
+  HEDGE_COLD_MS: Milliseconds(500),
+  /** First and longest time an instance is passed over. */
   EJECT_MS: Milliseconds(500),
   EJECT_LONGEST_MS: Milliseconds(10_000),
+  /** Failures in a row that eject an instance; one is enough where it refuses connections. */
+  EJECT_FAILURES: Count(5),
+  /** Share of a service's instances that 5xx and slowness may eject; what cannot be reached may be all. */
+  EJECT_MAX_SHARE: Type.Number({ minimum: 0, maximum: 1, default: 0.5 }),
+  /** An instance so many times slower than its peers, and by so much, is an outlier. */
+  EJECT_SLOW_TIMES: Type.Number({ minimum: 1.5, maximum: 1_000, default: 5 }),
+  EJECT_SLOW_BY_MS: Milliseconds(100),
+  /** An instance that came or came back gets its whole share after so long. */
+  SLOW_START_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 10_000 }),
+  /** Active checks of each instance, at its operations port; 0: none. */
+  HEALTH_INTERVAL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 750 }),
+  HEALTH_TIMEOUT_MS: Milliseconds(500),
+  HEALTH_PATH: Type.String({ pattern: '^/', default: '/readyz' }),
+  /** Where this gateway runs: instances of other zones get half of what they would here. */
+  ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
   /** What one WebSocket may have waiting to be sent before it is closed, and its largest message. */
   WS_BUFFER_LIMIT: Count(1_000_000),
   WS_MESSAGE_LIMIT: Count(65_536),

@@ -162,7 +162,9 @@ t.test('what is tried again elsewhere', async (t) => {
 })
 
 t.test('one that cannot be reached is passed over for a while, and asked when it is the last', async (t) => {
-  const g = await startGateway(t, { env: { ...NO_LIMIT, EJECT_MS: '60000', EJECT_LONGEST_MS: '60000' } })
+  const g = await startGateway(t, {
+    env: { ...NO_LIMIT, EJECT_MS: '60000', EJECT_LONGEST_MS: '60000', EJECT_FAILURES: '1' }
+  })
   const good = await startUpstream(t, g.nc, {})
   let broken = 0
   let mended = false

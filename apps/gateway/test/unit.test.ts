@@ -2,8 +2,9 @@ import t from 'tap'
 import { limitedAddress, parseNetworks } from '../src/door/address.ts'
 import { guardPath } from '../src/door/path-guard.ts'
 import { gcra } from '../src/limits/gcra.ts'
-import { indexRules, type Policy } from '../src/limits/policies.ts'
-import { createRouteTable, UNSEEN } from '../src/upstreams/route-table.ts'
+import type { Policy } from '../src/limits/policies.ts'
+import { createRouteTable, UNSEEN } from '../src/routing/route-table.ts'
+import { createRoutes } from '../src/routing/routes.ts'
 
 t.test('the path guard', (t) => {
   const fine: [string, string][] = [
@@ -88,16 +89,39 @@ t.test('gcra lets a burst and then the rate', (t) => {
 })
 
 t.test('rules of routes', (t) => {
-  const rulesOf = indexRules([
-    { method: 'POST', path: '/v1/x/:id/y', auth: 'none', summary: '', tag: '', response: {}, errors: [] },
-    { method: 'GET', path: '/v1/live', auth: 'required', stream: true, summary: '', tag: '', response: {}, errors: [] },
-    { method: 'GET', path: '/v1/plain', auth: 'required', summary: '', tag: '', response: {}, errors: [] }
-  ])
-  t.match(rulesOf('POST', '/v1/x/1/y'), { auth: 'none' })
-  t.equal(rulesOf('POST', '/v1/x/1/2/y'), undefined)
-  t.equal(rulesOf('GET', '/v1/x/1/y'), undefined)
-  t.match(rulesOf('HEAD', '/v1/live'), { stream: true })
-  t.equal(rulesOf('GET', '/v1/plain'), undefined, 'what is ordinary is not looked up')
+  const bad: string[] = []
+  const routes = createRoutes({
+    expected: ['/v1/x', '/v1/live'],
+    known: [
+      { method: 'POST', path: '/v1/x/:id/y', auth: 'none' },
+      { method: 'GET', path: '/v1/live', auth: 'required', stream: true, timeoutMs: 7 }
+    ],
+    timeoutMs: 1_000,
+    onConflict: () => undefined,
+    onBadRule: (service, { path }) => bad.push(`${service} ${path}`)
+  })
+  const of = (method: string, path: string) => routes.find(method, path)?.route
+  t.match(of('POST', '/v1/x/1/y'), { service: UNSEEN, ignoresToken: true, needsToken: false, priority: 'high' })
+  t.match(of('POST', '/v1/x/1/2/y'), { path: '*', ignoresToken: false, timeoutMs: 1_000, priority: 'high' })
+  t.match(of('GET', '/v1/x/1/y'), { path: '*', priority: 'normal' })
+  t.match(of('HEAD', '/v1/live'), { stream: true, needsToken: true, timeoutMs: 7 })
+  t.equal(of('GET', '/v1/elsewhere'), undefined)
+
+  const instance = { version: '1', instance: '1', url: 'http://127.0.0.1:1', weight: 1 }
+  const rules = [
+    { method: 'GET', path: '/v1/x/:id', auth: 'required', priority: 'low' },
+    { method: 'GET', path: '/v1/live', auth: 'none' },
+    { method: 'GET', path: '/v1/x/:id(', auth: 'none' }
+  ] as const
+  routes.update([{ service: 'x', ...instance, prefixes: ['/v1/x'], routes: [...rules] }], 0)
+  t.match(of('GET', '/v1/x/7'), { service: 'x', needsToken: true, priority: 'low' })
+  t.strictSame({ ...routes.find('GET', '/v1/x/7')?.params }, { id: '7' })
+  t.match(of('POST', '/v1/x/1/y'), { service: 'x', ignoresToken: true }, 'what was known goes to who holds the prefix')
+  t.match(of('GET', '/v1/live'), { needsToken: true }, 'nobody speaks for a prefix of another')
+  t.strictSame(bad, ['x /v1/x/:id('])
+  const window = of('GET', '/v1/x/7')?.latencies
+  routes.update([{ service: 'x', ...instance, version: '2', prefixes: ['/v1/x'], routes: [rules[0]] }], 1)
+  t.equal(of('GET', '/v1/x/7')?.latencies, window, 'what is known of latencies outlives a deploy')
   t.end()
 })
 

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import type { Incoming } from './visit.ts'
 
 /** A set of networks. */
 export type Networks = { readonly empty: boolean; has(address: string): boolean }
@@ -31,7 +31,7 @@ export function parseNetworks(text: string, name: string): Networks {
  * The address a request came from. `X-Forwarded-For` is read from its end, and only as far as every hop is a trusted proxy: what a
  * client wrote itself stays unread.
  */
-export function clientAddress(raw: IncomingMessage, trusted: Networks): string {
+export function clientAddress(raw: Incoming, trusted: Networks): string {
   let address = plain(raw.socket.remoteAddress ?? '')
   if (trusted.empty || !trusted.has(address)) return address
   const header = raw.headers['x-forwarded-for']
@@ -45,8 +45,8 @@ export function clientAddress(raw: IncomingMessage, trusted: Networks): string {
 }
 
 /** `https` when this connection is encrypted, or a trusted proxy says that its own was. */
-export function clientProtocol(raw: IncomingMessage, trusted: Networks): 'http' | 'https' {
-  if ((raw.socket as { encrypted?: boolean }).encrypted === true) return 'https'
+export function clientProtocol(raw: Incoming, trusted: Networks): 'http' | 'https' {
+  if (raw.socket.encrypted === true) return 'https'
   const told = raw.headers['x-forwarded-proto']
   return told === 'https' && !trusted.empty && trusted.has(plain(raw.socket.remoteAddress ?? '')) ? 'https' : 'http'
 }

@@ -1,4 +1,3 @@
-import type { RouteContract } from '@skerry/contracts'
 import type { GatewayConfig } from '../config.ts'
 
 /** So many requests in the long run, so many at once. */
@@ -47,35 +46,5 @@ function policy(name: string, burst: number, intervalMs: number, lease: number):
     intervalMs,
     lease: Math.max(1, Math.min(lease, Math.floor(burst / SMALL))),
     header: `"${name}";q=${burst};w=${window}`
-  }
-}
-
-/** What the gateway knows of a route from its contract. Routes of services it does not know have none. */
-export type RouteRules = Pick<RouteContract, 'auth' | 'limit' | 'stream'>
-
-/** Finds the rules of a route by method and decoded path; HEAD counts as GET. */
-export type RulesOf = (method: string, path: string) => RouteRules | undefined
-
-/** Indexes the contracts whose rules differ from the ordinary ones; all others need no look-up. */
-export function indexRules(contracts: readonly RouteContract[]): RulesOf {
-  const exact = new Map<string, RouteRules>()
-  const patterns: { method: string; path: RegExp; rules: RouteRules }[] = []
-  for (const { method, path, auth, limit, stream } of contracts) {
-    if (auth !== 'none' && (limit ?? 'default') === 'default' && stream !== true) continue
-    const rules = { auth, ...(limit === undefined ? {} : { limit }), ...(stream === undefined ? {} : { stream }) }
-    if (!path.includes(':')) exact.set(`${method} ${path}`, rules)
-    else
-      patterns.push({
-        method,
-        path: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),
-        rules
-      })
-  }
-  return (method, path) => {
-    const asked = method === 'HEAD' ? 'GET' : method
-    return (
-      exact.get(`${asked} ${path}`) ??
-      patterns.find((pattern) => pattern.method === asked && pattern.path.test(path))?.rules
-    )
   }
 }

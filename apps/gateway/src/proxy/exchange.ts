@@ -1,31 +1,35 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import type { Identity } from '@skerry/service'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Dispatcher } from 'undici'
-import type { CorsHeaders } from '../door/cors.ts'
+import type { Door } from '../door/door.ts'
+import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
-import type { BalancedRequest } from '../upstreams/balancer.ts'
-import { CallerGoneError, NoUpstreamError } from '../upstreams/errors.ts'
+import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
+import { CallerGoneError, DeadlineError, neverReached } from '../upstreams/errors.ts'
+import { BodyBrokenOffError, readBody } from './body.ts'
 import { limitHeaders, requestHeaders, responseHeaders } from './headers.ts'
+import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
 
-export type ExchangeDeps = {
-  dispatcher: Dispatcher
-  identity: Identity
+export type ExchangeDeps = RefuseDeps & {
+  door: Door
+  balancer: Balancer
+  identity: Identity | undefined
   metrics: GatewayMetrics
   streams: OpenStreams
-  /** The gateway is leaving: connections end with their answer. */
-  draining(): boolean
-  corsHeaders: CorsHeaders
-  securityHeaders: readonly (readonly [name: string, value: string])[]
+  /** Silence allowed in an answer and in a live stream, ms. */
+  silenceMs: number
+  streamSilenceMs: number
 }
 
 /** The service whose word ends sessions. */
 const SESSION_OWNER = 'auth'
 /** Bytes up to which copying a body costs less than sending it apart from its head. */
-const ONE_WRITE = 8_192
+const ONE_WRITE = 16_384
+const SAFE = new Set(['GET', 'HEAD'])
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
+const LONGEST_DEADLINE_MS = 600_000
 
 /**
  * One request and its answer between a client and a service. The answer is written straight to the socket as it comes, at the client's
@@ -34,50 +38,77 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
  */
 export class Exchange implements Dispatcher.DispatchHandler {
   private readonly deps: ExchangeDeps
-  private readonly request: FastifyRequest
-  private readonly reply: FastifyReply
+  private readonly req: IncomingMessage
   private readonly res: ServerResponse
+  private readonly visit: Visit
+  private body: Buffer | null = null
   private controller: Dispatcher.DispatchController | undefined
   private dispatchedAt = 0
+  private headAt = 0
   /** Bytes of the body still to come, when its length is known. */
   private missing = -1
   private gone = false
   private answering = false
   private streaming = false
 
-  constructor(deps: ExchangeDeps, request: FastifyRequest, reply: FastifyReply) {
+  constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, now: number) {
     this.deps = deps
-    this.request = request
-    this.reply = reply
-    this.res = reply.raw
+    this.req = req
+    this.res = res
+    this.visit = new Visit(req, now)
   }
 
   start(): void {
-    const { raw, admission, trace } = this.request
-    const body = this.request.body as Buffer | undefined
-    const stream = admission?.rules?.stream === true || wantsEvents(raw.headers.accept)
+    this.res.once('close', () => this.clientClosed())
+    this.deps.door(this.visit, (error) => {
+      if (error !== undefined) this.refuse(error)
+      else if (SAFE.has(this.visit.method)) this.dispatch()
+      else this.readBody()
+    })
+  }
+
+  private readBody(): void {
+    readBody(this.req, this.deps.bodyLimit, (error, body) => {
+      this.body = body
+      if (error === undefined) this.dispatch()
+      else if (error instanceof BodyBrokenOffError) this.res.destroy()
+      else this.refuse(error)
+    })
+  }
+
+  private dispatch(): void {
+    if (this.gone) return
+    const { visit, deps } = this
+    const { headers } = visit.raw
+    const route = visit.route!
+    const stream = route.stream || wantsEvents(headers.accept)
+    const { trace } = visit
     const request: BalancedRequest = {
-      origin: admission!.service,
-      path: raw.url!,
-      method: raw.method as Dispatcher.HttpMethod,
+      origin: route.service,
+      path: visit.raw.url!,
+      method: visit.method,
       headers: requestHeaders(
-        raw.headers,
+        headers,
         {
-          address: admission!.address,
-          protocol: admission!.protocol,
-          requestId: this.request.id,
+          address: visit.address,
+          protocol: visit.protocol,
+          requestId: visit.id,
           traceparent: trace.traceparent,
           traceContinued: trace.parentId !== undefined
         },
-        body
+        this.body
       ),
-      body: body ?? null,
-      repeatable: IDEMPOTENT.has(raw.method!) || raw.headers['idempotency-key'] !== undefined,
-      stream
+      body: this.body,
+      repeatable: IDEMPOTENT.has(visit.method) || headers['idempotency-key'] !== undefined,
+      hedgeable: !stream && SAFE.has(visit.method),
+      stream,
+      timeoutMs: deadlineOf(headers['x-skerry-deadline'], route.timeoutMs),
+      silenceMs: stream ? deps.streamSilenceMs : deps.silenceMs,
+      latencies: route.latencies,
+      transient: true
     }
-    this.res.once('close', () => this.clientClosed())
     this.dispatchedAt = performance.now()
-    this.deps.dispatcher.dispatch(request, this)
+    deps.balancer.call(request, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -85,25 +116,26 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.gone) controller.abort(new CallerGoneError())
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
+    this.controller = controller
     if (this.gone) return
-    const { request, reply, res } = this
+    const { visit, res, deps } = this
+    this.headAt = performance.now()
     this.revokeSessions(came['x-skerry-revoked'])
     const own: Record<string, string> = {
-      'x-request-id': request.id,
+      'x-request-id': visit.id,
       'server-timing': this.timing(came['server-timing'])
     }
-    this.deps.corsHeaders(request.raw.headers.origin, own)
-    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
-    if (this.deps.draining()) own.connection = 'close'
+    deps.corsHeaders(visit.raw.headers.origin, own)
+    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
+    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
     this.answering = true
-    reply.hijack()
-    res.writeHead(status, responseHeaders(came, own, this.deps.securityHeaders))
+    res.writeHead(status, responseHeaders(came, own, deps.securityHeaders))
     const length = came['content-length']
     if (length !== undefined) this.missing = Number(length)
     if (came['content-type']?.startsWith('text/event-stream') === true) {
       this.streaming = true
-      this.deps.streams.add(this)
+      deps.streams.add(this)
       // The head must not wait for the first event.
       res.flushHeaders()
     }
@@ -113,13 +145,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.gone) return
     const { res } = this
     this.missing -= chunk.length
-    if (this.missing === 0) {
+    if (this.missing === 0 && chunk.length <= ONE_WRITE) {
       // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
-      if (chunk.length <= ONE_WRITE) res.end(chunk.toString('latin1'), 'latin1')
-      else res.end(chunk)
+      res.end(chunk.toString('latin1'), 'latin1')
       return
     }
-    if (res.write(chunk)) return
+    // The part is only good until this returns.
+    if (res.write(Buffer.from(chunk))) return
     controller.pause()
     res.once('drain', () => controller.resume())
   }
@@ -135,10 +167,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (!this.res.writableEnded) this.res.destroy()
       return
     }
-    const { request } = this
-    request.recorder = (status, seconds) =>
-      this.deps.metrics.answered(request.admission!.service, request.method, status, seconds)
-    this.reply.send(asProblem(error))
+    this.refuse(asProblem(error))
   }
 
   /** Ends a live stream in good order: its client connects again, elsewhere. */
@@ -150,6 +179,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.res.destroy()
   }
 
+  private refuse(error: unknown): void {
+    if (this.gone) return
+    this.headAt = performance.now()
+    this.answering = true
+    refuse(this.deps, this.visit, this.req, this.res, error)
+  }
+
   private clientClosed(): void {
     if (this.streaming) this.deps.streams.delete(this)
     else if (this.answering) this.record()
@@ -159,24 +195,27 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private record(): void {
-    const { admission, raw, startedAt } = this.request
-    const seconds = (performance.now() - startedAt) / 1_000
-    this.deps.metrics.answered(admission!.service, raw.method!, this.res.statusCode, seconds)
-    this.request.log.debug(
-      { method: raw.method, upstream: admission!.service, status: this.res.statusCode, ms: seconds * 1000 },
+    const { visit, deps } = this
+    const status = this.res.statusCode
+    const ms = performance.now() - visit.startedAt
+    deps.metrics.answered(visit.route, visit.method, status, ms / 1_000)
+    if (!deps.log.isLevelEnabled('debug')) return
+    const { traceId } = visit.trace
+    const upstream = visit.route?.service
+    deps.log.debug(
+      { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
       'answered'
     )
   }
 
   private revokeSessions(header: string | string[] | undefined): void {
-    if (typeof header !== 'string' || this.request.admission?.service !== SESSION_OWNER) return
-    for (const sessionId of header.split(',')) this.deps.identity.revoke(sessionId.trim())
+    if (typeof header !== 'string' || this.visit.route?.service !== SESSION_OWNER) return
+    for (const sessionId of header.split(',')) this.deps.identity?.revoke(sessionId.trim())
   }
 
   private timing(came: string | string[] | undefined): string {
-    const now = performance.now()
-    const waited = now - this.dispatchedAt
-    const own = now - this.request.startedAt - waited
+    const waited = this.headAt - this.dispatchedAt
+    const own = this.dispatchedAt - this.visit.startedAt
     const ours = `gateway;dur=${round(own)}, upstream;dur=${round(waited)}`
     return came === undefined ? ours : `${came}, ${ours}`
   }
@@ -184,21 +223,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
 /** What a client is told when no service answered. */
 function asProblem(error: Error): SkerryError {
-  if (error instanceof NoUpstreamError) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return new SkerryError('TIMEOUT', { cause: error })
-  if (NEVER_REACHED.has(code)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
+  if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
+  if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
   return new SkerryError('BAD_GATEWAY', { cause: error })
 }
 
-const NEVER_REACHED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT'
-])
+/** The lesser of what the client has (whole milliseconds) and what the route takes. A value that is no number is not heard. */
+function deadlineOf(header: string | string[] | undefined, timeoutMs: number): number {
+  if (typeof header !== 'string' || !/^\d{1,7}$/.test(header)) return timeoutMs
+  return Math.max(1, Math.min(Number(header), timeoutMs, LONGEST_DEADLINE_MS))
+}
 
 function wantsEvents(accept: string | undefined): boolean {
   return accept?.includes('text/event-stream') === true

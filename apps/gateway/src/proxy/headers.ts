@@ -57,7 +57,7 @@ export type Told = {
 }
 
 /** The headers a service gets, as undici takes them: name, value, name, value. `body` is what will be sent, if anything. */
-export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | undefined): string[] {
+export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | null): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
@@ -70,13 +70,13 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
   }
   list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
-  if (body !== undefined) list.push('content-length', String(body.length))
+  if (body !== null) list.push('content-length', String(body.length))
   return list
 }
 
 /** The same for the handshake of a WebSocket, as `ws` takes it. */
 export function handshakeHeaders(came: IncomingHttpHeaders, told: Told): Record<string, string> {
-  const list = requestHeaders(came, told, undefined)
+  const list = requestHeaders(came, told, null)
   const headers: Record<string, string> = {}
   for (let i = 0; i < list.length; i += 2) if (!WEBSOCKET.test(list[i]!)) headers[list[i]!] = list[i + 1]!
   return headers

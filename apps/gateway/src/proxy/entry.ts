@@ -1,0 +1,31 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { SkerryError } from '@skerry/contracts'
+import { Visit } from '../door/visit.ts'
+import { isOwn } from '../routes/own.ts'
+import { Exchange, type ExchangeDeps } from './exchange.ts'
+import { refuse } from './refuse.ts'
+
+const PROXIED = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
+
+/**
+ * The listener ahead of Fastify: requests for services go the lean way, the gateway's own and CORS preflights to Fastify. Fastify's request,
+ * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
+ */
+export function createEntry(deps: ExchangeDeps, fastify: RequestListener): RequestListener {
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const { method = '', url = '' } = request
+    if (PROXIED.has(method)) {
+      if (isOwn(url)) fastify(request, response)
+      else new Exchange(deps, request, response, performance.now()).start()
+    } else if (method === 'OPTIONS') fastify(request, response)
+    else
+      refuse(
+        deps,
+        new Visit(request, performance.now()),
+        request,
+        response,
+        new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
+      )
+  }
+}
