@@ -35,8 +35,9 @@ export type UpstreamOptions = {
 const FADE_MS = 5_000
 /** Below this, latencies differ by chance: then only the work in line counts. It is also what an instance without a past is taken for. */
 const LEAST_MS = 5
-/** A failure in an instant must not look like a quick answer. */
-const FAILED_MS = 250
+/** A failure in an instant must not look like a quick answer: it counts as this many times what answers take, up to a bound. */
+const FAILED_TIMES = 4
+const WORST_MS = 10_000
 /** What a request would have taken here that a hedge answered first is unknown, but so many times what it waited is a fair guess. */
 const LATE_TIMES = 4
 /** What an instance in another zone costs beside one here. */
@@ -146,14 +147,14 @@ export class Upstream {
 
   /** Somebody else answered a request sooner that had been here for so long. */
   slower(waitedMs: number, now: number): void {
-    this.took(Math.max(waitedMs * LATE_TIMES, LEAST_MS * LATE_TIMES), now)
+    this.took(Math.min(WORST_MS, Math.max(waitedMs, LEAST_MS) * LATE_TIMES), now)
   }
 
   /** It failed. The cost of that keeps others away even before it is ejected. */
   failed(tookMs: number, now: number): void {
     this.failuresInRow++
     this.failureRate = this.failureRate * 0.9 + 0.1
-    this.took(Math.max(tookMs, FAILED_MS), now)
+    this.took(Math.min(WORST_MS, Math.max(tookMs, Math.max(LEAST_MS, this.latencyMs) * FAILED_TIMES)), now)
   }
 
   /** Its latency says something about now. */

@@ -24,6 +24,11 @@ export async function startUpstream(
 ): Promise<Upstream> {
   const requests: IncomingMessage[] = []
   const server = createServer((request, response) => {
+    // The gateway's active check, which is no request of a client.
+    if (request.url === '/readyz') {
+      response.end()
+      return
+    }
     requests.push(request)
     const answer = options.answer ?? ((_request, res) => res.end('{}'))
     answer(request, response)
