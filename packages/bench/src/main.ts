@@ -2,6 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { startTestStores } from '@skerry/testing'
+import { GATEWAY_HELP, parseGatewayOptions } from './gateway/options.ts'
+import { profileRow } from './gateway/profile-run.ts'
+import { benchGateway } from './gateway/run.ts'
 import { gatewayCost } from './gateway-cost.ts'
 import { type Row, systemRows } from './system.ts'
 
@@ -48,6 +51,13 @@ function print(rows: readonly Row[]): void {
 }
 
 const names = process.argv.slice(2)
+if (names[0] === 'gateway' && names.length > 1) {
+  const options = parseGatewayOptions(names.slice(1))
+  if (options === 'help') process.stdout.write(GATEWAY_HELP)
+  else if (options.profile !== undefined) await profileRow(options.profile, options.requests, say)
+  else await benchGateway(options, say)
+  process.exit(0)
+}
 const kinds: Record<string, () => Promise<Row[]>> = { system: () => systemRows(say), gateway: gatewayRows }
 if (names.some((name) => kinds[name] === undefined)) {
   process.stdout.write(HELP)
