@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import autocannon from 'autocannon'
-import { findOnPath } from './find.ts'
+import { findOnPath, versionOf } from './find.ts'
 
 /** What a load generator saw: answers, the time it took in seconds, latencies in milliseconds, and what went wrong. */
 export type LoadResult = { requests: number; seconds: number; p50Ms: number; p99Ms: number; failures: number }
@@ -10,7 +10,7 @@ export type LoadTarget = { url: string; headers: Readonly<Record<string, string>
 
 /** Loads a target with at least `requests` requests; `rate` is what it is expected to answer a second. */
 export type LoadGenerator = {
-  readonly name: 'wrk' | 'autocannon'
+  readonly name: string
   run(target: LoadTarget, requests: number, rate: number): Promise<LoadResult>
 }
 
@@ -43,9 +43,10 @@ function percentile(text: string, share: number): number {
 }
 
 /** wrk where it is installed, else autocannon, which needs more of the machine for the same load. */
-export function findLoadGenerator(): LoadGenerator {
+export async function findLoadGenerator(): Promise<LoadGenerator> {
   const wrk = findOnPath('wrk')
-  return wrk === undefined ? { name: 'autocannon', run: runAutocannon } : { name: 'wrk', run: runWrk(wrk) }
+  if (wrk === undefined) return { name: 'autocannon', run: runAutocannon }
+  return { name: `wrk ${await versionOf(wrk, ['-v'])}`, run: runWrk(wrk) }
 }
 
 function runWrk(binary: string): LoadGenerator['run'] {

@@ -8,8 +8,8 @@ export type Sample = { cpuMicros: number; requestsPerSecond: number; p50Ms: numb
 /** A row whose server runs. */
 export type LiveRow = { spec: RowSpec; target: LoadTarget; pid: number }
 
-/** A row with the medians of its rounds, or why there are none. */
-export type Measured = { spec: RowSpec } & ({ sample: Sample; rounds: number } | { why: string })
+/** A row with its rounds in order and their medians, or why there are none. */
+export type Measured = { spec: RowSpec } & ({ samples: Sample[]; median: Sample } | { why: string })
 
 const WARM_UP = 10_000
 /** Before the warm-up has told how fast a row is; low, so that a slow one does not run for minutes. */
@@ -44,7 +44,8 @@ export async function measureRows(
   say(`warm-up of ${rows.length} rows`)
   for (const row of rows) await turn(row, WARM_UP)
   for (let round = 1; round <= rounds; round++) {
-    for (const row of rows) {
+    // Back and forth, so that a machine that grows slower or faster favours none.
+    for (const row of round % 2 === 1 ? rows : rows.toReversed()) {
       if (faults.has(row)) continue
       const sample = await turn(row, requests)
       if (sample === undefined) continue
@@ -55,9 +56,7 @@ export async function measureRows(
   return rows.map((row) => {
     const why = faults.get(row)
     const taken = samples.get(row) ?? []
-    return why === undefined
-      ? { spec: row.spec, sample: medianSample(taken), rounds: taken.length }
-      : { spec: row.spec, why }
+    return why === undefined ? { spec: row.spec, samples: taken, median: medianSample(taken) } : { spec: row.spec, why }
   })
 }
 

@@ -6,17 +6,19 @@ import { join } from 'node:path'
 import { announce, connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { findBinary, freePort, REDIS } from '@skerry/stores'
 import { binCache, startTestStores } from '@skerry/testing'
-import { type Started, startNode, startServer } from './processes.ts'
-import { makeToken } from './token.ts'
+import { accepts, type Started, startNode, startServer } from './processes.ts'
+import type { Signer } from './token.ts'
 
-/** Our gateway with all that it does switched on; `authorization` is what a signed-in user sends. */
-export type Ours = Started & { readonly authorization: string; readonly alone: boolean }
+/** Our gateway with all that it does switched on. */
+export type Ours = Started & { readonly alone: boolean }
 
 export type OursOptions = {
   /** Base URLs of the instances that requests are balanced over. */
   instances: readonly string[]
   /** Base URL of the service whose answers take long, below `/v1/slow`. */
-  slow?: string
+  slow: string
+  /** Whose tokens are good. */
+  signer: Signer
   /** A folder of this run, for the file of rules. */
   folder: string
   execArgv?: string[]
@@ -52,17 +54,12 @@ export async function startOurs(options: OursOptions): Promise<Ours> {
   }
 }
 
-async function startAlone({ instances, slow, folder, execArgv, say }: OursOptions): Promise<Ours> {
-  const { jwks, token } = makeToken()
-  const keys = await serveJson(jwks)
+async function startAlone({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Ours> {
+  const keys = await serveJson(signer.jwks)
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(RULES))
   const redis = await startRedis(say)
-  const routes = [
-    `/v1/posts=${instances}`,
-    `/v1/cached=${instances}`,
-    ...(slow === undefined ? [] : [`/v1/slow=${slow}`])
-  ]
+  const routes = [`/v1/posts=${instances}`, `/v1/cached=${instances}`, `/v1/slow=${slow}`]
   const close = async () => {
     keys.server.close()
     await redis.stop()
@@ -78,7 +75,7 @@ async function startAlone({ instances, slow, folder, execArgv, say }: OursOption
         REDIS_URL: redis.url.replace('http', 'redis')
       }
     })
-    return { ...gateway, alone: true, authorization: `Bearer ${token}`, stop: () => gateway.stop().then(close) }
+    return { ...gateway, alone: true, stop: () => gateway.stop().then(close) }
   } catch (error) {
     await close()
     throw error
@@ -88,7 +85,9 @@ async function startAlone({ instances, slow, folder, execArgv, say }: OursOption
 async function startRedis(say: (line: string) => void): Promise<Started> {
   const { path } = await findBinary(REDIS, binCache(), say)
   const port = await freePort()
-  return startServer(path, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], port)
+  return startServer(path, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], port, {
+    ready: accepts
+  })
 }
 
 async function serveJson(value: object): Promise<{ server: Server; url: string }> {
@@ -99,14 +98,13 @@ async function serveJson(value: object): Promise<{ server: Server; url: string }
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json` }
 }
 
-async function startWithNats({ instances, execArgv, say }: OursOptions): Promise<Ours> {
+async function startWithNats({ instances, signer, execArgv, say }: OursOptions): Promise<Ours> {
   const { shared, stop } = await startTestStores(say)
   try {
     const account = { url: shared.natsUrl, user: 'test0', password: 'test0' }
     const nats = await connectNats({ ...account, name: 'bench' })
     await ensureBuckets(nats)
-    const { jwks, token } = makeToken()
-    await (await publishIdentity(nats)).setJwks(jwks)
+    await (await publishIdentity(nats)).setJwks({ ...signer.jwks })
     for (const [index, url] of instances.entries()) {
       const prefixes = ['/v1/posts']
       await announce(nats, { service: 'bench', version: '0', instance: `${index}`, url, weight: 1, prefixes })
@@ -127,7 +125,7 @@ async function startWithNats({ instances, execArgv, say }: OursOptions): Promise
       await nats.close()
       await stop()
     }
-    return { ...gateway, alone: false, authorization: `Bearer ${token}`, stop: end }
+    return { ...gateway, alone: false, stop: end }
   } catch (error) {
     await stop()
     throw error

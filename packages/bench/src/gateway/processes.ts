@@ -28,6 +28,7 @@ export async function startNode(
     execArgv: options.execArgv ?? [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
+  keep(child)
   try {
     const [message] = await Promise.race([
       once(child, 'message', { signal: AbortSignal.timeout(START_MS) }),
@@ -41,9 +42,19 @@ export async function startNode(
   }
 }
 
-/** Starts any server and waits until it takes connections on `port`; its last output is in the error when it does not. */
-export async function startServer(command: string, args: string[], port: number): Promise<Started> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+/**
+ * Starts any server and waits until it is ready on `port`; its last output is in the error when it does not become so within 20 s.
+ *
+ * @param options `env` is added to ours; `ready` is asked again and again
+ */
+export async function startServer(
+  command: string,
+  args: string[],
+  port: number,
+  { env = {}, ready }: { env?: Record<string, string>; ready(port: number): Promise<boolean> }
+): Promise<Started> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  keep(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
@@ -58,7 +69,7 @@ export async function startServer(command: string, args: string[], port: number)
     failure = new Error(`it ended with ${signal ?? `exit code ${code}`}`)
   })
   const until = Date.now() + START_MS
-  while (!(await answers(port))) {
+  while (!(await ready(port))) {
     if (failure === undefined && Date.now() < until) await delay(25)
     else {
       await end(child)
@@ -68,7 +79,8 @@ export async function startServer(command: string, args: string[], port: number)
   return { pid: child.pid!, url: `http://127.0.0.1:${port}`, stop: () => end(child) }
 }
 
-async function answers(port: number): Promise<boolean> {
+/** Whether somebody takes connections on a port. */
+export async function accepts(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
@@ -78,6 +90,30 @@ async function answers(port: number): Promise<boolean> {
   } finally {
     socket.destroy()
   }
+}
+
+/** Whether an HTTP server answers 200: some listen before they have read their routes. */
+export async function answersOk(port: number): Promise<boolean> {
+  if (!(await accepts(port))) return false
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/`)
+    await response.body?.cancel()
+    return response.status === 200
+  } catch {
+    // It ends or is not ready yet: whoever asks knows which.
+    return false
+  }
+}
+
+const running = new Set<ChildProcess>()
+// An uncaught error or a signal must not leave servers behind; nginx ends its workers only when it is asked to end.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGTERM')
+})
+
+function keep(child: ChildProcess): void {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
 }
 
 /** SIGTERM, and SIGKILL after a bound. */

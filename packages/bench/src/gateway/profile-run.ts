@@ -5,7 +5,8 @@ import { findLoadGenerator } from './load-generator.ts'
 import { usageOf } from './process-tree.ts'
 import { byOwner, readProfile, type SelfTime, selfTimes } from './profile.ts'
 import { chooseRows } from './rows.ts'
-import { startOrigin, startRowServer } from './servers.ts'
+import { startOrigin, startRowServer, startSlow } from './servers.ts'
+import { makeSigner } from './token.ts'
 
 const WARM_UP = 10_000
 /** Few enough a second that the profiler itself stays cheap. */
@@ -17,12 +18,16 @@ const OWNERS = 16
 export async function profileRow(id: string, requests: number, say: (line: string) => void): Promise<void> {
   const [row] = chooseRows([id])
   const folder = await mkdtemp(join(tmpdir(), 'skerry-profile-'))
-  const load = findLoadGenerator()
-  const origin = await startOrigin()
+  const load = await findLoadGenerator()
+  const origin = await startOrigin(folder)
+  const slow = await startSlow()
+  const signer = makeSigner()
   try {
     const execArgv = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_MICROS}`]
-    const server = await startRowServer(row!.server, { origin, folder, execArgv, say })
-    const target = { url: `${server.url}${row!.path}`, headers: row!.token ? server.headers : {} }
+    const server = await startRowServer(row!.server, { origin, slow: slow.url, signer, folder, execArgv, say })
+    if ('install' in server) throw new Error(server.install)
+    const authorization: Record<string, string> = row!.token ? { authorization: `Bearer ${signer.token}` } : {}
+    const target = { url: `${server.url}${row!.path}`, headers: authorization }
     say(`${load.name}: warm-up`)
     const warm = await load.run(target, WARM_UP, 5_000)
     const from = monotonicMicros()
@@ -43,6 +48,7 @@ export async function profileRow(id: string, requests: number, say: (line: strin
         `By function:\n${lines(times, FUNCTIONS, busy, result.requests)}\nProfile, for a browser's developer tools: ${path}\n`
     )
   } finally {
+    await slow.stop()
     await origin.stop()
   }
 }

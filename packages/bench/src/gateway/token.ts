@@ -2,8 +2,11 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 
 const HOUR = 3_600
 
-/** A key pair of this run: the public half as a JWK set, and an access token of one user, signed with it, good for an hour. */
-export function makeToken(): { jwks: { keys: object[] }; token: string } {
+/** `jwks`: public keys as a JWK set; `token`: an access token of one user that they verify. */
+export type Signer = { readonly jwks: { readonly keys: object[] }; readonly token: string }
+
+/** Makes a key pair, Ed25519, and signs a token that is good for an hour. */
+export function makeSigner(): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const now = Math.floor(Date.now() / 1_000)
   const user = { sub: 'u', sid: 's', usr: 'ada', dnm: 'Ada' }
