@@ -51,10 +51,15 @@ async function goalRows(): Promise<Row[]> {
 }
 
 function parse(args: string[]): GatewayOptions {
-  const options = parseGatewayOptions(args)
-  if (options !== 'help') return options
-  process.stdout.write(GATEWAY_HELP)
-  process.exit(0)
+  try {
+    const options = parseGatewayOptions(args)
+    if (options !== 'help') return options
+    process.stdout.write(GATEWAY_HELP)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message} See: npm run bench -- gateway --help\n`)
+    process.exit(1)
+  }
 }
 
 /** Whatever was started ends with this process. */

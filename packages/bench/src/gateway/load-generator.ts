@@ -11,6 +11,8 @@ export type LoadTarget = { url: string; headers: Readonly<Record<string, string>
 /** Loads a target with at least `requests` requests; `rate` is what it is expected to answer a second. */
 export type LoadGenerator = {
   readonly name: string
+  /** How to have the better one, when this is the other. */
+  readonly install?: string
   run(target: LoadTarget, requests: number, rate: number): Promise<LoadResult>
 }
 
@@ -45,7 +47,7 @@ function percentile(text: string, share: number): number {
 /** wrk where it is installed, else autocannon, which needs more of the machine for the same load. */
 export async function findLoadGenerator(): Promise<LoadGenerator> {
   const wrk = findOnPath('wrk')
-  if (wrk === undefined) return { name: 'autocannon', run: runAutocannon }
+  if (wrk === undefined) return { name: 'autocannon', install: 'apt-get install wrk', run: runAutocannon }
   return { name: `wrk ${await versionOf(wrk, ['-v'])}`, run: runWrk(wrk) }
 }
 

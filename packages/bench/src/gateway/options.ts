@@ -55,13 +55,13 @@ export function parseGatewayOptions(args: string[]): GatewayOptions | 'help' {
 }
 
 function oneOf(option: string, name: string, names: readonly string[]): void {
-  if (!names.includes(name)) throw new Error(`--${option}: there is no "${name}" among ${names.join(', ')}`)
+  if (!names.includes(name)) throw new Error(`--${option}: there is no "${name}" among ${names.join(', ')}.`)
 }
 
 function count(option: string, text: string, highest: number): number {
   const value = Number(text)
   if (!Number.isInteger(value) || value < 1 || value > highest) {
-    throw new Error(`--${option} is a whole number from 1 to ${highest}, not "${text}"`)
+    throw new Error(`--${option} is a whole number from 1 to ${highest}, not "${text}".`)
   }
   return value
 }

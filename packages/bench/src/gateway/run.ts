@@ -38,7 +38,7 @@ export async function benchGateway(options: GatewayOptions, say: (line: string) 
       setup: { load: load.name, connections: CONNECTIONS, origin: origin.name, rounds, requests },
       rows: resultRows(all),
       goals: goalsOf(all, misses),
-      missing
+      missing: [...missing, ...(load.install === undefined ? [] : [`wrk is not installed: ${load.install}`])]
     }
   } finally {
     for (const stop of stops.reverse()) await stop()

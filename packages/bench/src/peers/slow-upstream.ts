@@ -2,8 +2,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** Long enough that a thousand requests are under way before the first answer. */
-const SLOW_MS = 1_500
+/** By default long enough that a thousand requests are under way before the first answer. */
+const slowMs = Number(process.argv[2] ?? 1_500)
 let count = 0
 
 const server = createServer((request, response) => {
@@ -13,7 +13,7 @@ const server = createServer((request, response) => {
     return
   }
   count++
-  setTimeout(() => response.writeHead(200, json).end(JSON.stringify({ id: '1', text: 'slow' })), SLOW_MS)
+  setTimeout(() => response.writeHead(200, json).end(JSON.stringify({ id: '1', text: 'slow' })), slowMs)
 })
 server.listen(0, '127.0.0.1', () => {
   process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
