@@ -9,9 +9,6 @@ import { binCache, startTestStores } from '@skerry/testing'
 import { accepts, type Started, startNode, startServer } from './processes.ts'
 import type { Signer } from './token.ts'
 
-/** Our gateway with all that it does switched on. */
-export type Ours = Started & { readonly alone: boolean }
-
 export type OursOptions = {
   /** Base URLs of the instances that requests are balanced over. */
   instances: readonly string[]
@@ -44,8 +41,8 @@ const ENV = {
   LIMIT_EXEMPT: '127.0.0.1'
 }
 
-/** Starts our gateway by itself; through NATS where this checkout's gateway does not run alone yet. */
-export async function startOurs(options: OursOptions): Promise<Ours> {
+/** Starts our gateway with all that it does switched on, by itself; with NATS where this checkout's gateway does not run alone yet. */
+export async function startOurs(options: OursOptions): Promise<Started> {
   try {
     return await startAlone(options)
   } catch (error) {
@@ -54,7 +51,7 @@ export async function startOurs(options: OursOptions): Promise<Ours> {
   }
 }
 
-async function startAlone({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Ours> {
+async function startAlone({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Started> {
   const keys = await serveJson(signer.jwks)
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(RULES))
@@ -75,7 +72,7 @@ async function startAlone({ instances, slow, signer, folder, execArgv, say }: Ou
         REDIS_URL: redis.url.replace('http', 'redis')
       }
     })
-    return { ...gateway, alone: true, stop: () => gateway.stop().then(close) }
+    return { ...gateway, stop: () => gateway.stop().then(close) }
   } catch (error) {
     await close()
     throw error
@@ -98,7 +95,7 @@ async function serveJson(value: object): Promise<{ server: Server; url: string }
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json` }
 }
 
-async function startWithNats({ instances, signer, execArgv, say }: OursOptions): Promise<Ours> {
+async function startWithNats({ instances, signer, execArgv, say }: OursOptions): Promise<Started> {
   const { shared, stop } = await startTestStores(say)
   try {
     const account = { url: shared.natsUrl, user: 'test0', password: 'test0' }
@@ -125,7 +122,7 @@ async function startWithNats({ instances, signer, execArgv, say }: OursOptions):
       await nats.close()
       await stop()
     }
-    return { ...gateway, alone: false, stop: end }
+    return { ...gateway, stop: end }
   } catch (error) {
     await stop()
     throw error

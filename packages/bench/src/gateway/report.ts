@@ -30,7 +30,7 @@ export function reportChart(result: GatewayResult): string {
     })
     .sort((a, b) => a.value - b.value)
   return barChart({
-    title: 'CPU of one proxied GET, µs: less is better',
+    title: 'CPU of one GET through each proxy, µs: less is better',
     columns: ['req/s', 'p99 ms', 'MB'],
     rows: bars,
     notes: [machineText(result.machine), setupText(result)]

@@ -46,7 +46,8 @@ export function describeMachine(): Machine {
     model: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 1e9),
-    kernel: release(),
+    // What a distribution adds to the version tells nothing.
+    kernel: /^\d+\.\d+/.exec(release())?.[0] ?? release(),
     node: process.version,
     loadBefore: Number(loadavg()[0]!.toFixed(1))
   }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { freePort } from '@skerry/stores'
 import manifest from '../../package.json' with { type: 'json' }
 import { findOnPath, versionOf } from './find.ts'
-import { type Ours, startOurs } from './ours.ts'
+import { startOurs } from './ours.ts'
 import { findPeer, PEERS } from './peers/index.ts'
 import { NGINX, nginxOrigin } from './peers/nginx.ts'
 import { answersOk, type Started, startNode, startServer } from './processes.ts'
@@ -72,6 +72,6 @@ export async function startRowServer(id: ServerId, options: StartOptions): Promi
   return named(await startServer(found.binary, args, port, { env: env ?? {}, ready: answersOk }), found.version)
 }
 
-function named(server: Started | Ours, version: string): RowServer {
+function named(server: Started, version: string): RowServer {
   return { ...server, version }
 }

@@ -1,4 +1,5 @@
-// A service that takes its time and counts: GET /count tells how many other requests have come, everything else is answered after a while.
+// A service that takes its time below /v1 and counts the requests that come for it; GET /count tells how many. Everything else, such as a
+// check of its health, is answered at once.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -8,7 +9,7 @@ let count = 0
 
 const server = createServer((request, response) => {
   const json = { 'content-type': 'application/json', etag: '"1.abc"' }
-  if (request.url === '/count') {
+  if (!request.url?.startsWith('/v1/')) {
     response.writeHead(200, json).end(JSON.stringify({ count }))
     return
   }

@@ -12,7 +12,7 @@ export const NGINX: Peer = {
   versionArgs: ['-v'],
   async configure({ upstream, port, folder }) {
     const text = nginxConfig(
-      folder,
+      join(folder, 'nginx-proxy'),
       `upstream origin {
     server ${upstream};
     keepalive ${KEPT_CONNECTIONS};
@@ -34,7 +34,7 @@ export const NGINX: Peer = {
 /** An nginx that answers every path with the same JSON, on two ports. `$request_id` tells one answer from another. */
 export function nginxOrigin(folder: string, ports: readonly number[], body: string): Promise<string[]> {
   const text = nginxConfig(
-    folder,
+    join(folder, 'nginx-origin'),
     `server {
     ${ports.map((port) => `listen 127.0.0.1:${port};`).join(' ')}
     location / {
@@ -53,18 +53,19 @@ async function nginxArgs(file: string, text: string): Promise<string[]> {
   return ['-c', file, '-e', 'stderr']
 }
 
-function nginxConfig(folder: string, servers: string): string {
+/** What nginx writes begins with `prefix`. It deletes its pid file when it ends, so that must be one of its own. */
+function nginxConfig(prefix: string, servers: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   return `daemon off;
 worker_processes 1;
-pid /dev/null;
+pid ${prefix}.pid;
 error_log stderr error;
 events { worker_connections 4096; }
 http {
   access_log off;
   keepalive_requests ${REQUESTS};
   keepalive_timeout 600s;
-  ${temporary.map((kind) => `${kind}_temp_path ${join(folder, kind)};`).join('\n  ')}
+  ${temporary.map((kind) => `${kind}_temp_path ${prefix}-${kind};`).join('\n  ')}
   ${servers}
 }
 `
