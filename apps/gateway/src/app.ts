@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import type { RedisLink } from '@skerry/cache'
 import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, rulesOf, usersRoutes } from '@skerry/contracts'
@@ -59,6 +60,7 @@ const STREAMS_GRACE_MS = 1_000
 /** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity } = deps
+  const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
   const streams = createOpenStreams()
   const routes = createRoutes({
     expected: prefixesOf(CONTRACTS),
@@ -74,7 +76,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       log.warn({ service, method, path, reason }, 'a service announces a rule that cannot be used: it is left out')
     }
   })
-  const balancer: Balancer = new Balancer(balancerOptions(config), {
+  const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
     ejected(upstream, reason, pauseMs) {
       counts.ejected(upstream.id, reason)
       log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'an instance is passed over')
@@ -88,7 +90,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     everyMs: config.HEALTH_INTERVAL_MS,
     timeoutMs: config.HEALTH_TIMEOUT_MS,
     path: config.HEALTH_PATH,
-    ca: undefined
+    ca
   })
   const securityHeaders = await findSecurityHeaders()
 
@@ -161,7 +163,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   }
 }
 
-function balancerOptions(config: GatewayConfig): BalancerOptions {
+function balancerOptions(config: GatewayConfig, ca: string | undefined): BalancerOptions {
   return {
     connections: config.UPSTREAM_CONNECTIONS,
     maxInFlight: config.UPSTREAM_IN_FLIGHT,
@@ -175,12 +177,13 @@ function balancerOptions(config: GatewayConfig): BalancerOptions {
     slowByMs: config.EJECT_SLOW_BY_MS,
     slowStartMs: config.SLOW_START_MS,
     zone: config.ZONE,
-    ca: undefined,
+    ca,
     retries: config.UPSTREAM_RETRIES,
     budgetShare: config.RETRY_BUDGET_SHARE,
     budgetBurst: config.RETRY_BUDGET_BURST,
     hedgeMinMs: config.HEDGE_MIN_MS,
-    hedgeColdMs: config.HEDGE_COLD_MS
+    hedgeColdMs: config.HEDGE_COLD_MS,
+    mirrorInFlight: config.MIRROR_IN_FLIGHT
   }
 }
 

@@ -35,6 +35,10 @@ export const GatewayConfigSchema = Type.Object({
   UPSTREAM_IDLE_TIMEOUT_MS: Milliseconds(30_000),
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
+  /** PEM file of the authorities for instances with `https://` addresses, instead of the system's. */
+  UPSTREAM_CA_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  /** Copies for shadow versions that may be under way. */
+  MIRROR_IN_FLIGHT: Count(32),
   UPSTREAM_RETRIES: Type.Integer({ minimum: 0, maximum: 5, default: 2 }),
   /** Further attempts (retries and hedges) as a share of requests, and how many from rest, by service. */
   RETRY_BUDGET_SHARE: Type.Number({ minimum: 0, maximum: 1, default: 0.1 }),

@@ -2,11 +2,11 @@ import { Dispatcher } from 'undici'
 import { Budget } from './budget.ts'
 import { Call } from './call.ts'
 import { type EjectionOptions, ejects, type Failure, outliers } from './ejection.ts'
-import { failureOf, NoUpstreamError } from './errors.ts'
+import { DeadlineError, failureOf, NoUpstreamError } from './errors.ts'
 import type { LatencyWindow } from './latency.ts'
 import { ServiceUpstreams } from './service-upstreams.ts'
 import { Upstream, type UpstreamInstance, type UpstreamOptions } from './upstream.ts'
-import { Wheel } from './wheel.ts'
+import { Timer, Wheel } from './wheel.ts'
 import { NOTHING_SENT } from './wire/pool.ts'
 
 /** A request to one of a service's instances. */
@@ -46,6 +46,8 @@ export type BalancerOptions = UpstreamOptions &
     hedgeMinMs: number
     /** Delay of a hedge while too little is known of a route, ms. */
     hedgeColdMs: number
+    /** Copies for shadow versions that may be under way. */
+    mirrorInFlight: number
   }
 
 export type BalancerEvents = {
@@ -75,6 +77,7 @@ export class Balancer extends Dispatcher {
   readonly wheel = new Wheel()
   private readonly services = new Map<string, ServiceUpstreams>()
   private readonly timer: NodeJS.Timeout
+  private mirroring = 0
 
   constructor(options: BalancerOptions, events: BalancerEvents) {
     super()
@@ -97,6 +100,39 @@ export class Balancer extends Dispatcher {
     }
     const now = performance.now()
     new Call(this, service, request, handler, now).start(now)
+  }
+
+  /**
+   * Sends a copy of a request to an instance of a version, for nobody to hear: its answer is thrown away, and nothing of it counts for or
+   * against anybody. Copies beyond the bound are not sent.
+   */
+  mirror(request: BalancedRequest, version: string): boolean {
+    const upstreams = this.services.get(request.origin)?.of(version) ?? []
+    if (upstreams.length === 0 || this.mirroring >= this.options.mirrorInFlight) return false
+    const upstream = upstreams[Math.floor(Math.random() * upstreams.length)]!
+    this.mirroring++
+    const headers = [...request.headers, 'x-skerry-mirror', '1']
+    const late = new Timer(() => controller?.abort(new DeadlineError()))
+    let controller: Dispatcher.DispatchController | undefined
+    let over = false
+    const end = () => {
+      if (over) return
+      over = true
+      this.mirroring--
+      this.wheel.stop(late)
+    }
+    this.wheel.start(late, performance.now() + request.timeoutMs)
+    const { method, path, body } = request
+    upstream.dispatch({ method, path, headers, body }, false, {
+      onRequestStart: (started) => {
+        controller = started
+      },
+      onResponseStart: () => undefined,
+      onResponseData: () => undefined,
+      onResponseEnd: end,
+      onResponseError: end
+    })
+    return true
   }
 
   /** A live service. */

@@ -9,6 +9,7 @@ export class ServiceUpstreams {
   readonly budget: Budget
   private list: readonly Upstream[] = []
   private byVersion = new Map<string, Upstream[]>()
+  private weights = new Map<string, number>()
 
   constructor(name: string, budget: Budget) {
     this.name = name
@@ -23,19 +24,28 @@ export class ServiceUpstreams {
     return this.list.length
   }
 
-  /** The versions that are live. */
-  get versions(): ReadonlyMap<string, readonly Upstream[]> {
-    return this.byVersion
+  /** The versions that are live, with the weight of their instances together; the same map until that changes. */
+  get versions(): ReadonlyMap<string, number> {
+    return this.weights
+  }
+
+  /** The instances of a version. */
+  of(version: string): readonly Upstream[] {
+    return this.byVersion.get(version) ?? []
   }
 
   set(upstreams: readonly Upstream[]): void {
     this.list = upstreams
     this.byVersion = new Map()
+    const weights = new Map<string, number>()
     for (const upstream of upstreams) {
+      weights.set(upstream.version, (weights.get(upstream.version) ?? 0) + upstream.instance.weight)
       const same = this.byVersion.get(upstream.version)
       if (same === undefined) this.byVersion.set(upstream.version, [upstream])
       else same.push(upstream)
     }
+    const changed = weights.size !== this.weights.size || [...weights].some(([v, w]) => this.weights.get(v) !== w)
+    if (changed) this.weights = weights
   }
 
   /** Whom to ask. A wish for a version holds as long as somebody of it can be asked. */
