@@ -226,7 +226,8 @@ export function createCache(options: CacheOptions): Cache {
       return afterFailure(error as Error, key, how, flight, theirs)
     }
     const ttlMs = ttlOf(how, value)
-    const bytes = codec.sizeOf === undefined || shared !== undefined ? codec.encode(value) : ''
+    const needsNoBytes = codec.sizeOf !== undefined && shared === undefined
+    const bytes = ttlMs === undefined ? undefined : needsNoBytes ? '' : codec.encode(value)
     if (!flight.current) release(key, flight)
     else if (ttlMs === undefined || bytes === undefined) {
       memory.delete(key)
