@@ -210,7 +210,7 @@ t.test('Redis goes away and comes back', async (t) => {
 
 t.test('a Redis that hangs', async (t) => {
   const redis = await startRedisServer(t)
-  const link = await connectedLink(t, redis.url)
+  const link = await connectedLink(t, redis.url, false)
   const cache = await openCache(t, link)
   const how = { ...TTL, tags: ['u:1'] }
   await cache.get('before', how, async () => 'old')
@@ -222,7 +222,7 @@ t.test('a Redis that hangs', async (t) => {
   t.ok(performance.now() - start < 5_000, 'is asked seldom, not once a request')
   await cache.invalidate(['u:1'])
   redis.thaw()
-  const other = await openCache(t, await connectedLink(t, redis.url))
+  const other = await openCache(t, await connectedLink(t, redis.url, false))
   await waitFor(async () => (await other.get('before', how, async () => 'new')) === 'new')
   t.equal(await cache.get('before', how, async () => 'new'), 'new', 'what was invalidated meanwhile is not read back')
 })

@@ -145,7 +145,18 @@ t.test('an old value of Redis is served when loading fails, unless it was ended'
   t.match(await there.read('k', how, down), { value: 'v1', from: 'stale-if-error' })
   t.match(await there.read('k', how, async () => 'v2'), { value: 'v1' }, 'and then from memory for a second')
 
+  const { promise, reject } = Promise.withResolvers<string>()
+  let asked = false
+  const third = await openCache(t, await connectedLink(t, redis.url))
+  await third.get('heard', { ...how, ttlMs: 60_000 }, async () => 'v1')
+  const early = third.read('k', how, () => {
+    asked = true
+    return promise
+  })
+  await waitFor(() => asked)
   await here.invalidate(['u:1'])
-  await waitFor(() => there.stats().entries === 0)
+  await waitFor(() => there.stats().entries === 0 && third.find('heard') === undefined)
   await t.rejects(there.read('k', how, down), { message: 'down' })
+  reject(new Error('down'))
+  await t.rejects(early, { message: 'down' }, 'nor by who had looked into Redis before')
 })

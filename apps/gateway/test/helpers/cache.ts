@@ -88,7 +88,8 @@ export async function openGatewayCache(
   options: { url: string; prefix?: string; lockMs?: number }
 ): Promise<{ cache: ResponseCache; link: RedisLink }> {
   const { url, prefix = 'gateway:cache:', lockMs = 0 } = options
-  const link = openRedis({ url })
+  // A busy machine must not look like a slow Redis.
+  const link = openRedis({ url, commandTimeoutMs: 10_000 })
   t.teardown(() => link.close())
   await waitFor(() => link.connected())
   const listeners = async () => ((await link.client.pubsub('NUMSUB', `${prefix}invalidate`)) as [string, number])[1]
