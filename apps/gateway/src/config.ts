@@ -80,7 +80,14 @@ export const GatewayConfigSchema = Type.Object({
   /** Most requests of quota taken from Redis at once for one user or address. */
   LIMIT_LEASE: Count(10),
   /** Users and addresses whose limits are held in memory. */
-  LIMIT_SUBJECTS: Count(50_000)
+  LIMIT_SUBJECTS: Count(50_000),
+
+  /** Answers in memory, by number and bytes; no body above CACHE_ENTRY_BYTES is kept. */
+  CACHE_ENTRIES: Count(10_000),
+  CACHE_BYTES: Type.Integer({ minimum: 1_048_576, maximum: 17_179_869_184, default: 67_108_864 }),
+  CACHE_ENTRY_BYTES: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 262_144 }),
+  /** How long a gateway waits for an answer that another is fetching; 0: each fetches for itself. */
+  CACHE_LOCK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 })
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 

@@ -7,14 +7,22 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Priority = 'critical' | 'high' | 'normal' | 'low'
 
 /**
- * How the gateway may keep the answers of a GET. Times in seconds.
+ * How the gateway may keep the answers of a GET. Times in seconds, both stale ones from the end of `ttl` (RFC 5861).
  *
  * - `scope`: `public`: one answer for all callers; `private`: one for each user. A public route that takes a token is shared only behind the
  *   gateway's check of the token, and tells caches outside to keep nothing.
- * - `ttl`: answered from the cache without asking; `staleWhileRevalidate`: then answered from it while a new one is fetched;
- *   `staleIfError`: then only when the service does not answer, with `Warning` and `Age`.
- * - `tags`: names under which answers are ended: `profile:{id}` with parameters of the path or query; `{caller}` is the user's id.
- * - `endedBy`: events that end tags, by subject: `{ 'users.profile.updated': ['profile:{userId}'] }` with members of the event's data.
+ * - `ttl`: answered from the cache without asking. 0: nothing is kept, but requests that wait for the same answer share it.
+ * - `staleWhileRevalidate`: answered from the cache while a new one is fetched; `staleIfError`: only when the service fails or does not
+ *   answer. `Age` and `Cache-Status` say so.
+ * - `tags`: names under which answers are ended: `profile:{id}` with parameters of the path or query; `{caller}` is the user's id, for
+ *   private answers. A member that the request does not have leaves its tag out.
+ * - `endedBy`: events that end tags, by subject: `{ 'users.profile.updated': ['profile:{userId}'] }` with members of the event's data. An
+ *   event of another service may come before this one has taken it in: end by events of the service that answers.
+ * - `vary`: request headers, in lower case, by which answers differ. Those that an answer names in `Vary` are learned; saying them here
+ *   spares one request.
+ *
+ * The policy outranks what an answer says of freshness. An answer with `no-store`, `Set-Cookie`, `Vary: *`, under a public policy `private`,
+ * is not kept, and a shorter `s-maxage` is heard.
  */
 export type CachePolicy = {
   readonly scope: 'public' | 'private'
@@ -23,6 +31,7 @@ export type CachePolicy = {
   readonly staleIfError?: number
   readonly tags?: readonly string[]
   readonly endedBy?: Readonly<Record<string, readonly string[]>>
+  readonly vary?: readonly string[]
 }
 
 /**

@@ -41,7 +41,7 @@ export type RouteOptions = {
   bodyLimit?: number
   /** Milliseconds; REQUEST_TIMEOUT_MS unless given. */
   timeoutMs?: number
-  /** Of a successful GET; `private, no-cache` unless given. */
+  /** Of a successful GET; `private, no-cache` unless given, or `public, no-cache` where the contract's cache policy is public. */
   cacheControl?: string
   /** Options that a Fastify plugin wants on the route, like `websocket: true` and `wsHandler`. */
   fastify?: Partial<FastifyRouteOptions>
