@@ -9,9 +9,12 @@ import {
   type Instance,
   type Logger,
   type Metrics,
+  type NatsConnection,
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
+import { createPurger } from './cache/purger.ts'
+import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
@@ -38,6 +41,8 @@ export type GatewayDeps = {
   identity: Identity
   /** Without it each gateway limits by itself. */
   redis: RedisLink | undefined
+  /** Where events that end kept answers come from; without it they live out their time. */
+  nats: NatsConnection | undefined
   /** What `/readyz` asks. */
   checks: Checks
 }
@@ -124,6 +129,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     urlLimit: config.URL_LIMIT,
     onLimited: (policy) => counts.limited(policy.name)
   })
+  const cache = createResponseCache({
+    redis: deps.redis,
+    prefix: `${config.REDIS_PREFIX ?? 'gateway:'}cache:`,
+    maxEntries: config.CACHE_ENTRIES,
+    maxBytes: config.CACHE_BYTES,
+    entryBytes: config.CACHE_ENTRY_BYTES,
+    lockMs: config.CACHE_LOCK_MS,
+    log
+  })
+  const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
   healthRoutes(app, deps.checks)
   await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
 
@@ -138,6 +153,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
         identity,
         metrics: counts,
         streams,
+        cache,
+        cacheEntryBytes: config.CACHE_ENTRY_BYTES,
         log,
         securityHeaders,
         corsHeaders,
@@ -155,9 +172,12 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     update(live) {
       routes.update(live, Date.now())
       balancer.update(live)
+      purger?.update(routes.announced())
     },
     async close() {
       health.close()
+      purger?.close()
+      await cache.close()
       await balancer.destroy()
     }
   }

@@ -28,7 +28,7 @@ await runApp({
         if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
       }
     }
-    const gateway = await buildGateway({ config, log, metrics, identity, redis, checks })
+    const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks })
     const registry = await watchRegistry(
       nats,
       (live) => {

@@ -2,13 +2,17 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { SkerryError } from '@skerry/contracts'
 import type { Identity } from '@skerry/service'
 import type { Dispatcher } from 'undici'
+import { type CachedRoute, headersToLoad, keyOf } from '../cache/cached-route.ts'
+import { BYPASS, cachedHeaders, isNotModified } from '../cache/client-headers.ts'
+import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
+import { collect } from '../upstreams/collect.ts'
 import { CallerGoneError, DeadlineError, neverReached } from '../upstreams/errors.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
-import { limitHeaders, requestHeaders, responseHeaders } from './headers.ts'
+import { limitHeaders, requestHeaders, responseHeaders, withOwn } from './headers.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
 
@@ -18,6 +22,9 @@ export type ExchangeDeps = RefuseDeps & {
   identity: Identity | undefined
   metrics: GatewayMetrics
   streams: OpenStreams
+  cache: ResponseCache
+  /** The largest body that is kept. */
+  cacheEntryBytes: number
   /** Silence allowed in an answer and in a live stream, ms. */
   silenceMs: number
   streamSilenceMs: number
@@ -50,6 +57,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   private gone = false
   private answering = false
   private streaming = false
+  private held: HeldAnswer | undefined
+  private cacheStatus: string | undefined
 
   constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, now: number) {
     this.deps = deps
@@ -62,28 +71,91 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.res.once('close', () => this.clientClosed())
     this.deps.door(this.visit, (error) => {
       if (error !== undefined) this.refuse(error)
-      else if (SAFE.has(this.visit.method)) this.dispatch()
-      else this.readBody()
+      else if (!SAFE.has(this.visit.method)) this.readBody()
+      else if (this.visit.route!.cached === undefined || !this.fromCache(this.visit.route!.cached)) this.forward()
     })
   }
 
   private readBody(): void {
     readBody(this.req, this.deps.bodyLimit, (error, body) => {
       this.body = body
-      if (error === undefined) this.dispatch()
+      if (error === undefined) this.forward()
       else if (error instanceof BodyBrokenOffError) this.res.destroy()
       else this.refuse(error)
     })
   }
 
-  private dispatch(): void {
+  /** Answers from the cache, or through it. False when this request has to go past it. */
+  private fromCache(cached: CachedRoute): boolean {
+    const { visit, deps } = this
+    const { cache } = deps
+    const request = { target: visit.raw.url!, headers: visit.raw.headers, userId: visit.caller?.userId }
+    const key = wantsEvents(request.headers.accept) ? undefined : keyOf(cached, request)
+    if (key === undefined) {
+      this.cacheStatus = BYPASS
+      return false
+    }
+    const load = (signal: AbortSignal) => {
+      const shared = this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs)
+      return collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
+    }
+    const found = cache.find(key)
+    if (found !== undefined) {
+      if (found.stale) cache.refresh(key, cached, request, load)
+      this.answer(found, cached)
+      return true
+    }
+    // Only a GET brings a body to keep.
+    if (visit.method === 'HEAD') return false
+    this.dispatchedAt = performance.now()
+    cache.fetch(key, cached, request, load).then(
+      (served) => {
+        if (served !== undefined) this.answer(served, cached)
+        else {
+          this.cacheStatus = BYPASS
+          this.forward()
+        }
+      },
+      (error: Error) => this.refuse(asProblem(error))
+    )
+    return true
+  }
+
+  /** Sends a kept answer. */
+  private answer(served: Served, cached: CachedRoute): void {
+    if (this.gone) return
+    const { res, visit } = this
+    const { answer } = served
+    this.headAt = performance.now()
+    this.answering = true
+    const own = this.ownHeaders(undefined)
+    const known = isNotModified(visit.raw.headers['if-none-match'] as string | undefined, answer)
+    const list = known ? [] : [...answer.headers]
+    list.push(...cachedHeaders(served, cached))
+    const bodiless = known || answer.status === 204
+    if (!bodiless) list.push('content-length', String(answer.body.length))
+    res.writeHead(known ? 304 : answer.status, withOwn(list, own, this.deps.securityHeaders))
+    if (bodiless || visit.method === 'HEAD') res.end()
+    else if (answer.body.length <= ONE_WRITE) res.end(answer.body.toString('latin1'), 'latin1')
+    else res.end(answer.body)
+  }
+
+  private forward(): void {
     if (this.gone) return
     const { visit, deps } = this
     const { headers } = visit.raw
+    const timeoutMs = deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs)
+    this.dispatchedAt = performance.now()
+    // Until it is sent the call is what can be aborted.
+    this.controller = deps.balancer.call(this.request(headers, timeoutMs), this) ?? this.controller
+  }
+
+  private request(headers: IncomingHttpHeaders, timeoutMs: number): BalancedRequest {
+    const { visit, deps } = this
     const route = visit.route!
     const stream = route.stream || wantsEvents(headers.accept)
     const { trace } = visit
-    const request: BalancedRequest = {
+    return {
       origin: route.service,
       path: visit.raw.url!,
       method: visit.method,
@@ -102,13 +174,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
       repeatable: IDEMPOTENT.has(visit.method) || headers['idempotency-key'] !== undefined,
       hedgeable: !stream && SAFE.has(visit.method),
       stream,
-      timeoutMs: deadlineOf(headers['x-skerry-deadline'], route.timeoutMs),
+      timeoutMs,
       silenceMs: stream ? deps.streamSilenceMs : deps.silenceMs,
       latencies: route.latencies,
       transient: true
     }
-    this.dispatchedAt = performance.now()
-    deps.balancer.call(request, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -119,16 +189,34 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
     this.controller = controller
     if (this.gone) return
-    const { visit, res, deps } = this
     this.headAt = performance.now()
     this.revokeSessions(came['x-skerry-revoked'])
-    const own: Record<string, string> = {
-      'x-request-id': visit.id,
-      'server-timing': this.timing(came['server-timing'])
+    const { visit } = this
+    const ends = status < 400 && !SAFE.has(visit.method) ? visit.route?.endsOf : undefined
+    const tags = ends?.(visit.raw.url!, visit.caller?.userId)
+    if (tags === undefined || tags.length === 0) {
+      this.head(status, came)
+      return
     }
-    deps.corsHeaders(visit.raw.headers.origin, own)
-    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
-    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
+    // Who reads after this answer reads what was written: the old answers end first, here and in Redis, in bounded time.
+    const held = new HeldAnswer()
+    this.held = held
+    controller.pause()
+    void this.deps.cache.end(tags).finally(() => {
+      this.held = undefined
+      if (this.gone) return
+      this.head(status, came)
+      controller.resume()
+      for (const part of held.parts) this.onResponseData(controller, part)
+      if (held.ended) this.onResponseEnd()
+      else if (held.error !== undefined) this.onResponseError(controller, held.error)
+    })
+  }
+
+  private head(status: number, came: IncomingHttpHeaders): void {
+    const { res, deps } = this
+    const own = this.ownHeaders(came['server-timing'])
+    if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
     this.answering = true
     res.writeHead(status, responseHeaders(came, own, deps.securityHeaders))
     const length = came['content-length']
@@ -141,8 +229,22 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
+  /** What the gateway says in each answer. */
+  private ownHeaders(timing: string | string[] | undefined): Record<string, string> {
+    const { visit, deps } = this
+    const own: Record<string, string> = { 'x-request-id': visit.id, 'server-timing': this.timing(timing) }
+    deps.corsHeaders(visit.raw.headers.origin, own)
+    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
+    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
+    return own
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.gone) return
+    if (this.held !== undefined) {
+      this.held.parts.push(Buffer.from(chunk))
+      return
+    }
     const { res } = this
     this.missing -= chunk.length
     if (this.missing === 0 && chunk.length <= ONE_WRITE) {
@@ -157,11 +259,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    if (!this.gone && !this.res.writableEnded) this.res.end()
+    if (this.held !== undefined) this.held.ended = true
+    else if (!this.gone && !this.res.writableEnded) this.res.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.gone) return
+    if (this.held !== undefined) {
+      this.held.error = error
+      return
+    }
     if (this.answering) {
       // Half an answer: the client learns it from the connection.
       if (!this.res.writableEnded) this.res.destroy()
@@ -214,11 +321,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private timing(came: string | string[] | undefined): string {
-    const waited = this.headAt - this.dispatchedAt
-    const own = this.dispatchedAt - this.visit.startedAt
-    const ours = `gateway;dur=${round(own)}, upstream;dur=${round(waited)}`
+    const { headAt, dispatchedAt, visit } = this
+    if (dispatchedAt === 0) return `gateway;dur=${round(headAt - visit.startedAt)}`
+    const ours = `gateway;dur=${round(dispatchedAt - visit.startedAt)}, upstream;dur=${round(headAt - dispatchedAt)}`
     return came === undefined ? ours : `${came}, ${ours}`
   }
+}
+
+/** What came of an answer whose head has to wait. */
+class HeldAnswer {
+  readonly parts: Buffer[] = []
+  ended = false
+  error: Error | undefined
 }
 
 /** What a client is told when no service answered. */

@@ -104,6 +104,28 @@ export function responseHeaders(
   return list
 }
 
+/** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
+export function withOwn(
+  list: string[],
+  own: Readonly<Record<string, string>>,
+  defaults: readonly (readonly [name: string, value: string])[]
+): string[] {
+  const kept = list.length
+  for (const name in own) {
+    // Both speak in `vary`.
+    const at = name === 'vary' ? indexOfName(list, name, kept) : -1
+    if (at === -1) list.push(name, own[name]!)
+    else list[at + 1] = `${list[at + 1]}, ${own[name]}`
+  }
+  for (const [name, value] of defaults) if (indexOfName(list, name, kept) === -1) list.push(name, value)
+  return list
+}
+
+function indexOfName(list: readonly string[], name: string, end: number): number {
+  for (let i = 0; i < end; i += 2) if (list[i] === name) return i
+  return -1
+}
+
 /** What was decided about a name; services use few, and a bound keeps a hostile one from filling the map. */
 const decided = new Map<string, boolean>()
 

@@ -1,6 +1,8 @@
 import type { Priority, RouteRules } from '@skerry/contracts'
 import type { Instance as Announced } from '@skerry/service'
 import findMyWay, { type HTTPMethod } from 'find-my-way'
+import { type CachedRoute, compileCachedRoute } from '../cache/cached-route.ts'
+import { compileTags, type TagsOf } from '../cache/tags.ts'
 import { LatencyWindow } from '../upstreams/latency.ts'
 import { createRouteTable, UNSEEN } from './route-table.ts'
 
@@ -18,6 +20,10 @@ export type Route = {
   readonly priority: Priority
   readonly timeoutMs: number
   readonly latencies: LatencyWindow
+  /** How its answers are kept, if at all. */
+  readonly cached: CachedRoute | undefined
+  /** Tags that a success of it ends. */
+  readonly endsOf: TagsOf | undefined
 }
 
 export type Instance = Announced & { routes?: readonly RouteRules[] }
@@ -31,6 +37,8 @@ export type Routes = {
   find(method: string, path: string): Match | undefined
   /** Takes in who is live now and what they announce. */
   update(live: readonly Instance[], now: number): void
+  /** The rules of all live services. */
+  announced(): Iterable<RouteRules>
 }
 
 export type RoutesOptions = {
@@ -60,7 +68,10 @@ export function createRoutes(options: RoutesOptions): Routes {
   /** What is known of latencies outlives a change of rules. */
   const latencies = new Map<string, LatencyWindow>()
   let announced = ''
-  let router = build([])
+  let rules: RouteRules[] = []
+  /** What each service announced last. */
+  const held = new Map<string, RouteRules[]>()
+  let router = build()
 
   return {
     find(method, path) {
@@ -81,31 +92,37 @@ export function createRoutes(options: RoutesOptions): Routes {
       )
       if (text === announced) return
       announced = text
-      router = build(live)
-    }
+      const said = new Map<string, RouteRules[]>()
+      for (const { service, routes = [] } of live) said.set(service, [...(said.get(service) ?? []), ...routes])
+      // Who is away keeps its rules as long as its prefixes: kept answers may be served, and nobody comes in by an accident.
+      for (const [service, rules] of said) held.set(service, rules)
+      router = build()
+    },
+    announced: () => rules
   }
 
-  function build(live: readonly Instance[]) {
+  function build() {
     const made = findMyWay({ caseSensitive: true, maxParamLength: 8_192 })
+    rules = []
     const add = (service: string, rule: RouteRules): void => {
       try {
         // Patterns in paths would run on whatever clients send.
         if (/[()]/.test(rule.path)) throw new Error('parentheses in a path')
         if (!IN_RULES.includes(rule.method) || made.hasRoute(rule.method, rule.path)) return
         made.on(rule.method, rule.path, () => undefined, routeOf(service, rule))
+        rules.push(rule)
       } catch (error) {
         options.onBadRule(service, rule, (error as Error).message)
       }
     }
-    for (const { service, routes } of live)
-      for (const rule of routes ?? [])
-        if (table.find(rule.path.replace(/\/[:*].*$/, '')) === service) add(service, rule)
+    for (const [service, routes] of held)
+      for (const rule of routes) if (table.find(rule.path.replace(/\/[:*].*$/, '')) === service) add(service, rule)
     for (const rule of options.known) add('', rule)
     return made
   }
 
   function routeOf(service: string, rules: RouteRules): Route {
-    const { method, path, auth, stream, timeoutMs, priority } = rules
+    const { method, path, auth, stream, timeoutMs, priority, ends } = rules
     return {
       service,
       method,
@@ -116,7 +133,9 @@ export function createRoutes(options: RoutesOptions): Routes {
       stream: stream === true,
       priority: priority ?? (method === 'GET' ? 'normal' : 'high'),
       timeoutMs: timeoutMs ?? options.timeoutMs,
-      latencies: latenciesOf(`${service} ${method} ${path}`)
+      latencies: latenciesOf(`${service} ${method} ${path}`),
+      cached: compileCachedRoute(rules),
+      endsOf: ends === undefined ? undefined : compileTags(ends, path, true)
     }
   }
 
@@ -151,7 +170,9 @@ export function createRoutes(options: RoutesOptions): Routes {
       stream: false,
       priority,
       timeoutMs: options.timeoutMs,
-      latencies: latenciesOf(`${service} ${priority}`)
+      latencies: latenciesOf(`${service} ${priority}`),
+      cached: undefined,
+      endsOf: undefined
     }
   }
 

@@ -91,15 +91,17 @@ export class Balancer extends Dispatcher {
     return true
   }
 
-  /** As `dispatch`, in its own terms. */
-  call(request: BalancedRequest, handler: Dispatcher.DispatchHandler): void {
+  /** As `dispatch`, in its own terms. Answers the call, by which it can be aborted before it was sent; undefined when nobody is there. */
+  call(request: BalancedRequest, handler: Dispatcher.DispatchHandler): Call | undefined {
     const service = this.services.get(request.origin)
     if (service === undefined || service.size === 0) {
       handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(request.origin, 'away'))
-      return
+      return undefined
     }
     const now = performance.now()
-    new Call(this, service, request, handler, now).start(now)
+    const call = new Call(this, service, request, handler, now)
+    call.start(now)
+    return call
   }
 
   /**
