@@ -10,7 +10,7 @@ import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
-import { CallerGoneError, DeadlineError, neverReached } from '../upstreams/errors.ts'
+import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { limitHeaders, requestHeaders, responseHeaders, withOwn } from './headers.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
@@ -339,7 +339,10 @@ class HeldAnswer {
 function asProblem(error: Error): SkerryError {
   if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
   if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
-  return new SkerryError('BAD_GATEWAY', { cause: error })
+  if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
+  // Without a code it is a fault of ours rather than of the network.
+  const known = (error as NodeJS.ErrnoException).code !== undefined || failureOf(error) === 'timeout'
+  return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
 }
 
 /** The lesser of what the client has (whole milliseconds) and what the route takes. A value that is no number is not heard. */

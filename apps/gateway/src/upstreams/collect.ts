@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
 import type { LoadedAnswer } from '../cache/answer.ts'
 import { AnswerTooLargeError } from '../cache/response-cache.ts'
 import type { BalancedRequest, Balancer } from './balancer.ts'
@@ -19,7 +20,14 @@ export function collect(
     let headers: string[] = []
     const parts: Buffer[] = []
     let size = 0
-    const call = balancer.call(request, {
+    let call: Dispatcher.DispatchController | undefined
+    const abort = () => {
+      call?.abort(new CallerGoneError())
+      settle(new CallerGoneError())
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    // The handler may be called before this returns.
+    call = balancer.call(request, {
       onResponseStart(controller, code, came) {
         status = code
         headers = pairsOf(came)
@@ -38,11 +46,6 @@ export function collect(
       onResponseEnd: () => settle(undefined),
       onResponseError: (_controller, error) => settle(error)
     })
-    const abort = () => {
-      call?.abort(new CallerGoneError())
-      settle(new CallerGoneError())
-    }
-    signal.addEventListener('abort', abort, { once: true })
 
     function settle(error: Error | undefined): void {
       signal.removeEventListener('abort', abort)
