@@ -84,6 +84,8 @@ export type CacheStats = {
   errorServed: number
   entries: number
   bytes: number
+  /** Whether it hears what other processes invalidate; without Redis there is nothing to hear. */
+  listening: boolean
 }
 
 type Load = () => Promise<unknown>
@@ -147,7 +149,12 @@ export function createCache(options: CacheOptions): Cache {
       forget(tags)
       await remote?.invalidate(tags, publish)
     },
-    stats: () => ({ ...counts, entries: memory.size, bytes: memory.bytes }),
+    stats: () => ({
+      ...counts,
+      entries: memory.size,
+      bytes: memory.bytes,
+      listening: bus === undefined || bus.listening()
+    }),
     async close() {
       bus?.close()
       remote?.close()

@@ -192,6 +192,7 @@ t.test('Redis goes away and comes back', async (t) => {
   await there.get('k', how, async () => 'v1')
 
   await redis.kill()
+  await waitFor(() => !here.stats().listening)
   const start = performance.now()
   const answers = []
   for (let i = 0; i < 200; i++) answers.push(await here.get(`away${i}`, how, async () => i))

@@ -10,14 +10,10 @@ export async function connectedLink(t: Test, url: string, patient = true): Promi
   return link
 }
 
-let opened = 0
-
-/** A cache as one process of many has it, subscribed already. */
+/** A cache as one process of many has it, listening already. */
 export async function openCache(t: Test, link: RedisLink, options: Partial<CacheOptions> = {}): Promise<Cache> {
   const cache = createCache({ redis: link, prefix: 'x:', maxEntries: 1_000, ...options })
   t.teardown(() => cache.close())
-  await waitFor(async () => ((await link.client.pubsub('NUMSUB', 'x:invalidate')) as [string, number])[1] > opened)
-  opened++
-  t.teardown(() => opened--)
+  await waitFor(() => cache.stats().listening)
   return cache
 }

@@ -92,8 +92,6 @@ export async function openGatewayCache(
   const link = openRedis({ url, commandTimeoutMs: 10_000 })
   t.teardown(() => link.close())
   await waitFor(() => link.connected())
-  const listeners = async () => ((await link.client.pubsub('NUMSUB', `${prefix}invalidate`)) as [string, number])[1]
-  const before = await listeners()
   const cache = createResponseCache({
     redis: link,
     prefix,
@@ -104,6 +102,6 @@ export async function openGatewayCache(
     log: QUIET
   })
   t.teardown(() => cache.close())
-  await waitFor(async () => (await listeners()) > before)
+  await waitFor(() => cache.stats().listening)
   return { cache, link }
 }
