@@ -12,6 +12,7 @@ import {
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayConfig } from './config.ts'
+import { documentRoutes } from './documents/document-routes.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
@@ -60,6 +61,7 @@ const STREAMS_GRACE_MS = 1_000
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity } = deps
   const streams = createOpenStreams()
+  let live: readonly Instance[] = []
   const routes = createRoutes({
     expected: prefixesOf(CONTRACTS),
     // What must hold even for an instance that announces no rules; the others' services check again.
@@ -123,6 +125,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     onLimited: (policy) => counts.limited(policy.name)
   })
   healthRoutes(app, deps.checks)
+  documentRoutes(app, { live: () => live, holderOf: routes.holder, log, config })
   await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
 
   const [fastify] = app.server.listeners('request') as [RequestListener]
@@ -150,7 +153,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
 
   return {
     app,
-    update(live) {
+    update(instances) {
+      live = instances
       routes.update(live, Date.now())
       balancer.update(live)
     },

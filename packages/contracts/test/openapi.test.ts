@@ -107,6 +107,9 @@ t.test('headers, streams and cache policies are told', async (t) => {
     200: { headers: { ETag: {} } },
     304: { $ref: /NotModified/ }
   })
+  const plain = openApiOf({ title: 'x', version: '1', routes: gatewayRoutes, common: () => [], tagged: () => false })
+  t.same(Object.keys(operation(plain, 'get', '/livez').responses), ['200', 'default'])
+  t.equal(operation(plain, 'get', '/livez').parameters, undefined)
   t.match(operation(document, 'get', '/v1/live').responses[200]?.content, { 'text/event-stream': {} })
   t.same(operation(document, 'get', '/v1/users/{id}')['x-skerry-cache'], {
     scope: 'public',
@@ -142,7 +145,9 @@ t.test('parts with a name are components, in the places where schemas stand and 
         many: Type.Array(Named),
         either: Type.Union([Named, Type.Null()]),
         properties: Type.Object({ deep: Type.String({ title: 'not a name' }) }),
-        preset: Type.String({ default: 'x' })
+        preset: Type.String({ default: 'x' }),
+        map: Type.Record(Type.String(), Named),
+        some: Type.Record(Type.String({ pattern: '^x-' }), Named)
       })
     }
   })
@@ -153,8 +158,12 @@ t.test('parts with a name are components, in the places where schemas stand and 
     one: ref,
     many: { items: ref },
     either: { anyOf: [ref, { type: 'null' }] },
-    properties: { properties: { deep: { title: 'not a name' } } }
+    properties: { properties: { deep: { title: 'not a name' } } },
+    map: { type: 'object', additionalProperties: ref },
+    some: { type: 'object', patternProperties: { '^x-': ref } }
   })
+  const { map } = (schema?.properties ?? {}) as { map?: object }
+  t.same(map, { type: 'object', additionalProperties: ref })
   t.same(document.components?.schemas?.Named, {
     type: 'object',
     required: ['title'],

@@ -14,7 +14,7 @@ export const ServiceConfigSchema = Type.Object({
   ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   /** Where the gateway reaches the operations port; by default the host of ADVERTISE_URL and the port that was taken. */
   ADVERTISE_OPS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
-  /** Where this process runs: gateways prefer instances of their own zone. */
+  /** Where this process runs: instances of other zones get half of what they would get from a gateway here. */
   ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' })),
   /** The version that is announced, for canaries; by default that of the app's package.json. */
   SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$' })),

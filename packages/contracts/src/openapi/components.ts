@@ -19,6 +19,13 @@ const MAPS = new Set(['properties', 'patternProperties', '$defs', 'dependentSche
 /** Keywords whose values are data. */
 const DATA = new Set(['default', 'const', 'enum', 'examples', 'example'])
 
+/** Of a map (TypeBox's Record of any string) the schema of its values: `additionalProperties` says the same, and tools show it better. */
+function anyName({ patternProperties, additionalProperties }: Record<string, unknown>): unknown {
+  if (additionalProperties !== undefined || patternProperties === undefined) return undefined
+  const [first, ...more] = Object.entries(patternProperties as object)
+  return more.length === 0 && first?.[0] === '^.*$' ? first[1] : undefined
+}
+
 export function createComponents(): Components {
   const kinds = new Map<ComponentKind, Map<string, { text: string; value: object }>>()
 
@@ -41,6 +48,11 @@ export function createComponents(): Components {
       if (DATA.has(keyword)) copy[keyword] = value
       else if (MAPS.has(keyword)) copy[keyword] = mapOf(value as Record<string, unknown>)
       else copy[keyword] = schemaOf(value)
+    }
+    const any = anyName(copy)
+    if (any !== undefined) {
+      delete copy.patternProperties
+      copy.additionalProperties = any
     }
     const name = [$id, members.title].find((one) => typeof one === 'string' && NAME.test(one))
     return name === undefined ? copy : keep('schemas', name as string, copy)

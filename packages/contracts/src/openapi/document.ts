@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors.ts'
 import type { RouteContract } from '../route.ts'
 import { byName, createComponents } from './components.ts'
-import { houseErrors, operationOf } from './operation.ts'
+import { houseErrors, isTagged, operationOf } from './operation.ts'
 
 /** An OpenAPI 3.1 document, as far as those who merge and serve it look into it. */
 export type OpenApiDocument = {
@@ -20,6 +20,8 @@ export type OpenApiOptions = {
   routes: Readonly<Record<string, RouteContract>> | readonly RouteContract[]
   /** Errors of a route beside its own (`houseErrors`). */
   common?: (contract: RouteContract) => readonly ErrorCode[]
+  /** Whether answers of a route carry an ETag: a JSON resource of a GET, PATCH or PUT, unless told otherwise. */
+  tagged?: (contract: RouteContract) => boolean
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -30,7 +32,7 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
  * path, two paths differ only in the names of their parameters, or two different parts share a name.
  */
 export function openApiOf(options: OpenApiOptions): OpenApiDocument {
-  const common = options.common ?? houseErrors
+  const { common = houseErrors, tagged = isTagged } = options
   const components = createComponents()
   const named = entriesOf(options.routes)
   const paths = new Map<string, Map<string, object>>()
@@ -46,7 +48,10 @@ export function openApiOf(options: OpenApiOptions): OpenApiDocument {
     if (operations.has(contract.method)) throw new Error(`${contract.method} ${path} is declared twice`)
     if (ids.has(operationId)) throw new Error(`two routes are named ${operationId}`)
     ids.add(operationId)
-    operations.set(contract.method, operationOf(operationId, contract, components, common(contract)))
+    operations.set(
+      contract.method,
+      operationOf(operationId, contract, components, { common: common(contract), tagged: tagged(contract) })
+    )
   }
   const tags = [...new Set(named.map(([, { tag }]) => tag))].sort()
   const { title, version, description } = options

@@ -27,15 +27,18 @@ export function houseErrors(contract: RouteContract): ErrorCode[] {
   return codes
 }
 
+/** What holds for a route beside its contract. */
+export type Habits = { readonly common: readonly ErrorCode[]; readonly tagged: boolean }
+
 /** The Operation Object of a contract; what it names is kept in `components`. */
 export function operationOf(
   operationId: string,
   contract: RouteContract,
   components: Components,
-  common: readonly ErrorCode[]
+  habits: Habits
 ): object {
   const { summary, tag, auth, body, priority, cache, limit, timeoutMs } = contract
-  const parameters = parametersOf(contract, components)
+  const parameters = parametersOf(contract, components, habits)
   const bearer = { bearer: [] }
   if (auth !== 'none') {
     components.keep('securitySchemes', 'bearer', {
@@ -53,7 +56,7 @@ export function operationOf(
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: components.schema(body) } } } }),
-    responses: responsesOf(contract, components, common),
+    responses: responsesOf(contract, components, habits),
     security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
     ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),
     ...(limit === undefined ? {} : { 'x-skerry-limit': limit }),
@@ -72,12 +75,12 @@ export function operationOf(
   }
 }
 
-/** Whether answers carry an ETag: a JSON resource of a GET, PATCH or PUT. */
-function isTagged({ method, response, stream }: RouteContract): boolean {
+/** Whether answers of a service carry an ETag: a JSON resource of a GET, PATCH or PUT. */
+export function isTagged({ method, response, stream }: RouteContract): boolean {
   return ['GET', 'PATCH', 'PUT'].includes(method) && stream !== true && Object.values(response).some((s) => s !== null)
 }
 
-function parametersOf(contract: RouteContract, components: Components): object[] {
+function parametersOf(contract: RouteContract, components: Components, { tagged }: Habits): object[] {
   const { path, params, query, method, idempotent, errors, stream, response } = contract
   const inPath = (params ?? {}) as ObjectSchema
   const inQuery = (query ?? {}) as ObjectSchema
@@ -101,7 +104,7 @@ function parametersOf(contract: RouteContract, components: Components): object[]
       { type: 'string', minLength: 1, maxLength: 255 }
     )
   }
-  if (method === 'GET' && isTagged(contract)) {
+  if (method === 'GET' && tagged) {
     header('IfNoneMatch', 'If-None-Match', 'An ETag that is known: 304 while the resource is still that.', {
       type: 'string'
     })
@@ -122,11 +125,11 @@ function parametersOf(contract: RouteContract, components: Components): object[]
 function responsesOf(
   contract: RouteContract,
   components: Components,
-  common: readonly ErrorCode[]
+  { common, tagged }: Habits
 ): Record<string, object> {
   const responses: Record<string, object> = {}
   for (const [status, schema] of Object.entries(contract.response)) {
-    const headers = Number(status) < 300 ? headersOf(contract, components) : {}
+    const headers = Number(status) < 300 ? headersOf(contract, components, tagged) : {}
     const content = contentOf(contract, Number(status), components.schema(schema))
     responses[status] = {
       description: MEANING[Number(status)] ?? 'Done.',
@@ -134,7 +137,7 @@ function responsesOf(
       ...(content === undefined ? {} : { content })
     }
   }
-  if (contract.method === 'GET' && isTagged(contract)) {
+  if (contract.method === 'GET' && tagged) {
     responses[304] = components.keep('responses', 'NotModified', { description: 'Still what If-None-Match says.' })
   }
   const codes = new Set([...contract.errors, ...common])
@@ -155,9 +158,9 @@ function contentOf(contract: RouteContract, status: number, schema: unknown): ob
   return undefined
 }
 
-function headersOf(contract: RouteContract, components: Components): Record<string, Reference> {
+function headersOf(contract: RouteContract, components: Components, tagged: boolean): Record<string, Reference> {
   const headers: Record<string, Reference> = {}
-  if (isTagged(contract)) {
+  if (tagged) {
     headers.ETag = components.keep('headers', 'ETag', {
       description: 'The version of the resource, for If-None-Match and If-Match.',
       schema: { type: 'string' }
