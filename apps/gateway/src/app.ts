@@ -16,6 +16,7 @@ import type { FastifyInstance } from 'fastify'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
+import { documentRoutes } from './documents/document-routes.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
@@ -67,6 +68,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
   const streams = createOpenStreams()
+  let live: readonly Instance[] = []
   const routes = createRoutes({
     expected: prefixesOf(CONTRACTS),
     // What must hold even for an instance that announces no rules; the others' services check again.
@@ -140,6 +142,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
   healthRoutes(app, deps.checks)
+  documentRoutes(app, { live: () => live, holderOf: routes.holder, log, config })
   await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
 
   const [fastify] = app.server.listeners('request') as [RequestListener]
@@ -169,7 +172,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
 
   return {
     app,
-    update(live) {
+    update(instances) {
+      live = instances
       routes.update(live, Date.now())
       balancer.update(live)
       purger?.update(routes.announced())

@@ -19,6 +19,13 @@ export const GatewayConfigSchema = Type.Object({
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
 
+  /** For the documents of services: all of one look together, the bytes of one, how many services, how long when away, between looks. */
+  DOCUMENT_TIMEOUT_MS: Milliseconds(1_000),
+  DOCUMENT_LIMIT: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 2_097_152 }),
+  DOCUMENT_SERVICES: Count(64),
+  DOCUMENT_KEEP_MS: Milliseconds(600_000),
+  DOCUMENT_LOOK_MS: Milliseconds(5_000),
+
   /** Comma-separated addresses or CIDRs of the proxies in front, whose X-Forwarded-For is believed. */
   TRUSTED_PROXIES: Type.String({ default: '' }),
   /** Comma-separated origins of web apps, or `*`. */
@@ -63,8 +70,6 @@ export const GatewayConfigSchema = Type.Object({
   HEALTH_INTERVAL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 750 }),
   HEALTH_TIMEOUT_MS: Milliseconds(500),
   HEALTH_PATH: Type.String({ pattern: '^/', default: '/readyz' }),
-  /** Where this gateway runs: instances of other zones get half of what they would here. */
-  ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
   /** What one WebSocket may have waiting to be sent before it is closed, and its largest message. */
   WS_BUFFER_LIMIT: Count(1_000_000),
   WS_MESSAGE_LIMIT: Count(65_536),

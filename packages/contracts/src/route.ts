@@ -6,6 +6,9 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 /** What is given up last under overload, first to last: `critical` (sign-in, refresh), `high` (writes), `normal` (reads), `low` (crawlers). */
 export type Priority = 'critical' | 'high' | 'normal' | 'low'
 
+/** The class of rate limit of a route: the gateway's own names, or one that its operators have configured. */
+export type LimitClass = 'default' | 'sign-in' | 'sign-up' | (string & {})
+
 /**
  * How the gateway may keep the answers of a GET. Times in seconds, both stale ones from the end of `ttl` (RFC 5861).
  *
@@ -61,7 +64,7 @@ export type RouteContract = {
   readonly response: Readonly<Record<number, TSchema | null>>
   readonly errors: readonly ErrorCode[]
   readonly idempotent?: boolean
-  readonly limit?: 'default' | 'sign-in' | 'sign-up'
+  readonly limit?: LimitClass
   readonly stream?: boolean
   readonly timeoutMs?: number
   readonly priority?: Priority

@@ -12,6 +12,12 @@ export const ServiceConfigSchema = Type.Object({
   OPS_PORT: Type.Integer({ ...Port, default: 0 }),
   /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
   ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  /** Where the gateway reaches the operations port; by default the host of ADVERTISE_URL and the port that was taken. */
+  ADVERTISE_OPS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  /** Where this process runs: instances of other zones get half of what they would get from a gateway here. */
+  ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' })),
+  /** The version that is announced, for canaries; by default that of the app's package.json. */
+  SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$' })),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
   NATS_URL: Type.String({ minLength: 1 }),
   NATS_USER: Type.String({ minLength: 1 }),

@@ -1,15 +1,18 @@
+import { hash } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { openApiOf, type RouteContract, rulesOf } from '@skerry/contracts'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
 import type { ServiceConfig } from './config.ts'
 import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
-import { type Checks, hostOf, runChecks, startOps } from './ops.ts'
-import { announce } from './registry.ts'
+import { type Checks, hostOf, type OpsDocument, runChecks, startOps } from './ops.ts'
+import { announce, prefixesOf } from './registry.ts'
 import { onStop } from './signals.ts'
+import { programVersion } from './version.ts'
 
 /** What an app gets to start with. */
 export type StartContext<C extends ServiceConfig> = { log: Logger; metrics: Metrics; config: C; nats: NatsConnection }
@@ -19,8 +22,13 @@ export type Running = {
   app: FastifyInstance
   /** What has to be reachable for this instance to be ready. */
   checks: Checks
-  /** The route prefixes to announce (`prefixesOf`); none: the app does not announce itself. */
-  prefixes?: string[]
+  /**
+   * The contracts it serves. Their rules and prefixes are announced, and their OpenAPI document is on the operations port; under the names
+   * they have here, so that a client generated from it has the same.
+   */
+  routes?: readonly RouteContract[] | Readonly<Record<string, RouteContract>>
+  /** The route prefixes to announce, instead of those of `routes`. With neither the app does not announce itself. */
+  prefixes?: readonly string[]
   /** Ends what takes work in by itself (consumers, relays), while requests are still answered. */
   stop?(): Promise<void>
   /** Closes connections, when nothing runs any more. */
@@ -32,6 +40,7 @@ export type RunOptions<C extends ServiceConfig> = {
   name: string
   /** The config, or what reads it: then a bad one is a line and exit code 1 like any other failure to start. */
   config: C | (() => C)
+  /** Announced unless SKERRY_VERSION says otherwise; by default that of the app's package.json. */
   version?: string
   start(context: StartContext<C>): Promise<Running>
 }
@@ -48,6 +57,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
   const metrics = createMetrics({ service: name, instance: config.SKERRY_INSTANCE })
   // What has been started, in order; ended in the opposite order.
   const ends: Array<() => Promise<void>> = []
+  let document: OpsDocument | undefined
   let checks: Checks = { start: () => Promise.reject(new Error('starting')) }
 
   const stopping = onStop({
@@ -68,7 +78,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       host: config.HOST,
       port: config.OPS_PORT,
       metrics,
-      readiness: () => runChecks(checks)
+      readiness: () => runChecks(checks),
+      document: () => document
     })
     ends.push(ops.close)
     const nats = await connectNats({
@@ -86,22 +97,30 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
     // Stops listening, lets running requests finish, closes idle connections.
     ends.push(() => running.app.close())
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
+    const version = config.SKERRY_VERSION ?? options.version ?? programVersion()
+    const { routes } = running
+    const contract = routes === undefined ? undefined : describe(name, version, routes)
+    document = contract?.document
+    const prefixes = running.prefixes ?? (routes === undefined ? [] : prefixesOf(routes))
 
     checks = running.checks
     await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return
     const announced =
-      running.prefixes === undefined || running.prefixes.length === 0
+      prefixes.length === 0
         ? undefined
         : await announce(
             nats,
             {
               service: name,
-              version: options.version ?? '0.0.0',
+              version,
               instance: config.SKERRY_INSTANCE,
               url,
               weight: config.WEIGHT,
-              prefixes: running.prefixes
+              prefixes: [...prefixes],
+              ops: config.ADVERTISE_OPS_URL ?? besides(url, ops.url),
+              ...(config.ZONE === undefined ? {} : { zone: config.ZONE }),
+              ...(contract === undefined ? {} : { routes: contract.rules, contract: contract.hash })
             },
             { log }
           )
@@ -120,6 +139,18 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
     clearTimeout(bound)
     if (!stopping.begun) stopping.fail(error as Error)
   }
+}
+
+/** What contracts make known: their rules for gateways, their document and its hash. */
+function describe(title: string, version: string, routes: NonNullable<Running['routes']>) {
+  const body = JSON.stringify(openApiOf({ title, version, routes }))
+  const digest = hash('sha256', body, 'hex')
+  return { rules: rulesOf(Object.values(routes)), hash: digest, document: { body, etag: `"${digest}"` } }
+}
+
+/** The port of `local` on the host of `url`: both ports listen on the same host, and `url` says how others reach it. */
+function besides(url: string, local: string): string {
+  return `http://${new URL(url).hostname}:${new URL(local).port}`
 }
 
 function readConfig<C>(name: string, read: () => C): C {

@@ -1,5 +1,5 @@
 import type { Priority, RouteRules } from '@skerry/contracts'
-import type { Instance as Announced } from '@skerry/service'
+import type { Instance } from '@skerry/service'
 import findMyWay, { type HTTPMethod } from 'find-my-way'
 import { type CachedRoute, compileCachedRoute } from '../cache/cached-route.ts'
 import { compileTags, type TagsOf } from '../cache/tags.ts'
@@ -26,8 +26,6 @@ export type Route = {
   readonly endsOf: TagsOf | undefined
 }
 
-export type Instance = Announced & { routes?: readonly RouteRules[] }
-
 /** What answers a request. */
 export type Match = { route: Route; params: Readonly<Record<string, string | undefined>> }
 
@@ -35,6 +33,8 @@ export type Match = { route: Route; params: Readonly<Record<string, string | und
 export type Routes = {
   /** By method (HEAD counts as GET) and decoded path; undefined where nobody has announced the path. */
   find(method: string, path: string): Match | undefined
+  /** The service that a path leads to, by its prefix. */
+  holder(path: string): string | undefined
   /** Takes in who is live now and what they announce. */
   update(live: readonly Instance[], now: number): void
   /** The rules of all live services. */
@@ -84,6 +84,7 @@ export function createRoutes(options: RoutesOptions): Routes {
         return { route: route.service === '' ? adopted(route, service) : route, params: found!.params }
       return { route: plainRoute(service, READS.has(method)), params: NO_PARAMS }
     },
+    holder: (path) => table.find(path),
     update(live, now) {
       table.update(live, now)
       // Heartbeats repeat; a router is built only when something is new.
