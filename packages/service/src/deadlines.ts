@@ -120,7 +120,7 @@ export class Deadlines {
     if (wakeAt >= this.wakeAt) return
     clearTimeout(this.timer)
     this.wakeAt = wakeAt
-    this.timer = setTimeout(() => this.look(), Math.ceil(wakeAt - performance.now()))
+    this.timer = setTimeout(() => this.look(), Math.max(1, Math.ceil(wakeAt - performance.now())))
     this.timer.unref()
   }
 
