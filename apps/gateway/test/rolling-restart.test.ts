@@ -60,7 +60,7 @@ function startTraffic(url: string) {
   }
 }
 
-t.test(`${RESTARTS} rolling restarts of a service under load lose no request`, { timeout: 280_000 }, async (t) => {
+t.test(`${RESTARTS} rolling restarts of a service under load lose no request`, { timeout: 60_000 + RESTARTS * 30_000 }, async (t) => {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
   t.teardown(() => nc.close())
