@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { withDeadline } from '@skerry/deadline'
 import { listen } from './bus.ts'
 import type { CacheCodec } from './codec.ts'
 import { createMemory, type MemoryEntry } from './memory.ts'
@@ -208,7 +209,8 @@ export function createCache(options: CacheOptions): Cache {
     const lock = remote !== undefined && lockMs > 0 ? { id: randomUUID(), ms: lockMs } : undefined
     const flight: Flight = { promise: NOTHING, tags: how.tags ?? [], current: true, lock }
     flights.set(key, flight)
-    flight.promise = fill(key, how, load, flight, isRefresh).finally(() => {
+    // Others join it, and a refresh outlives who set it off: no caller's deadline is this one's.
+    flight.promise = withDeadline(undefined, fill, key, how, load, flight, isRefresh).finally(() => {
       if (flights.get(key) === flight) flights.delete(key)
     })
     return flight.promise

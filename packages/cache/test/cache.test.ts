@@ -1,3 +1,4 @@
+import { remainingMs, withDeadline } from '@skerry/deadline'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type Cache, createCache, openRedis } from '../src/index.ts'
@@ -15,6 +16,13 @@ function memoryOnly(maxEntries = 100): Cache {
 }
 
 t.test('memory alone', async (t) => {
+  t.test('a load has nobody’s deadline, since others may join it', async (t) => {
+    const cache = memoryOnly()
+    const late = { remainingMs: () => 0 }
+    const left = await withDeadline(late, () => cache.get('k', TTL, async () => String(remainingMs())))
+    t.equal(left, 'Infinity')
+  })
+
   t.test('one load answers all who ask at once', async (t) => {
     const cache = memoryOnly()
     let loads = 0

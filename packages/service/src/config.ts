@@ -26,10 +26,15 @@ export const ServiceConfigSchema = Type.Object({
   REDIS_PREFIX: Type.Optional(Type.String()),
   BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
   HEADER_LIMIT: Type.Integer({ minimum: 1024, maximum: 1024 * 1024, default: 16 * 1024 }),
-  /** Both for a request to arrive and for its answer to be ready. */
+  /** Both for a request to arrive and for its answer to be ready; a gateway's `x-skerry-deadline` may be shorter. */
   REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
   /** How long gateways have to notice that an instance leaves, before it stops listening. */
   DRAIN_MS: Milliseconds(1000),
+  /**
+   * How long connections that nobody uses stay open after that, for their clients to close: longer than a gateway keeps one (4 s). What comes
+   * on them meanwhile is answered. Gateways that heard of the drain have closed theirs, so that nothing is left to wait for.
+   */
+  IDLE_KEPT_MS: Milliseconds(5_000),
   /** From the signal to the end, whatever is still running then. */
   SHUTDOWN_MS: Milliseconds(15_000),
   /** From the start to ready; an app that is not ready by then exits and is started again. */

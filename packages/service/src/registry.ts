@@ -31,14 +31,17 @@ export async function announce(
   const kv = await new Kvm(jetstreamOf(nc)).open('registry')
   const key = `${self.service}.${self.instance}`
   let stopped = false
+  // Of the last heartbeat; undefined when it may or may not have arrived.
+  let revision: number | undefined
   let wake: () => void = () => undefined
   const stopListening = onReconnect(nc, () => wake())
 
   const beat = async () => {
     try {
-      await kv.put(key, value, { timeout: 900 })
+      revision = await kv.put(key, value, { timeout: 900 })
       return true
     } catch (error) {
+      revision = undefined
       options.log?.debug({ err: error }, 'the heartbeat did not arrive')
       if (!stopped && !nc.isClosed())
         await ensureBuckets(nc, { timeoutMs: 0 }).catch((e) =>
@@ -66,8 +69,11 @@ export async function announce(
     wake()
     // After the last heartbeat, or it would bring the key back.
     await running
-    if (!nc.isClosed())
-      await kv.purge(key).catch((error) => options.log?.debug({ err: error }, 'the heartbeat will expire by itself'))
+    if (nc.isClosed()) return
+    // Only what is ours: under the same name another process may have taken over.
+    await kv
+      .purge(key, revision === undefined ? {} : { previousSeq: revision })
+      .catch((error) => options.log?.debug({ err: error }, 'the heartbeat is not ours, or will expire by itself'))
   }
   return { drain, close: drain }
 }

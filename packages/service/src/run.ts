@@ -94,7 +94,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
     const running = await options.start({ log, metrics, config, nats })
     ends.push(() => running.close())
     await running.app.listen({ host: config.HOST, port: config.PORT })
-    // Stops listening, lets running requests finish, closes idle connections.
+    // Stops listening, lets running requests finish, leaves idle connections to their clients (`keepIdleConnections`).
     ends.push(() => running.app.close())
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
     const version = config.SKERRY_VERSION ?? options.version ?? programVersion()

@@ -72,6 +72,21 @@ t.test('an instance that comes back elsewhere replaces itself', async (t) => {
   await watch.close()
 })
 
+t.test('who leaves takes nothing from the process that has taken over its name', async (t) => {
+  const nc = await connect('taking over')
+  t.teardown(() => nc.close())
+  const leaving = await announce(nc, instance('8'))
+  const staying = await announce(nc, instance('8', { url: 'http://127.0.0.1:8888' }))
+  await leaving.drain()
+  let seen: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    seen = all
+  })
+  t.match(seen, [{ instance: '8', url: 'http://127.0.0.1:8888' }])
+  await staying.close()
+  await watch.close()
+})
+
 t.test('what does not fit is neither announced nor believed', async (t) => {
   const nc = await connect('wrong')
   t.teardown(() => nc.close())

@@ -178,7 +178,9 @@ function inherited(home: string): Record<string, string> {
     // Argon2's threads would each keep a heap of their own.
     MALLOC_ARENA_MAX: '2',
     // Everybody on this machine shares its address.
-    LIMIT_EXEMPT: '127.0.0.0/8,::1/128'
+    LIMIT_EXEMPT: '127.0.0.0/8,::1/128',
+    // All stop together, so there is nobody left to use them.
+    IDLE_KEPT_MS: '0'
   }
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined && !OWN.test(name)) env[name] = value
   return env
