@@ -20,6 +20,7 @@ import { documentRoutes } from './documents/document-routes.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
+import { useDoor } from './door/own-door.ts'
 import { refuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
@@ -28,6 +29,7 @@ import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
 import { createOpenStreams } from './proxy/streams.ts'
+import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
 import { webSocketRoutes } from './routes/websocket.ts'
 import { createRoutes } from './routing/routes.ts'
@@ -142,33 +144,40 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
   healthRoutes(app, deps.checks)
-  documentRoutes(app, { live: () => live, holderOf: routes.holder, log, config })
+  await app.register(async (scope) => {
+    useDoor(scope, door, { own: true })
+    documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config })
+    batchRoute(scope, {
+      entry: (request, response) => entry(request, response),
+      urlLimit: config.URL_LIMIT,
+      timeoutMs: config.BATCH_TIMEOUT_MS,
+      answerLimit: config.BATCH_ANSWER_LIMIT
+    })
+  })
   await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
 
   const [fastify] = app.server.listeners('request') as [RequestListener]
   app.server.removeAllListeners('request')
-  app.server.on(
-    'request',
-    createEntry(
-      {
-        door,
-        balancer,
-        identity,
-        metrics: counts,
-        streams,
-        cache,
-        cacheEntryBytes: config.CACHE_ENTRY_BYTES,
-        log,
-        securityHeaders,
-        corsHeaders,
-        bodyLimit: config.BODY_LIMIT,
-        silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-        streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
-        draining: () => app.skerry.draining
-      },
-      fastify
-    )
+  const entry = createEntry(
+    {
+      door,
+      balancer,
+      identity,
+      metrics: counts,
+      streams,
+      cache,
+      cacheEntryBytes: config.CACHE_ENTRY_BYTES,
+      log,
+      securityHeaders,
+      corsHeaders,
+      bodyLimit: config.BODY_LIMIT,
+      silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
+      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
+      draining: () => app.skerry.draining
+    },
+    fastify
   )
+  app.server.on('request', entry)
 
   return {
     app,

@@ -31,6 +31,10 @@ export const GatewayConfigSchema = Type.Object({
   /** Comma-separated origins of web apps, or `*`. */
   CORS_ORIGINS: Type.String({ default: '*' }),
 
+  /** For all requests of a batch, and bytes of all its answers. */
+  BATCH_TIMEOUT_MS: Milliseconds(15_000),
+  BATCH_ANSWER_LIMIT: Type.Integer({ minimum: 1_024, maximum: 1_073_741_824, default: 8_388_608 }),
+
   UPSTREAM_CONNECTIONS: Count(64),
   /** Requests that may be under way or wait at one instance; more are answered 503. */
   UPSTREAM_IN_FLIGHT: Count(512),

@@ -75,7 +75,8 @@ export function createDoor(options: DoorOptions): Door {
     function enter(): void {
       // Also for WebSockets, which http-proxy accepts before the service has had its say.
       if (route?.needsToken === true && visit.caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
-      else if (route === undefined) done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
+      else if (route === undefined && !visit.own)
+        done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
       else done()
     }
 

@@ -19,6 +19,8 @@ export class Visit {
   readonly startedAt: number
   /** The id that answer, log and service know it by. */
   readonly id: string
+  /** The gateway answers it itself, so no service need have announced its path. */
+  own = false
   /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
   path = ''
   /** The client's address, behind proxies that are trusted. */

@@ -3,7 +3,7 @@ import { SkerryError } from '@skerry/contracts'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { GatewayConfig } from '../config.ts'
 import type { Door } from '../door/door.ts'
-import { Visit } from '../door/visit.ts'
+import { useDoor } from '../door/own-door.ts'
 import type { OpenStreams } from '../proxy/streams.ts'
 import { isWebSocket, webSocketOptions } from '../proxy/websocket.ts'
 import type { Balancer } from '../upstreams/balancer.ts'
@@ -22,14 +22,7 @@ export type WebSocketDeps = {
 export function webSocketRoutes(app: FastifyInstance, deps: WebSocketDeps): void {
   const { config, door, balancer, streams } = deps
   app.decorateRequest('wsUpstream', undefined)
-  app.addHook('onRequest', (request, _reply, done) => {
-    const visit = new Visit(request.raw, performance.now())
-    request.visit = visit
-    door(visit, (error) => {
-      request.caller = visit.caller
-      done(error)
-    })
-  })
+  useDoor(app, door, { own: false })
   app.register(httpProxy, {
     upstream: '',
     httpMethods: ['GET'],

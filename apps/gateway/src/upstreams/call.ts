@@ -108,7 +108,8 @@ export class Call implements Dispatcher.DispatchController {
   /** The head of an answer has come. Answers whether it is wanted. */
   answered(attempt: Attempt, status: number, headers: IncomingHttpHeaders, now: number): boolean {
     if (this.done || this.winner !== undefined) return false
-    if (RETRIED_STATUS.has(status) && this.insteadOf(attempt, now)) return false
+    if (RETRIED_STATUS.has(status) && headers['x-skerry-deadline'] === undefined && this.insteadOf(attempt, now))
+      return false
     this.winner = attempt
     this.heardAt = now
     if (this.hedging !== undefined) this.balancer.wheel.stop(this.hedging)
@@ -298,7 +299,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
     const now = performance.now()
     const took = now - this.sentAt
     this.upstream.waiting.delete(this)
-    if (status >= 500) this.call.blame(this.upstream, 'status', took, now, retryAfterMs(status, headers))
+    // Its time was up, as we had told it: that says nothing of the instance, and nobody else would have more.
+    if (headers['x-skerry-deadline'] === 'passed') this.release()
+    else if (status >= 500) this.call.blame(this.upstream, 'status', took, now, retryAfterMs(status, headers))
     else {
       this.upstream.answered(took, now)
       this.call.request.latencies?.observe(took)
