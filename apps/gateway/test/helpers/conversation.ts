@@ -17,19 +17,31 @@ const LONGEST_MS = 20_000
 /**
  * Sends the parts, each in a write and so mostly a segment of its own, and reads until the server closes the connection. The client
  * never closes first: whatever it sent is answered or refused before.
+ *
+ * @param options `writesFirst`: reads nothing until all is written, as simple clients do; `enough`: leaves after so many answers
  */
-export function converse(port: number, parts: readonly Buffer[]): Promise<Conversation> {
+export function converse(
+  port: number,
+  parts: readonly Buffer[],
+  options: { writesFirst?: boolean; enough?: number } = {}
+): Promise<Conversation> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    if (options.writesFirst === true) socket.pause()
     const chunks: Buffer[] = []
     let stuck = false
     let next = 0
     const write = () => {
       const part = parts[next++]
       if (part !== undefined && socket.writable) socket.write(part, () => setImmediate(write))
+      else socket.resume()
     }
     socket.once('connect', write)
-    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const read = () => readAnswers(Buffer.concat(chunks).toString('latin1'))
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (options.enough !== undefined && read().answers.length >= options.enough) socket.destroy()
+    })
     // A server that refuses a request may close while it is still being written.
     socket.on('error', () => socket.destroy())
     const timer = setTimeout(() => {
@@ -38,7 +50,7 @@ export function converse(port: number, parts: readonly Buffer[]): Promise<Conver
     }, LONGEST_MS)
     socket.once('close', () => {
       clearTimeout(timer)
-      resolve({ ...readAnswers(Buffer.concat(chunks).toString('latin1')), stuck })
+      resolve({ ...read(), stuck })
     })
   })
 }
