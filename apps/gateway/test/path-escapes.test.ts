@@ -218,7 +218,7 @@ const READINGS: readonly ((path: string) => string)[] = [
 ]
 
 t.test('no path leads out of its service', async (t) => {
-  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', LOG_LEVEL: 'error' } })
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0', LOG_LEVEL: 'error' } })
   const observed: Observed = { seen: [], faults: [] }
   for (const [service, prefix] of Object.entries(PREFIXES)) {
     const port = await listen(t, canonicalServer(service, observed))

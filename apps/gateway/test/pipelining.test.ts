@@ -26,7 +26,7 @@ function open(t: Test, port: number) {
 }
 
 t.test('several requests on a connection, sent without waiting', async (t) => {
-  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1' } })
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' } })
   const held: ServerResponse[] = []
   const posts = await startUpstream(t, g.nc, {
     answer: (request, response) => {

@@ -29,6 +29,8 @@ const PATIENCE = {
   KEEP_ALIVE_TIMEOUT_MS: '2000',
   UPSTREAM_CONNECTIONS: String(CONNECTIONS),
   LIMIT_EXEMPT: '127.0.0.1',
+  // Services see what clients cause, and nothing else.
+  HEALTH_INTERVAL_MS: '0',
   LOG_LEVEL: 'error'
 }
 

@@ -39,7 +39,7 @@ function postThenGet(path: string, { field, pieces }: ReturnType<Body>, more = '
 const port = (url: string) => Number(new URL(url).port)
 
 t.test('large bodies', async (t) => {
-  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1' } })
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' } })
   /** Bytes of each body that a service got. */
   const taken: number[] = []
   const take: RequestListener = (request, response) => {

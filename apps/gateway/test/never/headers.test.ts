@@ -30,7 +30,7 @@ const PASSED_BY_BARE = Object.keys(CLAIMS)
 const port = (url: string) => Number(new URL(url).port)
 
 t.test('what a client says of itself', async (t) => {
-  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1' } })
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' } })
   const bodies: string[] = []
   const posts = await startUpstream(t, g.nc, {
     answer: async (request, response) => {

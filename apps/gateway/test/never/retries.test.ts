@@ -9,7 +9,7 @@ import { startUpstream } from '../helpers/upstream.ts'
 const BARE_CONNECTIONS = 128
 
 t.test('a service that answers 503', async (t) => {
-  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1' } })
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' } })
   const busy =
     (headers: Record<string, string>, body = ''): RequestListener =>
     (_request, response) =>

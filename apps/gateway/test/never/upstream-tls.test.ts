@@ -41,8 +41,8 @@ t.test('services over TLS', async (t) => {
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'ca.pem')
   await writeFile(file, authority.cert)
-  const without = await startGateway(t)
-  const configured = await startGateway(t, { env: { UPSTREAM_CA_FILE: file } })
+  const without = await startGateway(t, { env: { HEALTH_INTERVAL_MS: '0' } })
+  const configured = await startGateway(t, { env: { HEALTH_INTERVAL_MS: '0', UPSTREAM_CA_FILE: file } })
 
   t.test('are asked nothing unless their certificate is good', async (t) => {
     let number = 0
