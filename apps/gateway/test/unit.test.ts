@@ -13,7 +13,8 @@ t.test('the path guard', (t) => {
     ['/.well-known/jwks.json', '/.well-known/jwks.json'],
     ['/v1/posts?x=a//b;c%2F..', '/v1/posts'],
     ['/v1/tags/caf%C3%A9', '/v1/tags/café'],
-    ['/v1/auth/log%69n', '/v1/auth/login'],
+    ['/v1/tags/a%20b%7E', '/v1/tags/a b~'],
+    ['/v1/tags/%ef%bc%a1%e2%80%a6', '/v1/tags/\uff21\u2026'],
     ['/v1/a..b/...', '/v1/a..b/...']
   ]
   for (const [url, path] of fine) t.equal(guardPath(url, 8_192), path, url)
@@ -39,6 +40,12 @@ t.test('the path guard', (t) => {
     '/v1/posts%zz',
     '/v1/posts%',
     '/v1/posts%ff',
+    '/v1/auth/log%69n',
+    '/%761/posts',
+    '/v1/posts/%EF%BC%8E%EF%BC%8E/x',
+    '/v1/posts/%e2%80%a5',
+    '/v1/posts/x%ef%bc%8f..%ef%bc%8fy',
+    '/v1/posts/x%ef%bc%bc..',
     '/v1/po sts',
     '/v1/pösts',
     '/v1/posts#x',

@@ -4,6 +4,7 @@ import type { Limiter, Verdict } from '../limits/limiter.ts'
 import type { Policies, Policy } from '../limits/policies.ts'
 import type { Route, Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
+import { guardMessage } from './message-guard.ts'
 import { guardPath } from './path-guard.ts'
 import type { Visit } from './visit.ts'
 
@@ -22,8 +23,8 @@ export type DoorOptions = {
 export type Door = (visit: Visit, done: (error?: Error) => void) => void
 
 /**
- * What each request passes, in this order: its path is what it seems; its token, if it has one, is good; its limit is not used up;
- * somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
+ * What each request passes, in this order: it is what it seems, and so is its path; its token, if it has one, is good; its limit is not
+ * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
   const { identity, limiter, policies, routes, trusted, exempt, urlLimit, onLimited } = options
@@ -31,8 +32,8 @@ export function createDoor(options: DoorOptions): Door {
   return (visit, done) => {
     const { raw } = visit
     try {
+      guardMessage(raw)
       visit.path = guardPath(raw.url ?? '', urlLimit)
-      refuseOddBodies(visit)
     } catch (error) {
       done(error as Error)
       return
@@ -117,20 +118,5 @@ export function createDoor(options: DoorOptions): Door {
   function refusal(verdict: Verdict): SkerryError {
     onLimited(verdict.policy)
     return new SkerryError('RATE_LIMITED', { retryAfter: verdict.retrySeconds })
-  }
-}
-
-/** Bodies that two servers could delimit in two ways, and bodies where HTTP gives them no meaning. */
-function refuseOddBodies(visit: Visit): void {
-  const { method } = visit
-  const { headers } = visit.raw
-  const coding = headers['transfer-encoding']
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw new SkerryError('BAD_REQUEST', { detail: 'Transfer-Encoding can only be chunked.' })
-  }
-  if (method !== 'GET' && method !== 'HEAD') return
-  const length = headers['content-length']
-  if (coding !== undefined || (length !== undefined && length !== '0')) {
-    throw new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
   }
 }
