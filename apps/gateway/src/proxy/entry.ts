@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
+import { inTurn, isItsTurn } from '../door/in-turn.ts'
 import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
@@ -13,7 +14,7 @@ const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
  * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
  */
 export function createEntry(deps: ExchangeDeps, fastify: RequestListener): RequestListener {
-  return (request: IncomingMessage, response: ServerResponse) => {
+  const enter = (request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '' } = request
     if (PROXIED.has(method)) {
       if (isOwn(url)) fastify(request, response)
@@ -27,5 +28,9 @@ export function createEntry(deps: ExchangeDeps, fastify: RequestListener): Reque
         response,
         new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
       )
+  }
+  return (request, response) => {
+    if (isItsTurn(response)) enter(request, response)
+    else inTurn(request.socket, response, () => enter(request, response))
   }
 }
