@@ -60,30 +60,34 @@ function startTraffic(url: string) {
   }
 }
 
-t.test(`${RESTARTS} rolling restarts of a service under load lose no request`, { timeout: 60_000 + RESTARTS * 30_000 }, async (t) => {
-  const stores = await useStores(t)
-  const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
-  t.teardown(() => nc.close())
-  await ensureBuckets(nc)
-  await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
+t.test(
+  `${RESTARTS} rolling restarts of a service under load lose no request`,
+  { timeout: 60_000 + RESTARTS * 30_000 },
+  async (t) => {
+    const stores = await useStores(t)
+    const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
+    t.teardown(() => nc.close())
+    await ensureBuckets(nc)
+    await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
 
-  const start = (t: Test, instance: string) =>
-    startProcess(t, SERVICE, { ...stores.envFor('content'), SKERRY_INSTANCE: instance, LOG_LEVEL: 'warn' })
-  const gateway = await startProcess(t, '../../src/main.ts', { ...stores.envFor('gateway'), ...NO_LIMIT, PORT: '0' })
-  const live: Record<string, AppProcess> = { one: await start(t, 'one'), two: await start(t, 'two') }
-  const agent = new Agent()
-  await waitFor(async () => (await ask(agent, `${gateway.url}/v1/posts`, 'GET')).outcome === 'GET 200')
+    const start = (t: Test, instance: string) =>
+      startProcess(t, SERVICE, { ...stores.envFor('content'), SKERRY_INSTANCE: instance, LOG_LEVEL: 'warn' })
+    const gateway = await startProcess(t, '../../src/main.ts', { ...stores.envFor('gateway'), ...NO_LIMIT, PORT: '0' })
+    const live: Record<string, AppProcess> = { one: await start(t, 'one'), two: await start(t, 'two') }
+    const agent = new Agent()
+    await waitFor(async () => (await ask(agent, `${gateway.url}/v1/posts`, 'GET')).outcome === 'GET 200')
 
-  const traffic = startTraffic(`${gateway.url}/v1/posts`)
-  for (const name of Object.keys(live)) await traffic.answeredBy(name, 20)
-  for (let i = 0; i < RESTARTS; i++) {
-    const name = i % 2 === 0 ? 'one' : 'two'
-    const leaving = live[name]!
-    leaving.child.kill('SIGTERM')
-    t.equal(await leaving.exited, 0, `restart ${i + 1}: ${name} left in order`)
-    live[name] = await start(t, name)
-    await traffic.answeredBy(name, 20)
+    const traffic = startTraffic(`${gateway.url}/v1/posts`)
+    for (const name of Object.keys(live)) await traffic.answeredBy(name, 20)
+    for (let i = 0; i < RESTARTS; i++) {
+      const name = i % 2 === 0 ? 'one' : 'two'
+      const leaving = live[name]!
+      leaving.child.kill('SIGTERM')
+      t.equal(await leaving.exited, 0, `restart ${i + 1}: ${name} left in order`)
+      live[name] = await start(t, name)
+      await traffic.answeredBy(name, 20)
+    }
+    await traffic.stop()
+    t.same(Object.keys(traffic.outcomes).sort(), ['GET 200', 'POST 200'], JSON.stringify(traffic.outcomes))
   }
-  await traffic.stop()
-  t.same(Object.keys(traffic.outcomes).sort(), ['GET 200', 'POST 200'], JSON.stringify(traffic.outcomes))
-})
+)
