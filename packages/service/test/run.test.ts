@@ -127,7 +127,7 @@ t.test(
   async (t) => {
     const app = startApp(t, stores, { DRAIN_MS: '3000' })
     const { url, ops } = await app.ready()
-    const slow = fetch(`${url}/v1/widgets?q=slow&limit=50`)
+    const slow = fetch(`${url}/v1/widgets?q=leaving`)
     await waitFor(async () =>
       (await (await fetch(`${ops}/metrics`)).text()).includes(
         'skerry_http_requests_pending{service="widgets",instance="1"} 1'

@@ -28,6 +28,7 @@ await runApp({
     const app = buildServer({ name: 'widgets', config, metrics, logger: log })
     route(app, widgetRoutes.list, async ({ query }) => {
       if (query.q === 'slow') await sleep((query.limit ?? 0) * 10)
+      while (query.q === 'leaving' && !app.skerry.draining) await sleep(10)
       if (query.q === 'throw') setImmediate(() => JSON.parse('{'))
       return { items: [{ ...widget, name: config.SKERRY_INSTANCE }], nextCursor: null }
     })
