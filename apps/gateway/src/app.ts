@@ -178,6 +178,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     fastify
   )
   app.server.on('request', entry)
+  // Node would answer these itself, and go on with what follows on the connection.
+  app.server.on('checkExpectation', entry)
 
   return {
     app,

@@ -190,6 +190,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.controller = controller
     if (this.gone) return
     this.headAt = performance.now()
+    if (came['x-skerry-deadline'] === 'passed') {
+      controller.abort(new CallerGoneError())
+      this.refuse(new SkerryError('TIMEOUT'))
+      return
+    }
     this.revokeSessions(came['x-skerry-revoked'])
     const { visit } = this
     const ends = status < 400 && !SAFE.has(visit.method) ? visit.route?.endsOf : undefined

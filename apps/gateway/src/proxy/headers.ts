@@ -46,6 +46,9 @@ const NEVER_ANSWERED = new Set([
   'proxy-authenticate'
 ])
 
+/** What was decided about names is kept; most are few, and a bound keeps a hostile peer from filling the maps. */
+const NAMES_KEPT = 1_000
+
 /** What the gateway tells a service of a request. */
 export type Told = {
   address: string
@@ -61,8 +64,7 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
-    if (NEVER_FORWARDED.has(name)) continue
-    if (name[0] === 'x' && (name.startsWith('x-forwarded-') || name.startsWith('x-skerry-'))) continue
+    if (isWithheld(name)) continue
     if (name === 'tracestate' && !told.traceContinued) continue
     if (named?.includes(name) === true) continue
     const value = came[name]
@@ -72,6 +74,19 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
   if (body !== null) list.push('content-length', String(body.length))
   return list
+}
+
+const withheld = new Map<string, boolean>()
+
+/** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`). */
+function isWithheld(name: string): boolean {
+  let answer = withheld.get(name)
+  if (answer === undefined) {
+    const plain = name.replaceAll('_', '-')
+    answer = NEVER_FORWARDED.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-skerry-')
+    if (withheld.size < NAMES_KEPT) withheld.set(name, answer)
+  }
+  return answer
 }
 
 /** The same for the handshake of a WebSocket, as `ws` takes it. */
@@ -126,14 +141,13 @@ function indexOfName(list: readonly string[], name: string, end: number): number
   return -1
 }
 
-/** What was decided about a name; services use few, and a bound keeps a hostile one from filling the map. */
 const decided = new Map<string, boolean>()
 
 function isDropped(name: string): boolean {
   let dropped = decided.get(name)
   if (dropped === undefined) {
     dropped = NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')
-    if (decided.size < 1_000) decided.set(name, dropped)
+    if (decided.size < NAMES_KEPT) decided.set(name, dropped)
   }
   return dropped
 }

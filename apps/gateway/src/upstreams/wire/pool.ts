@@ -97,6 +97,8 @@ export class WirePool implements ConnectionOwner {
     this.leaving = true
     clearInterval(this.sweeper)
     for (const connection of [...this.idle]) connection.close(undefined)
+    // Nothing of these was sent: they can go elsewhere.
+    for (const { handler } of this.queue.splice(0)) handler.onResponseError?.(NOTHING_SENT, new ClosedError())
     if (this.all.size === 0) return
     await new Promise<void>((resolve) => {
       this.whenEmpty = resolve
