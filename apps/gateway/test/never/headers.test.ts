@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { startBare } from '../helpers/bare.ts'
+import { converse } from '../helpers/conversation.ts'
 import { startGateway } from '../helpers/gateway.ts'
-import { sendRaw } from '../helpers/raw.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
 /** Who is told what by whom: only the gateway may say these. */
@@ -47,8 +47,8 @@ t.test('what a client says of itself', async (t) => {
   const received = async (t: Test, to: string, lines: string[], method = 'GET', body = '') => {
     const before = posts.requests.length
     const head = [`${method} /v1/posts HTTP/1.1`, 'host: x', ...lines].join('\r\n')
-    const answer = await sendRaw(port(to), `${head}\r\n\r\n${body}`)
-    t.equal(answer.status, 200)
+    const { answers } = await converse(port(to), [Buffer.from(`${head}\r\n\r\n${body}`)], { enough: 1 })
+    t.equal(answers[0]?.status, 200)
     t.equal(posts.requests.length, before + 1)
     return posts.requests.at(-1)!.headers
   }
