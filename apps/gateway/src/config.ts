@@ -84,6 +84,14 @@ export const GatewayConfigSchema = Type.Object({
   LIMIT_ADDRESS_BURST: Count(200),
   LIMIT_SIGN_IN_PER_MINUTE: Count(60),
   LIMIT_SIGN_UP_PER_MINUTE: Count(60),
+  /** Sign-ins and sign-ups of an address at once; by default those of a minute. */
+  LIMIT_SIGN_IN_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  LIMIT_SIGN_UP_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  /** A device is a session. 0: only its user has a limit. */
+  LIMIT_DEVICE_PER_SECOND: Type.Number({ minimum: 0, maximum: 1_000_000, default: 0 }),
+  LIMIT_DEVICE_BURST: Count(100),
+  /** Classes of routes that have a limit besides, by user or else by address: `upload=5/20,search=10/30` is rate a second / burst. */
+  LIMIT_CLASSES: Type.String({ maxLength: 2_048, default: '' }),
   /** Comma-separated addresses or CIDRs that no limit by address holds for. */
   LIMIT_EXEMPT: Type.String({ default: '' }),
   /** Most requests of quota taken from Redis at once for one user or address. */
