@@ -128,12 +128,17 @@ export class Gradient {
       const enough = probing ? cohort.entered >= this.probes : lasted >= COHORT_MS && cohort.entered >= COHORT_SIZE
       if (enough || lasted >= LONGEST_COHORT_MS) cohort.close(now)
     }
-    if (cohort.open || !cohort.complete(now, LONGEST_COHORT_MS + 4 * Math.exp(this.short))) return
+    if (cohort.open || !cohort.complete(now, this.patience())) return
     const lasted = now - cohort.start
     this.perMs = this.left / lasted
     if (probing) this.probed(now, lasted)
     else this.judge(now)
     this.begin(now)
+  }
+
+  /** How long the slow ones of a cohort are waited for, ms. */
+  private patience(): number {
+    return LONGEST_COHORT_MS + (Number.isNaN(this.short) ? 0 : 4 * Math.exp(this.short))
   }
 
   private begin(now: number): void {

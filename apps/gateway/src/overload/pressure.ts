@@ -7,14 +7,11 @@ export const PRESSURE_SAMPLE_MS = 50
 const WEIGHT = 0.3
 /** A loop that is late while it has time to spare was not given the processor; shedding would not help it. */
 const BUSY = 0.8
-/** Below this part of the target pressure falls; between it and the target it stays. */
-const CALM = 0.5
-/** Rise in one sample for each time the delay is above its target, at most so many times. */
-const RISE = 0.04
-const MOST_ABOVE = 4
-/** Fall in one sample: a part of it, and a little. */
-const FALL_PART = 0.1
-const FALL = 0.01
+/** How far above its target delay counts. */
+const MOST_ABOVE = 3
+/** What pressure changes by in one sample for delay of a whole target too much, and for a change of delay by a whole target. */
+const INTEGRAL = 0.01
+const PROPORTIONAL = 0.05
 
 /** From which pressure to which a priority is shed, from none to all of it; what is critical to no more than a half. */
 const RANGES: Readonly<Record<Priority, readonly [from: number, to: number]>> = {
@@ -25,9 +22,9 @@ const RANGES: Readonly<Record<Priority, readonly [from: number, to: number]>> = 
 }
 
 /**
- * Pressure on this process, 0–1, from how late its event loop is: it rises with each sample above the target, the more the later, and
- * falls by a part when the loop is well below it (additive increase of what is shed, multiplicative decrease, with a band between in
- * which it holds). Each priority has a range of it, so that no reads are shed before all crawlers are, and no writes before all reads.
+ * Pressure on this process, 0–1, from how late its event loop is: a proportional-integral controller in its velocity form, so that pressure
+ * settles where the delay is what it may be, and from whatever it was it ends only after the delay has been below for a while. Each
+ * priority has a range of it, so that no reads are shed before all crawlers are, and no writes before all reads.
  */
 export class Pressure {
   level = 0
@@ -35,6 +32,7 @@ export class Pressure {
   delayMs = 0
   private readonly targetMs: number
   private readonly random: () => number
+  private error = 0
 
   /** @param random 0–1, decides which requests are shed */
   constructor(targetMs: number, random: () => number) {
@@ -45,9 +43,12 @@ export class Pressure {
   /** Takes in how late the loop was (ms) and which part of the time it was busy (0–1). */
   sample(delayMs: number, utilization: number): void {
     this.delayMs += (delayMs - this.delayMs) * WEIGHT
-    const above = this.delayMs / this.targetMs
-    if (above > 1 && utilization >= BUSY) this.level = Math.min(1, this.level + RISE * Math.min(MOST_ABOVE, above))
-    else if (above < CALM || utilization < BUSY) this.level = Math.max(0, this.level * (1 - FALL_PART) - FALL)
+    const above = this.delayMs / this.targetMs - 1
+    const error = utilization < BUSY ? -1 : Math.min(MOST_ABOVE, above)
+    const level = this.level + INTEGRAL * error + PROPORTIONAL * (error - this.error)
+    this.level = Math.min(1, Math.max(0, level))
+    // From rest only what is too much counts, not how calm it was before.
+    this.error = this.level === 0 ? Math.max(0, error) : error
   }
 
   /** Whether a request is to be refused. Costs nothing while there is no pressure. */

@@ -4,8 +4,8 @@ import type { Priority } from '@skerry/contracts'
 /** First what is given up last. */
 export const PRIORITIES: readonly Priority[] = ['critical', 'high', 'normal', 'low']
 
-/** What crawlers, monitors and scripts that take whole sites call themselves. No browser and no app does. */
-const CRAWLER = /bot\b|crawl|spider|slurp|archiver|facebookexternalhit|preview|scrapy|wget|headless/i
+/** What crawlers, monitors and scripts that take whole sites call themselves. No browser and no app does; Cubot makes phones. */
+const CRAWLER = /(?<!\bcu)bot\b|crawl|spider|slurp|archiver|facebookexternalhit|preview|scrapy|wget|headless/i
 
 /**
  * How much a request matters under overload: what its contract says; else signing in before writes before reads before crawlers and
