@@ -170,6 +170,27 @@ t.test('drops lower the limit, and it comes back', async (t) => {
   t.ok(gradient.limit <= 1_000)
 })
 
+t.test('what the gateway itself was late is not taken for its service', async (t) => {
+  const late = (ownMs: number) => {
+    const gradient = new Gradient({ initial: 100, idle: 16, min: 4, max: 100, slackMs: 10 })
+    let now = 1_000
+    const run = (ms: number, own: number) => {
+      for (let round = 0; round < 20; round++) {
+        while (gradient.tryEnter(1));
+        now += ms
+        while (gradient.inFlight > 0) gradient.leave(ms, 'answered', now, own)
+        least = Math.min(least, gradient.limit)
+      }
+    }
+    let least = Number.POSITIVE_INFINITY
+    run(20, 0)
+    run(80, ownMs)
+    return least
+  }
+  t.ok(late(0) < 50, 'a service that became slow, until a probe tells that its load is not the reason')
+  t.equal(late(55), 100, 'a gateway that did')
+})
+
 t.test('one request is always let through, and shares are parts of the limit', async (t) => {
   const gradient = new Gradient({ initial: 1, idle: 1, min: 1, max: 1, slackMs: 10 })
   t.ok(gradient.tryEnter(0.6))

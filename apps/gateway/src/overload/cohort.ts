@@ -2,6 +2,8 @@ import type { Outcome } from './gradient.ts'
 
 /** Latencies below are taken for this, ms: a logarithm must not make them the most important ones. */
 const SHORTEST_MS = 0.1
+/** The service's part of a latency is no less than this: how late the gateway itself was is known only roughly. */
+const LEAST_PART = 0.25
 /** The part of a cohort that is not waited for: the very slowest. */
 const SLOWEST = 0.05
 
@@ -50,14 +52,14 @@ export class Cohort {
     this.size = this.entered
   }
 
-  /** A request has ended, which counts if it came in during the span. */
-  left(latencyMs: number, outcome: Outcome, now: number): void {
+  /** A request has ended, which counts if it came in during the span. Of its latency `ownMs` were not the service's. */
+  left(latencyMs: number, ownMs: number, outcome: Outcome, now: number): void {
     const came = now - latencyMs
     if (came < this.start || came > this.end) return
     if (outcome === 'ignored') this.ignored++
     else if (outcome === 'dropped') this.dropped++
     else {
-      const logarithm = Math.log(Math.max(latencyMs, SHORTEST_MS))
+      const logarithm = Math.log(Math.max(latencyMs - ownMs, latencyMs * LEAST_PART, SHORTEST_MS))
       this.sum += logarithm
       this.squares += logarithm * logarithm
       this.count++

@@ -43,11 +43,11 @@ const IDLE_SAMPLES = 128
 /** A probe lowers the limit to this part for as many requests as tell the mean logarithm to PRECISION, within these bounds. */
 const PROBE_PART = 0.25
 const PRECISION = 0.15
-const FEWEST_PROBES = 12
+const FEWEST_PROBES = 8
 const MOST_PROBES = 64
 /** Probes come so often while latency is too high, but take at most one part in so many of the time. */
 const PROBE_MS = 1_000
-const PROBE_COST = 10
+const PROBE_COST = 16
 /** A probe that finds the service slower by so much (in logarithms) gives back what the limit has lost by it. */
 const SURPRISE = 0.25
 
@@ -112,12 +112,15 @@ export class Gradient {
     return true
   }
 
-  /** Gives a place back. `latencyMs` counts from the entry; `now` is in ms, of a clock that gateways share. */
-  leave(latencyMs: number, outcome: Outcome, now: number): void {
+  /**
+   * Gives a place back. `latencyMs` counts from the entry; `ownMs` of it this process was too late itself, which is not the service's load;
+   * `now` is in ms, of a clock that gateways share.
+   */
+  leave(latencyMs: number, outcome: Outcome, now: number, ownMs = 0): void {
     this.inFlight--
     this.left++
     const { cohort, probing } = this
-    cohort.left(latencyMs, outcome, now)
+    cohort.left(latencyMs, ownMs, outcome, now)
     if (this.slow && !probing && now >= this.nextProbe) {
       this.probing = true
       this.begin(now)

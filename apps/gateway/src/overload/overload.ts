@@ -86,7 +86,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
     pressure,
     atDoor: (priority) => (pressure.sheds(priority) ? refuse('pressure', priority) : undefined),
     admit: admit as Overload['admit'],
-    settle: (service, latencyMs, outcome) => gates.get(service)?.leave(latencyMs, outcome, now()),
+    settle: (service, latencyMs, outcome) => gates.get(service)?.leave(latencyMs, outcome, now(), pressure.delayMs),
     retain(services) {
       for (const [service, gate] of gates) {
         if (!services.has(service) && gate.gradient.inFlight === 0 && gate.waiting === 0) gates.delete(service)

@@ -62,8 +62,8 @@ export class ServiceGate {
   }
 
   /** A request has ended: who waits comes in, what matters most first. */
-  leave(latencyMs: number, outcome: Outcome, now: number): void {
-    this.gradient.leave(latencyMs, outcome, now)
+  leave(latencyMs: number, outcome: Outcome, now: number, ownMs = 0): void {
+    this.gradient.leave(latencyMs, outcome, now, ownMs)
     if (this.waiting > 0) this.advance(now)
   }
 

@@ -18,6 +18,8 @@ export type LoadOptions = {
   seconds: number
   /** Of the first seconds nothing is counted. */
   skipSeconds?: number
+  /** Equal parts of the counted time that are counted each for itself besides. */
+  slices?: number
   connections?: number
   /** Requests under way or waiting for a connection; what comes above is counted as unsent. */
   maxOutstanding?: number
@@ -43,8 +45,9 @@ export type LoadResult = {
   names: Record<string, Record<number, number>>
   /** By the code of the error. */
   errors: Record<string, number>
-  /** Answers below 400 a second, in the seconds that are counted. */
+  /** Requests answered below 400 of those due in a second, over the seconds that are counted. */
   goodput: number
+  slices: { statuses: Record<number, Latencies>; goodput: number }[]
 }
 
 /**
@@ -70,8 +73,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     connectTimeout: timeoutMs
   })
   const random = seeded(options.seed ?? 1)
-  const latencies: Record<number, number[]> = {}
-  const result: LoadResult = { offered: 0, unsent: 0, statuses: {}, names: {}, errors: {}, goodput: 0 }
+  const result: LoadResult = { offered: 0, unsent: 0, statuses: {}, names: {}, errors: {}, goodput: 0, slices: [] }
+  const { slices = 1 } = options
+  const latencies = Array.from({ length: slices }, (): Record<number, number[]> => ({}))
   const started = performance.now()
   const end = started + seconds * 1_000
   const counted = started + skipSeconds * 1_000
@@ -102,9 +106,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
         onResponseData: () => undefined,
         onResponseEnd() {
           if (counts) {
-            const list = latencies[status] ?? []
+            const slice = latencies[Math.floor(((due - counted) / (end - counted)) * slices)]!
+            const list = slice[status] ?? []
             list.push(performance.now() - due)
-            latencies[status] = list
+            slice[status] = list
             if (name !== undefined) count(result.names, name, status)
           }
           ended()
@@ -134,10 +139,23 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     })
   }
   await pool.close()
-  for (const [status, list] of Object.entries(latencies)) result.statuses[Number(status)] = summary(list)
-  const good = Object.entries(latencies).filter(([status]) => Number(status) < 400)
-  result.goodput = good.reduce((sum, [, list]) => sum + list.length, 0) / (seconds - skipSeconds)
-  return result
+  const sliceSeconds = (seconds - skipSeconds) / slices
+  result.slices = latencies.map((slice) => summarise(slice, sliceSeconds))
+  const all: Record<number, number[]> = {}
+  for (const slice of latencies) {
+    for (const [status, list] of Object.entries(slice)) all[Number(status)] = (all[Number(status)] ?? []).concat(list)
+  }
+  return Object.assign(result, summarise(all, seconds - skipSeconds))
+}
+
+function summarise(latencies: Record<number, number[]>, seconds: number): LoadResult['slices'][number] {
+  const statuses: Record<number, Latencies> = {}
+  let good = 0
+  for (const [status, list] of Object.entries(latencies)) {
+    statuses[Number(status)] = summary(list)
+    if (Number(status) < 400) good += list.length
+  }
+  return { statuses, goodput: good / seconds }
 }
 
 function count(names: LoadResult['names'], name: string, status: number): void {
