@@ -1,5 +1,5 @@
 /** What a class of routes allows one user, or one address without a token. */
-export type LimitClass = { readonly name: string; readonly perSecond: number; readonly burst: number }
+export type ClassLimit = { readonly name: string; readonly perSecond: number; readonly burst: number }
 
 /** Names of limits that are no classes of the configuration. */
 export const TAKEN: ReadonlySet<string> = new Set([
@@ -19,8 +19,8 @@ const FORM = /^([a-z][a-z0-9-]{0,31})=(\d{1,6}(?:\.\d{1,6})?)\/(\d{1,6})$/
  * Reads `upload=5/20,search=0.5/30`: requests a second in the long run, then how many at once. Throws a line that names the first bad
  * one.
  */
-export function parseClasses(text: string): LimitClass[] {
-  const classes: LimitClass[] = []
+export function parseClasses(text: string): ClassLimit[] {
+  const classes: ClassLimit[] = []
   for (const part of text.split(',').map((one) => one.trim())) {
     if (part === '') continue
     const [, name = '', rate, most] = FORM.exec(part) ?? []
