@@ -84,11 +84,19 @@ export const GatewayConfigSchema = Type.Object({
   LIMIT_ADDRESS_BURST: Count(200),
   LIMIT_SIGN_IN_PER_MINUTE: Count(60),
   LIMIT_SIGN_UP_PER_MINUTE: Count(60),
+  /** Sign-ins and sign-ups of an address at once; by default those of a minute. */
+  LIMIT_SIGN_IN_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  LIMIT_SIGN_UP_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  /** A device is a session. 0: only its user has a limit. */
+  LIMIT_DEVICE_PER_SECOND: Type.Number({ minimum: 0, maximum: 1_000_000, default: 0 }),
+  LIMIT_DEVICE_BURST: Count(100),
+  /** Classes of routes that have a limit besides, by user or else by address: `upload=5/20,search=10/30` is rate a second / burst. */
+  LIMIT_CLASSES: Type.String({ maxLength: 2_048, default: '' }),
   /** Comma-separated addresses or CIDRs that no limit by address holds for. */
   LIMIT_EXEMPT: Type.String({ default: '' }),
   /** Most requests of quota taken from Redis at once for one user or address. */
   LIMIT_LEASE: Count(10),
-  /** Users and addresses whose limits are held in memory. */
+  /** Users, as many devices, as many addresses whose limits are held in memory. */
   LIMIT_SUBJECTS: Count(50_000),
 
   /** Answers in memory, by number and bytes; no body above CACHE_ENTRY_BYTES is kept. */
@@ -96,7 +104,21 @@ export const GatewayConfigSchema = Type.Object({
   CACHE_BYTES: Type.Integer({ minimum: 1_048_576, maximum: 17_179_869_184, default: 67_108_864 }),
   CACHE_ENTRY_BYTES: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 262_144 }),
   /** How long a gateway waits for an answer that another is fetching; 0: each fetches for itself. */
-  CACHE_LOCK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 })
+  CACHE_LOCK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+
+  /** Requests in flight to one service: before anything is known, when hardly used, and the bounds of what is learned. */
+  CONCURRENCY_INITIAL: Count(128),
+  CONCURRENCY_IDLE: Count(16),
+  CONCURRENCY_MIN: Count(4),
+  CONCURRENCY_MAX: Count(2_048),
+  /** Latency above that without load which is not taken for overload. */
+  CONCURRENCY_SLACK_MS: Milliseconds(10),
+  /** How long a burst may wait for a place in its service, and signing in always; how many of one priority may. */
+  CONCURRENCY_WAIT_MS: Milliseconds(100),
+  CONCURRENCY_CRITICAL_WAIT_MS: Milliseconds(1_000),
+  CONCURRENCY_WAITING: Count(512),
+  /** Delay of the gateway's own event loop above which it sheds load at the door. */
+  PRESSURE_TARGET_MS: Milliseconds(20)
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 

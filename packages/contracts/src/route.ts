@@ -45,7 +45,8 @@ export type CachePolicy = {
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
- * - `limit`: the class of rate limit the gateway applies.
+ * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
+ *   count as none.
  * - `stream`: the answer does not end by itself (SSE, WebSocket), so no time limit holds for it.
  * - `timeoutMs`: the gateway's deadline for it, instead of its ordinary one.
  * - `priority`: instead of the one of its method.
