@@ -149,7 +149,7 @@ export const GatewayConfigSchema = Type.Object({
   CONCURRENCY_CRITICAL_WAIT_MS: Milliseconds(1_000),
   CONCURRENCY_WAITING: Count(512),
   /** Delay of the gateway's own event loop above which it sheds load at the door. */
-  PRESSURE_TARGET_MS: Milliseconds(20)
+  PRESSURE_TARGET_MS: Milliseconds(100)
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 
