@@ -4,8 +4,8 @@ import { Compile } from 'typebox/compile'
 const Port = Type.Integer({ minimum: 0, maximum: 65535 })
 const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 600_000, default: fallback })
 
-/** What every app reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
-export const ServiceConfigSchema = Type.Object({
+/** What an app without NATS reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
+export const BaseConfigSchema = Type.Object({
   SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
   HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   PORT: Type.Integer({ ...Port, default: 0 }),
@@ -13,9 +13,6 @@ export const ServiceConfigSchema = Type.Object({
   /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
   ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
-  NATS_URL: Type.String({ minLength: 1 }),
-  NATS_USER: Type.String({ minLength: 1 }),
-  NATS_PASSWORD: Type.String(),
   REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://' })),
   REDIS_PREFIX: Type.Optional(Type.String()),
   BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
@@ -24,6 +21,8 @@ export const ServiceConfigSchema = Type.Object({
   REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
   /** How long gateways have to notice that an instance leaves, before it stops listening. */
   DRAIN_MS: Milliseconds(1000),
+  /** How much longer a connection that is kept alive may wait for one more request, answered with `connection: close`, before it is closed. */
+  LINGER_MS: Milliseconds(0),
   /** From the signal to the end, whatever is still running then. */
   SHUTDOWN_MS: Milliseconds(15_000),
   /** From the start to ready; an app that is not ready by then exits and is started again. */
@@ -35,6 +34,17 @@ export const ServiceConfigSchema = Type.Object({
   /** Check every answer against its contract (tests and development). */
   CHECK_RESPONSES: Type.Boolean({ default: false })
 })
+export type BaseConfig = Static<typeof BaseConfigSchema>
+
+/** Where an app finds NATS. */
+export const NatsConfigSchema = Type.Object({
+  NATS_URL: Type.String({ minLength: 1 }),
+  NATS_USER: Type.String({ minLength: 1 }),
+  NATS_PASSWORD: Type.String()
+})
+
+/** What every service reads from its environment. */
+export const ServiceConfigSchema = Type.Object({ ...BaseConfigSchema.properties, ...NatsConfigSchema.properties })
 export type ServiceConfig = Static<typeof ServiceConfigSchema>
 
 /** What an app with a database of its own reads besides. */

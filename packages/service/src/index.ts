@@ -1,9 +1,20 @@
 export { bearerOf } from './auth.ts'
 export { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
 export { etagOf, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
-export { type DataConfig, DataConfigSchema, parseConfig, type ServiceConfig, ServiceConfigSchema } from './config.ts'
+export {
+  type BaseConfig,
+  BaseConfigSchema,
+  type DataConfig,
+  DataConfigSchema,
+  NatsConfigSchema,
+  parseConfig,
+  type ServiceConfig,
+  ServiceConfigSchema
+} from './config.ts'
+export { type Connections, type FollowedServer, followConnections } from './connections.ts'
 export type { CallContext, ServiceContext } from './context.ts'
 export { isUnavailable } from './driver-errors.ts'
+export { SIGNATURE_ALGORITHMS } from './foreign-tokens.ts'
 export type { IdempotencyStore, StoredAnswer } from './idempotency.ts'
 export {
   type AccessClaims,
@@ -15,6 +26,7 @@ export {
   TOKEN_ISSUER
 } from './identity.ts'
 export { openIdentity, publishIdentity } from './identity-store.ts'
+export { type IdentityUrlOptions, openIdentityFromUrl } from './identity-url.ts'
 export { createLogger, type Logger } from './log.ts'
 export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'
 export { connectNats, jetstreamOf, managerOf, type NatsConnection, onReconnect } from './nats.ts'
@@ -22,7 +34,24 @@ export { type Checks, type OpsServer, type Readiness, runChecks, startOps } from
 export { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
 export { announce, type Instance, InstanceSchema, prefixesOf, watchRegistry } from './registry.ts'
 export { type Handler, type HandlerInput, inputOf, type RouteOptions, route } from './route.ts'
-export { type Running, type RunOptions, runApp, type StartContext } from './run.ts'
+export {
+  type RunAloneOptions,
+  type Running,
+  type RunOptions,
+  runApp,
+  type StartAloneContext,
+  type StartContext
+} from './run.ts'
 export { buildServer, type ServerOptions } from './server.ts'
+export { onStop, type Stopping } from './signals.ts'
 export { continueTrace, requestIdFrom, type Trace } from './trace.ts'
+export {
+  assertTrafficRules,
+  HEADER,
+  openTraffic,
+  type TrafficRules,
+  TrafficRulesSchema,
+  VERSION,
+  watchTraffic
+} from './traffic.ts'
 export { type Validator, validatorOf } from './validation.ts'

@@ -39,7 +39,7 @@ export type OpsServer = { url: string; close(): Promise<void> }
 export async function startOps(options: {
   host: string
   port: number
-  metrics: Metrics
+  metrics: { readonly registry: Pick<Metrics['registry'], 'contentType'>; text(): Promise<string> }
   readiness: () => Promise<Readiness>
 }): Promise<OpsServer> {
   const server = createServer(async (request, response) => {
@@ -73,7 +73,8 @@ export async function startOps(options: {
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    // Exclusive: below a cluster's primary each worker has operations of its own, not a share of one port.
+    server.listen({ port, host, exclusive: true }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
-import type { ServiceConfig } from './config.ts'
+import type { BaseConfig, ServiceConfig } from './config.ts'
+import { followConnections } from './connections.ts'
 import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
@@ -12,7 +13,10 @@ import { announce } from './registry.ts'
 import { onStop } from './signals.ts'
 
 /** What an app gets to start with. */
-export type StartContext<C extends ServiceConfig> = { log: Logger; metrics: Metrics; config: C; nats: NatsConnection }
+export type StartContext<C extends ServiceConfig> = StartAloneContext<C> & { nats: NatsConnection }
+
+/** The same for an app that runs without NATS. */
+export type StartAloneContext<C extends BaseConfig> = { log: Logger; metrics: Metrics; config: C }
 
 /** What runs once an app has started. */
 export type Running = {
@@ -27,21 +31,33 @@ export type Running = {
   close(): Promise<void>
 }
 
-export type RunOptions<C extends ServiceConfig> = {
+type NamedOptions<C> = {
   /** The app's name, which is its folder's. */
   name: string
   /** The config, or what reads it: then a bad one is a line and exit code 1 like any other failure to start. */
   config: C | (() => C)
   version?: string
+}
+
+export type RunOptions<C extends ServiceConfig> = NamedOptions<C> & {
+  nats?: undefined
   start(context: StartContext<C>): Promise<Running>
 }
 
+/** For an app that knows no NATS: it announces itself nowhere. */
+export type RunAloneOptions<C extends BaseConfig> = NamedOptions<C> & {
+  nats: 'none'
+  start(context: StartAloneContext<C>): Promise<Omit<Running, 'prefixes'>>
+}
+
 /**
- * The whole life of an app: operations port, NATS and its buckets, `start`, listen, wait until ready, announce, tell the parent; and on
+ * The whole life of an app: operations port, NATS and its buckets, `start`, wait until ready, listen, announce, tell the parent; and on
  * SIGTERM, SIGINT or the parent's end the same backwards, losing no request. Exits 0 after an orderly end; 1 when the start fails, at an
  * uncaught error, or when the end takes longer than SHUTDOWN_MS.
  */
-export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void> {
+export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void>
+export async function runApp<C extends BaseConfig>(options: RunAloneOptions<C>): Promise<void>
+export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | RunAloneOptions<C>): Promise<void> {
   const { name } = options
   const config = typeof options.config === 'function' ? readConfig(name, options.config) : options.config
   const log = createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
@@ -71,27 +87,37 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       readiness: () => runChecks(checks)
     })
     ends.push(ops.close)
-    const nats = await connectNats({
-      url: config.NATS_URL,
-      user: config.NATS_USER,
-      password: config.NATS_PASSWORD,
-      name: `${name}.${config.SKERRY_INSTANCE}`,
-      timeoutMs: config.START_TIMEOUT_MS
-    })
-    ends.push(() => nats.close())
-    await ensureBuckets(nats)
-    const running = await options.start({ log, metrics, config, nats })
+    let nats: NatsConnection | undefined
+    let running: Running
+    if (options.nats === 'none') running = await options.start({ log, metrics, config })
+    else {
+      const connected = await connectNats({
+        url: config.NATS_URL,
+        user: config.NATS_USER,
+        password: config.NATS_PASSWORD,
+        name: `${name}.${config.SKERRY_INSTANCE}`,
+        timeoutMs: config.START_TIMEOUT_MS
+      })
+      nats = connected
+      ends.push(() => connected.close())
+      await ensureBuckets(connected)
+      running = await options.start({ log, metrics, config, nats: connected })
+    }
     ends.push(() => running.close())
-    await running.app.listen({ host: config.HOST, port: config.PORT })
-    // Stops listening, lets running requests finish, closes idle connections.
+    const connections = followConnections(running.app.server)
+    running.app.addHook('preClose', () => connections.end(config.LINGER_MS))
+    // Ends live streams, takes no new connections, lets running requests finish.
     ends.push(() => running.app.close())
-    const url = config.ADVERTISE_URL ?? addressOf(running.app)
-
     checks = running.checks
+    // Before it listens: where processes share one port, connections come from then on.
     await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return
+    await running.app.listen({ host: config.HOST, port: config.PORT })
+    if (stopping.begun) return
+    const url = config.ADVERTISE_URL ?? addressOf(running.app)
+
     const announced =
-      running.prefixes === undefined || running.prefixes.length === 0
+      nats === undefined || running.prefixes === undefined || running.prefixes.length === 0
         ? undefined
         : await announce(
             nats,

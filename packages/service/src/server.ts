@@ -1,6 +1,6 @@
 import { SkerryError } from '@skerry/contracts'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
-import type { ServiceConfig } from './config.ts'
+import type { BaseConfig } from './config.ts'
 import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
 import type { IdempotencyStore } from './idempotency.ts'
@@ -13,7 +13,7 @@ import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
 
 export type ServerOptions = {
   name: string
-  config: ServiceConfig
+  config: BaseConfig
   /** Needed by routes whose contract takes a token. */
   identity?: Identity | undefined
   /** Needed by routes whose contract is idempotent. */
