@@ -1,0 +1,81 @@
+import type { TrafficRules } from '@skerry/service'
+
+/** Versions that are live, with the weight of their instances together. */
+export type VersionsPresent = ReadonlyMap<string, number>
+
+/** One version's part of the traffic. Only the ratio of the shares to each other counts. */
+export type Share = { readonly version: string; readonly share: number; readonly seed: number }
+
+/**
+ * How rules spread the requests over the versions that are there: those with a weight get it, the others share the rest by their
+ * instances. What a version that nobody runs would get goes to the others; a version without a share gets something only when no other
+ * is left. Undefined where there is nothing to choose.
+ */
+export function planOf(service: string, rules: TrafficRules, present: VersionsPresent): readonly Share[] | undefined {
+  if (present.size < 2) return undefined
+  // A map, since versions are whatever services say they are.
+  const weights = new Map(Object.entries(rules.weights ?? {}))
+  if (rules.mirror !== undefined && !weights.has(rules.mirror.version)) weights.set(rules.mirror.version, 0)
+  let left = 100
+  let others = 0
+  for (const [version, weight] of present) {
+    const percent = weights.get(version)
+    if (percent === undefined) others += weight
+    else left -= percent
+  }
+  const shares: Share[] = []
+  for (const [version, weight] of present) {
+    const share = weights.get(version) ?? (Math.max(0, left) * weight) / others
+    if (share > 0) shares.push({ version, share, seed: hash(`${service} ${version} `) })
+  }
+  // Nobody has a share, or everybody the one that the instances give them.
+  return shares.length === 0 || others === sum(present) ? undefined : shares
+}
+
+/** A version drawn by its share; `random` is in [0, 1). */
+export function draw(shares: readonly Share[], random: number): string {
+  let at = random * shares.reduce((total, { share }) => total + share, 0)
+  for (const { version, share } of shares) {
+    at -= share
+    if (at < 0) return version
+  }
+  return shares.at(-1)!.version
+}
+
+/**
+ * The version that a user stays with: weighted rendezvous hashing (Thaler and Ravishankar, 1998; weights as -ln(h)/w). Each version gets its
+ * share of users, who is in a version stays in it while its share grows, and other services have other users in theirs.
+ */
+export function stay(shares: readonly Share[], userId: string): string {
+  let least = Infinity
+  let chosen = ''
+  for (const { version, share, seed } of shares) {
+    const distance = -Math.log((mix(hash(userId, seed)) + 0.5) / 0x1_0000_0000) / share
+    if (distance < least) {
+      least = distance
+      chosen = version
+    }
+  }
+  return chosen
+}
+
+/** FNV-1a over UTF-16 units, 32 bits. */
+function hash(text: string, seed = 0x811c9dc5): number {
+  let value = seed
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193)
+  return value >>> 0
+}
+
+/** The end of MurmurHash3 (Appleby), since FNV leaves the upper bits of ids that differ at their end alike. */
+function mix(value: number): number {
+  let h = value
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
+function sum(present: VersionsPresent): number {
+  let total = 0
+  for (const weight of present.values()) total += weight
+  return total
+}
