@@ -1,5 +1,12 @@
 import type { RedisLink } from '@skerry/cache'
-import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, usersRoutes } from '@skerry/contracts'
+import {
+  authRoutes,
+  contentRoutes,
+  type RouteContract,
+  type RouteRules,
+  realtimeRoutes,
+  usersRoutes
+} from '@skerry/contracts'
 import { buildServer, type Checks, type Identity, type Logger, type Metrics, prefixesOf } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayConfig } from './config.ts'
@@ -16,6 +23,7 @@ import { createOpenStreams } from './proxy/streams.ts'
 import { healthRoutes } from './routes/health.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { findSecurityHeaders } from './security-headers.ts'
+import type { Traffic } from './traffic/traffic.ts'
 import { Balancer } from './upstreams/balancer.ts'
 import { createRouteTable } from './upstreams/route-table.ts'
 import type { Instance } from './upstreams/upstream.ts'
@@ -24,17 +32,22 @@ export type GatewayDeps = {
   config: GatewayConfig
   log: Logger
   metrics: Metrics
-  identity: Identity
+  /** Without it tokens are passed on unread, and nobody is a user. */
+  identity: Identity | undefined
   /** Without it each gateway limits by itself. */
   redis: RedisLink | undefined
   /** What `/readyz` asks. */
   checks: Checks
+  /** Which version of a service a request goes to; without it any. */
+  traffic?: Traffic | undefined
+  /** Routes that are known before anybody announces them: the house's own unless given. */
+  contracts?: readonly RouteContract[]
 }
 
 export type Gateway = {
   app: FastifyInstance
   /** Takes in which instances are live. */
-  update(live: readonly (Instance & { prefixes: readonly string[] })[]): void
+  update(live: readonly (Instance & { prefixes: readonly string[]; routes?: readonly RouteRules[] })[]): void
   /** Closes the connections to services. */
   close(): Promise<void>
 }
@@ -48,9 +61,11 @@ const STREAMS_GRACE_MS = 1_000
 
 /** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
-  const { config, log, metrics, identity } = deps
+  const { config, log, metrics, identity, contracts = CONTRACTS } = deps
+  const known = indexRules(contracts)
+  let announced = indexRules([], true)
   const streams = createOpenStreams()
-  const table = createRouteTable(prefixesOf(CONTRACTS), (prefix, holder, claimant) => {
+  const table = createRouteTable(prefixesOf(contracts), (prefix, holder, claimant) => {
     log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
   })
   const balancer: Balancer = new Balancer(upstreamOptions(config), {
@@ -95,7 +110,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
           maxSubjects: config.LIMIT_SUBJECTS
         }),
         policies: policiesOf(config),
-        rulesOf: indexRules(CONTRACTS),
+        rulesOf: (method, path) => announced(method, path) ?? known(method, path),
         table,
         trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
         exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
@@ -121,6 +136,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     update(live) {
       table.update(live, Date.now())
       balancer.update(live)
+      // The instances of a service announce the same.
+      const services = new Map(live.map(({ service, routes = [] }) => [service, routes]))
+      announced = indexRules([...services.values()].flat(), true)
     },
     close: () => balancer.destroy()
   }

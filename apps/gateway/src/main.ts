@@ -1,51 +1,126 @@
+import cluster from 'node:cluster'
 import { openRedis } from '@skerry/cache'
-import { openIdentity, runApp, watchRegistry } from '@skerry/service'
+import {
+  type Checks,
+  type Identity,
+  openIdentity,
+  openIdentityFromUrl,
+  type Running,
+  runApp,
+  type StartAloneContext,
+  type StartContext,
+  watchRegistry,
+  watchTraffic
+} from '@skerry/service'
+import { textsOf } from './alone/texts.ts'
 import { buildGateway } from './app.ts'
-import { type GatewayConfig, readConfig } from './config.ts'
+import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
+import { createTraffic } from './traffic/traffic.ts'
+import { openFixedList, readList } from './upstreams/fixed-list.ts'
+import { runPrimary } from './workers/primary.ts'
 
-function configOrExit(): GatewayConfig {
-  try {
-    return readConfig(process.env)
-  } catch (error) {
-    process.stderr.write(`gateway: ${(error as Error).message}\n`)
-    process.exit(1)
+/** What SIGHUP does: nothing where there is nothing to read again. */
+let reload = (): unknown => undefined
+process.on('SIGHUP', () => reload())
+
+async function main(): Promise<void> {
+  const alone = isAlone(process.env)
+  const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
+  // Said here as a line, before anything starts.
+  if (alone) readList(await textsOf(config)(), config.JWKS_URL === undefined)
+  if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
+    const primary = await runPrimary(config, import.meta.filename)
+    reload = primary.rotate
+  } else if (alone) await runApp({ name: 'gateway', nats: 'none', config, start: startAlone })
+  else await runApp({ name: 'gateway', config: config as RegistryConfig, start: startWithRegistry })
+}
+
+/** In front of the services that announce themselves. */
+async function startWithRegistry({ config, log, metrics, nats }: StartContext<RegistryConfig>): Promise<Running> {
+  const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
+  const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
+  const traffic = createTraffic(metrics)
+  let registryKnown = false
+  // Neither NATS nor Redis being away later makes a gateway unready: it goes on with what it knows, and all of them would be gone at once.
+  const checks = {
+    registry: () => {
+      if (!registryKnown) throw new Error('the registry has not been read yet')
+    },
+    keys: keysKnown(identity)
+  }
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, traffic })
+  const rules = await watchTraffic(nats, traffic.set, { log })
+  const registry = await watchRegistry(
+    nats,
+    (live) => {
+      registryKnown = true
+      gateway.update(live)
+    },
+    { log }
+  )
+  return {
+    app: gateway.app,
+    checks,
+    async close() {
+      await registry.close()
+      await rules.close()
+      await gateway.close()
+      await identity.close()
+      await redis?.close()
+    }
   }
 }
 
-await runApp({
-  name: 'gateway',
-  config: configOrExit(),
-  async start({ config, log, metrics, nats }) {
-    const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
-    const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
-    let registryKnown = false
-    // Neither NATS nor Redis being away later makes a gateway unready: it goes on with what it knows, and all of them would be gone at once.
-    const checks = {
-      registry: () => {
-        if (!registryKnown) throw new Error('the registry has not been read yet')
-      },
-      keys: () => {
-        if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
-      }
-    }
-    const gateway = await buildGateway({ config, log, metrics, identity, redis, checks })
-    const registry = await watchRegistry(
-      nats,
-      (live) => {
-        registryKnown = true
-        gateway.update(live)
-      },
-      { log }
-    )
-    return {
-      app: gateway.app,
-      checks,
-      async close() {
-        await registry.close()
-        await gateway.close()
-        await identity.close()
-        await redis?.close()
-      }
+/** In front of a fixed list. Without JWKS_URL nobody is known, and tokens are passed on as they come. */
+async function startAlone({ config, log, metrics }: StartAloneContext<GatewayConfig>): Promise<Running> {
+  const read = textsOf(config)
+  const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
+  const identity = config.JWKS_URL === undefined ? undefined : await identityOf(config, config.JWKS_URL, log)
+  const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity) }
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, contracts: [] })
+  const list = await openFixedList({
+    read,
+    onChange: gateway.update,
+    log,
+    refreshMs: config.DNS_REFRESH_MS,
+    anonymous: identity === undefined,
+    healthPath: config.HEALTH_PATH
+  })
+  // Workers are replaced instead.
+  if (cluster.isPrimary) reload = list.reload
+  return {
+    app: gateway.app,
+    checks,
+    async close() {
+      await list.close()
+      await gateway.close()
+      await identity?.close()
+      await redis?.close()
     }
   }
-})
+}
+
+function identityOf(config: GatewayConfig, url: string, log: StartAloneContext<GatewayConfig>['log']) {
+  return openIdentityFromUrl({
+    url,
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    algorithms: config.JWT_ALGORITHMS.split(',').map((name) => name.trim()),
+    insecure: config.JWKS_INSECURE,
+    cacheSize: config.TOKEN_CACHE,
+    log
+  })
+}
+
+function keysKnown(identity: Identity): () => void {
+  return () => {
+    if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`gateway: ${(error as Error).message}\n`)
+  process.exit(1)
+}

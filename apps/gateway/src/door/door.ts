@@ -27,7 +27,8 @@ declare module 'fastify' {
 }
 
 export type DoorOptions = {
-  identity: Identity
+  /** Without it no token makes a caller. */
+  identity: Identity | undefined
   limiter: Limiter
   policies: Policies
   rulesOf: RulesOf
@@ -71,11 +72,11 @@ export function createDoor(options: DoorOptions): Hook {
 
     const header = raw.headers.authorization
     // A route that takes no token ignores one: with an expired token a client must still be able to refresh it.
-    if (header === undefined || rules?.auth === 'none') return limit(undefined)
+    if (header === undefined || rules?.auth === 'none' || identity === undefined) return limit(undefined)
     const token = bearerOf(header)
     const known = token === undefined ? undefined : identity.verifyCached(token)
     if (known !== undefined) return limit(known)
-    verify(token)
+    verify(identity, token)
 
     function limit(caller: Caller | undefined): void {
       request.caller = caller
@@ -96,7 +97,7 @@ export function createDoor(options: DoorOptions): Hook {
     }
 
     /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
-    function verify(unknown: string | undefined): void {
+    function verify(identity: Identity, unknown: string | undefined): void {
       const subject = addressSubject(address)
       const refused = subject === undefined ? undefined : limiter.refused(policies.badToken, subject)
       if (refused !== undefined) {

@@ -1,4 +1,4 @@
-import type { RouteContract } from '@skerry/contracts'
+import type { RouteRules as Announced, RouteContract } from '@skerry/contracts'
 import type { GatewayConfig } from '../config.ts'
 
 /** So many requests in the long run, so many at once. */
@@ -56,12 +56,12 @@ export type RouteRules = Pick<RouteContract, 'auth' | 'limit' | 'stream'>
 /** Finds the rules of a route by method and decoded path; HEAD counts as GET. */
 export type RulesOf = (method: string, path: string) => RouteRules | undefined
 
-/** Indexes the contracts whose rules differ from the ordinary ones; all others need no look-up. */
-export function indexRules(contracts: readonly RouteContract[]): RulesOf {
+/** Indexes the contracts whose rules differ from the ordinary ones, or `all`: where no service verifies again, the door alone does. */
+export function indexRules(contracts: readonly (RouteContract | Announced)[], all = false): RulesOf {
   const exact = new Map<string, RouteRules>()
   const patterns: { method: string; path: RegExp; rules: RouteRules }[] = []
   for (const { method, path, auth, limit, stream } of contracts) {
-    if (auth !== 'none' && (limit ?? 'default') === 'default' && stream !== true) continue
+    if (!all && auth !== 'none' && (limit ?? 'default') === 'default' && stream !== true) continue
     const rules = { auth, ...(limit === undefined ? {} : { limit }), ...(stream === undefined ? {} : { stream }) }
     if (!path.includes(':')) exact.set(`${method} ${path}`, rules)
     else

@@ -12,7 +12,7 @@ import type { OpenStreams } from './streams.ts'
 
 export type ExchangeDeps = {
   dispatcher: Dispatcher
-  identity: Identity
+  identity: Identity | undefined
   metrics: GatewayMetrics
   streams: OpenStreams
   /** The gateway is leaving: connections end with their answer. */
@@ -170,7 +170,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   private revokeSessions(header: string | string[] | undefined): void {
     if (typeof header !== 'string' || this.request.admission?.service !== SESSION_OWNER) return
-    for (const sessionId of header.split(',')) this.deps.identity.revoke(sessionId.trim())
+    for (const sessionId of header.split(',')) this.deps.identity?.revoke(sessionId.trim())
   }
 
   private timing(came: string | string[] | undefined): string {

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import type { RouteRules } from '@skerry/contracts'
 import type { Logger } from '@skerry/service'
-import { createNames, resolveAll } from './names.ts'
-import { type FixedRoute, parseRoutes } from './routes-text.ts'
-import { assertAnonymous, parseRules, shareRules } from './rules-text.ts'
+import { createNames, resolveAll } from '../alone/names.ts'
+import { type FixedRoute, parseRoutes } from '../alone/routes-text.ts'
+import { assertAnonymous, parseRules, shareRules } from '../alone/rules-text.ts'
 
 /** One address of a route, as the registry would tell of an instance. */
 export type FixedInstance = {
@@ -66,11 +66,7 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
     const text = await options.read()
     seen = JSON.stringify(text)
     if (seen === before) return false
-    const next = parseRoutes(text.routes)
-    const nextRules = parseRules(text.rules)
-    if (options.anonymous) assertAnonymous(nextRules)
-    rules = shareRules(nextRules, next)
-    routes = next
+    ;({ routes, rules } = readList(text, options.anonymous))
     return true
   }
   let refusal = ''
@@ -143,6 +139,21 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
       await work
     }
   }
+}
+
+/**
+ * The routes of texts, and their rules by service. Throws one line for the first thing that does not fit.
+ *
+ * @param anonymous nothing can verify a token: rules that need to know who asks are refused
+ */
+export function readList(
+  text: { routes: string; rules: string },
+  anonymous: boolean
+): { routes: FixedRoute[]; rules: Map<string, RouteRules[]> } {
+  const routes = parseRoutes(text.routes)
+  const rules = parseRules(text.rules)
+  if (anonymous) assertAnonymous(rules)
+  return { routes, rules: shareRules(rules, routes) }
 }
 
 function isResolved({ protocol, hostname }: URL): boolean {
