@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { openRedis } from '@skerry/cache'
 import {
+  assertIdentityUrl,
   type Checks,
   type Identity,
   openIdentity,
@@ -12,6 +13,7 @@ import {
   watchRegistry,
   watchTraffic
 } from '@skerry/service'
+import { keysOf } from './alone/keys.ts'
 import { textsOf } from './alone/texts.ts'
 import { buildGateway } from './app.ts'
 import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
@@ -26,13 +28,19 @@ process.on('SIGHUP', () => reload())
 async function main(): Promise<void> {
   const alone = isAlone(process.env)
   const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
-  // Said here as a line, before anything starts.
-  if (alone) readList(await textsOf(config)(), config.JWKS_URL === undefined)
+  if (alone) await checkAlone(config)
   if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
     const primary = await runPrimary(config, import.meta.filename)
     reload = primary.rotate
   } else if (alone) await runApp({ name: 'gateway', nats: 'none', config, start: startAlone })
   else await runApp({ name: 'gateway', config: config as RegistryConfig, start: startWithRegistry })
+}
+
+/** What cannot be served safely is a line, before anything starts. */
+async function checkAlone(config: GatewayConfig): Promise<void> {
+  const keys = keysOf(config)
+  if (keys !== undefined) assertIdentityUrl(keys)
+  readList(await textsOf(config)(), keys === undefined)
 }
 
 /** In front of the services that announce themselves. */
@@ -75,7 +83,8 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
 async function startAlone({ config, log, metrics }: StartAloneContext<GatewayConfig>): Promise<Running> {
   const read = textsOf(config)
   const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
-  const identity = config.JWKS_URL === undefined ? undefined : await identityOf(config, config.JWKS_URL, log)
+  const keys = keysOf(config)
+  const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
   const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity) }
   const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, contracts: [] })
   const list = await openFixedList({
@@ -98,18 +107,6 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
       await redis?.close()
     }
   }
-}
-
-function identityOf(config: GatewayConfig, url: string, log: StartAloneContext<GatewayConfig>['log']) {
-  return openIdentityFromUrl({
-    url,
-    issuer: config.JWT_ISSUER,
-    audience: config.JWT_AUDIENCE,
-    algorithms: config.JWT_ALGORITHMS.split(',').map((name) => name.trim()),
-    insecure: config.JWKS_INSECURE,
-    cacheSize: config.TOKEN_CACHE,
-    log
-  })
 }
 
 function keysKnown(identity: Identity): () => void {

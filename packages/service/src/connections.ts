@@ -18,7 +18,8 @@ const SILENT_MS = 1_000
 
 /**
  * Follows the connections of a server from before it listens, so that it can end without losing a request. Node's own `close` cuts
- * connections that are kept alive at once, the next request on its way or not, and no longer looks for requests that never get complete.
+ * connections that are kept alive or were just made at once, a request on its way or not, and no longer looks for requests that never get
+ * complete.
  */
 export function followConnections(server: FollowedServer): Connections {
   const openedAt = new Map<Socket, number>()
@@ -26,6 +27,12 @@ export function followConnections(server: FollowedServer): Connections {
     openedAt.set(socket, performance.now())
     socket.once('close', () => openedAt.delete(socket))
   })
+  /** To Node a connection that has just been made is idle as well. */
+  const someoneMayBegin = () => {
+    const now = performance.now()
+    for (const [{ bytesRead }, since] of openedAt) if (bytesRead === 0 && now - since < SILENT_MS) return true
+    return false
+  }
   return {
     get size() {
       return openedAt.size
@@ -35,13 +42,10 @@ export function followConnections(server: FollowedServer): Connections {
       NetServer.prototype.close.call(server)
       const until = performance.now() + lingerMs
       while (openedAt.size > 0) {
-        const now = performance.now()
-        if (now >= until) {
+        if (performance.now() >= until && !someoneMayBegin()) {
           // Right after the event loop has read what had arrived, so that no request waits unseen on what is closed now.
           await new Promise((resolve) => setImmediate(resolve))
           server.closeIdleConnections()
-          for (const [socket, since] of openedAt)
-            if (socket.bytesRead === 0 && now - since >= SILENT_MS) socket.destroy()
         }
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
       }

@@ -33,7 +33,7 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
  */
 export async function openIdentityFromUrl(options: IdentityUrlOptions): Promise<Identity> {
   const { url, log, refreshMs = 300_000, unknownKeyMs = 5_000, timeoutMs = 5_000 } = options
-  assertTrusted(url, options.insecure === true)
+  assertIdentityUrl(options)
   const verifier = new TokenVerifier({ cacheSize: options.cacheSize, rules: foreignTokens(options) })
   const closing = new AbortController()
   let current = ''
@@ -98,14 +98,17 @@ export async function openIdentityFromUrl(options: IdentityUrlOptions): Promise<
   }
 }
 
-function assertTrusted(url: string, insecure: boolean): void {
+/** Throws what `openIdentityFromUrl` would: for a URL or an algorithm that cannot be trusted. */
+export function assertIdentityUrl(options: IdentityUrlOptions): void {
+  const { url, insecure = false } = options
   const { protocol, hostname } = new URL(url)
-  if (protocol === 'https:') return
-  if (protocol !== 'http:') throw new Error(`the keys cannot be fetched from ${url}: give an https URL`)
-  if (!insecure && !LOOPBACK.test(hostname))
+  if (protocol !== 'https:' && protocol !== 'http:')
+    throw new Error(`the keys cannot be fetched from ${url}: give an https URL`)
+  if (protocol === 'http:' && !insecure && !LOOPBACK.test(hostname))
     throw new Error(
       `the keys at ${url} could be exchanged on their way: give an https URL, or say JWKS_INSECURE=true if that network is yours alone`
     )
+  foreignTokens(options)
 }
 
 async function readBounded(url: string, signal: AbortSignal): Promise<string> {

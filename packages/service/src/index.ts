@@ -26,7 +26,7 @@ export {
   TOKEN_ISSUER
 } from './identity.ts'
 export { openIdentity, publishIdentity } from './identity-store.ts'
-export { type IdentityUrlOptions, openIdentityFromUrl } from './identity-url.ts'
+export { assertIdentityUrl, type IdentityUrlOptions, openIdentityFromUrl } from './identity-url.ts'
 export { createLogger, type Logger } from './log.ts'
 export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'
 export { connectNats, jetstreamOf, managerOf, type NatsConnection, onReconnect } from './nats.ts'

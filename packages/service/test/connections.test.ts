@@ -86,6 +86,20 @@ t.test('what stays idle, silent or incomplete is closed after the wait; a reques
   await end
 })
 
+t.test('who has just connected gets the first request answered', async (t) => {
+  const { state, connections, open } = await startServer(t)
+  const [fresh, kept] = [await open(), await open()]
+  await kept.ask()
+  await waitFor(() => connections.size === 2)
+  state.draining = true
+  const end = connections.end(0)
+  await fresh.ask()
+  await fresh.closed
+  t.match(fresh.text(), /connection: close/i)
+  await kept.closed
+  await end
+})
+
 t.test('a server that never listened, or that nobody has connected to, ends at once', async (t) => {
   const { connections } = await startServer(t)
   await connections.end(600_000)
