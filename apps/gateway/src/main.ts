@@ -57,7 +57,17 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     keys: keysKnown(identity)
   }
   const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, traffic })
-  const rules = await watchTraffic(nats, traffic.set, { log })
+  const rules = await watchTraffic(
+    nats,
+    (service, rules) => {
+      traffic.set(service, rules)
+      log.info(
+        { upstream: service, rules },
+        rules === undefined ? 'traffic goes by instances alone' : 'traffic goes by rules'
+      )
+    },
+    { log }
+  )
   const registry = await watchRegistry(
     nats,
     (live) => {

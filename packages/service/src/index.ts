@@ -54,4 +54,5 @@ export {
   VERSION,
   watchTraffic
 } from './traffic.ts'
+export { sharesOf, type VersionsPresent } from './traffic-shares.ts'
 export { type Validator, validatorOf } from './validation.ts'

@@ -1,35 +1,13 @@
-import type { TrafficRules } from '@skerry/service'
-
-/** Versions that are live, with the weight of their instances together. */
-export type VersionsPresent = ReadonlyMap<string, number>
+import { sharesOf, type TrafficRules, type VersionsPresent } from '@skerry/service'
 
 /** One version's part of the traffic. Only the ratio of the shares to each other counts. */
 export type Share = { readonly version: string; readonly share: number; readonly seed: number }
 
-/**
- * How rules spread the requests over the versions that are there: those with a weight get it, the others share the rest by their
- * instances. What a version that nobody runs would get goes to the others; a version without a share gets something only when no other
- * is left. Undefined where there is nothing to choose.
- */
+/** What to draw from for a service; undefined where there is nothing to choose (`sharesOf`). */
 export function planOf(service: string, rules: TrafficRules, present: VersionsPresent): readonly Share[] | undefined {
-  if (present.size < 2) return undefined
-  // A map, since versions are whatever services say they are.
-  const weights = new Map(Object.entries(rules.weights ?? {}))
-  if (rules.mirror !== undefined && !weights.has(rules.mirror.version)) weights.set(rules.mirror.version, 0)
-  let left = 100
-  let others = 0
-  for (const [version, weight] of present) {
-    const percent = weights.get(version)
-    if (percent === undefined) others += weight
-    else left -= percent
-  }
-  const shares: Share[] = []
-  for (const [version, weight] of present) {
-    const share = weights.get(version) ?? (Math.max(0, left) * weight) / others
-    if (share > 0) shares.push({ version, share, seed: hash(`${service} ${version} `) })
-  }
-  // Nobody has a share, or everybody the one that the instances give them.
-  return shares.length === 0 || others === sum(present) ? undefined : shares
+  const shares = sharesOf(rules, present)
+  if (shares === undefined) return undefined
+  return Array.from(shares, ([version, share]) => ({ version, share, seed: hash(`${service} ${version} `) }))
 }
 
 /** A version drawn by its share; `random` is in [0, 1). */
@@ -72,10 +50,4 @@ function mix(value: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
   return (h ^ (h >>> 16)) >>> 0
-}
-
-function sum(present: VersionsPresent): number {
-  let total = 0
-  for (const weight of present.values()) total += weight
-  return total
 }

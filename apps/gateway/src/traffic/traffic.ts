@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Metrics, TrafficRules } from '@skerry/service'
-import { draw, planOf, type Share, stay, type VersionsPresent } from './plan.ts'
+import type { Metrics, TrafficRules, VersionsPresent } from '@skerry/service'
+import { draw, planOf, type Share, stay } from './plan.ts'
 
 /** Names the version a tester wants, among those that the service's rules name. */
 export const VERSION_HEADER = 'x-skerry-version'

@@ -177,6 +177,8 @@ function inherited(home: string): Record<string, string> {
     NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
     // Argon2's threads would each keep a heap of their own.
     MALLOC_ARENA_MAX: '2',
+    // Nobody waits for a connection that is kept alive: all of the system ends.
+    LINGER_MS: '0',
     // Everybody on this machine shares its address.
     LIMIT_EXEMPT: '127.0.0.0/8,::1/128'
   }
