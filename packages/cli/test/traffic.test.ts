@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Instance, TrafficRules } from '@skerry/service'
 import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
+import { findApps } from '../src/repository.ts'
 import { parseTraffic } from '../src/traffic/parse.ts'
 import { countsOf, report } from '../src/traffic/report.ts'
 import { runCli } from './helpers/cli.ts'
@@ -105,8 +106,9 @@ t.test('in a system that runs', async (t) => {
     t.equal(code, 0)
     return out
   }
+  const versionOf = (service: string) => findApps().find(({ name }) => name === service)?.version
   for (const service of ['auth', 'content', 'realtime', 'users'])
-    t.match(await traffic(service), new RegExp(`^service .*\n${service} +\\S+ +2 +100 % +-\n$`))
+    t.match(await traffic(service), new RegExp(`^service .*\n${service} +${versionOf(service)} +2 +100 % +-\n$`))
   t.match(await traffic('content', '9.9.9=5%'), /^content +9\.9\.9 +none +- +- +weight 5 %$/m)
   t.match(await traffic('content', '--header', 'x-tester=9.9.9'), /^content +9\.9\.9 .* weight 5 %, header x-tester$/m)
   t.match(await traffic(), /^content +9\.9\.9 .* weight 5 %, header x-tester$/m)

@@ -7,6 +7,8 @@ const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 6
 /** What an app without NATS reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
 export const BaseConfigSchema = Type.Object({
   SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
+  /** The version of what is deployed, as it is announced; by default the app's own. */
+  SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$' })),
   HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   PORT: Type.Integer({ ...Port, default: 0 }),
   OPS_PORT: Type.Integer({ ...Port, default: 0 }),

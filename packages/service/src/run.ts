@@ -123,7 +123,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
             nats,
             {
               service: name,
-              version: options.version ?? '0.0.0',
+              version: config.SKERRY_VERSION ?? options.version ?? '0.0.0',
               instance: config.SKERRY_INSTANCE,
               url,
               weight: config.WEIGHT,
@@ -133,8 +133,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
           )
     ends.push(async () => {
       // Gateways learn that we leave; what they have sent meanwhile is answered, with `connection: close`.
-      await announced?.drain()
       running.app.skerry.draining = true
+      await announced?.drain()
       await Promise.all([running.stop?.(), new Promise((resolve) => setTimeout(resolve, config.DRAIN_MS))])
     })
     clearTimeout(bound)

@@ -36,6 +36,13 @@ t.test('an app starts, says that it is ready, is announced, serves, and stops in
   t.match(app.lines(), [{ service: 'widgets', instance: 'one' }])
 })
 
+t.test('a deployment names its version', async (t) => {
+  const instances = await watchTable(t, stores)
+  const app = startApp(t, stores, { SKERRY_INSTANCE: 'canary', SKERRY_VERSION: '1.3.0-rc.1' })
+  await app.ready()
+  await waitFor(() => instances().find(({ instance }) => instance === 'canary')?.version === '1.3.0-rc.1')
+})
+
 t.test('stopping one of two instances under keep-alive traffic loses no request', async (t) => {
   const instances = await watchTable(t, stores)
   const [one, two] = ['one', 'two'].map((name) => startApp(t, stores, { SKERRY_INSTANCE: name, DRAIN_MS: '2000' })) as [

@@ -58,6 +58,7 @@ export async function up(options: { demo: boolean }): Promise<number> {
               ...inherited(home),
               ...stores.envFor(app.name),
               SKERRY_INSTANCE: instance,
+              SKERRY_VERSION: app.version,
               PORT: app.kind === 'gateway' ? String(port) : '0',
               OPS_PORT: '0'
             },
