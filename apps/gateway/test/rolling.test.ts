@@ -1,9 +1,12 @@
 import { writeFile } from 'node:fs/promises'
-import { waitFor } from '@skerry/testing'
+import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
+import { useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
-import { startOrigin } from './helpers/origin.ts'
+import { type Origin, startOrigin } from './helpers/origin.ts'
 import { type AppProcess, startProcess } from './helpers/processes.ts'
+import { createIssuer } from './helpers/tokens.ts'
+import { startUpstream } from './helpers/upstream.ts'
 
 /**
  * What clients are assumed to do: they keep connections, send one request at a time on each, do not use a connection again whose last
@@ -67,11 +70,14 @@ function startLoad(url: string) {
   return { answers, stop }
 }
 
-async function rollUnderLoad(t: Test, workers: number, rounds: number): Promise<void> {
-  const origin = await startOrigin(t, 'origin')
+async function rollUnderLoad(
+  t: Test,
+  options: { workers: number; rounds: number; settings?: Record<string, string>; origin?: Origin }
+): Promise<void> {
+  const { workers, rounds, origin = await startOrigin(t, 'origin') } = options
   const gateway = await startProcess(t, MAIN, {
     ...env,
-    ROUTES: `/feed=${origin.url}`,
+    ...(options.settings ?? { ROUTES: `/feed=${origin.url}` }),
     WORKERS: String(workers),
     ROLLING: 'true'
   })
@@ -103,12 +109,25 @@ async function rollUnderLoad(t: Test, workers: number, rounds: number): Promise<
 }
 
 t.test(`${restarts} rolling restarts of a single worker under load lose no request`, (t) =>
-  rollUnderLoad(t, 1, restarts)
+  rollUnderLoad(t, { workers: 1, rounds: restarts })
 )
 
 t.test('rolling restarts of two workers under load lose no request', (t) =>
-  rollUnderLoad(t, 2, restarts === 3 ? 1 : 10)
+  rollUnderLoad(t, { workers: 2, rounds: restarts === 3 ? 1 : 10 })
 )
+
+t.test('so it is where services announce themselves: a new worker knows them before it listens', async (t) => {
+  const stores = await useStores(t)
+  const nc = await connectNats({ ...stores.nats, name: 'rolling-test' })
+  t.teardown(() => nc.close())
+  await ensureBuckets(nc)
+  await publishIdentity(nc).setJwks(createIssuer().jwks)
+  const origin = await startUpstream(t, nc, {
+    prefixes: ['/feed'],
+    answer: (request, response) => response.end(`${request.url} origin`)
+  })
+  await rollUnderLoad(t, { workers: 1, rounds: 1, settings: stores.envFor('gateway'), origin })
+})
 
 t.test('workers share a port and have operations of their own; the primary speaks for all', async (t) => {
   const origin = await startOrigin(t, 'origin')

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
+export type Origin = { url: string; requests: IncomingMessage[] }
+
 /** A bare server for a gateway alone: nobody announces it. It answers `path name` unless told otherwise. */
 export async function startOrigin(t: Test, name: string, answer?: RequestListener) {
   const requests: IncomingMessage[] = []
