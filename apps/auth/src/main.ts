@@ -1,7 +1,7 @@
 import { openRedis } from '@skerry/cache'
 import { authRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, prefixesOf, publishIdentity, runApp } from '@skerry/service'
+import { openIdentity, parseConfig, publishIdentity, runApp } from '@skerry/service'
 import { idempotencyKeys, openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -38,7 +38,7 @@ await runApp({
     const events = startEvents(store, { nc: nats, instance, log, metrics, publisher, accessTtlMs })
     return {
       app: buildApp({ config, store, signingKey, identity, metrics, tellRevoked, redis, logger: log }),
-      prefixes: prefixesOf(Object.values(authRoutes)),
+      routes: authRoutes,
       checks: {
         ...events.checks,
         database: () => store.ping(),

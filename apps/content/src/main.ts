@@ -1,6 +1,6 @@
 import { contentRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
+import { openIdentity, parseConfig, runApp } from '@skerry/service'
 import { idempotencyKeys, openStore } from '@skerry/store'
 import { buildApp, buildDeps } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -25,7 +25,7 @@ await runApp({
     const events = startEvents(deps, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
     return {
       app: buildApp({ config, store, identity, metrics, logger: log }, deps),
-      prefixes: prefixesOf(Object.values(contentRoutes)),
+      routes: contentRoutes,
       checks: {
         ...events.checks,
         database: () => store.ping(),

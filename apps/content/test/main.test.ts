@@ -18,7 +18,7 @@ t.test('two real processes: ready, serving, and one killed under writes', async 
   await ensureBuckets(nc)
   await publishIdentity(nc).setJwks(jwks)
   const users = await fakeUsers(nc)
-  const env = { ...process.env, ...stores.envFor('content'), LOG_LEVEL: 'error', DRAIN_MS: '50' }
+  const env = { ...process.env, ...stores.envFor('content'), LOG_LEVEL: 'error', DRAIN_MS: '50', IDLE_KEPT_MS: '0' }
   const start = (instance: string) =>
     fork(join(import.meta.dirname, '../src/main.ts'), { env: { ...env, SKERRY_INSTANCE: instance }, execArgv: [] })
   const children = [start('1'), start('2')]

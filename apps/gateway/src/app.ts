@@ -1,32 +1,42 @@
+import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import type { RedisLink } from '@skerry/cache'
+import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, rulesOf, usersRoutes } from '@skerry/contracts'
 import {
-  authRoutes,
-  contentRoutes,
-  type RouteContract,
-  type RouteRules,
-  realtimeRoutes,
-  usersRoutes
-} from '@skerry/contracts'
-import { buildServer, type Checks, type Identity, type Logger, type Metrics, prefixesOf } from '@skerry/service'
+  buildServer,
+  type Checks,
+  type Identity,
+  type Instance,
+  type Logger,
+  type Metrics,
+  type NatsConnection,
+  prefixesOf
+} from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
+import { createPurger } from './cache/purger.ts'
+import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
+import { documentRoutes } from './documents/document-routes.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
+import { useDoor } from './door/own-door.ts'
 import { refuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
-import { indexRules, policiesOf } from './limits/policies.ts'
+import { policiesOf } from './limits/policies.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
+import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
 import { createOpenStreams } from './proxy/streams.ts'
+import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
-import { proxyRoutes } from './routes/proxy.ts'
+import { webSocketRoutes } from './routes/websocket.ts'
+import { createRoutes } from './routing/routes.ts'
 import { findSecurityHeaders } from './security-headers.ts'
 import type { Traffic } from './traffic/traffic.ts'
-import { Balancer } from './upstreams/balancer.ts'
-import { createRouteTable } from './upstreams/route-table.ts'
-import type { Instance } from './upstreams/upstream.ts'
+import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
+import { startHealthChecks } from './upstreams/health-check.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -36,6 +46,8 @@ export type GatewayDeps = {
   identity: Identity | undefined
   /** Without it each gateway limits by itself. */
   redis: RedisLink | undefined
+  /** Where events that end kept answers come from; without it they live out their time. */
+  nats: NatsConnection | undefined
   /** What `/readyz` asks. */
   checks: Checks
   /** Which version of a service a request goes to; without it any. */
@@ -47,7 +59,7 @@ export type GatewayDeps = {
 export type Gateway = {
   app: FastifyInstance
   /** Takes in which instances are live. */
-  update(live: readonly (Instance & { prefixes: readonly string[]; routes?: readonly RouteRules[] })[]): void
+  update(live: readonly Instance[]): void
   /** Closes the connections to services. */
   close(): Promise<void>
 }
@@ -62,35 +74,50 @@ const STREAMS_GRACE_MS = 1_000
 /** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity, contracts = CONTRACTS } = deps
-  const known = indexRules(contracts)
-  let announced = indexRules([], true)
+  const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
   const streams = createOpenStreams()
-  const table = createRouteTable(prefixesOf(contracts), (prefix, holder, claimant) => {
-    log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
-  })
-  const balancer: Balancer = new Balancer(upstreamOptions(config), {
-    ejected: (upstream, error, pauseMs) => {
-      counts.ejected(upstream.id)
-      log.warn(
-        { upstream: upstream.id, url: upstream.url, reason: error.message, pauseMs },
-        'an instance is passed over'
-      )
+  let live: readonly Instance[] = []
+  const routes = createRoutes({
+    expected: prefixesOf(contracts),
+    // What must hold even for an instance that announces no rules; the others' services check again.
+    known: rulesOf(contracts).filter(
+      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
+    ),
+    timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
+    onConflict(prefix, holder, claimant) {
+      log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
     },
-    retried: (upstream) => counts.retried(upstream.id)
+    onBadRule(service, { method, path }, reason) {
+      log.warn({ service, method, path, reason }, 'a service announces a rule that cannot be used: it is left out')
+    }
+  })
+  const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
+    ejected(upstream, reason, pauseMs) {
+      counts.ejected(upstream.id, reason)
+      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'an instance is passed over')
+    },
+    retried: (service) => counts.retried(service),
+    hedged: (service) => counts.hedged(service),
+    hedgeLost: (service) => counts.hedgeLost(service)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
+  const health = startHealthChecks(balancer, {
+    everyMs: config.HEALTH_INTERVAL_MS,
+    timeoutMs: config.HEALTH_TIMEOUT_MS,
+    path: config.HEALTH_PATH,
+    ca
+  })
   const securityHeaders = await findSecurityHeaders()
 
   const app = buildServer({ name: 'gateway', config, metrics, logger: log, identity })
   boundConnections(app, config)
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
-  app.decorateRequest('admission', undefined)
-  app.decorateRequest('verdict', undefined)
+  app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
   app.addHook('onSend', (request, reply, _payload, done) => {
     const own: Record<string, string> = {}
     corsHeaders(request.headers.origin, own)
-    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
+    if (request.visit?.verdict !== undefined) limitHeaders(request.visit.verdict, own)
     for (const [name, value] of securityHeaders) reply.header(name, value)
     reply.headers(own)
     done()
@@ -98,64 +125,106 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const corsHeaders = registerCors(app, config.CORS_ORIGINS)
   app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
 
+  const door = createDoor({
+    identity,
+    limiter: createLimiter({
+      redis: deps.redis,
+      prefix: config.REDIS_PREFIX ?? 'gateway:',
+      maxSubjects: config.LIMIT_SUBJECTS
+    }),
+    policies: policiesOf(config),
+    routes,
+    trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
+    exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
+    urlLimit: config.URL_LIMIT,
+    onLimited: (policy) => counts.limited(policy.name)
+  })
+  const cache = createResponseCache({
+    redis: deps.redis,
+    prefix: `${config.REDIS_PREFIX ?? 'gateway:'}cache:`,
+    maxEntries: config.CACHE_ENTRIES,
+    maxBytes: config.CACHE_BYTES,
+    entryBytes: config.CACHE_ENTRY_BYTES,
+    lockMs: config.CACHE_LOCK_MS,
+    log
+  })
+  const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
   healthRoutes(app, deps.checks)
-  await app.register(async (door) => {
-    door.addHook(
-      'onRequest',
-      createDoor({
-        identity,
-        limiter: createLimiter({
-          redis: deps.redis,
-          prefix: config.REDIS_PREFIX ?? 'gateway:',
-          maxSubjects: config.LIMIT_SUBJECTS
-        }),
-        policies: policiesOf(config),
-        rulesOf: (method, path) => announced(method, path) ?? known(method, path),
-        table,
-        trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
-        exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
-        urlLimit: config.URL_LIMIT,
-        onLimited: (policy) => counts.limited(policy.name)
-      })
-    )
-    proxyRoutes(door, {
-      config,
+  await app.register(async (scope) => {
+    useDoor(scope, door, { own: true })
+    documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config })
+    batchRoute(scope, {
+      entry: (request, response) => entry(request, response),
+      urlLimit: config.URL_LIMIT,
+      timeoutMs: config.BATCH_TIMEOUT_MS,
+      answerLimit: config.BATCH_ANSWER_LIMIT
+    })
+  })
+  await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
+
+  const [fastify] = app.server.listeners('request') as [RequestListener]
+  app.server.removeAllListeners('request')
+  const entry = createEntry(
+    {
+      door,
       balancer,
-      dispatcher: balancer,
       identity,
       metrics: counts,
       streams,
+      cache,
+      cacheEntryBytes: config.CACHE_ENTRY_BYTES,
+      log,
       securityHeaders,
       corsHeaders,
+      bodyLimit: config.BODY_LIMIT,
+      silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
+      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
       draining: () => app.skerry.draining
-    })
-  })
+    },
+    fastify
+  )
+  app.server.on('request', entry)
+  // Node would answer these itself, and go on with what follows on the connection.
+  app.server.on('checkExpectation', entry)
 
   return {
     app,
-    update(live) {
-      table.update(live, Date.now())
+    update(instances) {
+      live = instances
+      routes.update(live, Date.now())
       balancer.update(live)
-      // The instances of a service announce the same.
-      const services = new Map(live.map(({ service, routes = [] }) => [service, routes]))
-      announced = indexRules([...services.values()].flat(), true)
+      purger?.update(routes.announced())
     },
-    close: () => balancer.destroy()
+    async close() {
+      health.close()
+      purger?.close()
+      await cache.close()
+      await balancer.destroy()
+    }
   }
 }
 
-function upstreamOptions(config: GatewayConfig) {
+function balancerOptions(config: GatewayConfig, ca: string | undefined): BalancerOptions {
   return {
     connections: config.UPSTREAM_CONNECTIONS,
     maxInFlight: config.UPSTREAM_IN_FLIGHT,
     maxStreams: config.UPSTREAM_STREAMS,
     connectTimeoutMs: config.UPSTREAM_CONNECT_TIMEOUT_MS,
-    headersTimeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
-    idleTimeoutMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-    streamIdleTimeoutMs: config.STREAM_IDLE_TIMEOUT_MS,
     ejectMs: config.EJECT_MS,
     ejectLongestMs: config.EJECT_LONGEST_MS,
-    retries: config.UPSTREAM_RETRIES
+    consecutive: config.EJECT_FAILURES,
+    maxShare: config.EJECT_MAX_SHARE,
+    slowTimes: config.EJECT_SLOW_TIMES,
+    slowByMs: config.EJECT_SLOW_BY_MS,
+    slowStartMs: config.SLOW_START_MS,
+    zone: config.ZONE,
+    ca,
+    retries: config.UPSTREAM_RETRIES,
+    budgetShare: config.RETRY_BUDGET_SHARE,
+    budgetBurst: config.RETRY_BUDGET_BURST,
+    hedgeMinMs: config.HEDGE_MIN_MS,
+    hedgeColdMs: config.HEDGE_COLD_MS,
+    mirrorInFlight: config.MIRROR_IN_FLIGHT
   }
 }
 

@@ -14,7 +14,6 @@ export const GatewayConfigSchema = Type.Object({
   /** Processes that share the port; above 1, or with ROLLING, a primary keeps them and replaces them on SIGHUP. */
   WORKERS: Type.Integer({ minimum: 1, maximum: 64, default: 1 }),
   ROLLING: Type.Boolean({ default: false }),
-  LINGER_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 4_000 }),
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
   /** Below what services take (16 KiB): the gateway adds headers of its own. */
   HEADER_LIMIT: Type.Integer({ minimum: 2_048, maximum: 65_536, default: 14_336 }),
@@ -25,10 +24,21 @@ export const GatewayConfigSchema = Type.Object({
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
 
+  /** For the documents of services: all of one look together, the bytes of one, how many services, how long when away, between looks. */
+  DOCUMENT_TIMEOUT_MS: Milliseconds(1_000),
+  DOCUMENT_LIMIT: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 2_097_152 }),
+  DOCUMENT_SERVICES: Count(64),
+  DOCUMENT_KEEP_MS: Milliseconds(600_000),
+  DOCUMENT_LOOK_MS: Milliseconds(5_000),
+
   /** Comma-separated addresses or CIDRs of the proxies in front, whose X-Forwarded-For is believed. */
   TRUSTED_PROXIES: Type.String({ default: '' }),
   /** Comma-separated origins of web apps, or `*`. */
   CORS_ORIGINS: Type.String({ default: '*' }),
+
+  /** For all requests of a batch, and bytes of all its answers. */
+  BATCH_TIMEOUT_MS: Milliseconds(15_000),
+  BATCH_ANSWER_LIMIT: Type.Integer({ minimum: 1_024, maximum: 1_073_741_824, default: 8_388_608 }),
 
   UPSTREAM_CONNECTIONS: Count(64),
   /** Requests that may be under way or wait at one instance; more are answered 503. */
@@ -41,10 +51,34 @@ export const GatewayConfigSchema = Type.Object({
   UPSTREAM_IDLE_TIMEOUT_MS: Milliseconds(30_000),
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
+  /** PEM file of the authorities for instances with `https://` addresses, instead of the system's. */
+  UPSTREAM_CA_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  /** Copies for shadow versions that may be under way. */
+  MIRROR_IN_FLIGHT: Count(32),
   UPSTREAM_RETRIES: Type.Integer({ minimum: 0, maximum: 5, default: 2 }),
-  /** First and longest time an instance that could not be reached is passed over. */
+  /** Further attempts (retries and hedges) as a share of requests, and how many from rest, by service. */
+  RETRY_BUDGET_SHARE: Type.Number({ minimum: 0, maximum: 1, default: 0.1 }),
+  RETRY_BUDGET_BURST: Type.Number({ minimum: 1, maximum: 1_000, default: 10 }),
+  /** Least delay before a GET is also sent to a second instance; above it, what 19 of 20 of its route take. 0: never. */
+  HEDGE_MIN_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 10 }),
+  /** The same while fewer than 50 answers of the route are known. */
+  HEDGE_COLD_MS: Milliseconds(500),
+  /** First and longest time an instance is passed over. */
   EJECT_MS: Milliseconds(500),
   EJECT_LONGEST_MS: Milliseconds(10_000),
+  /** Failures in a row that eject an instance; one is enough where it refuses connections. */
+  EJECT_FAILURES: Count(5),
+  /** Share of a service's instances that 5xx and slowness may eject; what cannot be reached may be all. */
+  EJECT_MAX_SHARE: Type.Number({ minimum: 0, maximum: 1, default: 0.5 }),
+  /** An instance so many times slower than its peers, and by so much, is an outlier. */
+  EJECT_SLOW_TIMES: Type.Number({ minimum: 1.5, maximum: 1_000, default: 5 }),
+  EJECT_SLOW_BY_MS: Milliseconds(100),
+  /** An instance that came or came back gets its whole share after so long. */
+  SLOW_START_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 10_000 }),
+  /** Active checks of each instance, at its operations port; 0: none. */
+  HEALTH_INTERVAL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 750 }),
+  HEALTH_TIMEOUT_MS: Milliseconds(500),
+  HEALTH_PATH: Type.String({ pattern: '^/', default: '/readyz' }),
   /** What one WebSocket may have waiting to be sent before it is closed, and its largest message. */
   WS_BUFFER_LIMIT: Count(1_000_000),
   WS_MESSAGE_LIMIT: Count(65_536),
@@ -55,12 +89,41 @@ export const GatewayConfigSchema = Type.Object({
   LIMIT_ADDRESS_BURST: Count(200),
   LIMIT_SIGN_IN_PER_MINUTE: Count(60),
   LIMIT_SIGN_UP_PER_MINUTE: Count(60),
+  /** Sign-ins and sign-ups of an address at once; by default those of a minute. */
+  LIMIT_SIGN_IN_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  LIMIT_SIGN_UP_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  /** A device is a session. 0: only its user has a limit. */
+  LIMIT_DEVICE_PER_SECOND: Type.Number({ minimum: 0, maximum: 1_000_000, default: 0 }),
+  LIMIT_DEVICE_BURST: Count(100),
+  /** Classes of routes that have a limit besides, by user or else by address: `upload=5/20,search=10/30` is rate a second / burst. */
+  LIMIT_CLASSES: Type.String({ maxLength: 2_048, default: '' }),
   /** Comma-separated addresses or CIDRs that no limit by address holds for. */
   LIMIT_EXEMPT: Type.String({ default: '' }),
   /** Most requests of quota taken from Redis at once for one user or address. */
   LIMIT_LEASE: Count(10),
-  /** Users and addresses whose limits are held in memory. */
-  LIMIT_SUBJECTS: Count(50_000)
+  /** Users, as many devices, as many addresses whose limits are held in memory. */
+  LIMIT_SUBJECTS: Count(50_000),
+
+  /** Answers in memory, by number and bytes; no body above CACHE_ENTRY_BYTES is kept. */
+  CACHE_ENTRIES: Count(10_000),
+  CACHE_BYTES: Type.Integer({ minimum: 1_048_576, maximum: 17_179_869_184, default: 67_108_864 }),
+  CACHE_ENTRY_BYTES: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 262_144 }),
+  /** How long a gateway waits for an answer that another is fetching; 0: each fetches for itself. */
+  CACHE_LOCK_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+
+  /** Requests in flight to one service: before anything is known, when hardly used, and the bounds of what is learned. */
+  CONCURRENCY_INITIAL: Count(128),
+  CONCURRENCY_IDLE: Count(16),
+  CONCURRENCY_MIN: Count(4),
+  CONCURRENCY_MAX: Count(2_048),
+  /** Latency above that without load which is not taken for overload. */
+  CONCURRENCY_SLACK_MS: Milliseconds(10),
+  /** How long a burst may wait for a place in its service, and signing in always; how many of one priority may. */
+  CONCURRENCY_WAIT_MS: Milliseconds(100),
+  CONCURRENCY_CRITICAL_WAIT_MS: Milliseconds(1_000),
+  CONCURRENCY_WAITING: Count(512),
+  /** Delay of the gateway's own event loop above which it sheds load at the door. */
+  PRESSURE_TARGET_MS: Milliseconds(20)
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 

@@ -56,7 +56,7 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     },
     keys: keysKnown(identity)
   }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, traffic })
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic })
   const rules = await watchTraffic(
     nats,
     (service, rules) => {
@@ -96,14 +96,13 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
   const keys = keysOf(config)
   const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
   const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity) }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, checks, contracts: [] })
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: undefined, checks, contracts: [] })
   const list = await openFixedList({
     read,
     onChange: gateway.update,
     log,
     refreshMs: config.DNS_REFRESH_MS,
-    anonymous: identity === undefined,
-    healthPath: config.HEALTH_PATH
+    anonymous: identity === undefined
   })
   // Workers are replaced instead.
   if (cluster.isPrimary) reload = list.reload

@@ -1,26 +1,40 @@
-import type { Metrics } from '@skerry/service'
+import type { Metrics, RouteRecorder } from '@skerry/service'
 import type { OpenStreams } from './proxy/streams.ts'
+import type { Route } from './routing/routes.ts'
 import type { Balancer } from './upstreams/balancer.ts'
 
-/** What the gateway counts besides its process. No label has more values than there are services, instances or policies. */
+/** What the gateway counts besides its process. No label has more values than there are services, routes, instances or policies. */
 export type GatewayMetrics = {
-  answered(service: string, method: string, status: number, seconds: number): void
+  /** An answer went out; `route` is undefined where no service answers the path. */
+  answered(route: Route | undefined, method: string, status: number, seconds: number): void
   limited(policy: string): void
   retried(service: string): void
-  ejected(upstream: string): void
+  hedged(service: string): void
+  hedgeLost(service: string): void
+  ejected(upstream: string, reason: string): void
 }
 
-type Child = { observe(seconds: number): void }
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, streams: OpenStreams): GatewayMetrics {
-  const duration = metrics.histogram(
+  const durations = metrics.durations(
     'skerry_gateway_request_duration_seconds',
-    'Time to answer, by service and status.',
-    ['upstream', 'method', 'status']
+    'Time to answer, by service, route, method and status.'
   )
   const limited = metrics.counter('skerry_gateway_limited_total', 'Requests refused by a rate limit.', ['policy'])
   const retried = metrics.counter('skerry_gateway_retries_total', 'Requests sent to a further instance.', ['upstream'])
-  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Times an instance was passed over.', ['upstream'])
+  const hedged = metrics.counter('skerry_gateway_hedges_total', 'Late requests sent to a second instance as well.', [
+    'upstream'
+  ])
+  const hedgeLost = metrics.counter(
+    'skerry_gateway_hedges_lost_total',
+    'Hedges that the first instance was quicker than.',
+    ['upstream']
+  )
+  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Times an instance was passed over.', [
+    'upstream',
+    'reason'
+  ])
   metrics.gauge('skerry_gateway_live_instances', 'Instances that take traffic.', ['upstream'], (gauge) => {
     gauge.reset()
     for (const [service, upstreams] of balancer.all()) gauge.set({ upstream: service }, upstreams.length)
@@ -30,21 +44,33 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     for (const [, upstreams] of balancer.all())
       for (const one of upstreams) gauge.set({ upstream: one.id }, one.inFlight)
   })
+  metrics.gauge('skerry_gateway_open_circuits', 'Instances that are passed over now.', ['upstream'], (gauge) => {
+    gauge.reset()
+    for (const [, upstreams] of balancer.all())
+      for (const one of upstreams) gauge.set({ upstream: one.id }, one.circuit.isOpen ? 1 : 0)
+  })
   metrics.gauge('skerry_gateway_streams', 'Open live streams.', [], (gauge) => gauge.set(streams.size))
 
-  const children = new Map<string, Child>()
+  const recorders = new Map<Route | undefined, Record<string, RouteRecorder>>()
   return {
-    answered(service, method, status, seconds) {
-      const key = `${service} ${method} ${status}`
-      let child = children.get(key)
-      if (child === undefined) {
-        child = duration.labels(service, method, String(status))
-        children.set(key, child)
+    answered(route, method, status, seconds) {
+      let byMethod = recorders.get(route)
+      if (byMethod === undefined) {
+        byMethod = {}
+        recorders.set(route, byMethod)
       }
-      child.observe(seconds)
+      let recorder = byMethod[method]
+      if (recorder === undefined) {
+        const labels = { upstream: route?.service ?? 'none', route: route?.path ?? 'none' }
+        recorder = durations.recorder({ ...labels, method: METHODS.includes(method) ? method : 'other' })
+        byMethod[METHODS.includes(method) ? method : 'other'] = recorder
+      }
+      recorder(status, seconds)
     },
     limited: (policy) => limited.inc({ policy }),
     retried: (service) => retried.inc({ upstream: service }),
-    ejected: (upstream) => ejected.inc({ upstream })
+    hedged: (service) => hedged.inc({ upstream: service }),
+    hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
+    ejected: (upstream, reason) => ejected.inc({ upstream, reason })
   }
 }

@@ -12,7 +12,7 @@ import { rawGet } from './helpers/raw.ts'
 import { createIssuer } from './helpers/tokens.ts'
 
 const MAIN = '../../src/main.ts'
-const env = { PORT: '0', DRAIN_MS: '50', LINGER_MS: '0' }
+const env = { PORT: '0', DRAIN_MS: '50', IDLE_KEPT_MS: '0' }
 
 /** Starts it with settings that it refuses; resolves with what it said. */
 async function refused(settings: Record<string, string>): Promise<{ code: number; said: string }> {

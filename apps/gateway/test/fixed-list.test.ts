@@ -148,10 +148,7 @@ t.test('rules are checked, and the entry that does not fit is named', async (t) 
 t.test('each address is an instance with its rules; a name is all its addresses', async (t) => {
   const { state, list } = await open(
     t,
-    '/feed=http://127.0.0.1:9001,http://feed.internal:9002;/other=http://[::1]:9003',
-    {
-      healthPath: '/healthz'
-    }
+    '/feed=http://127.0.0.1:9001,http://feed.internal:9002;/other=http://[::1]:9003'
   )
   t.same(
     state.urls(),
@@ -176,8 +173,7 @@ t.test('each address is an instance with its rules; a name is all its addresses'
     url: 'http://10.0.0.1:9002',
     weight: 1,
     prefixes: ['/feed'],
-    routes: [FEED],
-    health: 'http://10.0.0.1:9002/healthz'
+    routes: [FEED]
   })
   t.same(state.live.at(-1)?.routes, [{ method: 'GET', path: '/other', auth: 'none' }])
   t.equal(new Set(state.live.map(({ instance }) => instance)).size, 5)

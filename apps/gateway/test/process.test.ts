@@ -18,7 +18,7 @@ t.test('the gateway as a process', async (t) => {
   await ensureBuckets(nc)
   const issuer = createIssuer()
   await (await publishIdentity(nc)).setJwks(issuer.jwks)
-  const env = { ...stores.envFor('gateway'), PORT: '0', DRAIN_MS: '50', LINGER_MS: '0' }
+  const env = { ...stores.envFor('gateway'), PORT: '0', DRAIN_MS: '50', IDLE_KEPT_MS: '0' }
 
   const held: ServerResponse[] = []
   await startUpstream(t, nc, {

@@ -16,7 +16,7 @@ const MAIN = '../../src/main.ts'
 const restarts = process.env.SKERRY_FAULTS === undefined ? 3 : 20
 t.setTimeout(restarts * 60_000)
 
-const env = { PORT: '0', DRAIN_MS: '200', LINGER_MS: '4000', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' }
+const env = { PORT: '0', DRAIN_MS: '200', IDLE_KEPT_MS: '4000', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' }
 const linesOf = (gateway: AppProcess) =>
   gateway
     .output()
@@ -131,7 +131,12 @@ t.test('so it is where services announce themselves: a new worker knows them bef
 
 t.test('workers share a port and have operations of their own; the primary speaks for all', async (t) => {
   const origin = await startOrigin(t, 'origin')
-  const gateway = await startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, WORKERS: '2', LINGER_MS: '0' })
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES: `/feed=${origin.url}`,
+    WORKERS: '2',
+    IDLE_KEPT_MS: '0'
+  })
   const ready = linesOf(gateway).filter(({ msg }) => msg === 'ready')
   t.equal(new Set(ready.map(({ ops }) => ops)).size, 3)
   t.equal(new Set(ready.map(({ pid }) => pid)).size, 3)
@@ -163,7 +168,7 @@ t.test('a new worker that does not get ready leaves the old ones where they are'
     ...env,
     ROUTES_FILE: file,
     ROLLING: 'true',
-    LINGER_MS: '0',
+    IDLE_KEPT_MS: '0',
     DNS_REFRESH_MS: '600000'
   })
   await writeFile(file, '/feed\n')
@@ -185,7 +190,7 @@ t.test('workers end with their primary', async (t) => {
     ...env,
     ROUTES: `/feed=${origin.url}`,
     ROLLING: 'true',
-    LINGER_MS: '0'
+    IDLE_KEPT_MS: '0'
   })
   const pid = linesOf(gateway).find(({ msg }) => msg === 'ready')!.pid
   const runs = () => {

@@ -2,8 +2,8 @@ import t from 'tap'
 import { limitedAddress, parseNetworks } from '../src/door/address.ts'
 import { guardPath } from '../src/door/path-guard.ts'
 import { gcra } from '../src/limits/gcra.ts'
-import { indexRules, type Policy } from '../src/limits/policies.ts'
-import { createRouteTable, UNSEEN } from '../src/upstreams/route-table.ts'
+import { createRouteTable, UNSEEN } from '../src/routing/route-table.ts'
+import { createRoutes } from '../src/routing/routes.ts'
 
 t.test('the path guard', (t) => {
   const fine: [string, string][] = [
@@ -12,7 +12,8 @@ t.test('the path guard', (t) => {
     ['/.well-known/jwks.json', '/.well-known/jwks.json'],
     ['/v1/posts?x=a//b;c%2F..', '/v1/posts'],
     ['/v1/tags/caf%C3%A9', '/v1/tags/café'],
-    ['/v1/auth/log%69n', '/v1/auth/login'],
+    ['/v1/tags/a%20b%7E', '/v1/tags/a b~'],
+    ['/v1/tags/%ef%bc%a1%e2%80%a6', '/v1/tags/\uff21\u2026'],
     ['/v1/a..b/...', '/v1/a..b/...']
   ]
   for (const [url, path] of fine) t.equal(guardPath(url, 8_192), path, url)
@@ -38,6 +39,12 @@ t.test('the path guard', (t) => {
     '/v1/posts%zz',
     '/v1/posts%',
     '/v1/posts%ff',
+    '/v1/auth/log%69n',
+    '/%761/posts',
+    '/v1/posts/%EF%BC%8E%EF%BC%8E/x',
+    '/v1/posts/%e2%80%a5',
+    '/v1/posts/x%ef%bc%8f..%ef%bc%8fy',
+    '/v1/posts/x%ef%bc%bc..',
     '/v1/po sts',
     '/v1/pösts',
     '/v1/posts#x',
@@ -66,7 +73,7 @@ t.test('addresses', (t) => {
 })
 
 t.test('gcra lets a burst and then the rate', (t) => {
-  const policy: Policy = { name: 'x', burst: 5, intervalMs: 100, lease: 1, header: '' }
+  const policy = { burst: 5, intervalMs: 100 }
   let tat = 0
   const take = (now: number, want = 1) => {
     const standing = gcra(policy, tat, now, want)
@@ -88,16 +95,39 @@ t.test('gcra lets a burst and then the rate', (t) => {
 })
 
 t.test('rules of routes', (t) => {
-  const rulesOf = indexRules([
-    { method: 'POST', path: '/v1/x/:id/y', auth: 'none', summary: '', tag: '', response: {}, errors: [] },
-    { method: 'GET', path: '/v1/live', auth: 'required', stream: true, summary: '', tag: '', response: {}, errors: [] },
-    { method: 'GET', path: '/v1/plain', auth: 'required', summary: '', tag: '', response: {}, errors: [] }
-  ])
-  t.match(rulesOf('POST', '/v1/x/1/y'), { auth: 'none' })
-  t.equal(rulesOf('POST', '/v1/x/1/2/y'), undefined)
-  t.equal(rulesOf('GET', '/v1/x/1/y'), undefined)
-  t.match(rulesOf('HEAD', '/v1/live'), { stream: true })
-  t.equal(rulesOf('GET', '/v1/plain'), undefined, 'what is ordinary is not looked up')
+  const bad: string[] = []
+  const routes = createRoutes({
+    expected: ['/v1/x', '/v1/live'],
+    known: [
+      { method: 'POST', path: '/v1/x/:id/y', auth: 'none' },
+      { method: 'GET', path: '/v1/live', auth: 'required', stream: true, timeoutMs: 7 }
+    ],
+    timeoutMs: 1_000,
+    onConflict: () => undefined,
+    onBadRule: (service, { path }) => bad.push(`${service} ${path}`)
+  })
+  const of = (method: string, path: string) => routes.find(method, path)?.route
+  t.match(of('POST', '/v1/x/1/y'), { service: UNSEEN, ignoresToken: true, needsToken: false, priority: 'high' })
+  t.match(of('POST', '/v1/x/1/2/y'), { path: '*', ignoresToken: false, timeoutMs: 1_000, priority: 'high' })
+  t.match(of('GET', '/v1/x/1/y'), { path: '*', priority: 'normal' })
+  t.match(of('HEAD', '/v1/live'), { stream: true, needsToken: true, timeoutMs: 7 })
+  t.equal(of('GET', '/v1/elsewhere'), undefined)
+
+  const instance = { version: '1', instance: '1', url: 'http://127.0.0.1:1', weight: 1 }
+  const rules = [
+    { method: 'GET', path: '/v1/x/:id', auth: 'required', priority: 'low' },
+    { method: 'GET', path: '/v1/live', auth: 'none' },
+    { method: 'GET', path: '/v1/x/:id(', auth: 'none' }
+  ] as const
+  routes.update([{ service: 'x', ...instance, prefixes: ['/v1/x'], routes: [...rules] }], 0)
+  t.match(of('GET', '/v1/x/7'), { service: 'x', needsToken: true, priority: 'low' })
+  t.strictSame({ ...routes.find('GET', '/v1/x/7')?.params }, { id: '7' })
+  t.match(of('POST', '/v1/x/1/y'), { service: 'x', ignoresToken: true }, 'what was known goes to who holds the prefix')
+  t.match(of('GET', '/v1/live'), { needsToken: true }, 'nobody speaks for a prefix of another')
+  t.strictSame(bad, ['x /v1/x/:id('])
+  const window = of('GET', '/v1/x/7')?.latencies
+  routes.update([{ service: 'x', ...instance, version: '2', prefixes: ['/v1/x'], routes: [rules[0]] }], 1)
+  t.equal(of('GET', '/v1/x/7')?.latencies, window, 'what is known of latencies outlives a deploy')
   t.end()
 })
 

@@ -1,6 +1,6 @@
 import { realtimeRoutes } from '@skerry/contracts'
 import { eventCollections, eventMetrics } from '@skerry/events'
-import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
+import { openIdentity, parseConfig, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { RealtimeConfigSchema } from './config.ts'
@@ -36,7 +36,7 @@ await runApp({
     })
     return {
       app,
-      prefixes: prefixesOf(Object.values(realtimeRoutes)),
+      routes: realtimeRoutes,
       checks: {
         database: () => store.ping(),
         events() {

@@ -1,6 +1,6 @@
 import { usersRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, prefixesOf, runApp } from '@skerry/service'
+import { openIdentity, parseConfig, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -22,7 +22,7 @@ await runApp({
     const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
     return {
       app: buildApp({ config, store, identity, metrics, logger: log }),
-      prefixes: prefixesOf(Object.values(usersRoutes)),
+      routes: usersRoutes,
       checks: {
         ...events.checks,
         database: () => store.ping(),

@@ -20,6 +20,15 @@ t.test('two real processes: one is killed while people follow, and counts stay r
   ]
   const [one, two] = await Promise.all([ready(children[0]!), ready(children[1]!)])
   for (const { ops } of [one, two]) t.equal((await fetch(`${ops}/readyz`)).status, 200)
+  const { paths } = (await (await fetch(`${one.ops}/openapi.json`)).json()) as { paths: object }
+  t.same(Object.keys(paths), [
+    '/v1/users',
+    '/v1/users/me',
+    '/v1/users/{id}',
+    '/v1/users/{id}/follow',
+    '/v1/users/{id}/followers',
+    '/v1/users/{id}/following'
+  ])
 
   const send = (url: string, who: Someone, path: string, method = 'GET') =>
     fetch(`${url}/v1/users/${path}`, { method, headers: { authorization: `Bearer ${who.token}` } })

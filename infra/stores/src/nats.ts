@@ -41,8 +41,8 @@ function servicePermissions(service: string): { publish: string[]; subscribe: st
   }
 }
 
-/** A gateway only reads: who is there, which keys sign, which sessions ended, how requests are spread over versions. */
-function gatewayPermissions(name: string): { publish: string[]; subscribe: string[] } {
+/** A gateway only reads: who is there, which keys sign, which sessions ended, how requests are spread over versions, what ends what it keeps. */
+function gatewayPermissions(name: string, services: readonly string[]): { publish: string[]; subscribe: string[] } {
   const api = [
     'INFO',
     'STREAM.INFO.*',
@@ -62,7 +62,8 @@ function gatewayPermissions(name: string): { publish: string[]; subscribe: strin
   ]
   return {
     publish: [...api, ...watch].map((s) => `$JS.API.${s}`).concat('$JS.ACK.>', '$JS.FC.>'),
-    subscribe: [`_INBOX_${name}.>`]
+    // `<service>.<entity>.<what>.v<version>`, as it is published: no stream, no dead letter, no live message.
+    subscribe: [`_INBOX_${name}.>`, ...services.map((service) => `${service}.*.*.*`)]
   }
 }
 
@@ -96,7 +97,7 @@ export function natsConfig(options: NatsConfigOptions): string {
           users: [
             { user: 'admin', password: secrets.natsAdmin },
             ...options.services.map((s) => user(s, servicePermissions(s))),
-            ...options.gateways.map((g) => user(g, gatewayPermissions(g)))
+            ...options.gateways.map((g) => user(g, gatewayPermissions(g, options.services)))
           ]
         },
         ...tests

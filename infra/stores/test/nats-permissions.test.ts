@@ -119,6 +119,21 @@ t.test('the gateway publishes nothing and makes no streams', async (t) => {
   )
 })
 
+t.test('the gateway hears events as they are published, and nothing else', async (t) => {
+  const heard = gateway.nc.subscribe('users.profile.updated.*', { max: 1 })
+  await gateway.nc.flush()
+  await users.js.publish('users.profile.updated.v1', '{"userId":"u1"}')
+  for await (const message of heard) t.equal(message.string(), '{"userId":"u1"}')
+
+  for (const subject of ['users.>', 'users.*', '>', '*.*.*.*', 'dlq.users.>', 'live.>', 'rt.>', '$KV.identity.>']) {
+    const spy = gateway.nc.subscribe(subject)
+    const listening = async () => {
+      for await (const _ of spy) break
+    }
+    await t.rejects(listening(), PermissionViolationError, subject)
+  }
+})
+
 t.test('an inbox belongs to its user', async (t) => {
   const spy = content.nc.subscribe('_INBOX_auth.>')
   await t.rejects(

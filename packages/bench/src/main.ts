@@ -1,70 +1,78 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { startTestStores } from '@skerry/testing'
-import { gatewayCost } from './gateway-cost.ts'
+import { GATEWAY_HELP, type GatewayOptions, parseGatewayOptions } from './gateway/options.ts'
+import { profileRow } from './gateway/profile-run.ts'
+import { goalText, reachedText, reportChart, reportText } from './gateway/report.ts'
+import { describeMachine, type GatewayResult } from './gateway/result.ts'
+import { benchGateway } from './gateway/run.ts'
 import { type Row, systemRows } from './system.ts'
+import { formatTable } from './table.ts'
 
 const HELP = `npm run bench [-- system|gateway]
 
   system    start, memory, four routes through the gateway with 32 connections, and the way of an event to a follower's stream
-  gateway   CPU of the gateway per proxied request, beside bare @fastify/http-proxy, in alternating rounds
+  gateway   CPU, memory and latency of the gateway beside other proxies; see: npm run bench -- gateway --help
 
 Without a name both run. Goals are those of the plan; figures depend on the machine, so compare ratios.
 `
 
+const RESULTS = join(import.meta.dirname, '../results')
+
 const say = (line: string) => void process.stderr.write(`# ${line}\n`)
 
-async function gatewayRows(): Promise<Row[]> {
-  say('the gateway beside bare @fastify/http-proxy …')
-  const { shared, stop } = await startTestStores(say)
+async function keep(name: string, content: string): Promise<void> {
+  await mkdir(RESULTS, { recursive: true })
+  await writeFile(join(RESULTS, name), content)
+}
+
+async function system(name: string, more: () => Promise<Row[]> = async () => []): Promise<void> {
+  const rows = [...(await systemRows(say)), ...(await more())]
+  const head = ['what', 'value', 'p50', 'p99', 'goal']
+  process.stdout.write(
+    formatTable([head, ...rows.map((r) => [r.what, r.value, r.p50 ?? '', r.p99 ?? '', r.goal ?? ''])])
+  )
+  const result = { at: new Date().toISOString(), machine: describeMachine(), rows }
+  await keep(name, `${JSON.stringify(result, null, 2)}\n`)
+}
+
+async function gateway(options: GatewayOptions): Promise<GatewayResult> {
+  const result = await benchGateway(options, say)
+  process.stdout.write(reportText(result))
+  if (options.only === undefined) {
+    await keep('gateway.json', `${JSON.stringify(result, null, 2)}\n`)
+    await keep('gateway.svg', reportChart(result))
+  } else say('some rows only: not kept')
+  return result
+}
+
+async function goalRows(): Promise<Row[]> {
+  const { goals } = await gateway(parse([]))
+  return goals.map((goal) => ({ what: `gateway: ${goal.what}`, value: reachedText(goal), goal: goalText(goal) }))
+}
+
+function parse(args: string[]): GatewayOptions {
   try {
-    const nats = { url: shared.natsUrl, user: 'test0', password: 'test0' }
-    const rows = await gatewayCost({ nats, redisUrl: shared.redisUrl })
-    return rows.map(({ name, cpuMicros, ratio, requestsPerSecond, p99Ms }) => ({
-      what: `CPU per proxied GET: ${name}`,
-      value: `${cpuMicros.toFixed(0)} µs (${ratio.toFixed(2)}×), ${Math.round(requestsPerSecond)}/s`,
-      p99: `${p99Ms} ms`,
-      ...(name === 'gateway' ? { goal: '≤ 0.55× ' } : {})
-    }))
-  } finally {
-    await stop()
+    const options = parseGatewayOptions(args)
+    if (options !== 'help') return options
+    process.stdout.write(GATEWAY_HELP)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message} See: npm run bench -- gateway --help\n`)
+    process.exit(1)
   }
 }
 
-function print(rows: readonly Row[]): void {
-  const cells = [
-    ['what', 'value', 'p50', 'p99', 'goal'],
-    ...rows.map((r) => [r.what, r.value, r.p50 ?? '', r.p99 ?? '', r.goal ?? ''])
-  ]
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
-  for (const row of cells)
-    process.stdout.write(
-      `${row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd()}\n`
-    )
-}
+/** Whatever was started ends with this process. */
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
-const names = process.argv.slice(2)
-const kinds: Record<string, () => Promise<Row[]>> = { system: () => systemRows(say), gateway: gatewayRows }
-if (names.some((name) => kinds[name] === undefined)) {
+const [name, ...args] = process.argv.slice(2)
+if (name === undefined) await system('all.json', goalRows)
+else if (name === 'system' && args.length === 0) await system('system.json')
+else if (name === 'gateway') {
+  const options = parse(args)
+  if (options.profile === undefined) await gateway(options)
+  else await profileRow(options.profile, options.requests, say)
+} else {
   process.stdout.write(HELP)
-  process.exit(names.includes('--help') ? 0 : 1)
+  process.exitCode = name === '--help' ? 0 : 1
 }
-const rows: Row[] = []
-for (const name of names.length === 0 ? Object.keys(kinds) : names) rows.push(...(await kinds[name]!()))
-print(rows)
-const folder = join(import.meta.dirname, '../results')
-await mkdir(folder, { recursive: true })
-const machine = {
-  cores: cpus().length,
-  model: cpus()[0]?.model,
-  memoryGb: Math.round(totalmem() / 1e9),
-  node: process.version
-}
-await writeFile(
-  join(folder, `${names.length === 0 ? 'all' : names.join('-')}.json`),
-  `${JSON.stringify({ at: new Date().toISOString(), machine, rows }, null, 2)}\n`
-)

@@ -14,15 +14,23 @@ export function listen(
   link: RedisLink,
   channel: string,
   on: { message(message: Invalidation): void; gap(): void }
-): { close(): void } {
+): { listening(): boolean; close(): void } {
   const client = link.duplicate({ socketTimeout: SILENCE_MS })
   // Pub/sub is silent by nature: a ping tells silence from a dead connection.
   const ping = setInterval(() => {
     if (client.status === 'ready') client.ping().catch(noted)
   }, PING_MS).unref()
 
+  let listening = false
+  const begin = () => {
+    listening = true
+    on.gap()
+  }
   client.on('ready', () => {
-    client.subscribe(channel).then(on.gap, () => client.disconnect(true))
+    client.subscribe(channel).then(begin, () => client.disconnect(true))
+  })
+  client.on('close', () => {
+    listening = false
   })
   client.on('message', (_channel: string, text: string) => {
     const message = parse(text)
@@ -32,6 +40,7 @@ export function listen(
   client.connect().catch(noted)
 
   return {
+    listening: () => listening,
     close() {
       clearInterval(ping)
       client.disconnect()

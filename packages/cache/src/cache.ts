@@ -1,55 +1,116 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { withDeadline } from '@skerry/deadline'
 import { listen } from './bus.ts'
-import { createMemory } from './memory.ts'
+import type { CacheCodec } from './codec.ts'
+import { createMemory, type MemoryEntry } from './memory.ts'
 import type { CacheLog, RedisLink } from './redis.ts'
-import { createRemote, EVERYTHING } from './remote.ts'
+import { createRemote, EVERYTHING, type Lock, type RemoteAnswer } from './remote.ts'
 
 export type CacheOptions = {
   /** Without it the cache is this process's memory alone. */
-  redis?: RedisLink
+  redis?: RedisLink | undefined
   /** Starts every key and channel in Redis, e.g. `content:cache:`. */
   prefix: string
   maxEntries: number
-  /** Bound of the JSON held in memory, bytes. */
+  /** Bound of what is held in memory, bytes: JSON, or as the codec counts. */
   maxBytes?: number
+  /** How values become bytes and back; JSON unless given. */
+  codec?: CacheCodec
+  /**
+   * Of a key that is in no tier one process loads at a time, and the others wait for it at most so long, ms: by a lock in Redis that
+   * ends by itself after the same time. 0, as it is unless given: each process loads for itself.
+   */
+  lockMs?: number
+  /** Monotonic, ms; for tests. */
+  now?: () => number
   log?: CacheLog
 }
 
-export type GetOptions = {
+export type GetOptions<T = unknown> = {
   /** How long a value is served without asking again, ms. */
   ttlMs: number
   /** How long after that it is still served while a new one is loaded behind it, ms. */
   staleMs?: number
+  /** How long after `ttlMs` it is still served when loading fails, ms. */
+  errorMs?: number
   /** Names under which it can be invalidated; always the same for one key. */
   tags?: readonly string[]
+  /** The ttl of a loaded value where it is shorter, ms; `undefined`: it is answered but not kept, nor is what was kept before it. */
+  ttlOf?: (value: T) => number | undefined
 }
+
+/**
+ * A value and where it came from: `load` for who loaded it, `coalesced` for who waited for that, `stale-if-error` when loading failed.
+ * `freshMs` is how long it stays fresh, negative once it is stale.
+ */
+export type Read<T> = { value: T; from: 'memory' | 'redis' | 'load' | 'coalesced' | 'stale-if-error'; freshMs: number }
 
 export type Cache = {
   /**
    * The value of a key: from memory, else from Redis, else from `load`, of which at most one runs at a time for a key in this
-   * process. Values are what survives JSON; they are shared, so don't change them. Rejects only as `load` does.
+   * process. Values are what survives the codec; they are shared, so don't change them. Rejects only as `load` does.
    */
-  get<T>(key: string, options: GetOptions, load: () => Promise<T>): Promise<T>
+  get<T>(key: string, options: GetOptions<T>, load: () => Promise<T>): Promise<T>
+  /** As `get`, and says where the value came from. */
+  read<T>(key: string, options: GetOptions<T>, load: () => Promise<T>): Promise<Read<T>>
+  /**
+   * The value of a key if it is in memory, fresh, or stale and still to be served (then `refresh` it): without a promise. `time` is now
+   * by the cache's clock, for who has asked it already.
+   */
+  find(key: string, time?: number): Held | undefined
+  /** Loads a value anew behind those who are served the stale one; nothing while that is under way, or within 1 s of a failure. */
+  refresh<T>(key: string, options: GetOptions<T>, load: () => Promise<T>): void
+  /** Counts a value that has grown anew, if it is the one in memory. */
+  resize(key: string, value: unknown): void
   /**
    * Ends every value of these tags; `*` ends all. When it resolves, no `get` of this process answers an older value, and Redis has
    * been told; the memories of other processes hear of it within a pub/sub delivery. While Redis is away it is remembered, and
-   * nothing is read from Redis before it was told.
+   * nothing is read from Redis before it was told. `publish: false`: the others are not told, because they know by other means.
    */
-  invalidate(tags: readonly string[]): Promise<void>
+  invalidate(tags: readonly string[], options?: { publish?: boolean }): Promise<void>
   stats(): CacheStats
   close(): Promise<void>
 }
 
-export type CacheStats = { memoryHits: number; redisHits: number; loads: number; staleServed: number; entries: number }
+export type Held = { readonly value: unknown; readonly freshUntil: number }
+
+export type CacheStats = {
+  memoryHits: number
+  redisHits: number
+  loads: number
+  coalesced: number
+  staleServed: number
+  /** Served because loading failed. */
+  errorServed: number
+  entries: number
+  bytes: number
+  /** Whether it hears what other processes invalidate; without Redis there is nothing to hear. */
+  listening: boolean
+}
+
+type Load = () => Promise<unknown>
+type How = Omit<GetOptions, 'ttlOf'> & { ttlOf?: (value: never) => number | undefined }
 
 /** A load under way. `current` turns false when an invalidation makes what it will answer doubtful. */
-type Flight = { promise: Promise<unknown>; tags: readonly string[]; current: boolean }
+type Flight = { promise: Promise<Read<unknown>>; tags: readonly string[]; current: boolean; lock: Lock | undefined }
 
-const REFRESH_PAUSE_MS = 1_000
+const RETRY_PAUSE_MS = 1_000
+const TELL_PAUSE_MS = 10_000
+/** Pauses between two looks into Redis for what another process loads, ms: doubling from the first to the longest. */
+const FIRST_LOOK_MS = 4
+const LONGEST_LOOK_MS = 25
+
+const JSON_CODEC = {
+  encode: (value: unknown) => JSON.stringify(value),
+  decode: (b: Buffer) => JSON.parse(b.toString())
+}
 
 /** A cache of two tiers; see `Cache`. Without Redis, or while it is away, the memory tier works alone. */
 export function createCache(options: CacheOptions): Cache {
-  const { redis, prefix, log, maxEntries, maxBytes = 64 * 1024 * 1024 } = options
+  const { redis, prefix, log, maxEntries, maxBytes = 64 * 1024 * 1024, lockMs = 0 } = options
+  const { now = () => performance.now() } = options
+  const codec: Omit<CacheCodec, 'sizeOf'> & { sizeOf?: CacheCodec['sizeOf'] } = options.codec ?? JSON_CODEC
   const origin = randomUUID()
   const channel = `${prefix}invalidate`
   const memory = createMemory(maxEntries, maxBytes)
@@ -65,30 +126,57 @@ export function createCache(options: CacheOptions): Cache {
           // What was published while this process was deaf is unknown, so nothing it holds can be trusted.
           gap: () => forget([EVERYTHING])
         })
-  const counts = { memoryHits: 0, redisHits: 0, loads: 0, staleServed: 0 }
+  const counts = { memoryHits: 0, redisHits: 0, loads: 0, coalesced: 0, staleServed: 0, errorServed: 0 }
+  let failures = 0
+  let tellAgainAt = Number.NEGATIVE_INFINITY
 
   return {
-    async get<T>(key: string, how: GetOptions, load: () => Promise<T>): Promise<T> {
-      const held = memory.get(key)
-      if (held === undefined) return (await fly(key, how, load, false)) as T
-      const now = performance.now()
-      if (now < held.freshUntil) counts.memoryHits++
-      else {
-        counts.staleServed++
-        refresh(key, how, load)
-      }
-      return held.value as T
+    async get<T>(key: string, how: GetOptions<T>, load: () => Promise<T>): Promise<T> {
+      return (await read(key, how, load)).value as T
     },
-    async invalidate(tags) {
+    read: read as Cache['read'],
+    find(key, time = now()) {
+      const held = memory.get(key, time)
+      if (held === undefined || time >= Math.max(held.freshUntil, held.staleUntil)) return undefined
+      if (time < held.freshUntil) counts.memoryHits++
+      else counts.staleServed++
+      return held
+    },
+    refresh,
+    resize(key, value) {
+      if (codec.sizeOf !== undefined) memory.resize(key, value, Math.max(1, codec.sizeOf(value)))
+    },
+    async invalidate(tags, { publish = true } = {}) {
       forget(tags)
-      await remote?.invalidate(tags)
+      await remote?.invalidate(tags, publish)
     },
-    stats: () => ({ ...counts, entries: memory.size }),
+    stats: () => ({
+      ...counts,
+      entries: memory.size,
+      bytes: memory.bytes,
+      listening: bus === undefined || bus.listening()
+    }),
     async close() {
       bus?.close()
       remote?.close()
       forget([EVERYTHING])
     }
+  }
+
+  async function read(key: string, how: How, load: Load): Promise<Read<unknown>> {
+    const time = now()
+    const held = memory.get(key, time)
+    if (held === undefined) return fly(key, how, load, false)
+    const freshMs = held.freshUntil - time
+    if (freshMs > 0) counts.memoryHits++
+    else if (time < held.staleUntil) {
+      counts.staleServed++
+      refresh(key, how, load)
+    } else if (time < held.retryAt) {
+      counts.errorServed++
+      return { value: held.value, from: 'stale-if-error', freshMs }
+    } else return fly(key, how, load, false)
+    return { value: held.value, from: 'memory', freshMs }
   }
 
   function forget(tags: readonly string[]): void {
@@ -103,61 +191,157 @@ export function createCache(options: CacheOptions): Cache {
     }
   }
 
-  function refresh(key: string, how: GetOptions, load: () => Promise<unknown>): void {
-    fly(key, how, load, true).catch((error: Error) => {
-      log?.warn({ key, reason: error.message }, 'cache: a refresh failed, the stale value stays')
-      const held = memory.get(key)
-      if (held !== undefined) held.freshUntil = Math.max(held.freshUntil, performance.now() + REFRESH_PAUSE_MS)
-    })
+  function refresh(key: string, how: How, load: Load): void {
+    const time = now()
+    if (flights.has(key) || time < (memory.get(key, time)?.retryAt ?? 0)) return
+    // Why it failed has been told, and the stale value stays.
+    fly(key, how, load, true).catch(() => undefined)
   }
 
-  function fly(key: string, how: GetOptions, load: () => Promise<unknown>, isRefresh: boolean): Promise<unknown> {
+  async function fly(key: string, how: How, load: Load, isRefresh: boolean): Promise<Read<unknown>> {
     const running = flights.get(key)
-    if (running !== undefined) return running.promise
-    const flight: Flight = { promise: Promise.resolve(), tags: how.tags ?? [], current: true }
+    if (running !== undefined) {
+      const landed = await running.promise
+      if (landed.from !== 'load') return landed
+      counts.coalesced++
+      return { ...landed, from: 'coalesced' }
+    }
+    const lock = remote !== undefined && lockMs > 0 ? { id: randomUUID(), ms: lockMs } : undefined
+    const flight: Flight = { promise: NOTHING, tags: how.tags ?? [], current: true, lock }
     flights.set(key, flight)
-    flight.promise = fill(key, how, load, flight, isRefresh).finally(() => {
+    // Others join it, and a refresh outlives who set it off: no caller's deadline is this one's.
+    flight.promise = withDeadline(undefined, fill, key, how, load, flight, isRefresh).finally(() => {
       if (flights.get(key) === flight) flights.delete(key)
     })
     return flight.promise
   }
 
-  async function fill(key: string, how: GetOptions, load: () => Promise<unknown>, flight: Flight, isRefresh: boolean) {
-    const { ttlMs, staleMs = 0, tags = [] } = how
-    const lifeMs = ttlMs + staleMs
-    const shared = await remote?.read(key, tags, lifeMs)
-    if (shared?.json !== undefined) {
-      const freshMs = shared.remainingMs - staleMs
-      // A refresh wants something newer than stale; another process may just have stored it.
-      if (freshMs > 0 || !isRefresh) {
-        const value: unknown = JSON.parse(shared.json)
-        counts.redisHits++
-        keep(flight, key, value, shared.json.length, freshMs, shared.remainingMs, tags)
-        if (freshMs <= 0) setImmediate(refresh, key, how, load)
-        return value
-      }
+  async function fill(key: string, how: How, load: Load, flight: Flight, isRefresh: boolean): Promise<Read<unknown>> {
+    // A refresh wants something newer than stale; another process may just have stored it.
+    const enoughMs = isRefresh ? 0 : -(how.staleMs ?? 0)
+    const shared = await consult(key, how, flight, enoughMs)
+    const theirs = decoded(how, shared)
+    if (theirs !== undefined && theirs.freshMs > enoughMs) {
+      counts.redisHits++
+      keep(flight, key, theirs, how, theirs.freshMs)
+      if (theirs.freshMs <= 0) setImmediate(refresh, key, how, load)
+      return { value: theirs.value, from: 'redis', freshMs: theirs.freshMs }
     }
     counts.loads++
-    const value = await load()
-    const json = JSON.stringify(value)
-    if (json !== undefined && flight.current) {
-      keep(flight, key, value, json.length, ttlMs, lifeMs, tags)
-      if (shared !== undefined) void remote?.write(key, shared.tokens, json, lifeMs)
+    let value: unknown
+    try {
+      value = await load()
+    } catch (error) {
+      return afterFailure(error as Error, key, how, flight, theirs)
     }
-    return value
+    const ttlMs = ttlOf(how, value)
+    const needsNoBytes = codec.sizeOf !== undefined && shared === undefined
+    const bytes = ttlMs === undefined ? undefined : needsNoBytes ? '' : codec.encode(value)
+    if (!flight.current) release(key, flight)
+    else if (ttlMs === undefined || bytes === undefined) {
+      memory.delete(key)
+      if (shared !== undefined) void remote?.write(key, undefined, flight.lock)
+    } else {
+      keep(flight, key, { value, length: bytes.length }, how, ttlMs)
+      const lifeMs = ttlMs + tailOf(how)
+      if (shared !== undefined && lifeMs > 0)
+        void remote?.write(key, { tokens: shared.tokens, bytes, lifeMs }, flight.lock)
+    }
+    return { value, from: 'load', freshMs: ttlMs ?? 0 }
+  }
+
+  /** The shared tier's answer: at once when it is good enough or ours to load, else when another process has loaded it, within `lockMs`. */
+  async function consult(key: string, how: How, flight: Flight, enoughMs: number): Promise<RemoteAnswer | undefined> {
+    const tailMs = tailOf(how)
+    const lifeMs = how.ttlMs + tailMs
+    if (remote === undefined || lifeMs <= 0) return undefined
+    const question = { tags: how.tags ?? [], lifeMs, enoughMs: tailMs + enoughMs, lock: flight.lock }
+    const until = performance.now() + lockMs
+    for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(LONGEST_LOOK_MS, pauseMs * 2)) {
+      const answer = await remote.read(key, question)
+      if (answer === undefined || answer.remainingMs > question.enoughMs || answer.turn) return answer
+      if (flight.lock === undefined || !flight.current || performance.now() + pauseMs > until) return answer
+      await delay(pauseMs)
+    }
+  }
+
+  /** An old value in place of a failure, where there is one; the next attempt then waits a little. */
+  function afterFailure(
+    error: Error,
+    key: string,
+    how: How,
+    flight: Flight,
+    theirs: { value: unknown; length: number; freshMs: number } | undefined
+  ): Read<unknown> {
+    release(key, flight)
+    const time = now()
+    if (flight.current && theirs !== undefined && memory.get(key, time) === undefined)
+      keep(flight, key, theirs, how, theirs.freshMs)
+    const old = flight.current ? memory.get(key, time) : undefined
+    if (old === undefined) throw error
+    old.retryAt = time + RETRY_PAUSE_MS
+    tell(key, error, time)
+    if (time >= old.errorUntil) throw error
+    counts.errorServed++
+    return { value: old.value, from: 'stale-if-error', freshMs: old.freshUntil - time }
+  }
+
+  /** Of a dependency that is away a line now and then, not one for each value. */
+  function tell(key: string, error: Error, time: number): void {
+    failures++
+    if (time < tellAgainAt) return
+    log?.warn({ key, reason: error.message, failures }, 'cache: loading failed, the old value stays')
+    tellAgainAt = time + TELL_PAUSE_MS
+    failures = 0
+  }
+
+  function release(key: string, flight: Flight): void {
+    if (flight.lock !== undefined) void remote?.release(key, flight.lock)
+  }
+
+  function decoded(how: How, shared: RemoteAnswer | undefined) {
+    if (shared?.bytes === undefined) return undefined
+    // Never fresh for longer than the caller says, whatever it said when the value was stored.
+    const freshMs = Math.min(how.ttlMs, shared.remainingMs - tailOf(how))
+    try {
+      return { value: codec.decode(shared.bytes), length: shared.bytes.length, freshMs }
+    } catch (error) {
+      log?.warn({ reason: (error as Error).message }, 'cache: a value in Redis cannot be read')
+      return undefined
+    }
   }
 
   function keep(
     flight: Flight,
     key: string,
-    value: unknown,
-    size: number,
-    freshMs: number,
-    lifeMs: number,
-    tags: readonly string[]
+    { value, length }: { value: unknown; length: number },
+    how: How,
+    freshMs: number
   ): void {
-    if (!flight.current || lifeMs <= 0) return
-    const now = performance.now()
-    memory.set(key, { value, freshUntil: now + freshMs, staleUntil: now + lifeMs, tags, size: Math.max(1, size) })
+    if (!flight.current || freshMs + tailOf(how) <= 0) return
+    const freshUntil = now() + freshMs
+    const entry: MemoryEntry = {
+      value,
+      freshUntil,
+      staleUntil: freshUntil + (how.staleMs ?? 0),
+      errorUntil: freshUntil + (how.errorMs ?? 0),
+      retryAt: 0,
+      tags: how.tags ?? [],
+      size: Math.max(1, codec.sizeOf?.(value) ?? length)
+    }
+    memory.set(key, entry)
   }
+}
+
+const NOTHING: Promise<never> = new Promise(() => undefined)
+
+/** What of a value's life comes after its ttl. */
+function tailOf(how: How): number {
+  return Math.max(how.staleMs ?? 0, how.errorMs ?? 0)
+}
+
+function ttlOf(how: How, value: unknown): number | undefined {
+  if (how.ttlOf === undefined) return how.ttlMs
+  const ttlMs = how.ttlOf(value as never)
+  return ttlMs === undefined ? undefined : Math.min(ttlMs, how.ttlMs)
 }

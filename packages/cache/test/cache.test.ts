@@ -1,6 +1,8 @@
+import { remainingMs, withDeadline } from '@skerry/deadline'
 import { waitFor } from '@skerry/testing'
-import t, { type Test } from 'tap'
-import { type Cache, createCache, openRedis, type RedisLink } from '../src/index.ts'
+import t from 'tap'
+import { type Cache, createCache, openRedis } from '../src/index.ts'
+import { connectedLink, openCache } from './open-cache.ts'
 import { startRedisServer } from './redis-server.ts'
 
 const TTL = { ttlMs: 60_000, staleMs: 60_000 }
@@ -13,27 +15,14 @@ function memoryOnly(maxEntries = 100): Cache {
   return createCache({ prefix: 'x:', maxEntries })
 }
 
-async function connectedLink(t: Test, url: string): Promise<RedisLink> {
-  const link = openRedis({ url })
-  t.teardown(() => link.close())
-  await waitFor(() => link.connected())
-  return link
-}
-
-/** A cache as one process of many has it, subscribed already. */
-async function openCache(t: Test, link: RedisLink, prefix = 'x:'): Promise<Cache> {
-  const cache = createCache({ redis: link, prefix, maxEntries: 1_000 })
-  t.teardown(() => cache.close())
-  await waitFor(
-    async () => ((await link.client.pubsub('NUMSUB', `${prefix}invalidate`)) as [string, number])[1] > opened
-  )
-  opened++
-  t.teardown(() => opened--)
-  return cache
-}
-let opened = 0
-
 t.test('memory alone', async (t) => {
+  t.test('a load has nobody’s deadline, since others may join it', async (t) => {
+    const cache = memoryOnly()
+    const late = { remainingMs: () => 0 }
+    const left = await withDeadline(late, () => cache.get('k', TTL, async () => String(remainingMs())))
+    t.equal(left, 'Infinity')
+  })
+
   t.test('one load answers all who ask at once', async (t) => {
     const cache = memoryOnly()
     let loads = 0
@@ -211,6 +200,7 @@ t.test('Redis goes away and comes back', async (t) => {
   await there.get('k', how, async () => 'v1')
 
   await redis.kill()
+  await waitFor(() => !here.stats().listening)
   const start = performance.now()
   const answers = []
   for (let i = 0; i < 200; i++) answers.push(await here.get(`away${i}`, how, async () => i))
@@ -229,7 +219,7 @@ t.test('Redis goes away and comes back', async (t) => {
 
 t.test('a Redis that hangs', async (t) => {
   const redis = await startRedisServer(t)
-  const link = await connectedLink(t, redis.url)
+  const link = await connectedLink(t, redis.url, false)
   const cache = await openCache(t, link)
   const how = { ...TTL, tags: ['u:1'] }
   await cache.get('before', how, async () => 'old')
@@ -241,7 +231,7 @@ t.test('a Redis that hangs', async (t) => {
   t.ok(performance.now() - start < 5_000, 'is asked seldom, not once a request')
   await cache.invalidate(['u:1'])
   redis.thaw()
-  const other = await openCache(t, await connectedLink(t, redis.url))
+  const other = await openCache(t, await connectedLink(t, redis.url, false))
   await waitFor(async () => (await other.get('before', how, async () => 'new')) === 'new')
   t.equal(await cache.get('before', how, async () => 'new'), 'new', 'what was invalidated meanwhile is not read back')
 })

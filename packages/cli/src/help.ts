@@ -92,7 +92,11 @@ Type-checks, lints, holds the boundaries and runs the tests of all packages, or 
   },
   bench: {
     line: 'measure (npm run bench)',
-    more: 'skerry bench [row…]\n\nStarts a system of its own and prints the rows; see packages/bench.\n'
+    more: `skerry bench [system|gateway]
+
+  system    start, memory and routes of a system of its own, under load
+  gateway   the gateway beside other proxies; its options: skerry bench gateway --help
+`
   },
   version: { line: 'print the version', more: 'skerry version\n' }
 }

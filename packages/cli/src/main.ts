@@ -93,7 +93,9 @@ async function main([name = 'help', ...rest]: string[]): Promise<number> {
     return 0
   }
   if (name === '--version' || name === '-v') return main(['version'])
-  if (args.includes('--help') || args.includes('-h')) {
+  // A bench has options of its own and tells of them itself.
+  const benchHelp = name === 'bench' && args[0] !== undefined && !args[0].startsWith('-')
+  if (!benchHelp && (args.includes('--help') || args.includes('-h'))) {
     process.stdout.write(helpOf(name))
     return 0
   }

@@ -11,7 +11,7 @@ import { runCli, runs, startCli } from './helpers/cli.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-alone-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
-const env = { SKERRY_HOME: home, DRAIN_MS: '50', LINGER_MS: '0' }
+const env = { SKERRY_HOME: home, DRAIN_MS: '50', IDLE_KEPT_MS: '0' }
 
 async function startOrigin(t: Test, name: string): Promise<string> {
   const server = createServer((_request, response) => response.end(name))

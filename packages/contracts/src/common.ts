@@ -60,23 +60,30 @@ export const PageQuery = {
   fields: Type.Optional(FieldsSchema)
 }
 
-/** `{ items, nextCursor }`; `nextCursor` is null on the last page. */
+/** `{ items, nextCursor }`; `nextCursor` is null on the last page. The page of a titled item has a title too: `PostPage`. */
 export function Page<const T extends TSchema>(item: T) {
-  return Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String()) })
+  const { title } = item as { title?: string }
+  return Type.Object(
+    { items: Type.Array(item), nextCursor: Nullable(Type.String()) },
+    title === undefined ? {} : { title: `${title}Page` }
+  )
 }
 
 /** What every list in the API answers. */
 export type PageOf<T> = { items: T[]; nextCursor: string | null }
 
 /** A picture a client can load; `url` is absolute. */
-export const ImageSchema = Type.Object({ id: IdSchema, url: Type.String() })
+export const ImageSchema = Type.Object({ id: IdSchema, url: Type.String() }, { title: 'Image' })
 export type Image = Static<typeof ImageSchema>
 
-export const ViolationSchema = Type.Object({
-  path: Type.String({ description: 'Where: `body.text`, `query.limit`, `params.id`, `header.if-match`.' }),
-  code: Type.String(),
-  message: Type.String()
-})
+export const ViolationSchema = Type.Object(
+  {
+    path: Type.String({ description: 'Where: `body.text`, `query.limit`, `params.id`, `header.if-match`.' }),
+    code: Type.String(),
+    message: Type.String()
+  },
+  { title: 'Violation' }
+)
 export type Violation = Static<typeof ViolationSchema>
 
 /** RFC 9457, the one shape of every error from the gateway and every service. */
@@ -90,6 +97,6 @@ export const ProblemSchema = Type.Object(
     requestId: Type.Optional(Type.String()),
     errors: Type.Optional(Type.Array(ViolationSchema))
   },
-  { description: 'RFC 9457 problem details' }
+  { title: 'Problem', description: 'RFC 9457 problem details' }
 )
 export type Problem = Static<typeof ProblemSchema>

@@ -6,15 +6,26 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 /** What is given up last under overload, first to last: `critical` (sign-in, refresh), `high` (writes), `normal` (reads), `low` (crawlers). */
 export type Priority = 'critical' | 'high' | 'normal' | 'low'
 
+/** The class of rate limit of a route: the gateway's own names, or one that its operators have configured. */
+export type LimitClass = 'default' | 'sign-in' | 'sign-up' | (string & {})
+
 /**
- * How the gateway may keep the answers of a GET. Times in seconds.
+ * How the gateway may keep the answers of a GET. Times in seconds, both stale ones from the end of `ttl` (RFC 5861).
  *
  * - `scope`: `public`: one answer for all callers; `private`: one for each user. A public route that takes a token is shared only behind the
  *   gateway's check of the token, and tells caches outside to keep nothing.
- * - `ttl`: answered from the cache without asking; `staleWhileRevalidate`: then answered from it while a new one is fetched;
- *   `staleIfError`: then only when the service does not answer, with `Warning` and `Age`.
- * - `tags`: names under which answers are ended: `profile:{id}` with parameters of the path or query; `{caller}` is the user's id.
- * - `endedBy`: events that end tags, by subject: `{ 'users.profile.updated': ['profile:{userId}'] }` with members of the event's data.
+ * - `ttl`: answered from the cache without asking. 0: nothing is kept, but requests that wait for the same answer share it.
+ * - `staleWhileRevalidate`: answered from the cache while a new one is fetched; `staleIfError`: only when the service fails or does not
+ *   answer. `Age` and `Cache-Status` say so.
+ * - `tags`: names under which answers are ended: `profile:{id}` with parameters of the path or query; `{caller}` is the user's id, for
+ *   private answers. A member that the request does not have leaves its tag out.
+ * - `endedBy`: events that end tags, by subject: `{ 'users.profile.updated': ['profile:{userId}'] }` with members of the event's data. An
+ *   event of another service may come before this one has taken it in: end by events of the service that answers.
+ * - `vary`: request headers, in lower case, by which answers differ. Those that an answer names in `Vary` are learned; saying them here
+ *   spares one request.
+ *
+ * The policy outranks what an answer says of freshness. An answer with `no-store`, `Set-Cookie`, `Vary: *`, under a public policy `private`,
+ * is not kept, and a shorter `s-maxage` is heard.
  */
 export type CachePolicy = {
   readonly scope: 'public' | 'private'
@@ -23,6 +34,7 @@ export type CachePolicy = {
   readonly staleIfError?: number
   readonly tags?: readonly string[]
   readonly endedBy?: Readonly<Record<string, readonly string[]>>
+  readonly vary?: readonly string[]
 }
 
 /**
@@ -33,7 +45,8 @@ export type CachePolicy = {
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
- * - `limit`: the class of rate limit the gateway applies.
+ * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
+ *   count as none.
  * - `stream`: the answer does not end by itself (SSE, WebSocket), so no time limit holds for it.
  * - `timeoutMs`: the gateway's deadline for it, instead of its ordinary one.
  * - `priority`: instead of the one of its method.
@@ -52,7 +65,7 @@ export type RouteContract = {
   readonly response: Readonly<Record<number, TSchema | null>>
   readonly errors: readonly ErrorCode[]
   readonly idempotent?: boolean
-  readonly limit?: 'default' | 'sign-in' | 'sign-up'
+  readonly limit?: LimitClass
   readonly stream?: boolean
   readonly timeoutMs?: number
   readonly priority?: Priority

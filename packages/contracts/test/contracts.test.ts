@@ -7,7 +7,8 @@ const routes = Object.values({
   ...contracts.authRoutes,
   ...contracts.usersRoutes,
   ...contracts.contentRoutes,
-  ...contracts.realtimeRoutes
+  ...contracts.realtimeRoutes,
+  batch: contracts.gatewayRoutes.batch
 })
 const isEvent = (value: unknown): value is contracts.EventContract =>
   typeof value === 'object' && value !== null && 'subject' in value

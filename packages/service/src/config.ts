@@ -7,24 +7,31 @@ const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 6
 /** What an app without NATS reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
 export const BaseConfigSchema = Type.Object({
   SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
-  /** The version of what is deployed, as it is announced; by default the app's own. */
-  SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$' })),
   HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   PORT: Type.Integer({ ...Port, default: 0 }),
   OPS_PORT: Type.Integer({ ...Port, default: 0 }),
   /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
   ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  /** Where the gateway reaches the operations port; by default the host of ADVERTISE_URL and the port that was taken. */
+  ADVERTISE_OPS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  /** Where this process runs: instances of other zones get half of what they would get from a gateway here. */
+  ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' })),
+  /** The version that is announced, for canaries; by default that of the app's package.json. */
+  SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$' })),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
   REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://' })),
   REDIS_PREFIX: Type.Optional(Type.String()),
   BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
   HEADER_LIMIT: Type.Integer({ minimum: 1024, maximum: 1024 * 1024, default: 16 * 1024 }),
-  /** Both for a request to arrive and for its answer to be ready. */
+  /** Both for a request to arrive and for its answer to be ready; a gateway's `x-skerry-deadline` may be shorter. */
   REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
   /** How long gateways have to notice that an instance leaves, before it stops listening. */
   DRAIN_MS: Milliseconds(1000),
-  /** How much longer a connection that is kept alive may wait for one more request, answered with `connection: close`, before it is closed. */
-  LINGER_MS: Milliseconds(0),
+  /**
+   * How long connections that nobody uses stay open after that, for their clients to close: longer than a gateway keeps one (4 s). What comes
+   * on them meanwhile is answered. Gateways that heard of the drain have closed theirs, so that nothing is left to wait for.
+   */
+  IDLE_KEPT_MS: Milliseconds(5_000),
   /** From the signal to the end, whatever is still running then. */
   SHUTDOWN_MS: Milliseconds(15_000),
   /** From the start to ready; an app that is not ready by then exits and is started again. */

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { BaseConfig } from './config.ts'
-import type { Deadlines } from './deadlines.ts'
+import type { Deadlines, RequestDeadline } from './deadlines.ts'
 import type { IdempotencyStore } from './idempotency.ts'
 import type { Caller, Identity } from './identity.ts'
 import type { Logger } from './log.ts'
@@ -39,14 +39,16 @@ declare module 'fastify' {
 /** What a handler hands on to what it calls: the ids to log and to publish with, and the hook of its transaction. */
 export class Call {
   private readonly request: FastifyRequest
+  readonly deadline: RequestDeadline
   /**
    * Call it in the write's transaction, just before it commits, with what the handler will return: it stores the answer for
    * `Idempotency-Key` in the same transaction. Absent when the request has no such key.
    */
   beforeCommit?: (tx: unknown, result: unknown) => Promise<void>
 
-  constructor(request: FastifyRequest) {
+  constructor(request: FastifyRequest, deadline: RequestDeadline) {
     this.request = request
+    this.deadline = deadline
   }
   get requestId(): string {
     return this.request.id
@@ -58,6 +60,14 @@ export class Call {
   get userId(): string | undefined {
     return this.request.caller?.userId
   }
+  /** Aborts when the deadline passes or the caller goes away before the answer. Made when first asked for. */
+  get signal(): AbortSignal {
+    return this.deadline.signal
+  }
+  /** Milliseconds left; 0 or less once the deadline has passed or the caller has gone. */
+  remainingMs(): number {
+    return this.deadline.remainingMs()
+  }
 }
 
 /** `Call` as functions should ask for it: any object of this shape does. */
@@ -65,6 +75,8 @@ export type CallContext = {
   readonly requestId: string
   readonly traceparent: string
   readonly userId?: string | undefined
+  readonly signal: AbortSignal
+  remainingMs(): number
   beforeCommit?: ((tx: unknown, result: unknown) => Promise<void>) | undefined
 }
 

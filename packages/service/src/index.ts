@@ -11,7 +11,6 @@ export {
   type ServiceConfig,
   ServiceConfigSchema
 } from './config.ts'
-export { type Connections, type FollowedServer, followConnections } from './connections.ts'
 export type { CallContext, ServiceContext } from './context.ts'
 export { isUnavailable } from './driver-errors.ts'
 export { SIGNATURE_ALGORITHMS } from './foreign-tokens.ts'
@@ -27,12 +26,13 @@ export {
 } from './identity.ts'
 export { openIdentity, publishIdentity } from './identity-store.ts'
 export { assertIdentityUrl, type IdentityUrlOptions, openIdentityFromUrl } from './identity-url.ts'
+export { type Instance, InstanceSchema, RouteRulesSchema } from './instance.ts'
 export { createLogger, type Logger } from './log.ts'
 export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'
 export { connectNats, jetstreamOf, managerOf, type NatsConnection, onReconnect } from './nats.ts'
-export { type Checks, type OpsServer, type Readiness, runChecks, startOps } from './ops.ts'
+export { type Checks, type OpsDocument, type OpsServer, type Readiness, runChecks, startOps } from './ops.ts'
 export { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
-export { announce, type Instance, InstanceSchema, prefixesOf, watchRegistry } from './registry.ts'
+export { announce, prefixesOf, watchRegistry } from './registry.ts'
 export { type Handler, type HandlerInput, inputOf, type RouteOptions, route } from './route.ts'
 export {
   type RunAloneOptions,

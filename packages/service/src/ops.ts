@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { noneMatch } from './conditional.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Readiness by name: a check that throws (or takes over 2 s) makes the instance not ready, with its message shown. */
@@ -32,20 +33,32 @@ export async function runChecks(checks: Checks, timeoutMs = CHECK_MS): Promise<R
 
 export type OpsServer = { url: string; close(): Promise<void> }
 
+/** A document and its strong ETag. */
+export type OpsDocument = { body: string; etag: string }
+
 /**
- * Serves `/livez` (the event loop turns), `/readyz` (503 with reasons until ready) and `/metrics` (Prometheus text) on a port of its own
- * that no gateway knows.
+ * Serves `/livez` (the event loop turns), `/readyz` (503 with reasons until ready), `/metrics` (Prometheus text) and `/openapi.json` (404
+ * until there is a document) on a port of its own. A gateway asks there how an instance is and what it takes; it lets nobody else through.
  */
 export async function startOps(options: {
   host: string
   port: number
   metrics: { readonly registry: Pick<Metrics['registry'], 'contentType'>; text(): Promise<string> }
   readiness: () => Promise<Readiness>
+  document?: () => OpsDocument | undefined
 }): Promise<OpsServer> {
   const server = createServer(async (request, response) => {
     const send = (status: number, type: string, body: string) => {
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
       response.end(request.method === 'HEAD' ? undefined : body)
+    }
+    const sendDocument = (document: OpsDocument | undefined) => {
+      if (document === undefined) return send(404, 'text/plain', 'there is no document\n')
+      const { body, etag } = document
+      const known = noneMatch(request.headers['if-none-match'] ?? '', etag)
+      const type = known ? {} : { 'content-type': 'application/json; charset=utf-8' }
+      response.writeHead(known ? 304 : 200, { ...type, etag, 'cache-control': 'no-cache' })
+      response.end(known || request.method === 'HEAD' ? undefined : body)
     }
     try {
       if (request.method !== 'GET' && request.method !== 'HEAD') send(405, 'text/plain', 'GET only\n')
@@ -55,7 +68,8 @@ export async function startOps(options: {
         send(readiness.ready ? 200 : 503, 'application/json', `${JSON.stringify(readiness)}\n`)
       } else if (request.url === '/metrics')
         send(200, options.metrics.registry.contentType, await options.metrics.text())
-      else send(404, 'text/plain', 'try /livez, /readyz or /metrics\n')
+      else if (request.url === '/openapi.json') sendDocument(options.document?.())
+      else send(404, 'text/plain', 'try /livez, /readyz, /metrics or /openapi.json\n')
     } catch (error) {
       send(500, 'text/plain', `${(error as Error).message}\n`)
     }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode, problem, SkerryError } from '@skerry/contracts'
+import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isUnavailable } from './driver-errors.ts'
 
@@ -64,7 +65,9 @@ function withoutUndefined<T extends object>(value: T): T {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toSkerryError(error)
   if (known.status >= 500) {
-    const level = known.code === 'INTERNAL' ? 'error' : 'warn'
+    // Deadlines are the callers' choice: short ones must not fill the log.
+    const level =
+      known.code === 'INTERNAL' ? 'error' : known.headers?.[DEADLINE_HEADER] === undefined ? 'warn' : 'debug'
     request.log[level](
       { err: known.cause ?? known, method: request.method, url: pathOf(request.url), code: known.code },
       'request failed'

@@ -1,49 +1,47 @@
 import { Kvm } from '@nats-io/kv'
 import type { RouteContract } from '@skerry/contracts'
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
+import { assertInstance, type Instance, readInstance } from './instance.ts'
 import { watchBucket } from './kv-watch.ts'
 import type { Logger } from './log.ts'
 import { jetstreamOf, type NatsConnection, onReconnect } from './nats.ts'
 
-/** What an instance says of itself every second under the key `<service>.<instance>`. */
-export const InstanceSchema = Type.Object({
-  service: Type.String({ pattern: '^[a-z][a-z0-9-]{0,63}$' }),
-  version: Type.String(),
-  instance: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
-  url: Type.String({ pattern: '^https?://' }),
-  weight: Type.Number({ exclusiveMinimum: 0, maximum: 1000 }),
-  prefixes: Type.Array(Type.String({ pattern: '^/' }), { maxItems: 100 })
-})
-export type Instance = Static<typeof InstanceSchema>
-
 const HEARTBEAT_MS = 1_000
-const instances = Compile(InstanceSchema)
+/** Bytes an instance may say of itself: well below what the bucket takes (64 KiB), since every second brings as much. */
+const ANNOUNCEMENT_BYTES = 48 * 1024
 
 /**
  * Announces this instance until `drain` or `close`, which take it back at once. A heartbeat that cannot be sent is tried again a second
- * later for ever; a bucket that was lost with the memory of NATS is made again. Resolves when the first one has arrived.
+ * later for ever; a bucket that was lost with the memory of NATS is made again. Resolves when the first one has arrived. Throws when it
+ * does not fit InstanceSchema or takes more than 48 KiB.
  */
 export async function announce(
   nc: NatsConnection,
   self: Instance,
   options: { log?: Logger | undefined } = {}
 ): Promise<{ drain(): Promise<void>; close(): Promise<void> }> {
-  if (!instances.Check(self))
-    throw new Error(`cannot announce this instance: ${JSON.stringify(instances.Errors(self))}`)
+  assertInstance(self)
+  const value = JSON.stringify(self)
+  const bytes = Buffer.byteLength(value)
+  if (bytes > ANNOUNCEMENT_BYTES) {
+    throw new Error(
+      `cannot announce this instance: the rules of its ${self.routes?.length ?? 0} routes make ${bytes} bytes, and ${ANNOUNCEMENT_BYTES} is the most`
+    )
+  }
   const kv = await new Kvm(jetstreamOf(nc)).open('registry')
   const key = `${self.service}.${self.instance}`
-  const value = JSON.stringify(self)
   let stopped = false
+  // Of the last heartbeat; undefined when it may or may not have arrived.
+  let revision: number | undefined
   let wake: () => void = () => undefined
   const stopListening = onReconnect(nc, () => wake())
 
   const beat = async () => {
     try {
-      await kv.put(key, value, { timeout: 900 })
+      revision = await kv.put(key, value, { timeout: 900 })
       return true
     } catch (error) {
+      revision = undefined
       options.log?.debug({ err: error }, 'the heartbeat did not arrive')
       if (!stopped && !nc.isClosed())
         await ensureBuckets(nc, { timeoutMs: 0 }).catch((e) =>
@@ -71,8 +69,11 @@ export async function announce(
     wake()
     // After the last heartbeat, or it would bring the key back.
     await running
-    if (!nc.isClosed())
-      await kv.purge(key).catch((error) => options.log?.debug({ err: error }, 'the heartbeat will expire by itself'))
+    if (nc.isClosed()) return
+    // Only what is ours: under the same name another process may have taken over.
+    await kv
+      .purge(key, revision === undefined ? {} : { previousSeq: revision })
+      .catch((error) => options.log?.debug({ err: error }, 'the heartbeat is not ours, or will expire by itself'))
   }
   return { drain, close: drain }
 }
@@ -110,7 +111,12 @@ export async function watchRegistry(
     try {
       const value: unknown = JSON.parse(text)
       // NATS lets a user write only below its own name; the value may not say otherwise.
-      if (instances.Check(value) && key === `${value.service}.${value.instance}`) return value
+      const found = readInstance(value)
+      if (found !== undefined && key === `${found.instance.service}.${found.instance.instance}`) {
+        const { instance, dropped } = found
+        if (dropped.length > 0) options.log?.warn({ key, dropped }, 'parts of a heartbeat that are not understood')
+        return instance
+      }
     } catch (error) {
       options.log?.debug({ err: error, key }, 'a heartbeat is not JSON')
     }

@@ -55,7 +55,9 @@ export function answererOf(
   const isGet = contract.method === 'GET'
   // A PATCH or PUT answers with what a GET would: its ETag lets the client go on without reading again.
   const tagged = isGet || contract.method === 'PATCH' || contract.method === 'PUT'
-  const cacheControl = isGet ? (options.cacheControl ?? 'private, no-cache') : 'no-store'
+  // Never `private` under a public policy: the gateway hears it as a word about this one answer.
+  const ordinary = contract.cache?.scope === 'public' ? 'public, no-cache' : 'private, no-cache'
+  const cacheControl = isGet ? (options.cacheControl ?? ordinary) : 'no-store'
   const vary = contract.auth !== 'none'
   const takesFields =
     isGet && Object.hasOwn((contract.query as { properties?: object } | undefined)?.properties ?? {}, 'fields')

@@ -1,9 +1,11 @@
 import type { BodyOf, ParamsOf, QueryOf, ResultOf, RouteContract } from '@skerry/contracts'
 import { SkerryError } from '@skerry/contracts'
+import { DEADLINE_HEADER, withDeadline } from '@skerry/deadline'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify'
 import { authHook } from './auth.ts'
 import { type Precondition, preconditionFrom } from './conditional.ts'
 import { Call, type CallContext } from './context.ts'
+import { RequestDeadline } from './deadlines.ts'
 import { runOnce } from './idempotency.ts'
 import type { Caller } from './identity.ts'
 import { refuseBadText } from './json-parser.ts'
@@ -39,9 +41,9 @@ type Result<R extends RouteContract> = [ResultOf<R>] extends [undefined] ? undef
 export type RouteOptions = {
   /** Bytes; BODY_LIMIT unless given. */
   bodyLimit?: number
-  /** Milliseconds; REQUEST_TIMEOUT_MS unless given. */
+  /** Milliseconds; the contract's `timeoutMs` unless given, else REQUEST_TIMEOUT_MS. */
   timeoutMs?: number
-  /** Of a successful GET; `private, no-cache` unless given. */
+  /** Of a successful GET; `private, no-cache` unless given, or `public, no-cache` where the contract's cache policy is public. */
   cacheControl?: string
   /** Options that a Fastify plugin wants on the route, like `websocket: true` and `wsHandler`. */
   fastify?: Partial<FastifyRouteOptions>
@@ -70,6 +72,9 @@ export function route<R extends RouteContract>(
   const validators = validatorsOf(contract)
   const recorder = service.metrics.route(contract.method, contract.path)
   const run = contract.stream ? undefined : runnerOf(app, contract, handler as Handler<RouteContract>, options)
+  const limitMs = contract.stream
+    ? Number.POSITIVE_INFINITY
+    : (options.timeoutMs ?? contract.timeoutMs ?? service.config.REQUEST_TIMEOUT_MS)
   app.route({
     ...options.fastify,
     method: contract.method,
@@ -81,7 +86,7 @@ export function route<R extends RouteContract>(
     ...(run === undefined
       ? {
           preValidation: (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-            const input = inputFor(contract, validators, request, reply)
+            const input = inputFor(contract, validators, request, reply, limitMs)
             ;(request as { [INPUT]?: unknown })[INPUT] = input
             done()
           },
@@ -89,7 +94,7 @@ export function route<R extends RouteContract>(
         }
       : {
           handler: (request: FastifyRequest, reply: FastifyReply) =>
-            run(inputFor(contract, validators, request, reply)) as never
+            run(inputFor(contract, validators, request, reply, limitMs)) as never
         })
   })
 }
@@ -99,8 +104,9 @@ function inputFor(
   contract: RouteContract,
   validators: RouteValidators,
   request: FastifyRequest,
-  reply: FastifyReply
-): HandlerInput<RouteContract> {
+  reply: FastifyReply,
+  limitMs: number
+): CheckedInput {
   if (request.url.includes('%')) {
     refuseBadMembers(request.params as Record<string, unknown>, 'params')
     refuseBadMembers(request.query as Record<string, unknown>, 'query')
@@ -111,6 +117,7 @@ function inputFor(
   if (inParams !== undefined || inQuery !== undefined || inBody !== undefined) {
     throw new SkerryError('BAD_REQUEST', { errors: [...(inParams ?? []), ...(inQuery ?? []), ...(inBody ?? [])] })
   }
+  const asked = contract.stream ? undefined : request.headers[DEADLINE_HEADER]
   const conditional = contract.method !== 'GET' && contract.method !== 'POST'
   return {
     params: request.params as undefined,
@@ -118,7 +125,7 @@ function inputFor(
     body: request.body as undefined,
     caller: request.caller,
     ifMatch: conditional ? preconditionFrom(request.headers['if-match']) : undefined,
-    call: new Call(request),
+    call: new Call(request, new RequestDeadline(reply, request.startedAt, limitMs, asked)),
     request,
     reply
   }
@@ -131,7 +138,8 @@ function refuseBadMembers(values: Record<string, unknown>, part: string): void {
   }
 }
 
-type Run = (input: HandlerInput<RouteContract>) => void
+type CheckedInput = HandlerInput<RouteContract> & { call: Call }
+type Run = (input: CheckedInput) => void
 
 function runnerOf(
   app: FastifyInstance,
@@ -140,36 +148,50 @@ function runnerOf(
   options: RouteOptions
 ): Run {
   const { deadlines, idempotency, config } = app.skerry
-  const timeout = options.timeoutMs ?? config.REQUEST_TIMEOUT_MS
   const answer = answererOf(contract, { cacheControl: options.cacheControl, check: config.CHECK_RESPONSES })
   if (contract.idempotent && idempotency === undefined)
     throw new Error(`${contract.method} ${contract.path} needs an idempotency store`)
 
   return (input) => {
     const { request, reply } = input
+    const { deadline } = input.call
+    // It came too late, or its body took so long.
+    if (deadline.ofCaller && deadline.remainingMs() <= 0) {
+      reply.send(deadline.error())
+      return
+    }
     // Sent by callback rather than returned: Fastify's promise wrapper would only do the same again.
     const key = contract.idempotent ? request.headers['idempotency-key'] : undefined
     const pick = answer.pick(input.query)
-    const answering = key === undefined ? handler(input) : once(input, String(key))
+    const answering = key === undefined ? withDeadline(deadline, handler, input) : once(input, String(key))
     if (!(answering instanceof Promise)) {
+      deadline.settle()
       answer.send(reply, request, answering, pick)
       return
     }
-    const pending = deadlines.add(reply, request.startedAt + timeout)
+    deadlines.add(deadline)
     answering.then(
       (result) => {
-        if (deadlines.settle(pending)) request.log.warn({ url: contract.path }, 'answered after the time limit')
+        if (deadlines.settle(deadline)) noteLate(request, deadline, 'answered after the time limit')
         else if (key === undefined) attempt(reply, () => answer.send(reply, request, result, pick))
       },
-      (error) => {
-        if (deadlines.settle(pending))
-          request.log.warn({ err: error, url: contract.path }, 'failed after the time limit')
-        else reply.send(error)
-      }
+      (error) => fail(input, error)
     )
   }
 
-  async function once(input: HandlerInput<RouteContract>, key: string): Promise<void> {
+  function fail({ request, reply, call: { deadline } }: CheckedInput, error: unknown): void {
+    // What a dependency says of work that was cut off is not the reason.
+    const cutOff = deadline.remainingMs() <= 0 && toSkerryError(error).code === 'UNAVAILABLE'
+    const told = cutOff ? deadline.error(error) : error
+    const { abandoned } = deadline
+    if (deadlines.settle(deadline)) noteLate(request, deadline, 'failed after the time limit', error)
+    else if (cutOff && abandoned) {
+      request.log.debug({ url: contract.path }, 'its caller has gone')
+      request.recorder?.(CALLER_GONE, (performance.now() - request.startedAt) / 1000)
+    } else reply.send(told)
+  }
+
+  async function once(input: CheckedInput, key: string): Promise<void> {
     const { request, reply, call } = input
     const end = request.url.indexOf('?')
     const outcome = await runOnce(
@@ -181,9 +203,12 @@ function runnerOf(
         path: end === -1 ? request.url : request.url.slice(0, end),
         body: request.body
       },
+      // Only the write has the deadline: a claim that is cut off may stand without anybody knowing, and the key must be given
+      // back also when the time has passed.
       async (keep) => {
+        if (call.remainingMs() <= 0) throw call.deadline.error()
         call.beforeCommit = keep
-        return handler(input)
+        return withDeadline(call.deadline, handler, input)
       },
       { result: (result) => answer.stored(result), error: (error) => storedProblem(error, request) }
     )
@@ -191,6 +216,15 @@ function runnerOf(
     if (outcome.replayed) reply.header('idempotency-replayed', 'true')
     sendStored(reply, outcome.answer)
   }
+}
+
+/** As nginx counts requests whose callers closed the connection. */
+const CALLER_GONE = 499
+
+/** A caller's deadline is the caller's choice; our own limit says that something here is slow. */
+function noteLate(request: FastifyRequest, deadline: RequestDeadline, what: string, error?: unknown): void {
+  const level = deadline.ofCaller ? 'debug' : 'warn'
+  request.log[level]({ url: request.routeOptions.url, ...(error === undefined ? {} : { err: error }) }, what)
 }
 
 function attempt(reply: FastifyReply, send: () => void): void {

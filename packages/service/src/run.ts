@@ -1,16 +1,18 @@
+import { hash } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { openApiOf, type RouteContract, rulesOf } from '@skerry/contracts'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
 import type { BaseConfig, ServiceConfig } from './config.ts'
-import { followConnections } from './connections.ts'
 import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
-import { type Checks, hostOf, runChecks, startOps } from './ops.ts'
-import { announce } from './registry.ts'
+import { type Checks, hostOf, type OpsDocument, runChecks, startOps } from './ops.ts'
+import { announce, prefixesOf } from './registry.ts'
 import { onStop } from './signals.ts'
+import { programVersion } from './version.ts'
 
 /** What an app gets to start with. */
 export type StartContext<C extends ServiceConfig> = StartAloneContext<C> & { nats: NatsConnection }
@@ -23,8 +25,13 @@ export type Running = {
   app: FastifyInstance
   /** What has to be reachable for this instance to be ready. */
   checks: Checks
-  /** The route prefixes to announce (`prefixesOf`); none: the app does not announce itself. */
-  prefixes?: string[]
+  /**
+   * The contracts it serves. Their rules and prefixes are announced, and their OpenAPI document is on the operations port; under the names
+   * they have here, so that a client generated from it has the same.
+   */
+  routes?: readonly RouteContract[] | Readonly<Record<string, RouteContract>>
+  /** The route prefixes to announce, instead of those of `routes`. With neither the app does not announce itself. */
+  prefixes?: readonly string[]
   /** Ends what takes work in by itself (consumers, relays), while requests are still answered. */
   stop?(): Promise<void>
   /** Closes connections, when nothing runs any more. */
@@ -36,6 +43,7 @@ type NamedOptions<C> = {
   name: string
   /** The config, or what reads it: then a bad one is a line and exit code 1 like any other failure to start. */
   config: C | (() => C)
+  /** Announced unless SKERRY_VERSION says otherwise; by default that of the app's package.json. */
   version?: string
 }
 
@@ -64,6 +72,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
   const metrics = createMetrics({ service: name, instance: config.SKERRY_INSTANCE })
   // What has been started, in order; ended in the opposite order.
   const ends: Array<() => Promise<void>> = []
+  let document: OpsDocument | undefined
   let checks: Checks = { start: () => Promise.reject(new Error('starting')) }
 
   const stopping = onStop({
@@ -84,7 +93,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
       host: config.HOST,
       port: config.OPS_PORT,
       metrics,
-      readiness: () => runChecks(checks)
+      readiness: () => runChecks(checks),
+      document: () => document
     })
     ends.push(ops.close)
     let nats: NatsConnection | undefined
@@ -104,10 +114,14 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
       running = await options.start({ log, metrics, config, nats: connected })
     }
     ends.push(() => running.close())
-    const connections = followConnections(running.app.server)
-    running.app.addHook('preClose', () => connections.end(config.LINGER_MS))
-    // Ends live streams, takes no new connections, lets running requests finish.
+    // Ends live streams, takes no new connections, lets running requests finish, leaves idle ones to their clients (`keepIdleConnections`).
     ends.push(() => running.app.close())
+    const version = config.SKERRY_VERSION ?? options.version ?? programVersion()
+    const { routes } = running
+    const contract = routes === undefined ? undefined : describe(name, version, routes)
+    document = contract?.document
+    const prefixes = running.prefixes ?? (routes === undefined ? [] : prefixesOf(routes))
+
     checks = running.checks
     // Before it listens: where processes share one port, connections come from then on.
     await untilReady(checks, () => stopping.begun)
@@ -115,19 +129,21 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     await running.app.listen({ host: config.HOST, port: config.PORT })
     if (stopping.begun) return
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
-
     const announced =
-      nats === undefined || running.prefixes === undefined || running.prefixes.length === 0
+      nats === undefined || prefixes.length === 0
         ? undefined
         : await announce(
             nats,
             {
               service: name,
-              version: config.SKERRY_VERSION ?? options.version ?? '0.0.0',
+              version,
               instance: config.SKERRY_INSTANCE,
               url,
               weight: config.WEIGHT,
-              prefixes: running.prefixes
+              prefixes: [...prefixes],
+              ops: config.ADVERTISE_OPS_URL ?? besides(url, ops.url),
+              ...(config.ZONE === undefined ? {} : { zone: config.ZONE }),
+              ...(contract === undefined ? {} : { routes: contract.rules, contract: contract.hash })
             },
             { log }
           )
@@ -146,6 +162,18 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     clearTimeout(bound)
     if (!stopping.begun) stopping.fail(error as Error)
   }
+}
+
+/** What contracts make known: their rules for gateways, their document and its hash. */
+function describe(title: string, version: string, routes: NonNullable<Running['routes']>) {
+  const body = JSON.stringify(openApiOf({ title, version, routes }))
+  const digest = hash('sha256', body, 'hex')
+  return { rules: rulesOf(Object.values(routes)), hash: digest, document: { body, etag: `"${digest}"` } }
+}
+
+/** The port of `local` on the host of `url`: both ports listen on the same host, and `url` says how others reach it. */
+function besides(url: string, local: string): string {
+  return `http://${new URL(url).hostname}:${new URL(local).port}`
 }
 
 function readConfig<C>(name: string, read: () => C): C {

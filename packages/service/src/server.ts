@@ -5,6 +5,7 @@ import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
 import type { IdempotencyStore } from './idempotency.ts'
 import type { Identity } from './identity.ts'
+import { keepIdleConnections } from './idle-connections.ts'
 import { parseJson } from './json-parser.ts'
 import { createLogger, type Logger, RequestLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -33,7 +34,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const { name, config, metrics } = options
   const log =
     options.logger ?? createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
-  const deadlines = new Deadlines(Math.min(250, config.REQUEST_TIMEOUT_MS / 2))
+  const deadlines = new Deadlines()
   const app: FastifyInstance = Fastify({
     // Requests log through RequestLog: Fastify's own child logger for each request would cost more than most handlers.
     logger: false,
@@ -73,6 +74,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.decorate('skerry', service)
   decorateRequests(app)
   app.addHook('onClose', () => deadlines.close())
+  keepIdleConnections(app.server, { draining: () => service.draining, keptMs: config.IDLE_KEPT_MS })
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -100,7 +102,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     const took = performance.now() - request.startedAt
     reply.header('x-request-id', request.id)
     reply.header('server-timing', `${name};dur=${Math.round(took * 100) / 100}`)
-    if (service.draining) reply.header('connection', 'close')
+    if (service.draining) closeAfter(request, reply)
     ;(request.recorder ?? elsewhere)(reply.statusCode, took / 1000)
     // The access log: at debug, since a line for each request costs as much as many a handler; metrics count them all.
     if (log.isLevelEnabled('debug')) logAnswer(request, reply, took)
@@ -109,6 +111,15 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(app, request), request, reply))
   return app
+}
+
+/** The connection ends with this answer, unless a body is still coming in: closing then could cut the answer off. */
+function closeAfter({ raw }: FastifyRequest, reply: FastifyReply): void {
+  const { headers, complete } = raw
+  if (complete || (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined))
+    reply.header('connection', 'close')
+  // Fastify sets its own while it closes.
+  else reply.raw.removeHeader('connection')
 }
 
 function logAnswer(request: FastifyRequest, reply: FastifyReply, ms: number): void {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Checks, createMetrics, type Readiness, runChecks, startOps } from '../src/index.ts'
+import { type Checks, createMetrics, type OpsDocument, type Readiness, runChecks, startOps } from '../src/index.ts'
 
 t.test('readiness tells every reason at once', async (t) => {
   const checks: Checks = {
@@ -28,11 +28,13 @@ t.test('the operations port', async (t) => {
   for (const seconds of [0.001, 0.0011, 30]) observe(200, seconds)
 
   let ready = false
+  let document: OpsDocument | undefined
   const ops = await startOps({
     host: '127.0.0.1',
     port: 0,
     metrics,
-    readiness: async (): Promise<Readiness> => ({ ready, reasons: ready ? {} : { start: 'starting' } })
+    readiness: async (): Promise<Readiness> => ({ ready, reasons: ready ? {} : { start: 'starting' } }),
+    document: () => document
   })
   t.teardown(() => ops.close())
   const get = (path: string, init?: RequestInit) => fetch(ops.url + path, init)
@@ -45,6 +47,15 @@ t.test('the operations port', async (t) => {
   t.equal((await get('/readyz')).status, 200)
   t.equal((await get('/nothing')).status, 404)
   t.equal((await get('/livez', { method: 'POST' })).status, 405)
+
+  t.equal((await get('/openapi.json')).status, 404, 'no document yet')
+  document = { body: '{"openapi":"3.1.1"}', etag: '"abc"' }
+  const told = await get('/openapi.json')
+  t.equal(told.status, 200)
+  t.equal(told.headers.get('etag'), '"abc"')
+  t.equal(await told.text(), document.body)
+  t.equal((await get('/openapi.json', { headers: { 'if-none-match': 'W/"abc"' } })).status, 304)
+  t.equal(await (await get('/openapi.json', { method: 'HEAD' })).text(), '')
 
   const answer = await get('/metrics')
   t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)

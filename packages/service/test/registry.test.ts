@@ -1,7 +1,16 @@
 import { jetstream } from '@nats-io/jetstream'
+import type { RouteRules } from '@skerry/contracts'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { announce, connectNats, ensureBuckets, type Instance, prefixesOf, watchRegistry } from '../src/index.ts'
+import {
+  announce,
+  connectNats,
+  createLogger,
+  ensureBuckets,
+  type Instance,
+  prefixesOf,
+  watchRegistry
+} from '../src/index.ts'
 import { widgetRoutes } from './support/server.ts'
 
 const stores = await useStores(t)
@@ -63,6 +72,21 @@ t.test('an instance that comes back elsewhere replaces itself', async (t) => {
   await watch.close()
 })
 
+t.test('who leaves takes nothing from the process that has taken over its name', async (t) => {
+  const nc = await connect('taking over')
+  t.teardown(() => nc.close())
+  const leaving = await announce(nc, instance('8'))
+  const staying = await announce(nc, instance('8', { url: 'http://127.0.0.1:8888' }))
+  await leaving.drain()
+  let seen: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    seen = all
+  })
+  t.match(seen, [{ instance: '8', url: 'http://127.0.0.1:8888' }])
+  await staying.close()
+  await watch.close()
+})
+
 t.test('what does not fit is neither announced nor believed', async (t) => {
   const nc = await connect('wrong')
   t.teardown(() => nc.close())
@@ -84,6 +108,89 @@ t.test('what does not fit is neither announced nor believed', async (t) => {
   )
   await good.close()
   await watch.close()
+})
+
+t.test('what is said besides is optional, may be of another release, and is not believed blindly', async (t) => {
+  const nc = await connect('wider')
+  t.teardown(() => nc.close())
+  const lines: { dropped?: string[] }[] = []
+  const warnings = () => lines.filter((line) => line.dropped !== undefined)
+  const log = createLogger(
+    { service: 'x', instance: '1', level: 'warn' },
+    { write: (line: string) => lines.push(JSON.parse(line)) }
+  )
+  let seen: Instance[] = []
+  const watch = await watchRegistry(
+    nc,
+    (all) => {
+      seen = all
+    },
+    { log }
+  )
+  const cache = {
+    scope: 'public' as const,
+    ttl: 10,
+    tags: ['profile:{id}'],
+    endedBy: { 'users.profile.updated': ['profile:{userId}'] }
+  }
+  const routes: RouteRules[] = [
+    { method: 'GET', path: '/v1/widgets/:id', auth: 'required', cache, limit: 'wide', priority: 'low', timeoutMs: 500 },
+    { method: 'PUT', path: '/v1/widgets/:id', auth: 'optional', ends: ['profile:{caller}'], idempotent: true }
+  ]
+  const more = { zone: 'north-1', ops: 'http://127.0.0.1:9000', routes, contract: 'ab'.repeat(32) }
+  const said = { ...instance('1', more), newer: { any: 'thing' } } as Instance
+  const full = await announce(nc, said)
+  await waitFor(() => seen.length === 1)
+  t.same(seen, [said], 'and members that are not known are let through')
+  t.same(warnings(), [])
+  await full.close()
+
+  const odd: object[] = [
+    { method: 'GET', path: '/v1/(a+)+$', auth: 'none' },
+    { method: 'GET', path: '/v1/a/../b/:x-y', auth: 'none' },
+    { method: 'BREW', path: '/v1/a', auth: 'none' },
+    { method: 'GET', path: '/v1/a', auth: 'sometimes' },
+    { method: 'GET', path: '/v1/a', auth: 'none', limit: 'No Class' },
+    { method: 'GET', path: '/v1/a', auth: 'none', timeoutMs: 0 },
+    { method: 'GET', path: '/v1/a', auth: 'none', priority: 'utmost' },
+    { method: 'GET', path: '/v1/a', auth: 'none', cache: { scope: 'public', ttl: -1 } },
+    { method: 'GET', path: '/v1/a', auth: 'none', cache: { scope: 'public', ttl: 1, tags: ['a b'] } },
+    { method: 'GET', path: '/v1/a', auth: 'none', cache: { scope: 'public', ttl: 1, endedBy: { '*': ['a'] } } },
+    { method: 'GET', path: '/v1/a', auth: 'none', ends: 'all' }
+  ]
+  for (const rules of odd) await t.rejects(announce(nc, instance('1', { routes: [rules as RouteRules] })), /routes\/0/)
+  await t.rejects(announce(nc, instance('1', { routes: Array.from({ length: 201 }, () => routes[0]!) })), /routes/)
+  for (const wrong of [{ zone: 'a b' }, { ops: 'ftp://x' }, { contract: 'xyz' }])
+    await t.rejects(announce(nc, instance('1', wrong)), new RegExp(Object.keys(wrong)[0]!))
+
+  const later = instance('2', {
+    zone: 'a b',
+    ops: 'ftp://x',
+    contract: 'xyz',
+    routes: [...odd, ...routes] as RouteRules[]
+  })
+  await jetstream(nc).publish('$KV.registry.widgets.2', JSON.stringify(later))
+  await jetstream(nc).publish('$KV.registry.widgets.3', JSON.stringify(instance('3', { routes: 'all' as never })))
+  await waitFor(() => seen.length === 2)
+  t.same(seen, [instance('2', { routes }), instance('3')], 'it takes traffic, without what is not understood')
+  t.match(warnings(), [
+    { key: 'widgets.2', dropped: ['zone', 'ops', `${odd.length} of routes`, 'contract'] },
+    { key: 'widgets.3', dropped: ['routes'] }
+  ])
+  await watch.close()
+})
+
+t.test('a heartbeat stays well below what its bucket takes', async (t) => {
+  const nc = await connect('large')
+  t.teardown(() => nc.close())
+  const ends = Array.from({ length: 16 }, (_, i) => `${'x'.repeat(190)}${i}`)
+  const routes: RouteRules[] = Array.from({ length: 20 }, (_, i) => ({
+    method: 'PUT',
+    path: `/v1/widgets/${i}`,
+    auth: 'none',
+    ends
+  }))
+  await t.rejects(announce(nc, instance('1', { routes })), /the rules of its 20 routes make 6\d{4} bytes, and 49152 is/)
 })
 
 t.test('prefixes come from the contracts', async (t) => {

@@ -46,6 +46,14 @@ t.test('the handler gets checked input, the caller and a call context', async (t
   ])
 })
 
+t.test('an answer for all does not call itself private', async (t) => {
+  const { app } = createServer(t, { identity })
+  const shared = defineRoute({ ...widgetRoutes.get, cache: { scope: 'public', ttl: 10 } })
+  route(app, shared, async () => widget)
+  const answer = await app.inject({ url: '/v1/widgets/w7', headers: { authorization } })
+  t.equal(answer.headers['cache-control'], 'public, no-cache')
+})
+
 t.test('request ids that are none are replaced', async (t) => {
   const { app } = createServer(t)
   route(app, widgetRoutes.list, async () => ({ items: [], nextCursor: null }))

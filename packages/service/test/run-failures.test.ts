@@ -31,6 +31,17 @@ t.test('a start that fails is one fatal line and exit code 1', async (t) => {
   )
 })
 
+t.test('an app that says more of itself than fits into a heartbeat does not start', async (t) => {
+  const instances = await watchTable(t, stores)
+  const app = startApp(t, stores, { TEST_MODE: 'huge', SKERRY_INSTANCE: 'huge' })
+  t.equal(await app.exited, 1)
+  t.match(
+    app.lines().filter((line) => line.level === 60),
+    [{ msg: /^cannot announce this instance: the rules of its 150 routes make \d+ bytes, and 49152 is the most$/ }]
+  )
+  t.notOk(instances().some((i) => i.instance === 'huge'))
+})
+
 t.test('not ready: says why, tells nobody, and stops when told', async (t) => {
   const instances = await watchTable(t, stores)
   const app = startApp(t, stores, { TEST_MODE: 'unready', SKERRY_INSTANCE: 'unready', START_TIMEOUT_MS: '4000' })

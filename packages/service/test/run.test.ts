@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
@@ -36,11 +37,50 @@ t.test('an app starts, says that it is ready, is announced, serves, and stops in
   t.match(app.lines(), [{ service: 'widgets', instance: 'one' }])
 })
 
-t.test('a deployment names its version', async (t) => {
+t.test('an app announces the rules of its routes and serves their document on its operations port', async (t) => {
   const instances = await watchTable(t, stores)
-  const app = startApp(t, stores, { SKERRY_INSTANCE: 'canary', SKERRY_VERSION: '1.3.0-rc.1' })
-  await app.ready()
-  await waitFor(() => instances().find(({ instance }) => instance === 'canary')?.version === '1.3.0-rc.1')
+  const app = startApp(t, stores, { ZONE: 'north-1', SKERRY_VERSION: '2.0.0-canary.1' })
+  const { url, ops } = await app.ready()
+  await waitFor(() => instances().length === 1)
+  const answer = await fetch(`${ops}/openapi.json`)
+  t.equal(answer.status, 200)
+  t.match(answer.headers.get('content-type'), 'application/json')
+  const body = await answer.text()
+  t.match(JSON.parse(body), {
+    openapi: /^3\.1\./,
+    info: { title: 'widgets', version: '2.0.0-canary.1' },
+    paths: { '/v1/widgets': { get: { operationId: 'listWidgets' } } }
+  })
+  t.match(instances(), [
+    {
+      version: '2.0.0-canary.1',
+      zone: 'north-1',
+      ops,
+      prefixes: ['/v1/widgets'],
+      routes: [{ method: 'GET', path: '/v1/widgets', auth: 'none' }],
+      contract: hash('sha256', body, 'hex')
+    }
+  ])
+  const etag = answer.headers.get('etag') ?? ''
+  const again = await fetch(`${ops}/openapi.json`, { headers: { 'if-none-match': etag } })
+  t.equal(again.status, 304)
+  t.equal((await fetch(`${url}/openapi.json`)).status, 404, 'not on the public port')
+})
+
+t.test('what gateways reach an app by may be somewhere else than where it listens', async (t) => {
+  const instances = await watchTable(t, stores)
+  const behind = startApp(t, stores, { SKERRY_INSTANCE: 'behind', ADVERTISE_URL: 'http://[::1]:7000' })
+  const apart = startApp(t, stores, {
+    SKERRY_INSTANCE: 'apart',
+    ADVERTISE_URL: 'https://widgets.example',
+    ADVERTISE_OPS_URL: 'https://ops.widgets.example:9000'
+  })
+  const [{ ops }] = await Promise.all([behind.ready(), apart.ready()])
+  await waitFor(() => instances().length === 2)
+  t.match(instances(), [
+    { instance: 'apart', url: 'https://widgets.example', ops: 'https://ops.widgets.example:9000' },
+    { instance: 'behind', url: 'http://[::1]:7000', ops: `http://[::1]:${new URL(ops).port}` }
+  ])
 })
 
 t.test('stopping one of two instances under keep-alive traffic loses no request', async (t) => {
@@ -87,7 +127,7 @@ t.test(
   async (t) => {
     const app = startApp(t, stores, { DRAIN_MS: '3000' })
     const { url, ops } = await app.ready()
-    const slow = fetch(`${url}/v1/widgets?q=slow&limit=50`)
+    const slow = fetch(`${url}/v1/widgets?q=leaving`)
     await waitFor(async () =>
       (await (await fetch(`${ops}/metrics`)).text()).includes(
         'skerry_http_requests_pending{service="widgets",instance="1"} 1'

@@ -1,4 +1,5 @@
 import type { Collection, CreateIndexesOptions, Db, Document, IndexSpecification } from 'mongodb'
+import { boundedCollection } from './bounded.ts'
 
 export type IndexDefinition = { key: Record<string, 1 | -1>; options?: CreateIndexesOptions }
 
@@ -21,9 +22,9 @@ export function defineCollection<T extends Document>(definition: CollectionDefin
   return definition
 }
 
-/** The driver's collection of a definition, typed. */
+/** The driver's collection of a definition, typed; what runs under a deadline ends with it (`boundedCollection`). */
 export function collectionOf<T extends Document>(db: Db, definition: CollectionDefinition<T>): Collection<T> {
-  return db.collection<T>(definition.name)
+  return boundedCollection<T>(db, definition.name)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { deadlinePassed, remainingMs } from '@skerry/deadline'
 import { type ClientSession, MongoError, MongoServerError } from 'mongodb'
 import { DURABLE, type Store } from './store.ts'
 
@@ -34,7 +35,8 @@ const RETRY_FOR_MS = 7_000
  * Runs `work` in a transaction, again while MongoDB says that it may be tried again (a write conflict, a new primary), for a bounded time.
  * `work` must not keep state outside of the transaction: it may run several times.
  *
- * Resolves only when the commit is journaled by a majority.
+ * Resolves only when the commit is journaled by a majority. Under a deadline it is tried again only while time is left, and rejects with
+ * UNAVAILABLE when that ran out before the commit was sent; from then on only the commit's own outcome counts.
  */
 export async function transaction<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
   const session = store.client.startSession()
@@ -42,20 +44,26 @@ export async function transaction<T>(store: Store, call: CallContext, work: (tx:
   try {
     for (let attempt = 0; ; attempt++) {
       try {
+        refuseLate()
         session.startTransaction(OPTIONS)
         const result = await runWork(session, call, work)
+        refuseLate()
         await commit(session, until)
         return result
       } catch (error) {
         if (session.inTransaction()) await abort(session)
         if (!hasLabel(error, 'TransientTransactionError') || Date.now() > until) throw error
         // Full jitter: two writers of one document would else meet again and again.
-        await delay(Math.random() * Math.min(200, 2 * 2 ** attempt))
+        await delay(Math.min(Math.random() * Math.min(200, 2 * 2 ** attempt), Math.max(0, remainingMs())))
       }
     }
   } finally {
     await session.endSession()
   }
+}
+
+function refuseLate(): void {
+  if (remainingMs() <= 0) throw deadlinePassed()
 }
 
 async function runWork<T>(session: ClientSession, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {

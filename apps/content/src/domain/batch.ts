@@ -1,3 +1,5 @@
+import { createSharedDeadline, currentDeadline, type SharedDeadline, withDeadline } from '@skerry/deadline'
+
 /** Reads by key, many callers at once. */
 export type Batch<V> = {
   one(key: string): Promise<V | undefined>
@@ -8,21 +10,29 @@ export type Batch<V> = {
 /**
  * Gathers what is asked for within one turn of the event loop into one query, each key once: under load a query serves many requests, and a
  * lone request waits for nothing. Every read begins after it was asked for, so nobody gets what was there before their own write.
- * Values are shared between callers: don't change them.
+ * Values are shared between callers: don't change them. A query has the latest deadline of those who wait for it.
  *
  * @param max keys of one query
  */
 export function createBatch<V>(load: (keys: string[]) => Promise<Map<string, V>>, max: number): Batch<V> {
-  let open: { keys: Set<string>; found: Promise<Map<string, V>> } | undefined
+  type Open = { keys: Set<string>; deadline: SharedDeadline; found: Promise<Map<string, V>> }
+  let open: Open | undefined
 
-  function join(): { keys: Set<string>; found: Promise<Map<string, V>> } {
-    if (open !== undefined && open.keys.size < max) return open
+  function join(): Open {
+    const batch = open !== undefined && open.keys.size < max ? open : begin()
+    batch.deadline.add(currentDeadline())
+    return batch
+  }
+
+  function begin(): Open {
     const keys = new Set<string>()
+    const deadline = createSharedDeadline()
     const mine = {
       keys,
+      deadline,
       found: new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
         if (open === mine) open = undefined
-        return load([...keys])
+        return withDeadline(deadline, load, [...keys])
       })
     }
     open = mine

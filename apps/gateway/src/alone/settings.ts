@@ -10,8 +10,6 @@ export const aloneSettings = {
   RULES_FILE: Type.Optional(Type.String()),
   /** How often files are read and names resolved again. */
   DNS_REFRESH_MS: Type.Integer({ minimum: 100, maximum: 3_600_000, default: 5_000 }),
-  /** The path that active checks ask of each address. */
-  HEALTH_PATH: Type.Optional(Type.String({ pattern: '^/[!-~]*$', maxLength: 256 })),
   /** The issuer's JWK set; without it tokens are passed on and nobody is known. */
   JWKS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   /** Takes JWKS_URL by http from another machine. */

@@ -1,23 +1,56 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { ERRORS, problem } from '@skerry/contracts'
 import { PROBLEM_TYPE, refuseConnection } from '@skerry/service'
+import { currentResponse } from './in-turn.ts'
 
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
 const LINGER_MS = 1_000
 
+/** Connections that are refused already: the parser fails again for whatever else comes, which is read and dropped. */
+const refused = new WeakSet<Socket>()
+
 /**
  * Answers what Node's HTTP parser refused: 431, 408 and 400 as every service does, and 414 where the request line alone was too long,
- * which the parser does not tell apart. The connection then stays for a moment, so that the client gets to read the answer.
+ * which the parser does not tell apart. Requests that came whole before it, on the same connection, are answered first: a refusal in
+ * their place would tell a client that what a service is doing was not done. The connection then stays for a moment, so that the
+ * client gets to read the answer.
  */
 export function refuse(error: ParseError, socket: Socket): void {
-  if (isLongUrl(error) && socket.writable) {
-    const { status, title } = ERRORS.URI_TOO_LONG
-    const body = JSON.stringify(problem('URI_TOO_LONG'))
-    const head = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
-    socket.end(`HTTP/1.1 ${status} ${title}\r\n${head}\r\n\r\n${body}`)
-  } else refuseConnection(error, socket)
-  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  if (refused.has(socket)) return
+  refused.add(socket)
+  whenAnswered(socket, (answered) => {
+    if (answered) socket.end()
+    else if (isLongUrl(error) && socket.writable) socket.end(longUrl())
+    else refuseConnection(error, socket)
+    setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  })
+}
+
+/**
+ * Waits for the answers of whole requests. `answered` says that the broken one has an answer, too: it was refused by its head, before
+ * the parser got to what is wrong with its body.
+ */
+function whenAnswered(socket: Socket, then: (answered: boolean) => void): void {
+  const response = currentResponse(socket)
+  if (response === undefined) then(isInBody(socket))
+  else if (response.req.complete) response.once('close', () => whenAnswered(socket, then))
+  else if (response.headersSent) response.once('close', () => then(true))
+  else then(false)
+}
+
+/** The head of a request was taken, and its body is still to come. */
+function isInBody(socket: Socket): boolean {
+  const { parser } = socket as Socket & { parser?: { incoming: IncomingMessage | null } | null }
+  return parser?.incoming?.complete === false
+}
+
+function longUrl(): string {
+  const { status, title } = ERRORS.URI_TOO_LONG
+  const body = JSON.stringify(problem('URI_TOO_LONG'))
+  const head = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
+  return `HTTP/1.1 ${status} ${title}\r\n${head}\r\n\r\n${body}`
 }
 
 function isLongUrl({ code, rawPacket }: ParseError): boolean {

@@ -16,7 +16,12 @@ export type Standing = {
  * The generic cell rate algorithm (ITU-T I.371): one number a subject, the theoretical arrival time `tat`, which each request moves
  * on by one interval. `want` requests are granted as far as they fit, so that a batch can be leased.
  */
-export function gcra(policy: Policy, tat: number, now: number, want: number): Standing & { tat: number } {
+export function gcra(
+  policy: Pick<Policy, 'burst' | 'intervalMs'>,
+  tat: number,
+  now: number,
+  want: number
+): Standing & { tat: number } {
   const { intervalMs, burst } = policy
   const from = Math.max(tat, now)
   const room = Math.floor((now + burst * intervalMs - from) / intervalMs + 1e-9)

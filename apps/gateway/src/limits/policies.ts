@@ -1,9 +1,17 @@
-import type { RouteRules as Announced, RouteContract } from '@skerry/contracts'
 import type { GatewayConfig } from '../config.ts'
+import { parseClasses, TAKEN } from './classes.ts'
+
+/** Whom a limit counts: `device` is a session, which a phone keeps over years; an address is an IPv4 address or an IPv6 /64. */
+export type CountedBy = 'user' | 'device' | 'address'
 
 /** So many requests in the long run, so many at once. */
 export type Policy = {
   readonly name: string
+  readonly by: CountedBy
+  /** Starts the names of its counts, in Redis and here. */
+  readonly key: string
+  /** Its place among the policies that count by the same. */
+  readonly place: number
   /** Requests at once from rest. */
   readonly burst: number
   /** Milliseconds in which one more becomes allowed. */
@@ -14,68 +22,90 @@ export type Policy = {
   readonly header: string
 }
 
+/** The limits that hold for one request, all of them at once. */
+export type PolicySet = {
+  readonly policies: readonly Policy[]
+  /** The `RateLimit-Policy` header: a list. */
+  readonly header: string
+}
+
 export type Policies = {
   readonly user: Policy
+  /** Undefined where devices have no limit of their own. */
+  readonly device: Policy | undefined
   /** Requests without a token. */
   readonly address: Policy
   /** Tokens that did not verify, by address: apart, so that who shares an address with others needs fear only the worst of them. */
   readonly badToken: Policy
   readonly signIn: Policy
   readonly signUp: Policy
+  /** The limits of a route for a caller whose token was verified, or for nobody. A class that is not configured counts as none. */
+  setOf(rules: { readonly limit?: string } | undefined, caller: object | undefined): PolicySet
 }
 
 /** No lease is a larger part of a burst than one of so many. */
 const SMALL = 20
 
-/** The policies of a configuration. */
+/** The policies of a configuration. Throws a line that names what is wrong with `LIMIT_CLASSES`. */
 export function policiesOf(config: GatewayConfig): Policies {
-  const lease = config.LIMIT_LEASE
-  return {
-    user: policy('user', config.LIMIT_USER_BURST, 1_000 / config.LIMIT_USER_PER_SECOND, lease),
-    address: policy('address', config.LIMIT_ADDRESS_BURST, 1_000 / config.LIMIT_ADDRESS_PER_SECOND, lease),
-    badToken: policy('bad-token', config.LIMIT_ADDRESS_BURST, 1_000 / config.LIMIT_ADDRESS_PER_SECOND, lease),
-    signIn: policy('sign-in', config.LIMIT_SIGN_IN_PER_MINUTE, 60_000 / config.LIMIT_SIGN_IN_PER_MINUTE, 1),
-    signUp: policy('sign-up', config.LIMIT_SIGN_UP_PER_MINUTE, 60_000 / config.LIMIT_SIGN_UP_PER_MINUTE, 1)
-  }
-}
-
-function policy(name: string, burst: number, intervalMs: number, lease: number): Policy {
-  const window = Math.max(1, Math.ceil((burst * intervalMs) / 1_000))
-  return {
+  const places = { user: 0, device: 0, address: 0 }
+  const policy = (
+    by: CountedBy,
+    name: string,
+    perSecond: number,
+    burst: number,
+    lease = config.LIMIT_LEASE
+  ): Policy => ({
     name,
+    by,
+    // A class counts users and addresses apart; all other names count only one of them.
+    key: by === name || TAKEN.has(name) ? `${name}:` : `${name}:${by}:`,
+    place: places[by]++,
     burst,
-    intervalMs,
+    intervalMs: 1_000 / perSecond,
     lease: Math.max(1, Math.min(lease, Math.floor(burst / SMALL))),
-    header: `"${name}";q=${burst};w=${window}`
+    header: `"${name}";q=${burst};w=${Math.max(1, Math.ceil(burst / perSecond))}`
+  })
+
+  const user = policy('user', 'user', config.LIMIT_USER_PER_SECOND, config.LIMIT_USER_BURST)
+  const device =
+    config.LIMIT_DEVICE_PER_SECOND > 0
+      ? policy('device', 'device', config.LIMIT_DEVICE_PER_SECOND, config.LIMIT_DEVICE_BURST)
+      : undefined
+  const perSecond = config.LIMIT_ADDRESS_PER_SECOND
+  const address = policy('address', 'address', perSecond, config.LIMIT_ADDRESS_BURST)
+  const badToken = policy('address', 'bad-token', perSecond, config.LIMIT_ADDRESS_BURST)
+  const perMinute = (name: string, rate: number, burst = rate) => policy('address', name, rate / 60, burst, 1)
+  const signIn = perMinute('sign-in', config.LIMIT_SIGN_IN_PER_MINUTE, config.LIMIT_SIGN_IN_BURST)
+  const signUp = perMinute('sign-up', config.LIMIT_SIGN_UP_PER_MINUTE, config.LIMIT_SIGN_UP_BURST)
+
+  const callers = device === undefined ? [user] : [user, device]
+  const sets = new Map<string, { known: PolicySet; unknown: PolicySet }>([
+    ['sign-in', { known: setOf(...callers, signIn), unknown: setOf(signIn) }],
+    ['sign-up', { known: setOf(...callers, signUp), unknown: setOf(signUp) }]
+  ])
+  for (const { name, perSecond, burst } of parseClasses(config.LIMIT_CLASSES)) {
+    sets.set(name, {
+      known: setOf(...callers, policy('user', name, perSecond, burst)),
+      unknown: setOf(address, policy('address', name, perSecond, burst))
+    })
+  }
+  const ordinary = { known: setOf(...callers), unknown: setOf(address) }
+  return {
+    user,
+    device,
+    address,
+    badToken,
+    signIn,
+    signUp,
+    setOf(rules, caller) {
+      const name = rules?.limit
+      const found = (name === undefined ? undefined : sets.get(name)) ?? ordinary
+      return caller === undefined ? found.unknown : found.known
+    }
   }
 }
 
-/** What the gateway knows of a route from its contract. Routes of services it does not know have none. */
-export type RouteRules = Pick<RouteContract, 'auth' | 'limit' | 'stream'>
-
-/** Finds the rules of a route by method and decoded path; HEAD counts as GET. */
-export type RulesOf = (method: string, path: string) => RouteRules | undefined
-
-/** Indexes the contracts whose rules differ from the ordinary ones, or `all`: where no service verifies again, the door alone does. */
-export function indexRules(contracts: readonly (RouteContract | Announced)[], all = false): RulesOf {
-  const exact = new Map<string, RouteRules>()
-  const patterns: { method: string; path: RegExp; rules: RouteRules }[] = []
-  for (const { method, path, auth, limit, stream } of contracts) {
-    if (!all && auth !== 'none' && (limit ?? 'default') === 'default' && stream !== true) continue
-    const rules = { auth, ...(limit === undefined ? {} : { limit }), ...(stream === undefined ? {} : { stream }) }
-    if (!path.includes(':')) exact.set(`${method} ${path}`, rules)
-    else
-      patterns.push({
-        method,
-        path: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`),
-        rules
-      })
-  }
-  return (method, path) => {
-    const asked = method === 'HEAD' ? 'GET' : method
-    return (
-      exact.get(`${asked} ${path}`) ??
-      patterns.find((pattern) => pattern.method === asked && pattern.path.test(path))?.rules
-    )
-  }
+function setOf(...policies: Policy[]): PolicySet {
+  return { policies, header: policies.map((policy) => policy.header).join(', ') }
 }

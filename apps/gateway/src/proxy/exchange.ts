@@ -1,31 +1,42 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import type { Identity } from '@skerry/service'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Dispatcher } from 'undici'
-import type { CorsHeaders } from '../door/cors.ts'
+import { type CachedRoute, headersToLoad, keyOf } from '../cache/cached-route.ts'
+import { BYPASS, cachedHeaders, isNotModified } from '../cache/client-headers.ts'
+import type { ResponseCache, Served } from '../cache/response-cache.ts'
+import type { Door } from '../door/door.ts'
+import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
-import type { BalancedRequest } from '../upstreams/balancer.ts'
-import { CallerGoneError, NoUpstreamError } from '../upstreams/errors.ts'
-import { limitHeaders, requestHeaders, responseHeaders } from './headers.ts'
+import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
+import { collect } from '../upstreams/collect.ts'
+import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
+import { BodyBrokenOffError, readBody } from './body.ts'
+import { limitHeaders, requestHeaders, responseHeaders, withOwn } from './headers.ts'
+import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
 
-export type ExchangeDeps = {
-  dispatcher: Dispatcher
+export type ExchangeDeps = RefuseDeps & {
+  door: Door
+  balancer: Balancer
   identity: Identity | undefined
   metrics: GatewayMetrics
   streams: OpenStreams
-  /** The gateway is leaving: connections end with their answer. */
-  draining(): boolean
-  corsHeaders: CorsHeaders
-  securityHeaders: readonly (readonly [name: string, value: string])[]
+  cache: ResponseCache
+  /** The largest body that is kept. */
+  cacheEntryBytes: number
+  /** Silence allowed in an answer and in a live stream, ms. */
+  silenceMs: number
+  streamSilenceMs: number
 }
 
 /** The service whose word ends sessions. */
 const SESSION_OWNER = 'auth'
 /** Bytes up to which copying a body costs less than sending it apart from its head. */
-const ONE_WRITE = 8_192
+const ONE_WRITE = 16_384
+const SAFE = new Set(['GET', 'HEAD'])
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
+const LONGEST_DEADLINE_MS = 600_000
 
 /**
  * One request and its answer between a client and a service. The answer is written straight to the socket as it comes, at the client's
@@ -34,50 +45,140 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
  */
 export class Exchange implements Dispatcher.DispatchHandler {
   private readonly deps: ExchangeDeps
-  private readonly request: FastifyRequest
-  private readonly reply: FastifyReply
+  private readonly req: IncomingMessage
   private readonly res: ServerResponse
+  private readonly visit: Visit
+  private body: Buffer | null = null
   private controller: Dispatcher.DispatchController | undefined
   private dispatchedAt = 0
+  private headAt = 0
   /** Bytes of the body still to come, when its length is known. */
   private missing = -1
   private gone = false
   private answering = false
   private streaming = false
+  private held: HeldAnswer | undefined
+  private cacheStatus: string | undefined
 
-  constructor(deps: ExchangeDeps, request: FastifyRequest, reply: FastifyReply) {
+  constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, now: number) {
     this.deps = deps
-    this.request = request
-    this.reply = reply
-    this.res = reply.raw
+    this.req = req
+    this.res = res
+    this.visit = new Visit(req, now)
   }
 
   start(): void {
-    const { raw, admission, trace } = this.request
-    const body = this.request.body as Buffer | undefined
-    const stream = admission?.rules?.stream === true || wantsEvents(raw.headers.accept)
-    const request: BalancedRequest = {
-      origin: admission!.service,
-      path: raw.url!,
-      method: raw.method as Dispatcher.HttpMethod,
+    this.res.once('close', () => this.clientClosed())
+    this.deps.door(this.visit, (error) => {
+      if (error !== undefined) this.refuse(error)
+      else if (!SAFE.has(this.visit.method)) this.readBody()
+      else if (this.visit.route!.cached === undefined || !this.fromCache(this.visit.route!.cached)) this.forward()
+    })
+  }
+
+  private readBody(): void {
+    readBody(this.req, this.deps.bodyLimit, (error, body) => {
+      this.body = body
+      if (error === undefined) this.forward()
+      else if (error instanceof BodyBrokenOffError) this.res.destroy()
+      else this.refuse(error)
+    })
+  }
+
+  /** Answers from the cache, or through it. False when this request has to go past it. */
+  private fromCache(cached: CachedRoute): boolean {
+    const { visit, deps } = this
+    const { cache } = deps
+    const request = { target: visit.raw.url!, headers: visit.raw.headers, userId: visit.caller?.userId }
+    const key = wantsEvents(request.headers.accept) ? undefined : keyOf(cached, request)
+    if (key === undefined) {
+      this.cacheStatus = BYPASS
+      return false
+    }
+    const load = (signal: AbortSignal) => {
+      const shared = this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs)
+      return collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
+    }
+    const found = cache.find(key)
+    if (found !== undefined) {
+      if (found.stale) cache.refresh(key, cached, request, load)
+      this.answer(found, cached)
+      return true
+    }
+    // Only a GET brings a body to keep.
+    if (visit.method === 'HEAD') return false
+    this.dispatchedAt = performance.now()
+    cache.fetch(key, cached, request, load).then(
+      (served) => {
+        if (served !== undefined) this.answer(served, cached)
+        else {
+          this.cacheStatus = BYPASS
+          this.forward()
+        }
+      },
+      (error: Error) => this.refuse(asProblem(error))
+    )
+    return true
+  }
+
+  /** Sends a kept answer. */
+  private answer(served: Served, cached: CachedRoute): void {
+    if (this.gone) return
+    const { res, visit } = this
+    const { answer } = served
+    this.headAt = performance.now()
+    this.answering = true
+    const own = this.ownHeaders(undefined)
+    const known = isNotModified(visit.raw.headers['if-none-match'] as string | undefined, answer)
+    const list = known ? [] : [...answer.headers]
+    list.push(...cachedHeaders(served, cached))
+    const bodiless = known || answer.status === 204
+    if (!bodiless) list.push('content-length', String(answer.body.length))
+    res.writeHead(known ? 304 : answer.status, withOwn(list, own, this.deps.securityHeaders))
+    if (bodiless || visit.method === 'HEAD') res.end()
+    else if (answer.body.length <= ONE_WRITE) res.end(answer.body.toString('latin1'), 'latin1')
+    else res.end(answer.body)
+  }
+
+  private forward(): void {
+    if (this.gone) return
+    const { visit, deps } = this
+    const { headers } = visit.raw
+    const timeoutMs = deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs)
+    this.dispatchedAt = performance.now()
+    // Until it is sent the call is what can be aborted.
+    this.controller = deps.balancer.call(this.request(headers, timeoutMs), this) ?? this.controller
+  }
+
+  private request(headers: IncomingHttpHeaders, timeoutMs: number): BalancedRequest {
+    const { visit, deps } = this
+    const route = visit.route!
+    const stream = route.stream || wantsEvents(headers.accept)
+    const { trace } = visit
+    return {
+      origin: route.service,
+      path: visit.raw.url!,
+      method: visit.method,
       headers: requestHeaders(
-        raw.headers,
+        headers,
         {
-          address: admission!.address,
-          protocol: admission!.protocol,
-          requestId: this.request.id,
+          address: visit.address,
+          protocol: visit.protocol,
+          requestId: visit.id,
           traceparent: trace.traceparent,
           traceContinued: trace.parentId !== undefined
         },
-        body
+        this.body
       ),
-      body: body ?? null,
-      repeatable: IDEMPOTENT.has(raw.method!) || raw.headers['idempotency-key'] !== undefined,
-      stream
+      body: this.body,
+      repeatable: IDEMPOTENT.has(visit.method) || headers['idempotency-key'] !== undefined,
+      hedgeable: !stream && SAFE.has(visit.method),
+      stream,
+      timeoutMs,
+      silenceMs: stream ? deps.streamSilenceMs : deps.silenceMs,
+      latencies: route.latencies,
+      transient: true
     }
-    this.res.once('close', () => this.clientClosed())
-    this.dispatchedAt = performance.now()
-    this.deps.dispatcher.dispatch(request, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -85,60 +186,100 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.gone) controller.abort(new CallerGoneError())
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
+    this.controller = controller
     if (this.gone) return
-    const { request, reply, res } = this
-    this.revokeSessions(came['x-skerry-revoked'])
-    const own: Record<string, string> = {
-      'x-request-id': request.id,
-      'server-timing': this.timing(came['server-timing'])
+    this.headAt = performance.now()
+    if (came['x-skerry-deadline'] === 'passed') {
+      controller.abort(new CallerGoneError())
+      this.refuse(new SkerryError('TIMEOUT'))
+      return
     }
-    this.deps.corsHeaders(request.raw.headers.origin, own)
-    if (request.verdict !== undefined) limitHeaders(request.verdict, own)
-    if (this.deps.draining()) own.connection = 'close'
+    this.revokeSessions(came['x-skerry-revoked'])
+    const { visit } = this
+    const ends = status < 400 && !SAFE.has(visit.method) ? visit.route?.endsOf : undefined
+    const tags = ends?.(visit.raw.url!, visit.caller?.userId)
+    if (tags === undefined || tags.length === 0) {
+      this.head(status, came)
+      return
+    }
+    // Who reads after this answer reads what was written: the old answers end first, here and in Redis, in bounded time.
+    const held = new HeldAnswer()
+    this.held = held
+    controller.pause()
+    void this.deps.cache.end(tags).finally(() => {
+      this.held = undefined
+      if (this.gone) return
+      this.head(status, came)
+      controller.resume()
+      for (const part of held.parts) this.onResponseData(controller, part)
+      if (held.ended) this.onResponseEnd()
+      else if (held.error !== undefined) this.onResponseError(controller, held.error)
+    })
+  }
+
+  private head(status: number, came: IncomingHttpHeaders): void {
+    const { res, deps } = this
+    const own = this.ownHeaders(came['server-timing'])
+    if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
     this.answering = true
-    reply.hijack()
-    res.writeHead(status, responseHeaders(came, own, this.deps.securityHeaders))
+    res.writeHead(status, responseHeaders(came, own, deps.securityHeaders))
     const length = came['content-length']
     if (length !== undefined) this.missing = Number(length)
     if (came['content-type']?.startsWith('text/event-stream') === true) {
       this.streaming = true
-      this.deps.streams.add(this)
+      deps.streams.add(this)
       // The head must not wait for the first event.
       res.flushHeaders()
     }
   }
 
+  /** What the gateway says in each answer. */
+  private ownHeaders(timing: string | string[] | undefined): Record<string, string> {
+    const { visit, deps } = this
+    const own: Record<string, string> = { 'x-request-id': visit.id, 'server-timing': this.timing(timing) }
+    deps.corsHeaders(visit.raw.headers.origin, own)
+    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
+    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
+    return own
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.gone) return
-    const { res } = this
-    this.missing -= chunk.length
-    if (this.missing === 0) {
-      // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
-      if (chunk.length <= ONE_WRITE) res.end(chunk.toString('latin1'), 'latin1')
-      else res.end(chunk)
+    if (this.held !== undefined) {
+      this.held.parts.push(Buffer.from(chunk))
       return
     }
-    if (res.write(chunk)) return
+    const { res } = this
+    this.missing -= chunk.length
+    if (this.missing === 0 && chunk.length <= ONE_WRITE) {
+      // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
+      res.end(chunk.toString('latin1'), 'latin1')
+      return
+    }
+    // The part is only good until this returns.
+    if (res.write(Buffer.from(chunk))) return
     controller.pause()
     res.once('drain', () => controller.resume())
   }
 
   onResponseEnd(): void {
-    if (!this.gone && !this.res.writableEnded) this.res.end()
+    if (this.held !== undefined) this.held.ended = true
+    else if (!this.gone && !this.res.writableEnded) this.res.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.gone) return
+    if (this.held !== undefined) {
+      this.held.error = error
+      return
+    }
     if (this.answering) {
       // Half an answer: the client learns it from the connection.
       if (!this.res.writableEnded) this.res.destroy()
       return
     }
-    const { request } = this
-    request.recorder = (status, seconds) =>
-      this.deps.metrics.answered(request.admission!.service, request.method, status, seconds)
-    this.reply.send(asProblem(error))
+    this.refuse(asProblem(error))
   }
 
   /** Ends a live stream in good order: its client connects again, elsewhere. */
@@ -150,6 +291,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.res.destroy()
   }
 
+  private refuse(error: unknown): void {
+    if (this.gone) return
+    this.headAt = performance.now()
+    this.answering = true
+    refuse(this.deps, this.visit, this.req, this.res, error)
+  }
+
   private clientClosed(): void {
     if (this.streaming) this.deps.streams.delete(this)
     else if (this.answering) this.record()
@@ -159,46 +307,54 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private record(): void {
-    const { admission, raw, startedAt } = this.request
-    const seconds = (performance.now() - startedAt) / 1_000
-    this.deps.metrics.answered(admission!.service, raw.method!, this.res.statusCode, seconds)
-    this.request.log.debug(
-      { method: raw.method, upstream: admission!.service, status: this.res.statusCode, ms: seconds * 1000 },
+    const { visit, deps } = this
+    const status = this.res.statusCode
+    const ms = performance.now() - visit.startedAt
+    deps.metrics.answered(visit.route, visit.method, status, ms / 1_000)
+    if (!deps.log.isLevelEnabled('debug')) return
+    const { traceId } = visit.trace
+    const upstream = visit.route?.service
+    deps.log.debug(
+      { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
       'answered'
     )
   }
 
   private revokeSessions(header: string | string[] | undefined): void {
-    if (typeof header !== 'string' || this.request.admission?.service !== SESSION_OWNER) return
+    if (typeof header !== 'string' || this.visit.route?.service !== SESSION_OWNER) return
     for (const sessionId of header.split(',')) this.deps.identity?.revoke(sessionId.trim())
   }
 
   private timing(came: string | string[] | undefined): string {
-    const now = performance.now()
-    const waited = now - this.dispatchedAt
-    const own = now - this.request.startedAt - waited
-    const ours = `gateway;dur=${round(own)}, upstream;dur=${round(waited)}`
+    const { headAt, dispatchedAt, visit } = this
+    if (dispatchedAt === 0) return `gateway;dur=${round(headAt - visit.startedAt)}`
+    const ours = `gateway;dur=${round(dispatchedAt - visit.startedAt)}, upstream;dur=${round(headAt - dispatchedAt)}`
     return came === undefined ? ours : `${came}, ${ours}`
   }
 }
 
-/** What a client is told when no service answered. */
-function asProblem(error: Error): SkerryError {
-  if (error instanceof NoUpstreamError) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return new SkerryError('TIMEOUT', { cause: error })
-  if (NEVER_REACHED.has(code)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
-  return new SkerryError('BAD_GATEWAY', { cause: error })
+/** What came of an answer whose head has to wait. */
+class HeldAnswer {
+  readonly parts: Buffer[] = []
+  ended = false
+  error: Error | undefined
 }
 
-const NEVER_REACHED = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT'
-])
+/** What a client is told when no service answered. */
+function asProblem(error: Error): SkerryError {
+  if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
+  if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
+  if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
+  // Without a code it is a fault of ours rather than of the network.
+  const known = (error as NodeJS.ErrnoException).code !== undefined || failureOf(error) === 'timeout'
+  return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
+}
+
+/** The lesser of what the client has (whole milliseconds) and what the route takes. A value that is no number is not heard. */
+function deadlineOf(header: string | string[] | undefined, timeoutMs: number): number {
+  if (typeof header !== 'string' || !/^\d{1,7}$/.test(header)) return timeoutMs
+  return Math.max(1, Math.min(Number(header), timeoutMs, LONGEST_DEADLINE_MS))
+}
 
 function wantsEvents(accept: string | undefined): boolean {
   return accept?.includes('text/event-stream') === true

@@ -46,6 +46,9 @@ const NEVER_ANSWERED = new Set([
   'proxy-authenticate'
 ])
 
+/** What was decided about names is kept; most are few, and a bound keeps a hostile peer from filling the maps. */
+const NAMES_KEPT = 1_000
+
 /** What the gateway tells a service of a request. */
 export type Told = {
   address: string
@@ -57,12 +60,11 @@ export type Told = {
 }
 
 /** The headers a service gets, as undici takes them: name, value, name, value. `body` is what will be sent, if anything. */
-export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | undefined): string[] {
+export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | null): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
-    if (NEVER_FORWARDED.has(name)) continue
-    if (name[0] === 'x' && (name.startsWith('x-forwarded-') || name.startsWith('x-skerry-'))) continue
+    if (isWithheld(name)) continue
     if (name === 'tracestate' && !told.traceContinued) continue
     if (named?.includes(name) === true) continue
     const value = came[name]
@@ -70,13 +72,26 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
   }
   list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
-  if (body !== undefined) list.push('content-length', String(body.length))
+  if (body !== null) list.push('content-length', String(body.length))
   return list
+}
+
+const withheld = new Map<string, boolean>()
+
+/** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`). */
+function isWithheld(name: string): boolean {
+  let answer = withheld.get(name)
+  if (answer === undefined) {
+    const plain = name.replaceAll('_', '-')
+    answer = NEVER_FORWARDED.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-skerry-')
+    if (withheld.size < NAMES_KEPT) withheld.set(name, answer)
+  }
+  return answer
 }
 
 /** The same for the handshake of a WebSocket, as `ws` takes it. */
 export function handshakeHeaders(came: IncomingHttpHeaders, told: Told): Record<string, string> {
-  const list = requestHeaders(came, told, undefined)
+  const list = requestHeaders(came, told, null)
   const headers: Record<string, string> = {}
   for (let i = 0; i < list.length; i += 2) if (!WEBSOCKET.test(list[i]!)) headers[list[i]!] = list[i + 1]!
   return headers
@@ -104,14 +119,35 @@ export function responseHeaders(
   return list
 }
 
-/** What was decided about a name; services use few, and a bound keeps a hostile one from filling the map. */
+/** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
+export function withOwn(
+  list: string[],
+  own: Readonly<Record<string, string>>,
+  defaults: readonly (readonly [name: string, value: string])[]
+): string[] {
+  const kept = list.length
+  for (const name in own) {
+    // Both speak in `vary`.
+    const at = name === 'vary' ? indexOfName(list, name, kept) : -1
+    if (at === -1) list.push(name, own[name]!)
+    else list[at + 1] = `${list[at + 1]}, ${own[name]}`
+  }
+  for (const [name, value] of defaults) if (indexOfName(list, name, kept) === -1) list.push(name, value)
+  return list
+}
+
+function indexOfName(list: readonly string[], name: string, end: number): number {
+  for (let i = 0; i < end; i += 2) if (list[i] === name) return i
+  return -1
+}
+
 const decided = new Map<string, boolean>()
 
 function isDropped(name: string): boolean {
   let dropped = decided.get(name)
   if (dropped === undefined) {
     dropped = NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')
-    if (decided.size < 1_000) decided.set(name, dropped)
+    if (decided.size < NAMES_KEPT) decided.set(name, dropped)
   }
   return dropped
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { GatewayConfig } from '../config.ts'
-import type { GatewayMetrics } from '../metrics.ts'
+import type { Balancer } from '../upstreams/balancer.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { handshakeHeaders } from './headers.ts'
 import type { OpenStream, OpenStreams } from './streams.ts'
@@ -29,7 +29,7 @@ export function isWebSocket(raw: IncomingMessage): boolean {
  * pings and closes on. What it leaves open is closed here: a service that refuses the handshake, a client that left before it, peers
  * that read more slowly than is sent.
  */
-export function webSocketOptions(config: GatewayConfig, streams: OpenStreams, metrics: GatewayMetrics) {
+export function webSocketOptions(config: GatewayConfig, streams: OpenStreams, balancer: Balancer) {
   const limit = config.WS_BUFFER_LIMIT
   const tracked = new WeakMap<WebSocket, OpenStream>()
   // http-proxy asks for the headers and makes the connection in one synchronous go.
@@ -44,11 +44,11 @@ export function webSocketOptions(config: GatewayConfig, streams: OpenStreams, me
     autoPong: false,
     rewriteRequestHeaders: (_headers: object, request: FastifyRequest) => {
       next = request.wsUpstream
-      const { admission, trace } = request
+      const { address, protocol, id, trace } = request.visit!
       return handshakeHeaders(request.raw.headers, {
-        address: admission!.address,
-        protocol: admission!.protocol,
-        requestId: request.id,
+        address,
+        protocol,
+        requestId: id,
         traceparent: trace.traceparent,
         traceContinued: trace.parentId !== undefined
       })
@@ -58,9 +58,7 @@ export function webSocketOptions(config: GatewayConfig, streams: OpenStreams, me
       upstream.streams++
       target.once('close', () => upstream.streams--)
       handshake.once('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ECONNREFUSED' || error.code === 'ECONNRESET') {
-          if (upstream.failed(performance.now()) > 0) metrics.ejected(upstream.id)
-        }
+        balancer.handshakeFailed(upstream, error, performance.now())
       })
       // http-proxy then closes the client, and would leave this connection open.
       target.once('unexpected-response', (request) => request.destroy())

@@ -1,130 +1,280 @@
 import { Dispatcher } from 'undici'
-import { Attempts } from './attempts.ts'
-import { type Instance, Upstream, type UpstreamOptions } from './upstream.ts'
+import { Budget } from './budget.ts'
+import { Call } from './call.ts'
+import { type EjectionOptions, ejects, type Failure, outliers } from './ejection.ts'
+import { DeadlineError, failureOf, NoUpstreamError } from './errors.ts'
+import type { LatencyWindow } from './latency.ts'
+import { ServiceUpstreams } from './service-upstreams.ts'
+import { Upstream, type UpstreamInstance, type UpstreamOptions } from './upstream.ts'
+import { Timer, Wheel } from './wheel.ts'
+import { NOTHING_SENT } from './wire/pool.ts'
 
 /** A request to one of a service's instances. */
-export type BalancedRequest = Dispatcher.DispatchOptions & {
+export type BalancedRequest = {
   /** The service's name. */
   origin: string
+  method: string
+  path: string
+  /** Name, value, name, value; checked, without `host` and `content-length`'s lies: they are sent as they are. */
+  headers: readonly string[]
+  body: Buffer | null
   /** May be sent again although it was sent before: idempotent by its method or its `Idempotency-Key`. */
   repeatable: boolean
+  /** May be sent to a second instance while the first still works at it. */
+  hedgeable: boolean
   /** The answer does not end by itself. */
   stream: boolean
+  /** Until an answer must have begun, ms from now. */
+  timeoutMs: number
+  /** Silence allowed between two parts of an answer, ms. */
+  silenceMs: number
+  /** How long such requests take: where the hedge's delay comes from and its latency goes to. */
+  latencies?: LatencyWindow | undefined
+  /** Asks for instances of this version, as long as there are any. */
+  version?: string | undefined
+  /** The handler does with each part of the body what it has to before it returns, so that it need not be copied. */
+  transient?: boolean
 }
+
+export type BalancerOptions = UpstreamOptions &
+  EjectionOptions & {
+    retries: number
+    /** Further attempts as a share of requests, and how many from rest. */
+    budgetShare: number
+    budgetBurst: number
+    /** Least delay of a hedge, ms; 0 for none. */
+    hedgeMinMs: number
+    /** Delay of a hedge while too little is known of a route, ms. */
+    hedgeColdMs: number
+    /** Copies for shadow versions that may be under way. */
+    mirrorInFlight: number
+  }
 
 export type BalancerEvents = {
-  /** An instance could not be reached or broke off, and is passed over for so long. */
-  ejected(upstream: Upstream, error: Error, pauseMs: number): void
-  retried(upstream: Upstream): void
+  /** An instance is passed over for so long. */
+  ejected(upstream: Upstream, reason: Failure, pauseMs: number): void
+  retried(service: string): void
+  hedged(service: string): void
+  /** A hedge was sent for nothing: the first instance answered. */
+  hedgeLost(service: string): void
 }
 
+/** Answers of which so many are known tell what is slow. */
+const ENOUGH = 50
+/** Hedges lost in a row, and for how long at least, until an instance counts as hung: longer than a garbage collection. */
+const LOST_IN_ROW = 5
+const LOST_FOR_MS = 250
+const OUTLIERS_EVERY_MS = 1_000
+const STREAK = new WeakMap<Upstream, { lost: number; since: number }>()
+
 /**
- * An undici Dispatcher over the live instances of all services. Of two instances drawn at random it prefers the one where a request costs
- * less, work in line × latency (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001); one that failed is passed
- * over for a growing time, but never so that none is left. A request is sent to another instance when it was never sent, or is
- * repeatable and no part of an answer has come; `onRequestStart` of the handler is then called again.
+ * The undici Dispatcher over the live instances of all services: it selects, ejects, retries, hedges and keeps deadlines, each in a file
+ * of its own beside this one. `Call` is one request on its way through them.
  */
 export class Balancer extends Dispatcher {
-  private readonly services = new Map<string, Upstream[]>()
-  private readonly options: UpstreamOptions
-  private readonly retries: number
-  private readonly events: BalancerEvents
+  readonly options: BalancerOptions
+  readonly events: BalancerEvents
+  readonly wheel = new Wheel()
+  private readonly services = new Map<string, ServiceUpstreams>()
+  private readonly timer: NodeJS.Timeout
+  private mirroring = 0
 
-  constructor(options: UpstreamOptions & { retries: number }, events: BalancerEvents) {
+  constructor(options: BalancerOptions, events: BalancerEvents) {
     super()
     this.options = options
-    this.retries = options.retries
     this.events = events
+    this.timer = setInterval(() => this.ejectOutliers(performance.now()), OUTLIERS_EVERY_MS).unref()
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    new Attempts(this, options as BalancedRequest, handler, this.retries, this.events).next()
+    this.call(options as unknown as BalancedRequest, handler)
     return true
+  }
+
+  /** As `dispatch`, in its own terms. Answers the call, by which it can be aborted before it was sent; undefined when nobody is there. */
+  call(request: BalancedRequest, handler: Dispatcher.DispatchHandler): Call | undefined {
+    const service = this.services.get(request.origin)
+    if (service === undefined || service.size === 0) {
+      handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(request.origin, 'away'))
+      return undefined
+    }
+    const now = performance.now()
+    const call = new Call(this, service, request, handler, now)
+    call.start(now)
+    return call
+  }
+
+  /**
+   * Sends a copy of a request to an instance of a version, for nobody to hear: its answer is thrown away, and nothing of it counts for or
+   * against anybody. Copies beyond the bound are not sent.
+   */
+  mirror(request: BalancedRequest, version: string): boolean {
+    const upstreams = this.services.get(request.origin)?.of(version) ?? []
+    if (upstreams.length === 0 || this.mirroring >= this.options.mirrorInFlight) return false
+    const upstream = upstreams[Math.floor(Math.random() * upstreams.length)]!
+    this.mirroring++
+    const headers = [...request.headers, 'x-skerry-mirror', '1']
+    const late = new Timer(() => controller?.abort(new DeadlineError()))
+    let controller: Dispatcher.DispatchController | undefined
+    let over = false
+    const end = () => {
+      if (over) return
+      over = true
+      this.mirroring--
+      this.wheel.stop(late)
+    }
+    this.wheel.start(late, performance.now() + request.timeoutMs)
+    const { method, path, body } = request
+    upstream.dispatch({ method, path, headers, body }, false, {
+      onRequestStart: (started) => {
+        controller = started
+      },
+      onResponseStart: () => undefined,
+      onResponseData: () => undefined,
+      onResponseEnd: end,
+      onResponseError: end
+    })
+    return true
+  }
+
+  /** A live service. */
+  service(name: string): ServiceUpstreams | undefined {
+    const service = this.services.get(name)
+    return service === undefined || service.size === 0 ? undefined : service
   }
 
   /** The instances of a service, live ones only. */
   upstreamsOf(service: string): readonly Upstream[] {
-    return this.services.get(service) ?? []
+    return this.services.get(service)?.all ?? []
   }
 
-  all(): Iterable<readonly [service: string, upstreams: readonly Upstream[]]> {
-    return this.services
+  *all(): Iterable<readonly [service: string, upstreams: readonly Upstream[]]> {
+    for (const [name, service] of this.services) if (service.size > 0) yield [name, service.all]
   }
 
-  /** Which instance to ask; one of `tried` only where nobody takes it in mind. `away` and `full` say why there is none. */
-  pick(service: string, stream: boolean, tried?: readonly Upstream[]): Upstream | 'away' | 'full' {
-    const upstreams = this.services.get(service)
-    if (upstreams === undefined || upstreams.length === 0) return 'away'
-    const now = performance.now()
-    const count = upstreams.length
-    const first = Math.floor(Math.random() * count)
-    const a = upstreams[first]!
-    if (count > 1) {
-      const b = upstreams[(first + 1 + Math.floor(Math.random() * (count - 1))) % count]!
-      const better = preferred(a, b, stream, now)
-      const other = better === a ? b : a
-      if (usable(better, stream, now, tried)) return better
-      if (usable(other, stream, now, tried)) return other
-    } else if (usable(a, stream, now, tried)) return a
-    return this.search(upstreams, stream, now, tried)
+  /** How long to wait before a hedge, ms: what 19 of 20 answers take. */
+  hedgeAfter(latencies: LatencyWindow | undefined): number {
+    const { hedgeMinMs, hedgeColdMs } = this.options
+    if (hedgeMinMs === 0 || latencies === undefined) return Number.POSITIVE_INFINITY
+    return latencies.observed < ENOUGH ? hedgeColdMs : Math.max(hedgeMinMs, latencies.quantile(0.95))
   }
 
-  /** The slow way: any that is well, else the one whose pause ends first. */
-  private search(upstreams: readonly Upstream[], stream: boolean, now: number, tried?: readonly Upstream[]) {
-    let soonest: Upstream | undefined
-    let full = false
-    for (const upstream of upstreams) {
-      if (tried?.includes(upstream) === true) continue
-      if (!upstream.accepts(stream)) full = true
-      else if (upstream.skipped <= now) return upstream
-      else if (soonest === undefined || upstream.skipped < soonest.skipped) soonest = upstream
+  /** A failure of an instance: remembered, and a reason to eject it perhaps. `pauseMs` is what it asked for itself. */
+  failed(
+    service: ServiceUpstreams,
+    upstream: Upstream,
+    failure: Failure,
+    tookMs: number,
+    now: number,
+    pauseMs = 0
+  ): void {
+    if (failure === 'slow') {
+      // Costs it its share at once; ejected it is only when it answers nobody for a while.
+      upstream.slower(tookMs, now)
+      const streak = STREAK.get(upstream)
+      if (streak === undefined || upstream.answeredAt > streak.since) STREAK.set(upstream, { lost: 1, since: now })
+      else if (++streak.lost >= LOST_IN_ROW && now - streak.since >= LOST_FOR_MS)
+        this.eject(service, upstream, 'hung', now)
+      return
     }
-    return soonest ?? (full ? 'full' : 'away')
+    upstream.failed(tookMs, now)
+    const opened = upstream.circuit.isOpen
+    // A probe that fails needs no further reason.
+    if (opened || pauseMs > 0 || ejects(upstream, service.all, failure, this.options)) {
+      if (!opened && pauseMs > 0 && !ejects(upstream, service.all, 'slow', this.options)) return
+      this.eject(service, upstream, failure, now, pauseMs)
+    }
+  }
+
+  /** A WebSocket could not be made. */
+  handshakeFailed(upstream: Upstream, error: Error, now: number): void {
+    const service = this.services.get(upstream.service)
+    const failure = failureOf(error)
+    if (service !== undefined && failure !== undefined) this.failed(service, upstream, failure, 0, now)
+  }
+
+  /** An active check found an instance unreachable or hung (`hung`), or not ready (`status`). */
+  checkFailed(upstream: Upstream, failure: 'hung' | 'status' | 'refused', now: number): void {
+    upstream.checkFailed = true
+    const service = this.services.get(upstream.service)
+    if (service === undefined) return
+    const enough = failure === 'status' ? 'slow' : failure
+    if (upstream.circuit.isOpen || ejects(upstream, service.all, enough, this.options))
+      this.eject(service, upstream, failure, now)
+  }
+
+  checkSucceeded(upstream: Upstream, now: number): void {
+    if (!upstream.checkFailed) return
+    upstream.checkFailed = false
+    upstream.circuit.wake(now)
+  }
+
+  private eject(service: ServiceUpstreams, upstream: Upstream, failure: Failure, now: number, pauseMs = 0): void {
+    // With nobody else to ask it is tried again soon.
+    const most = service.all.every((one) => one === upstream || one.circuit.isOpen) ? this.options.ejectMs : undefined
+    const pause = upstream.circuit.open(now, Math.min(pauseMs, this.options.ejectLongestMs), most)
+    if (pause === 0) return
+    this.events.ejected(upstream, failure, pause)
+    if (failure === 'hung') for (const attempt of [...upstream.waiting]) attempt.evacuate()
+  }
+
+  private ejectOutliers(now: number): void {
+    for (const service of this.services.values()) {
+      for (const upstream of service.all) upstream.circuit.sweep(now)
+      for (const upstream of outliers(service.all, now, this.options))
+        if (ejects(upstream, service.all, 'slow', this.options)) this.eject(service, upstream, 'slow', now)
+    }
   }
 
   /** Takes in who is live now; connections to those that are gone close when their requests have ended. */
-  update(instances: readonly Instance[]): void {
+  update(instances: readonly UpstreamInstance[]): void {
+    const now = performance.now()
     const gone = new Map<string, Upstream>()
-    for (const [service, upstreams] of this.services)
-      for (const one of upstreams) gone.set(`${service} ${one.url}`, one)
+    for (const [, upstreams] of this.all()) for (const one of upstreams) gone.set(keyOf(one.instance), one)
     const known = new Map(gone)
-    this.services.clear()
+    const live = new Map<string, Upstream[]>()
     for (const instance of instances) {
-      const key = `${instance.service} ${instance.url}`
-      const upstream = known.get(key) ?? new Upstream(instance, this.options)
+      const key = keyOf(instance)
+      const upstream = known.get(key) ?? new Upstream(instance, this.options, now)
+      gone.delete(key)
+      const list = live.get(instance.service)
+      if (list?.includes(upstream) === true) continue
       known.set(key, upstream)
-      if (!gone.delete(key) && this.services.get(instance.service)?.includes(upstream) === true) continue
-      upstream.reweigh(instance.weight)
-      const upstreams = this.services.get(instance.service)
-      if (upstreams === undefined) this.services.set(instance.service, [upstream])
-      else upstreams.push(upstream)
+      upstream.update(instance)
+      if (list === undefined) live.set(instance.service, [upstream])
+      else list.push(upstream)
+    }
+    for (const [name, service] of this.services) if (!live.has(name)) service.set([])
+    for (const [name, upstreams] of live) {
+      let service = this.services.get(name)
+      if (service === undefined) {
+        service = new ServiceUpstreams(name, new Budget(this.options.budgetShare, this.options.budgetBurst))
+        this.services.set(name, service)
+      }
+      service.set(upstreams)
+      // Better one that failed than none: who is left is asked again at once.
+      if (upstreams.every((one) => one.circuit.isOpen)) for (const one of upstreams) one.circuit.wake(now)
     }
     for (const upstream of gone.values()) upstream.close().catch(() => upstream.destroy())
   }
 
   override async close(): Promise<void> {
-    const upstreams = [...this.services.values()].flat()
-    this.services.clear()
-    await Promise.all(upstreams.map((upstream) => upstream.close()))
+    await Promise.all(this.end().map((upstream) => upstream.close()))
   }
 
   override async destroy(): Promise<void> {
-    const upstreams = [...this.services.values()].flat()
-    this.services.clear()
-    await Promise.all(upstreams.map((upstream) => upstream.destroy()))
+    await Promise.all(this.end().map((upstream) => upstream.destroy()))
+  }
+
+  private end(): Upstream[] {
+    clearInterval(this.timer)
+    const upstreams = [...this.services.values()].flatMap((service) => service.all)
+    for (const service of this.services.values()) service.set([])
+    return upstreams
   }
 }
 
-/**
- * The one that costs less, mostly: with twice the other's cost one is still drawn in a fifth of cases. Always taking the lesser would
- * send everybody to whoever was luckier last, and never find out that the other has recovered.
- */
-function preferred(a: Upstream, b: Upstream, stream: boolean, now: number): Upstream {
-  const costA = a.cost(stream, now) ** 2
-  const costB = b.cost(stream, now) ** 2
-  return Math.random() * (costA + costB) < costA ? b : a
-}
-
-function usable(upstream: Upstream, stream: boolean, now: number, tried: readonly Upstream[] | undefined): boolean {
-  return upstream.skipped <= now && upstream.accepts(stream) && tried?.includes(upstream) !== true
+/** The same process at the same place: another version there is another instance. */
+function keyOf({ service, url, version }: UpstreamInstance): string {
+  return `${service} ${url} ${version}`
 }

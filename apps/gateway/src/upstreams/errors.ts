@@ -1,6 +1,8 @@
+import type { Failure } from './ejection.ts'
+
 /** Why no instance could be asked. Neither message nor code is shown to a caller. */
 export class NoUpstreamError extends Error {
-  /** `away`: none is live; `full`: each has all the work it may have. */
+  /** `away`: none is live, or all pause; `full`: each has all the work it may have. */
   readonly reason: 'away' | 'full'
 
   constructor(service: string, reason: 'away' | 'full') {
@@ -16,4 +18,59 @@ export class CallerGoneError extends Error {
     super('the caller has gone')
     this.name = 'CallerGoneError'
   }
+}
+
+/** No answer began before the deadline. */
+export class DeadlineError extends Error {
+  constructor() {
+    super('no answer before the deadline')
+    this.name = 'DeadlineError'
+  }
+}
+
+/** An answer that began fell silent. */
+export class SilenceError extends Error {
+  constructor() {
+    super('the answer fell silent')
+    this.name = 'SilenceError'
+  }
+}
+
+/** Its instance was found to hang while the request waited there. */
+export class HungError extends Error {
+  constructor() {
+    super('the instance hangs')
+    this.name = 'HungError'
+  }
+}
+
+const REFUSED = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+  'UND_ERR_CONNECT_TIMEOUT'
+])
+/** Ours, not the instance's. */
+const NOT_ITS_FAULT = new Set([
+  'CallerGoneError',
+  'InvalidArgumentError',
+  'NotSupportedError',
+  'AbortError',
+  'HungError'
+])
+
+/** What an error says of its instance; undefined: nothing. */
+export function failureOf(error: Error): Failure | undefined {
+  if (NOT_ITS_FAULT.has(error.name)) return undefined
+  if (error instanceof DeadlineError || error instanceof SilenceError) return 'timeout'
+  return REFUSED.has((error as NodeJS.ErrnoException).code ?? '') ? 'refused' : 'reset'
+}
+
+/** Whether nobody was reached at all. */
+export function neverReached(error: Error): boolean {
+  return error instanceof NoUpstreamError || REFUSED.has((error as NodeJS.ErrnoException).code ?? '')
 }

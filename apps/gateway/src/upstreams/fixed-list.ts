@@ -15,8 +15,6 @@ export type FixedInstance = {
   readonly prefixes: string[]
   /** Rules of what is below its prefix. */
   readonly routes: RouteRules[]
-  /** The URL that active checks ask, when a path for them was given. */
-  readonly health?: string
 }
 
 export type FixedListOptions = {
@@ -28,8 +26,6 @@ export type FixedListOptions = {
   refreshMs: number
   /** Nothing can verify a token: rules that need to know who asks are refused. */
   anonymous: boolean
-  /** The path that active checks ask of each address. */
-  healthPath?: string | undefined
   /** All addresses of a name; throws when there are none or nobody can say. */
   resolve?(name: string): Promise<string[]>
 }
@@ -103,8 +99,7 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
       url,
       weight: 1,
       prefixes: [prefix],
-      routes: rules.get(service) ?? [],
-      ...(options.healthPath === undefined ? {} : { health: `${url}${options.healthPath}` })
+      routes: rules.get(service) ?? []
     }))
   }
   /** One thing at a time, in the order in which it was asked for. */

@@ -1,11 +1,20 @@
-import { type Dispatcher, Pool } from 'undici'
+import type { Dispatcher } from 'undici'
+import { Pool } from 'undici'
+import type { Attempt } from './call.ts'
+import { Circuit } from './circuit.ts'
+import type { WireRequest } from './wire/connection.ts'
+import { WirePool } from './wire/pool.ts'
 
-/** One live instance of a service, as the registry tells of it. */
-export type Instance = {
+/** One live instance of a service, as the registry or a fixed list tells of it. */
+export type UpstreamInstance = {
   readonly service: string
   readonly instance: string
+  readonly version: string
   readonly url: string
   readonly weight: number
+  readonly zone?: string | undefined
+  /** Its operations port, where `/readyz` is. */
+  readonly ops?: string | undefined
 }
 
 export type UpstreamOptions = {
@@ -13,62 +22,93 @@ export type UpstreamOptions = {
   maxInFlight: number
   maxStreams: number
   connectTimeoutMs: number
-  headersTimeoutMs: number
-  idleTimeoutMs: number
-  streamIdleTimeoutMs: number
   ejectMs: number
   ejectLongestMs: number
+  slowStartMs: number
+  /** Where this gateway runs; instances elsewhere cost more. */
+  zone: string | undefined
+  /** PEM of the authorities that sign instances' certificates, for `https://` instances; else those of the system. */
+  ca: string | undefined
 }
 
 /** In this time the memory of past latencies fades to about a third. */
 const FADE_MS = 5_000
 /** Below this, latencies differ by chance: then only the work in line counts. It is also what an instance without a past is taken for. */
 const LEAST_MS = 5
+/** A failure in an instant must not look like a quick answer: it counts as this many times what answers take, up to a bound. */
+const FAILED_TIMES = 4
+const WORST_MS = 10_000
+/** What a request would have taken here that a hedge answered first is unknown, but so many times what it waited is a fair guess. */
+const LATE_TIMES = 4
+/** What an instance in another zone costs beside one here. */
+const ELSEWHERE = 2
+const SLOW_START_FROM = 0.1
+const IDLE_MS = 4_000
+
+/** What of undici's pool and ours is the same. */
+type Connections = {
+  dispatch(request: WireRequest, handler: Dispatcher.DispatchHandler): void
+  close(): Promise<void>
+  destroy(): void | Promise<void>
+}
 
 /** One instance: its connections, its load, and how it has been doing. */
 export class Upstream {
   readonly id: string
   readonly url: string
+  readonly service: string
+  readonly version: string
+  readonly circuit: Circuit
+  instance: UpstreamInstance
   inFlight = 0
   streams = 0
-  private weight: number
+  /** Attempts that were sent here and have had no answer yet. */
+  readonly waiting = new Set<Attempt>()
+  /** When it last answered anybody, `performance.now()`. */
+  answeredAt = -Infinity
+  failuresInRow = 0
+  /** Share of failed answers, exponentially weighted by answers. */
+  failureRate = 0
+  latencyMs = 0
+  /** The last active check failed: probes wait until one succeeds. */
+  checkFailed = false
   private readonly options: UpstreamOptions
-  private readonly requests: Pool
+  private readonly requests: Connections
   /** Streams hold their connection for hours, so they must not take those of requests. */
-  private readonly streaming: Pool
-  private latency = 0
-  private measuredAt = 0
-  private failures = 0
-  private skippedUntil = 0
+  private readonly streaming: Connections
+  private measuredAt = -Infinity
+  private readonly since: number
+  private distance = 1
 
-  constructor(instance: Instance, options: UpstreamOptions) {
+  constructor(instance: UpstreamInstance, options: UpstreamOptions, now: number) {
     this.id = `${instance.service}.${instance.instance}`
     this.url = instance.url
-    this.weight = instance.weight
+    this.service = instance.service
+    this.version = instance.version
     this.options = options
-    const shared: Pool.Options = {
-      pipelining: 1,
-      connectTimeout: options.connectTimeoutMs,
-      headersTimeout: options.headersTimeoutMs,
-      // Shorter than any service keeps its side open, so that a request never meets a connection that is just being closed.
-      keepAliveTimeout: 4_000,
-      keepAliveMaxTimeout: 4_000
-    }
-    this.requests = new Pool(instance.url, {
-      ...shared,
-      connections: options.connections,
-      bodyTimeout: options.idleTimeoutMs
-    })
-    this.streaming = new Pool(instance.url, { ...shared, connections: null, bodyTimeout: options.streamIdleTimeoutMs })
+    this.since = now
+    this.circuit = new Circuit({ firstMs: options.ejectMs, longestMs: options.ejectLongestMs })
+    this.requests = connectionsTo(instance.url, options, options.connections)
+    this.streaming = connectionsTo(instance.url, options, Number.POSITIVE_INFINITY)
+    this.instance = instance
+    this.update(instance)
   }
 
-  reweigh(weight: number): void {
-    this.weight = weight
+  update(instance: UpstreamInstance): void {
+    this.instance = instance
+    const { zone } = this.options
+    this.distance = zone !== undefined && instance.zone !== undefined && instance.zone !== zone ? ELSEWHERE : 1
   }
 
-  dispatch(options: Dispatcher.DispatchOptions, stream: boolean, handler: Dispatcher.DispatchHandler): void {
-    const pool = stream ? this.streaming : this.requests
-    pool.dispatch(options, handler)
+  dispatch(request: WireRequest, stream: boolean, handler: Dispatcher.DispatchHandler): void {
+    const connections = stream ? this.streaming : this.requests
+    connections.dispatch(request, handler)
+  }
+
+  /** Takes back a request that still waits for a connection. */
+  withdraw(stream: boolean, handler: Dispatcher.DispatchHandler): boolean {
+    const connections = stream ? this.streaming : this.requests
+    return connections instanceof WirePool && connections.withdraw(handler)
   }
 
   /** Room for one more. */
@@ -76,34 +116,57 @@ export class Upstream {
     return stream ? this.streams < this.options.maxStreams : this.inFlight < this.options.maxInFlight
   }
 
-  /** When it may be asked again, `performance.now()`; in the past while all is well. */
-  get skipped(): number {
-    return this.skippedUntil
+  /** Whether its pause is over and a request may find out how it is. */
+  mayProbe(now: number): boolean {
+    return !this.checkFailed && this.circuit.allows(now)
   }
 
   /** What one more request would cost here: work in line × time for each, for its weight. Streams count by their number. */
   cost(stream: boolean, now: number): number {
-    if (stream) return this.streams / this.weight
-    const faded = this.latency * Math.exp((this.measuredAt - now) / FADE_MS)
-    return ((this.inFlight + 1) * Math.max(LEAST_MS, faded)) / this.weight
+    const share = (this.instance.weight * this.warmth(now)) / this.distance
+    if (stream) return (this.streams + 1) / share
+    const faded = this.latencyMs * Math.exp((this.measuredAt - now) / FADE_MS)
+    return ((this.inFlight + 1) * Math.max(LEAST_MS, faded)) / share
+  }
+
+  /** From a tenth to all of its weight, over `slowStartMs` after it came or came back. */
+  private warmth(now: number): number {
+    const age = now - Math.max(this.since, this.circuit.closedAt)
+    const { slowStartMs } = this.options
+    return age >= slowStartMs ? 1 : Math.max(SLOW_START_FROM, age / slowStartMs)
   }
 
   /** It answered: an exponentially weighted mean by time, which follows fast when answers get slower. */
   answered(tookMs: number, now: number): void {
-    this.failures = 0
-    this.skippedUntil = 0
-    const kept = Math.exp((this.measuredAt - now) / FADE_MS)
-    this.latency = tookMs > this.latency ? (this.latency + tookMs) / 2 : this.latency * kept + tookMs * (1 - kept)
-    this.measuredAt = now
+    this.answeredAt = now
+    this.failuresInRow = 0
+    this.failureRate *= 0.9
+    this.took(tookMs, now)
+    this.circuit.close(now)
   }
 
-  /** It could not be reached or broke off. Answers for how long it is passed over; 0 when it is already. */
-  failed(now: number): number {
-    if (now < this.skippedUntil) return 0
-    const pause = Math.min(this.options.ejectLongestMs, this.options.ejectMs * 2 ** Math.min(this.failures, 10))
-    this.failures++
-    this.skippedUntil = now + pause * (0.8 + Math.random() * 0.4)
-    return pause
+  /** Somebody else answered a request sooner that had been here for so long. */
+  slower(waitedMs: number, now: number): void {
+    this.took(Math.min(WORST_MS, Math.max(waitedMs, LEAST_MS) * LATE_TIMES), now)
+  }
+
+  /** It failed. The cost of that keeps others away even before it is ejected. */
+  failed(tookMs: number, now: number): void {
+    this.failuresInRow++
+    this.failureRate = this.failureRate * 0.9 + 0.1
+    this.took(Math.min(WORST_MS, Math.max(tookMs, Math.max(LEAST_MS, this.latencyMs) * FAILED_TIMES)), now)
+  }
+
+  /** Its latency says something about now. */
+  measured(now: number): boolean {
+    return now - this.measuredAt < FADE_MS
+  }
+
+  private took(tookMs: number, now: number): void {
+    const kept = Math.exp((this.measuredAt - now) / FADE_MS)
+    this.latencyMs =
+      tookMs > this.latencyMs ? (this.latencyMs + tookMs) / 2 : this.latencyMs * kept + tookMs * (1 - kept)
+    this.measuredAt = now
   }
 
   /** Lets what is under way end, then closes the connections. */
@@ -113,5 +176,31 @@ export class Upstream {
 
   async destroy(): Promise<void> {
     await Promise.all([this.requests.destroy(), this.streaming.destroy()])
+  }
+}
+
+/** Our own connections for plain HTTP; undici's where TLS is spoken, with certificates checked. */
+function connectionsTo(url: string, options: UpstreamOptions, connections: number): Connections {
+  const { connectTimeoutMs, ca } = options
+  const origin = new URL(url)
+  if (origin.protocol === 'http:') return new WirePool(origin, { connections, connectTimeoutMs, idleMs: IDLE_MS })
+  const pool = new Pool(url, {
+    connections: Number.isFinite(connections) ? connections : null,
+    pipelining: 1,
+    keepAliveTimeout: IDLE_MS,
+    keepAliveMaxTimeout: IDLE_MS,
+    // The deadlines of `Call` hold for all.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: connectTimeoutMs, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
+  })
+  return {
+    dispatch: (request, handler) =>
+      void pool.dispatch(
+        { ...request, headers: [...request.headers], method: request.method as Dispatcher.HttpMethod },
+        handler
+      ),
+    close: () => pool.close(),
+    destroy: () => pool.destroy()
   }
 }

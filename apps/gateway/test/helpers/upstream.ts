@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { RouteRules } from '@skerry/contracts'
 import { announce, type NatsConnection } from '@skerry/service'
 import type { Test } from 'tap'
 
@@ -20,10 +21,22 @@ let made = 0
 export async function startUpstream(
   t: Test,
   nc: NatsConnection,
-  options: { service?: string; prefixes?: string[]; answer?: RequestListener; announced?: boolean }
+  options: {
+    service?: string
+    version?: string
+    prefixes?: string[]
+    routes?: RouteRules[]
+    answer?: RequestListener
+    announced?: boolean
+  }
 ): Promise<Upstream> {
   const requests: IncomingMessage[] = []
   const server = createServer((request, response) => {
+    // The gateway's active check, which is no request of a client.
+    if (request.url === '/readyz') {
+      response.end()
+      return
+    }
     requests.push(request)
     const answer = options.answer ?? ((_request, res) => res.end('{}'))
     answer(request, response)
@@ -36,11 +49,12 @@ export async function startUpstream(
       ? undefined
       : await announce(nc, {
           service: options.service ?? 'content',
-          version: '0.0.0',
+          version: options.version ?? '0.0.0',
           instance: String(++made),
           url,
           weight: 1,
-          prefixes: options.prefixes ?? ['/v1/posts']
+          prefixes: options.prefixes ?? ['/v1/posts'],
+          ...(options.routes === undefined ? {} : { routes: options.routes })
         })
   const close = async () => {
     await announced?.drain()

@@ -58,7 +58,6 @@ export async function up(options: { demo: boolean }): Promise<number> {
               ...inherited(home),
               ...stores.envFor(app.name),
               SKERRY_INSTANCE: instance,
-              SKERRY_VERSION: app.version,
               PORT: app.kind === 'gateway' ? String(port) : '0',
               OPS_PORT: '0'
             },
@@ -178,10 +177,10 @@ function inherited(home: string): Record<string, string> {
     NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
     // Argon2's threads would each keep a heap of their own.
     MALLOC_ARENA_MAX: '2',
-    // Nobody waits for a connection that is kept alive: all of the system ends.
-    LINGER_MS: '0',
     // Everybody on this machine shares its address.
-    LIMIT_EXEMPT: '127.0.0.0/8,::1/128'
+    LIMIT_EXEMPT: '127.0.0.0/8,::1/128',
+    // All stop together, so there is nobody left to use them.
+    IDLE_KEPT_MS: '0'
   }
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined && !OWN.test(name)) env[name] = value
   return env

@@ -12,36 +12,48 @@ import {
 } from '../common.ts'
 import { defineRoute } from '../route.ts'
 
-export const AccountSchema = Type.Object({
-  id: IdSchema,
-  username: Type.String(),
-  email: Type.String(),
-  emailVerified: Type.Boolean(),
-  guest: Type.Boolean(),
-  createdAt: TimeSchema
-})
+export const AccountSchema = Type.Object(
+  {
+    id: IdSchema,
+    username: Type.String(),
+    email: Type.String(),
+    emailVerified: Type.Boolean(),
+    guest: Type.Boolean(),
+    createdAt: TimeSchema
+  },
+  { title: 'Account' }
+)
 export type Account = Static<typeof AccountSchema>
 
-export const GrantSchema = Type.Object({
-  user: AccountSchema,
-  session: Type.Object({ id: IdSchema }),
-  accessToken: Type.String(),
-  tokenType: Type.Literal('Bearer'),
-  expiresIn: Type.Integer({ description: 'Seconds until the access token expires.' }),
-  refreshToken: Type.String()
-})
+export const GrantSchema = Type.Object(
+  {
+    user: AccountSchema,
+    session: Type.Object({ id: IdSchema }),
+    accessToken: Type.String(),
+    tokenType: Type.Literal('Bearer'),
+    expiresIn: Type.Integer({ description: 'Seconds until the access token expires.' }),
+    refreshToken: Type.String()
+  },
+  { title: 'Grant' }
+)
 export type Grant = Static<typeof GrantSchema>
 
-export const SessionSchema = Type.Object({
-  id: IdSchema,
-  current: Type.Boolean(),
-  userAgent: Nullable(Type.String()),
-  createdAt: TimeSchema,
-  lastUsedAt: TimeSchema
-})
+export const SessionSchema = Type.Object(
+  {
+    id: IdSchema,
+    current: Type.Boolean(),
+    userAgent: Nullable(Type.String()),
+    createdAt: TimeSchema,
+    lastUsedAt: TimeSchema
+  },
+  { title: 'Session' }
+)
 export type Session = Static<typeof SessionSchema>
 
-export const JwksSchema = Type.Object({ keys: Type.Array(Type.Record(Type.String(), Type.Unknown())) })
+export const JwksSchema = Type.Object(
+  { keys: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+  { title: 'Jwks', description: 'A JSON Web Key Set (RFC 7517).' }
+)
 
 const DisplayNameSchema = Type.String({ minLength: 1, maxLength: 80 })
 
@@ -69,6 +81,8 @@ export const authRoutes = {
     tag: 'auth',
     auth: 'none',
     limit: 'sign-in',
+    // Who is signed out has nothing; a sign-up, and all the rest, can wait a little longer.
+    priority: 'critical',
     summary: 'Sign in with email or username.',
     body: Strict({
       login: Type.String({ minLength: 1, maxLength: 254 }),
@@ -82,6 +96,7 @@ export const authRoutes = {
     path: '/v1/auth/refresh',
     tag: 'auth',
     auth: 'none',
+    priority: 'critical',
     summary: 'Trade a refresh token for a new grant.',
     body: Strict({ refreshToken: Type.String({ minLength: 1, maxLength: 512 }) }),
     response: { 200: GrantSchema },
@@ -140,6 +155,9 @@ export const authRoutes = {
     path: '/.well-known/jwks.json',
     tag: 'auth',
     auth: 'none',
+    priority: 'critical',
+    // Short: a key that has just begun to sign must be found by who sees it on a token first.
+    cache: { scope: 'public', ttl: 30, staleWhileRevalidate: 30, staleIfError: 600 },
     summary: 'The public keys that access tokens are signed with.',
     response: { 200: JwksSchema },
     errors: []

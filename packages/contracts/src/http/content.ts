@@ -3,12 +3,15 @@ import { FieldsSchema, IdSchema, ImageSchema, Nullable, Page, PageQuery, Strict,
 import { defineRoute } from '../route.ts'
 
 /** An author as it stands in posts and comments: what content knows of a profile from events. */
-export const AuthorSchema = Type.Object({
-  id: IdSchema,
-  username: Type.String(),
-  displayName: Type.String(),
-  avatar: Nullable(ImageSchema)
-})
+export const AuthorSchema = Type.Object(
+  {
+    id: IdSchema,
+    username: Type.String(),
+    displayName: Type.String(),
+    avatar: Nullable(ImageSchema)
+  },
+  { title: 'Author' }
+)
 export type Author = Static<typeof AuthorSchema>
 
 export const TagSchema = Type.String({ minLength: 1, maxLength: 50, pattern: '^[^\\s,#\\u0000-\\u001f]+$' })
@@ -18,29 +21,35 @@ export const SummarySchema = Type.String({ minLength: 1, maxLength: 500 })
 export const TagsSchema = Type.Array(TagSchema, { maxItems: 20, uniqueItems: true })
 const MediaIdsSchema = Type.Array(IdSchema, { maxItems: 10, uniqueItems: true })
 
-export const PostSchema = Type.Object({
-  id: IdSchema,
-  author: AuthorSchema,
-  title: Nullable(Type.String()),
-  summary: Nullable(Type.String()),
-  text: Type.String(),
-  tags: Type.Array(Type.String()),
-  media: Type.Array(ImageSchema),
-  counts: Type.Object({ likes: Type.Integer(), comments: Type.Integer() }),
-  liked: Type.Boolean(),
-  createdAt: TimeSchema,
-  updatedAt: TimeSchema,
-  version: Type.Integer()
-})
+export const PostSchema = Type.Object(
+  {
+    id: IdSchema,
+    author: AuthorSchema,
+    title: Nullable(Type.String()),
+    summary: Nullable(Type.String()),
+    text: Type.String(),
+    tags: Type.Array(Type.String()),
+    media: Type.Array(ImageSchema),
+    counts: Type.Object({ likes: Type.Integer(), comments: Type.Integer() }),
+    liked: Type.Boolean(),
+    createdAt: TimeSchema,
+    updatedAt: TimeSchema,
+    version: Type.Integer()
+  },
+  { title: 'Post' }
+)
 export type Post = Static<typeof PostSchema>
 
-export const CommentSchema = Type.Object({
-  id: IdSchema,
-  postId: IdSchema,
-  author: AuthorSchema,
-  text: Type.String(),
-  createdAt: TimeSchema
-})
+export const CommentSchema = Type.Object(
+  {
+    id: IdSchema,
+    postId: IdSchema,
+    author: AuthorSchema,
+    text: Type.String(),
+    createdAt: TimeSchema
+  },
+  { title: 'Comment' }
+)
 export type Comment = Static<typeof CommentSchema>
 
 const byId = Strict({ id: IdSchema })

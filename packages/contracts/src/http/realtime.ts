@@ -20,11 +20,14 @@ export type LiveType = (typeof LIVE_TYPES)[number]
  * `id` is opaque: send the last one seen back as `Last-Event-ID` (or `?lastEventId=`). `resync` has a null id's meaning: what was missed
  * is no longer known, so read afresh.
  */
-export const LiveMessageSchema = Type.Object({
-  id: Nullable(Type.String()),
-  type: Type.String(),
-  data: Type.Record(Type.String(), Type.Unknown())
-})
+export const LiveMessageSchema = Type.Object(
+  {
+    id: Nullable(Type.String()),
+    type: Type.String(),
+    data: Type.Record(Type.String(), Type.Unknown())
+  },
+  { title: 'LiveMessage' }
+)
 export type LiveMessage = Static<typeof LiveMessageSchema>
 
 /** `lastEventId` as the query carries it, for clients that cannot set headers. */

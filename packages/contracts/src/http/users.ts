@@ -12,17 +12,20 @@ import {
 } from '../common.ts'
 import { defineRoute } from '../route.ts'
 
-export const ProfileSchema = Type.Object({
-  id: IdSchema,
-  username: Type.String(),
-  displayName: Type.String(),
-  bio: Type.String(),
-  avatar: Nullable(ImageSchema),
-  counts: Type.Object({ followers: Type.Integer(), following: Type.Integer(), posts: Type.Integer() }),
-  createdAt: TimeSchema,
-  updatedAt: TimeSchema,
-  version: Type.Integer()
-})
+export const ProfileSchema = Type.Object(
+  {
+    id: IdSchema,
+    username: Type.String(),
+    displayName: Type.String(),
+    bio: Type.String(),
+    avatar: Nullable(ImageSchema),
+    counts: Type.Object({ followers: Type.Integer(), following: Type.Integer(), posts: Type.Integer() }),
+    createdAt: TimeSchema,
+    updatedAt: TimeSchema,
+    version: Type.Integer()
+  },
+  { title: 'Profile' }
+)
 export type Profile = Static<typeof ProfileSchema>
 
 const fieldsOnly = Strict({ fields: Type.Optional(FieldsSchema) })
@@ -44,6 +47,7 @@ export const usersRoutes = {
     path: '/v1/users/me',
     tag: 'users',
     auth: 'required',
+    ends: ['profile:{caller}'],
     summary: "Change the caller's profile. Honours If-Match.",
     body: Strict(
       {
@@ -61,6 +65,20 @@ export const usersRoutes = {
     path: '/v1/users/:id',
     tag: 'users',
     auth: 'required',
+    // The same for every caller. Edits, names and follows end it at once; a changed count of posts has no event of its own (users counts
+    // as content tells) and is seen when the ttl is over.
+    cache: {
+      scope: 'public',
+      ttl: 10,
+      staleWhileRevalidate: 10,
+      staleIfError: 300,
+      tags: ['profile:{id}'],
+      endedBy: {
+        'users.profile.updated': ['profile:{userId}'],
+        'users.follow.created': ['profile:{followerId}', 'profile:{followedId}'],
+        'users.follow.deleted': ['profile:{followerId}', 'profile:{followedId}']
+      }
+    },
     summary: "Somebody's profile.",
     params: byId,
     query: fieldsOnly,
@@ -88,6 +106,7 @@ export const usersRoutes = {
     path: '/v1/users/:id/follow',
     tag: 'users',
     auth: 'required',
+    ends: ['profile:{id}', 'profile:{caller}'],
     summary: 'Follow somebody; following twice is following once.',
     params: byId,
     response: { 204: null },
@@ -98,6 +117,7 @@ export const usersRoutes = {
     path: '/v1/users/:id/follow',
     tag: 'users',
     auth: 'required',
+    ends: ['profile:{id}', 'profile:{caller}'],
     summary: 'Stop following somebody.',
     params: byId,
     response: { 204: null },

@@ -11,7 +11,7 @@ type Ready = { type: 'ready'; url: string; ops: string }
 export function startApp(t: Test, stores: TestStores, env: Record<string, string> = {}) {
   const child: ChildProcess = fork(join(import.meta.dirname, 'app.ts'), {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { PATH: process.env.PATH, ...stores.envFor('widgets'), DRAIN_MS: '200', ...env }
+    env: { PATH: process.env.PATH, ...stores.envFor('widgets'), DRAIN_MS: '200', IDLE_KEPT_MS: '0', ...env }
   })
   let out = ''
   let err = ''

@@ -2,13 +2,20 @@
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Type from 'typebox'
-import { buildServer, parseConfig, prefixesOf, route, runApp, ServiceConfigSchema } from '../../src/index.ts'
+import { buildServer, parseConfig, route, runApp, ServiceConfigSchema } from '../../src/index.ts'
 import { widget, widgetRoutes } from './server.ts'
 
 const ConfigSchema = Type.Object({
   ...ServiceConfigSchema.properties,
-  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw']))
+  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw', 'huge']))
 })
+
+/** Contracts whose rules are more than an announcement may hold, though each by itself is fine. */
+const hugeRoutes = () =>
+  Array.from({ length: 150 }, (_, i) => ({
+    ...widgetRoutes.list,
+    path: `/v1/widgets${`/${'x'.repeat(100)}`.repeat(4)}/${i}`
+  }))
 
 const note = (text: string) => writeSync(2, `${text}\n`)
 
@@ -21,12 +28,13 @@ await runApp({
     const app = buildServer({ name: 'widgets', config, metrics, logger: log })
     route(app, widgetRoutes.list, async ({ query }) => {
       if (query.q === 'slow') await sleep((query.limit ?? 0) * 10)
+      while (query.q === 'leaving' && !app.skerry.draining) await sleep(10)
       if (query.q === 'throw') setImmediate(() => JSON.parse('{'))
       return { items: [{ ...widget, name: config.SKERRY_INSTANCE }], nextCursor: null }
     })
     return {
       app,
-      prefixes: prefixesOf([widgetRoutes.list]),
+      routes: config.TEST_MODE === 'huge' ? hugeRoutes() : { listWidgets: widgetRoutes.list },
       checks: {
         ready: () => {
           if (config.TEST_MODE === 'unready') throw new Error('the database is away')

@@ -1,0 +1,128 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { RouteRules } from '@skerry/contracts'
+import { compileTags, type TagsOf } from './tags.ts'
+
+/** The cache policy of a route as the hot path needs it. Made once for its rules, since it learns by which headers answers differ. */
+export type CachedRoute = {
+  /** One answer for all callers; otherwise one for each user. */
+  readonly shared: boolean
+  /** A token decides who may have the answer, so caches outside are told to keep nothing. */
+  readonly guarded: boolean
+  readonly ttlMs: number
+  readonly staleMs: number
+  readonly errorMs: number
+  readonly tagsOf: TagsOf
+  /** Request headers by which answers differ, besides encoding and token; sorted. `learnVary` adds to them. */
+  vary: readonly string[]
+}
+
+/** What of a request decides which answer it may get. `target` is the path with its query as it came. */
+export type CachedRequest = {
+  readonly target: string
+  readonly headers: IncomingHttpHeaders
+  /** Of a verified token. */
+  readonly userId: string | undefined
+}
+
+/** Tags and events of one route. */
+const MOST_TAGS = 32
+const MOST_VARY = 8
+/** Characters: a key beyond that is not worth its place. */
+const LONGEST_KEY = 2_048
+const LONGEST_TIME_S = 7 * 86_400
+const HEADER_NAME = /^[a-z0-9-]{1,64}$/
+/** Named in `Vary`, but no part of a key: bodies are encoded behind the cache, and the policy says what a token means. */
+const OUTSIDE_KEYS: ReadonlySet<string> = new Set(['accept-encoding', 'authorization'])
+/** Tag of all answers that events end, so that they can be forgotten when events may have been missed. */
+export const BY_EVENTS = 'by-events'
+
+/**
+ * Compiles the cache policy of a route; `undefined` where it has none. Throws, in words for whoever wrote it, for one that is out of bounds.
+ */
+export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
+  const { cache: policy, method, path, auth, stream } = rules
+  if (policy === undefined || method !== 'GET' || stream === true) return undefined
+  const { scope, ttl, staleWhileRevalidate = 0, staleIfError = 0, tags = [], endedBy = {}, vary = [] } = policy
+  const refuse = (what: string) => new Error(`the cache policy of GET ${path}: ${what}`)
+  if (scope === 'private' && auth === 'none') throw refuse('private answers need a token')
+  for (const time of [ttl, staleWhileRevalidate, staleIfError])
+    if (!(time >= 0 && time <= LONGEST_TIME_S)) throw refuse(`times are 0 to ${LONGEST_TIME_S} seconds`)
+  if (tags.length > MOST_TAGS) throw refuse(`at most ${MOST_TAGS} tags`)
+  if (vary.length > MOST_VARY || !vary.every((name) => HEADER_NAME.test(name)))
+    throw refuse(`vary names at most ${MOST_VARY} headers in lower case`)
+  const shared = scope === 'public'
+  const byEvents = Object.keys(endedBy).length > 0
+  const named = compileTags(
+    tags.map((tag) => own(tag)),
+    path,
+    !shared
+  )
+  return {
+    shared,
+    guarded: auth !== 'none',
+    ttlMs: ttl * 1_000,
+    staleMs: staleWhileRevalidate * 1_000,
+    errorMs: staleIfError * 1_000,
+    tagsOf(target, userId) {
+      const found = named(target, userId)
+      if (byEvents) found?.push(BY_EVENTS)
+      return found
+    },
+    vary: [...new Set(vary)].filter((name) => !OUTSIDE_KEYS.has(name)).sort()
+  }
+}
+
+/** A tag of a contract as the cache knows it: apart from the cache's own. */
+export function own(tag: string): string {
+  return `=${tag}`
+}
+
+/**
+ * The key of a GET's answer, or `undefined` when it may not come from the cache: the route keeps answers by user and there is none; the
+ * request asks for no storing, for a part, or under a condition that the service judges. `if-none-match` is no such condition:
+ * `isNotModified` judges it. A HEAD may `find` by the key of its GET, but not fill it.
+ */
+export function keyOf(route: CachedRoute, request: CachedRequest): string | undefined {
+  const { headers, target, userId } = request
+  if (headers.range !== undefined || headers['if-match'] !== undefined || headers['if-unmodified-since'] !== undefined)
+    return undefined
+  const control = headers['cache-control']
+  if (control !== undefined && /no-store/i.test(control)) return undefined
+  let key = target
+  // Neither a target nor an id in front of its length can be mistaken: HTTP targets have no space and start with a slash.
+  if (!route.shared) {
+    if (userId === undefined) return undefined
+    key = `${userId.length} ${userId} ${target}`
+  }
+  for (const name of route.vary) key += `\n${name}=${headers[name] ?? ''}`
+  return key.length > LONGEST_KEY ? undefined : key
+}
+
+/** What makes an answer one caller's own, or a part of it. */
+const NOT_FOR_ALL: ReadonlySet<string> = new Set([
+  'if-none-match',
+  'if-modified-since',
+  'if-range',
+  'range',
+  'cache-control',
+  'pragma'
+])
+
+/** The headers of a request whose answer is to be kept: without conditions, parts and encodings, and without cookies where all share it. */
+export function headersToLoad(route: CachedRoute, came: IncomingHttpHeaders): IncomingHttpHeaders {
+  const headers: IncomingHttpHeaders = {}
+  for (const name in came) if (!NOT_FOR_ALL.has(name)) headers[name] = came[name]
+  if (route.shared) delete headers.cookie
+  headers['accept-encoding'] = 'identity'
+  return headers
+}
+
+/** Takes in by which headers an answer differs. False: by more than keys can carry. */
+export function learnVary(route: CachedRoute, names: readonly string[]): boolean {
+  const all = new Set(route.vary)
+  for (const name of names) if (!OUTSIDE_KEYS.has(name)) all.add(name)
+  if (all.size === route.vary.length) return true
+  if (all.size > MOST_VARY || ![...all].every((name) => HEADER_NAME.test(name))) return false
+  route.vary = [...all].sort()
+  return true
+}

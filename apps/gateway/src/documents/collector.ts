@@ -1,0 +1,122 @@
+import type { Instance, Logger } from '@skerry/service'
+import { fetchDocument } from './fetch-document.ts'
+import type { ServiceDocument } from './service-document.ts'
+
+export type CollectorOptions = {
+  log: Logger
+  /** Milliseconds that all documents of one look may take together. */
+  timeoutMs: number
+  /** Bytes of one document. */
+  maxBytes: number
+  /** Services whose documents are kept. */
+  maxServices: number
+  /** Milliseconds that the document of a service that is away is kept. */
+  keepMs: number
+  /** Milliseconds; injected by tests. */
+  now?: () => number
+}
+
+/** A service's document, under the hash that it was announced with. */
+export type Held = { readonly contract: string; readonly document: ServiceDocument }
+
+export type Collector = {
+  /** The documents of the services that are there or were there lately, by service, in alphabetical order. Never rejects. */
+  collect(live: readonly Instance[]): Promise<ReadonlyMap<string, Held>>
+}
+
+/** An instance that gave no document is asked again after so long. */
+const RETRY_MS = 5_000
+
+type Wanted = { contract: string; ops: string[] }
+
+/**
+ * Keeps one document for each service: the one that most of its instances announce, fetched once and from any of them. While that cannot be
+ * had the last one stands. Of several callers at once one fetches for all.
+ */
+export function createCollector(options: CollectorOptions): Collector {
+  const { log, timeoutMs, maxBytes, maxServices, keepMs } = options
+  const now = options.now ?? (() => performance.now())
+  let held = new Map<string, Held>()
+  const awaySince = new Map<string, number>()
+  /** When an operations port may be asked again. */
+  const failed = new Map<string, number>()
+  let collecting: Promise<ReadonlyMap<string, Held>> | undefined
+  let tooMany = false
+
+  return {
+    collect(live) {
+      collecting ??= look(live).finally(() => {
+        collecting = undefined
+      })
+      return collecting
+    }
+  }
+
+  async function look(live: readonly Instance[]): Promise<ReadonlyMap<string, Held>> {
+    const at = now()
+    for (const [ops, until] of failed) if (until <= at) failed.delete(ops)
+    const wanted = wantedOf(live)
+    for (const service of held.keys()) {
+      if (wanted.has(service)) awaySince.delete(service)
+      else if (!awaySince.has(service)) awaySince.set(service, at)
+      else if (at - awaySince.get(service)! >= keepMs) {
+        held.delete(service)
+        awaySince.delete(service)
+      }
+    }
+    const missing = [...wanted].filter(([service, { contract }]) => held.get(service)?.contract !== contract)
+    if (missing.length === 0) return held
+    const signal = AbortSignal.timeout(timeoutMs)
+    await Promise.all(missing.map(([service, one]) => fetchOne(service, one, signal)))
+    held = new Map([...held].sort(([a], [b]) => (a < b ? -1 : 1)))
+    return held
+  }
+
+  async function fetchOne(service: string, { contract, ops }: Wanted, signal: AbortSignal): Promise<void> {
+    if (!held.has(service) && held.size >= maxServices) {
+      if (!tooMany) log.warn({ service, maxServices }, 'there are more services than documents are kept of')
+      tooMany = true
+      return
+    }
+    for (const url of ops) {
+      if (failed.has(url)) continue
+      if (signal.aborted) return
+      try {
+        held.set(service, { contract, document: await fetchDocument(url, contract, { signal, maxBytes }) })
+        return
+      } catch (error) {
+        failed.set(url, now() + RETRY_MS)
+        log.warn({ err: error, service, ops: url }, 'an instance gave no document')
+      }
+    }
+  }
+}
+
+/** Of each service the contract that most instances announce (of as many the higher version's) and where it can be had. */
+function wantedOf(live: readonly Instance[]): Map<string, Wanted> {
+  const services = new Map<string, Map<string, { version: string; ops: string[] }>>()
+  for (const { service, version, ops, contract } of live) {
+    if (ops === undefined || contract === undefined) continue
+    const contracts = services.get(service) ?? new Map<string, { version: string; ops: string[] }>()
+    services.set(service, contracts)
+    const known = contracts.get(contract)
+    if (known === undefined) contracts.set(contract, { version, ops: [ops] })
+    else {
+      known.ops.push(ops)
+      if (compareVersions(version, known.version) > 0) known.version = version
+    }
+  }
+  return new Map(
+    [...services].map(([service, contracts]) => {
+      const [best] = [...contracts].sort(
+        ([hashA, a], [hashB, b]) =>
+          b.ops.length - a.ops.length || compareVersions(b.version, a.version) || (hashA < hashB ? -1 : 1)
+      )
+      return [service, { contract: best![0], ops: best![1].ops }]
+    })
+  )
+}
+
+function compareVersions(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
+}

@@ -1,0 +1,44 @@
+import { IncomingMessage } from 'node:http'
+import { SkerryError } from '@skerry/contracts'
+import type { Incoming } from './visit.ts'
+
+/**
+ * Refuses what Node's HTTP/1 parser lets through although another server could read it in another way: versions that are none of HTTP/1,
+ * two hosts, codings other than chunked, a coding of an HTTP/1.0 sender, who knows none (RFC 9112, 3.2 and 6.1), expectations that
+ * nobody meets. The connection then closes, since what comes next on it is in doubt as well. Bodies where HTTP gives them no meaning
+ * are refused, too, but end where they say. Two lengths, folded lines and bare line ends the parser refuses itself; HTTP/2 delimits
+ * messages in another way.
+ */
+export function guardMessage(raw: Incoming): void {
+  const { method, headers } = raw
+  const coding = headers['transfer-encoding']
+  if (raw.httpVersionMajor !== 1) {
+    // In the words of an HTTP/1 request it is only a claim.
+    if (raw instanceof IncomingMessage) throw doubtful('This is not HTTP/1.')
+  } else {
+    if (hasTwoHosts(raw.rawHeaders)) throw doubtful('There can only be one Host.')
+    if (coding !== undefined && (raw.httpVersionMinor === 0 || coding.toLowerCase() !== 'chunked'))
+      throw doubtful('Transfer-Encoding can only be chunked.')
+    if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
+      throw doubtful('Only 100-continue can be expected.')
+  }
+  if (method !== 'GET' && method !== 'HEAD') return
+  const length = headers['content-length']
+  if (coding !== undefined || (length !== undefined && length !== '0')) {
+    throw new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
+  }
+}
+
+/** Node keeps the first and drops the others, so that `headers` does not tell. */
+function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1
+}
+
+function doubtful(detail: string): SkerryError {
+  return new SkerryError('BAD_REQUEST', { detail, headers: { connection: 'close' } })
+}

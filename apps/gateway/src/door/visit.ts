@@ -1,0 +1,54 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { type Caller, continueTrace, type Trace } from '@skerry/service'
+import type { Verdict } from '../limits/limiter.ts'
+import type { Route } from '../routing/routes.ts'
+import { publicRequestId } from './request-id.ts'
+
+/** What of a request the door looks at; Node's requests have it, over HTTP/1 and HTTP/2. */
+export type Incoming = {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+  readonly httpVersionMajor: number
+  readonly httpVersionMinor: number
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean }
+}
+
+/** One request, and what the gateway has found out about it so far. */
+export class Visit {
+  readonly raw: Incoming
+  readonly method: string
+  readonly startedAt: number
+  /** The id that answer, log and service know it by. */
+  readonly id: string
+  /** The gateway answers it itself, so no service need have announced its path. */
+  own = false
+  /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
+  path = ''
+  /** The client's address, behind proxies that are trusted. */
+  address = ''
+  protocol: 'http' | 'https' = 'http'
+  /** Set by the route table. */
+  route: Route | undefined
+  params: Readonly<Record<string, string | undefined>> = NO_PARAMS
+  /** Who asks, by a verified token. */
+  caller: Caller | undefined
+  /** How its limit stands; undefined where none holds. */
+  verdict: Verdict | undefined
+  private made: Trace | undefined
+
+  constructor(raw: Incoming, now: number) {
+    this.raw = raw
+    this.method = raw.method ?? ''
+    this.startedAt = now
+    this.id = publicRequestId(raw.headers['x-request-id'])
+  }
+
+  get trace(): Trace {
+    this.made ??= continueTrace(this.raw.headers.traceparent as string | undefined)
+    return this.made
+  }
+}
+
+const NO_PARAMS = {}

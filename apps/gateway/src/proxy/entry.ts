@@ -1,0 +1,41 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { SkerryError } from '@skerry/contracts'
+import { inTurn, isItsTurn } from '../door/in-turn.ts'
+import { guardMessage } from '../door/message-guard.ts'
+import { Visit } from '../door/visit.ts'
+import { isOwn } from '../routes/own.ts'
+import { Exchange, type ExchangeDeps } from './exchange.ts'
+import { refuse } from './refuse.ts'
+
+const PROXIED = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
+
+/**
+ * The listener ahead of Fastify: requests for services go the lean way, the gateway's own and CORS preflights to Fastify. Fastify's request,
+ * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
+ */
+export function createEntry(deps: ExchangeDeps, fastify: RequestListener): RequestListener {
+  const enter = (request: IncomingMessage, response: ServerResponse) => {
+    const { method = '', url = '' } = request
+    if (PROXIED.has(method) && !isOwn(url)) new Exchange(deps, request, response, performance.now()).start()
+    else answerHere(request, response)
+  }
+  const answerHere = (request: IncomingMessage, response: ServerResponse) => {
+    try {
+      guardMessage(request)
+      if (!PROXIED.has(request.method ?? '') && request.method !== 'OPTIONS')
+        throw new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
+    } catch (error) {
+      refuseHere(request, response, error)
+      return
+    }
+    fastify(request, response)
+  }
+  const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>
+    refuse(deps, new Visit(request, performance.now()), request, response, error)
+
+  return (request, response) => {
+    if (isItsTurn(response)) enter(request, response)
+    else inTurn(request.socket, response, () => enter(request, response))
+  }
+}

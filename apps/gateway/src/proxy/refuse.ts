@@ -1,0 +1,95 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Logger, PROBLEM_TYPE, problemAnswer, toSkerryError } from '@skerry/service'
+import type { CorsHeaders } from '../door/cors.ts'
+import type { Visit } from '../door/visit.ts'
+import { limitHeaders } from './headers.ts'
+
+export type RefuseDeps = {
+  log: Logger
+  corsHeaders: CorsHeaders
+  securityHeaders: readonly (readonly [name: string, value: string])[]
+  /** The largest body that is read. */
+  bodyLimit: number
+  /** The gateway is leaving: connections end with their answer. */
+  draining(): boolean
+}
+
+/** How much of a body nobody wants is read, and for how long, so that its client gets to read the answer. */
+const LINGER_BYTES = 16 * 1024 * 1024
+const LINGER_MS = 2_000
+
+/** Answers a visit with the problem of an error, in the one shape of all errors, and logs what is ours. Answers its status. */
+export function refuse(
+  deps: RefuseDeps,
+  visit: Visit,
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown
+): number {
+  const known = toSkerryError(error)
+  const { body, headers } = problemAnswer(known, visit.id)
+  logRefusal(deps.log, visit, known)
+  const own: Record<string, string> = { ...headers, 'content-type': PROBLEM_TYPE, 'x-request-id': visit.id }
+  own['content-length'] = String(Buffer.byteLength(body))
+  deps.corsHeaders(visit.raw.headers.origin, own)
+  if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
+  const unread = unreadBody(request, deps.bodyLimit)
+  if (unread || deps.draining()) own.connection = 'close'
+  for (const [name, value] of deps.securityHeaders) own[name] ??= value
+  if (request.httpVersionMajor >= 2) delete own.connection
+  response.writeHead(known.status, own)
+  if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
+  else linger(request, response, body)
+  return known.status
+}
+
+/** More of a body is to come than is worth reading for the sake of the connection. */
+function unreadBody(request: IncomingMessage, limit: number): boolean {
+  if (request.complete || request.httpVersionMajor >= 2) return false
+  const { headers } = request
+  if (headers['transfer-encoding'] !== undefined) return true
+  return Number(headers['content-length'] ?? 0) > limit
+}
+
+/**
+ * Closing a connection with unread data makes the kernel reset it, and the client may never see why. So the answer is written, but ended
+ * only when the body is over, within bounds.
+ */
+function linger(request: IncomingMessage, response: ServerResponse, body: string): void {
+  let read = 0
+  let over = false
+  const end = () => {
+    if (over) return
+    over = true
+    clearTimeout(late)
+    response.end(() => request.socket.destroySoon())
+  }
+  const late = setTimeout(end, LINGER_MS)
+  late.unref()
+  response.write(body)
+  request.on('data', (part: Buffer) => {
+    read += part.length
+    if (read > LINGER_BYTES) end()
+  })
+  request.once('end', end)
+  request.once('close', end)
+}
+
+function logRefusal(log: Logger, visit: Visit, error: ReturnType<typeof toSkerryError>): void {
+  const level = error.status < 500 ? 'debug' : error.code === 'INTERNAL' ? 'error' : 'warn'
+  if (!log.isLevelEnabled(level)) return
+  const { traceId, spanId } = visit.trace
+  log[level](
+    {
+      requestId: visit.id,
+      traceId,
+      spanId,
+      userId: visit.caller?.userId,
+      method: visit.method,
+      url: visit.path,
+      code: error.code,
+      ...(error.status >= 500 ? { err: error.cause ?? error } : { errors: error.errors })
+    },
+    error.status >= 500 ? 'request failed' : 'request refused'
+  )
+}

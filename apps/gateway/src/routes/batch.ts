@@ -1,0 +1,147 @@
+import type { RequestListener } from 'node:http'
+import { type BatchAnswer, type BatchRequest, gatewayRoutes, problem, type SkerryError } from '@skerry/contracts'
+import { route } from '@skerry/service'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { inject } from 'light-my-request'
+import { guardPath } from '../door/path-guard.ts'
+
+export type BatchDeps = {
+  /** The listener that each request of a batch goes through, as if it had come by itself: the same door, limits, cache and dispatcher. */
+  entry: RequestListener
+  urlLimit: number
+  /** How long a whole batch may take, ms; each request has no longer. */
+  timeoutMs: number
+  /** Bytes of all answers together. */
+  answerLimit: number
+}
+
+/** What a request of a batch may say for itself. The rest holds for all: one phone sends a batch. */
+const OWN_HEADERS = new Set([
+  'accept',
+  'accept-language',
+  'content-type',
+  'idempotency-key',
+  'if-match',
+  'if-none-match',
+  'x-skerry-version'
+])
+/** What of the batch holds for each of its requests. */
+const COMMON_HEADERS = [
+  'authorization',
+  'accept-language',
+  'user-agent',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'traceparent',
+  'tracestate',
+  'x-skerry-version'
+]
+/** Headers of an answer that say something of the connection or of bytes that are not sent. */
+const LEFT_OUT = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date'])
+
+/**
+ * `POST /v1/batch`: the requests of a batch run side by side, each under its own limits and deadline. What one of them fails fails no other:
+ * each has its own status, and the batch itself is 200.
+ */
+export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
+  // Where nobody is known a token is the services' to look at, as in each request of the batch.
+  const contract =
+    app.skerry.identity === undefined ? { ...gatewayRoutes.batch, auth: 'none' as const } : gatewayRoutes.batch
+  route(
+    app,
+    contract,
+    async ({ body, request, reply }) => {
+      const until = performance.now() + Math.min(deps.timeoutMs, deadlineOf(request))
+      const gone = new AbortController()
+      reply.raw.once('close', () => gone.abort())
+      const budget = { left: deps.answerLimit }
+      const responses = await Promise.all(body.requests.map((one) => run(one, request, until, budget, gone.signal)))
+      return { responses }
+    },
+    { timeoutMs: deps.timeoutMs + 1_000 }
+  )
+
+  async function run(
+    one: BatchRequest,
+    batch: FastifyRequest,
+    until: number,
+    budget: { left: number },
+    signal: AbortSignal
+  ): Promise<BatchAnswer> {
+    const id = one.id === undefined ? {} : { id: one.id }
+    const failed = (status: number, answer: object) => ({
+      ...id,
+      status,
+      headers: { 'content-type': 'application/problem+json' },
+      body: answer
+    })
+    let path: string
+    try {
+      // Here, because what injects would mend a path that is not what it seems.
+      path = guardPath(one.path, deps.urlLimit)
+    } catch (error) {
+      const { code, status, detail } = error as SkerryError
+      return failed(status, problem(code, detail === undefined ? {} : { detail }))
+    }
+    if (path === gatewayRoutes.batch.path || one.headers?.accept?.includes('text/event-stream') === true)
+      return failed(400, problem('BAD_REQUEST', { detail: 'Batches and streams are not for a batch.' }))
+    const refused = Object.keys(one.headers ?? {}).find((name) => !OWN_HEADERS.has(name.toLowerCase()))
+    if (refused !== undefined)
+      return failed(
+        400,
+        problem('BAD_REQUEST', { detail: `A request of a batch cannot say ${refused}: send it with the batch.` })
+      )
+    const answer = await inject(deps.entry as never, {
+      method: one.method,
+      url: one.path,
+      remoteAddress: batch.raw.socket.remoteAddress ?? '',
+      headers: headersOf(one, batch, until),
+      ...(one.body === undefined ? {} : { payload: JSON.stringify(one.body) }),
+      signal
+    }).catch(() => undefined)
+    // A service that broke off in the middle of its answer breaks no connection here.
+    if (answer === undefined) return failed(502, problem('BAD_GATEWAY'))
+    // One that does not fit takes nothing from the others.
+    if (answer.rawPayload.length > budget.left)
+      return failed(502, problem('BAD_GATEWAY', { detail: 'The answers of this batch are too large together.' }))
+    budget.left -= answer.rawPayload.length
+    const headers: Record<string, string> = {}
+    for (const [name, value] of Object.entries(answer.headers))
+      if (value !== undefined && !LEFT_OUT.has(name))
+        headers[name] = Array.isArray(value) ? value.join(', ') : String(value)
+    const content = contentOf(answer.payload, headers['content-type'])
+    if (content === undefined)
+      return failed(502, problem('BAD_GATEWAY', { detail: 'The answer is not JSON, which is all a batch can carry.' }))
+    return { ...id, status: answer.statusCode, headers, body: content.value }
+  }
+}
+
+function headersOf(one: BatchRequest, batch: FastifyRequest, until: number): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const name of COMMON_HEADERS) {
+    const value = batch.headers[name]
+    if (typeof value === 'string') headers[name] = value
+  }
+  if (one.body !== undefined) headers['content-type'] = 'application/json'
+  for (const [name, value] of Object.entries(one.headers ?? {})) headers[name.toLowerCase()] = value
+  headers['x-skerry-deadline'] = String(Math.max(1, Math.floor(until - performance.now())))
+  return headers
+}
+
+/** What the client has left, as it says. */
+function deadlineOf(request: FastifyRequest): number {
+  const told = request.headers['x-skerry-deadline']
+  return typeof told === 'string' && /^\d{1,7}$/.test(told) ? Math.max(1, Number(told)) : Number.POSITIVE_INFINITY
+}
+
+/** The body of an answer: null where there is none, undefined where it is not JSON. */
+function contentOf(payload: string, type: string | undefined): { value: unknown } | undefined {
+  if (payload === '') return { value: null }
+  if (type === undefined || !/[/+]json\b/.test(type)) return undefined
+  try {
+    return { value: JSON.parse(payload) }
+  } catch {
+    return undefined
+  }
+}

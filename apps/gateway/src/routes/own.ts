@@ -1,0 +1,18 @@
+import type { Visit } from '../door/visit.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the door found out about it; undefined on routes without a door. */
+    visit: Visit | undefined
+  }
+}
+
+/** The gateway's own paths: Fastify answers them. Everything else belongs to services. */
+const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/asyncapi.json', '/docs', '/v1/batch'])
+
+/** Whether the gateway answers a request target itself. */
+export function isOwn(url: string): boolean {
+  const end = url.indexOf('?')
+  const path = end === -1 ? url : url.slice(0, end)
+  return OWN.has(path) || path.startsWith('/docs/')
+}

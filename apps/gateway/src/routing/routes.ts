@@ -1,0 +1,190 @@
+import type { Priority, RouteRules } from '@skerry/contracts'
+import type { Instance } from '@skerry/service'
+import findMyWay, { type HTTPMethod } from 'find-my-way'
+import { type CachedRoute, compileCachedRoute } from '../cache/cached-route.ts'
+import { compileTags, type TagsOf } from '../cache/tags.ts'
+import { LatencyWindow } from '../upstreams/latency.ts'
+import { createRouteTable, UNSEEN } from './route-table.ts'
+
+/** One route of a service, with what the gateway has to know to serve it, worked out once. */
+export type Route = {
+  readonly service: string
+  /** As its contract says; `*` for what no contract describes. */
+  readonly method: string
+  readonly path: string
+  readonly rules: RouteRules | undefined
+  readonly needsToken: boolean
+  /** A route that takes no token ignores one: with an expired token a client must still be able to refresh it. */
+  readonly ignoresToken: boolean
+  readonly stream: boolean
+  readonly priority: Priority
+  readonly timeoutMs: number
+  readonly latencies: LatencyWindow
+  /** How its answers are kept, if at all. */
+  readonly cached: CachedRoute | undefined
+  /** Tags that a success of it ends. */
+  readonly endsOf: TagsOf | undefined
+}
+
+/** What answers a request. */
+export type Match = { route: Route; params: Readonly<Record<string, string | undefined>> }
+
+/** Which route answers a request. */
+export type Routes = {
+  /** By method (HEAD counts as GET) and decoded path; undefined where nobody has announced the path. */
+  find(method: string, path: string): Match | undefined
+  /** The service that a path leads to, by its prefix. */
+  holder(path: string): string | undefined
+  /** Takes in who is live now and what they announce. */
+  update(live: readonly Instance[], now: number): void
+  /** The rules of all live services. */
+  announced(): Iterable<RouteRules>
+}
+
+export type RoutesOptions = {
+  /** Prefixes that answer 503 until a service announces them. */
+  expected: readonly string[]
+  /** Rules that hold where a service announces none for a path. */
+  known: readonly RouteRules[]
+  timeoutMs: number
+  onConflict(prefix: string, holder: string, claimant: string): void
+  /** A rule that cannot be used: it is left out. */
+  onBadRule(service: string, rule: RouteRules, reason: string): void
+}
+
+const NO_PARAMS = {}
+const READS = new Set(['GET', 'HEAD'])
+const IN_RULES = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+
+/**
+ * The one route table: prefixes decide which service answers, its announced rules how. A rule counts only below a prefix that its service
+ * holds, so no service can speak for another.
+ */
+export function createRoutes(options: RoutesOptions): Routes {
+  const table = createRouteTable(options.expected, options.onConflict)
+  /** By service: its routes that no contract describes, and known rules that it has taken over. */
+  const plain = new Map<string, { reads: Route; writes: Route }>()
+  const taken = new Map<string, Route>()
+  /** What is known of latencies outlives a change of rules. */
+  const latencies = new Map<string, LatencyWindow>()
+  let announced = ''
+  let rules: RouteRules[] = []
+  /** What each service announced last. */
+  const held = new Map<string, RouteRules[]>()
+  let router = build()
+
+  return {
+    find(method, path) {
+      const service = table.find(path)
+      if (service === undefined) return undefined
+      const asked = method === 'HEAD' ? 'GET' : method
+      const found = router.find(asked as HTTPMethod, path)
+      const route = found?.store as Route | undefined
+      if (route !== undefined && (route.service === service || route.service === ''))
+        return { route: route.service === '' ? adopted(route, service) : route, params: found!.params }
+      return { route: plainRoute(service, READS.has(method)), params: NO_PARAMS }
+    },
+    holder: (path) => table.find(path),
+    update(live, now) {
+      table.update(live, now)
+      // Heartbeats repeat; a router is built only when something is new.
+      const text = JSON.stringify(
+        live.map(({ service, version, routes, prefixes }) => [service, version, routes, prefixes])
+      )
+      if (text === announced) return
+      announced = text
+      const said = new Map<string, RouteRules[]>()
+      for (const { service, routes = [] } of live) said.set(service, [...(said.get(service) ?? []), ...routes])
+      // Who is away keeps its rules as long as its prefixes: kept answers may be served, and nobody comes in by an accident.
+      for (const [service, rules] of said) held.set(service, rules)
+      router = build()
+    },
+    announced: () => rules
+  }
+
+  function build() {
+    const made = findMyWay({ caseSensitive: true, maxParamLength: 8_192 })
+    rules = []
+    const add = (service: string, rule: RouteRules): void => {
+      try {
+        // Patterns in paths would run on whatever clients send.
+        if (/[()]/.test(rule.path)) throw new Error('parentheses in a path')
+        if (!IN_RULES.includes(rule.method) || made.hasRoute(rule.method, rule.path)) return
+        made.on(rule.method, rule.path, () => undefined, routeOf(service, rule))
+        rules.push(rule)
+      } catch (error) {
+        options.onBadRule(service, rule, (error as Error).message)
+      }
+    }
+    for (const [service, routes] of held)
+      for (const rule of routes) if (table.find(rule.path.replace(/\/[:*].*$/, '')) === service) add(service, rule)
+    for (const rule of options.known) add('', rule)
+    return made
+  }
+
+  function routeOf(service: string, rules: RouteRules): Route {
+    const { method, path, auth, stream, timeoutMs, priority, ends } = rules
+    return {
+      service,
+      method,
+      path,
+      rules,
+      needsToken: auth === 'required',
+      ignoresToken: auth === 'none',
+      stream: stream === true,
+      priority: priority ?? (method === 'GET' ? 'normal' : 'high'),
+      timeoutMs: timeoutMs ?? options.timeoutMs,
+      latencies: latenciesOf(`${service} ${method} ${path}`),
+      cached: compileCachedRoute(rules),
+      endsOf: ends === undefined ? undefined : compileTags(ends, path, true)
+    }
+  }
+
+  /** A rule that is known before anybody announced it belongs to whoever holds the prefix. */
+  function adopted(route: Route, service: string): Route {
+    const key = `${service} ${route.method} ${route.path}`
+    let own = taken.get(key)
+    if (own === undefined) {
+      own = { ...route, service, latencies: latenciesOf(key) }
+      taken.set(key, own)
+    }
+    return own
+  }
+
+  function plainRoute(service: string, reads: boolean): Route {
+    let routes = plain.get(service)
+    if (routes === undefined) {
+      routes = { reads: undescribed(service, 'normal'), writes: undescribed(service, 'high') }
+      plain.set(service, routes)
+    }
+    return reads ? routes.reads : routes.writes
+  }
+
+  function undescribed(service: string, priority: Priority): Route {
+    return {
+      service,
+      method: '*',
+      path: '*',
+      rules: undefined,
+      needsToken: false,
+      ignoresToken: false,
+      stream: false,
+      priority,
+      timeoutMs: options.timeoutMs,
+      latencies: latenciesOf(`${service} ${priority}`),
+      cached: undefined,
+      endsOf: undefined
+    }
+  }
+
+  function latenciesOf(key: string): LatencyWindow {
+    let window = latencies.get(key)
+    if (window === undefined) {
+      window = new LatencyWindow()
+      latencies.set(key, window)
+    }
+    return window
+  }
+}
+
+export { UNSEEN }

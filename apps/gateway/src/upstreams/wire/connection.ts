@@ -1,0 +1,235 @@
+import { connect, type Socket } from 'node:net'
+import type { Dispatcher } from 'undici'
+import { ChunkReader } from './chunks.ts'
+import { CHUNKED, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
+
+/** A request as it goes over the wire. */
+export type WireRequest = {
+  method: string
+  path: string
+  /** Name, value, name, value; without `host`. They must have been checked: they are written as they are. */
+  headers: readonly string[]
+  body: Buffer | null
+}
+
+/** Who owns a connection: is told when it is free for another request, and when it is gone. */
+export type ConnectionOwner = {
+  /** Value of the `host` header. */
+  readonly host: string
+  free(connection: Connection): void
+  gone(connection: Connection, error: Error | undefined): void
+}
+
+/** All connections read into the same memory: what a read brings is dealt with before the next read of any of them. */
+const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
+const LONGEST_HEAD = 64 * 1024
+/** What is thrown away of an answer nobody wants, before closing the connection costs less. */
+const DISCARD_UP_TO = 64 * 1024
+/** Bodies up to this size go out with their head in one write. */
+const ONE_WRITE = 16 * 1024
+
+/** What closed before its answer was whole. `code` is that of Node's own error for it. */
+export class ClosedError extends Error {
+  readonly code = 'ECONNRESET'
+
+  constructor() {
+    super('the instance closed the connection before its answer was whole')
+    this.name = 'ClosedError'
+  }
+}
+
+/**
+ * A kept connection to one instance over plain HTTP/1.1, one request at a time. It is here because undici's client takes about 40 % of a
+ * proxied request's CPU (docs/gateway.md has the figures); it speaks only what a gateway needs: no pipelining, no upgrades, bodies that
+ * are there as a whole. It calls a handler of undici's `Dispatcher`, with one difference: a part given to `onResponseData` is only good
+ * until the call returns.
+ */
+export class Connection implements Dispatcher.DispatchController {
+  readonly aborted = false
+  readonly reason = null
+  paused = false
+  /** When it became free, `performance.now()`. */
+  freeSince = 0
+  private readonly owner: ConnectionOwner
+  private readonly socket: Socket
+  private handler: Dispatcher.DispatchHandler | undefined
+  private method = 'GET'
+  private head: Head | undefined
+  /** Of a head that did not come in one read. */
+  private early: Buffer | undefined
+  private missing = 0
+  private chunks: ChunkReader | undefined
+  private discarding = false
+  private discarded = 0
+  private closed = false
+  private readonly giveData = (part: Buffer) => this.data(part)
+
+  constructor(owner: ConnectionOwner, host: string, port: number, onConnect: (connection: Connection) => void) {
+    this.owner = owner
+    this.socket = connect({
+      host,
+      port,
+      noDelay: true,
+      onread: { buffer: INPUT, callback: (bytes, buffer) => this.read(bytes, buffer as Buffer) }
+    })
+    this.socket.once('connect', () => onConnect(this))
+    this.socket.once('end', () => this.ended())
+    this.socket.once('error', (error) => this.close(error))
+    this.socket.once('close', () => this.close(new ClosedError()))
+  }
+
+  /** Sends a request on a free connection. */
+  send(request: WireRequest, handler: Dispatcher.DispatchHandler): void {
+    this.handler = handler
+    this.method = request.method
+    this.head = undefined
+    this.chunks = undefined
+    this.discarding = false
+    this.paused = false
+    const { headers, body } = request
+    let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
+    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+    text += '\r\n'
+    handler.onRequestStart?.(this, undefined)
+    if (this.closed || this.handler !== handler) return
+    if (body === null || body.length === 0) this.socket.write(text, 'latin1')
+    else if (body.length <= ONE_WRITE) this.socket.write(text + body.toString('latin1'), 'latin1')
+    else {
+      this.socket.cork()
+      this.socket.write(text, 'latin1')
+      this.socket.write(body)
+      this.socket.uncork()
+    }
+  }
+
+  /** Ends the request: its answer is not wanted any more. The handler is told with `error`. */
+  abort(error: Error): void {
+    this.close(error)
+  }
+
+  /** The rest of the answer is not wanted, and the handler is called no more; the connection is kept if the rest is short. */
+  discard(): void {
+    this.handler = undefined
+    this.discarding = true
+    this.discarded = 0
+    if (this.missing > DISCARD_UP_TO || this.head?.length === UNTIL_CLOSE) this.close(undefined)
+    else if (this.paused) this.resume()
+  }
+
+  pause(): void {
+    if (this.paused) return
+    this.paused = true
+    this.socket.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.socket.resume()
+  }
+
+  /** Closes it at once; a request under way fails with `error`. */
+  close(error: Error | undefined): void {
+    if (this.closed) return
+    this.closed = true
+    this.socket.destroy()
+    const { handler } = this
+    this.handler = undefined
+    this.owner.gone(this, error)
+    if (handler !== undefined) handler.onResponseError?.(this, error ?? new ClosedError())
+  }
+
+  /** Answers false to stop reading. */
+  private read(bytes: number, buffer: Buffer): boolean {
+    if (this.closed) return false
+    try {
+      this.take(buffer, bytes)
+    } catch (error) {
+      this.close(error as Error)
+    }
+    return !this.closed && !this.paused
+  }
+
+  private take(buffer: Buffer, bytes: number): void {
+    if (this.handler === undefined && !this.discarding) throw new ProtocolError('an answer that nobody asked for')
+    let at = 0
+    while (this.head === undefined) {
+      at = this.takeHead(buffer, at, bytes)
+      if (at === -1) return
+    }
+    if (this.closed) return
+    if (this.chunks !== undefined) {
+      at = this.chunks.read(buffer, at, bytes, this.giveData)
+      if (this.closed) return
+      if (this.chunks.done) this.finish(at < bytes)
+    } else if (this.missing === UNTIL_CLOSE) {
+      if (at < bytes) this.data(buffer.subarray(at, bytes))
+    } else {
+      const end = Math.min(bytes, at + this.missing)
+      if (end > at) {
+        this.missing -= end - at
+        this.data(buffer.subarray(at, end))
+        if (this.closed) return
+      }
+      if (this.missing === 0) this.finish(end < bytes)
+    }
+  }
+
+  /** Reads one head, which may be an interim one (1xx). Answers where it ended, -1 when more has to come. */
+  private takeHead(buffer: Buffer, from: number, to: number): number {
+    let input = buffer
+    let start = from
+    let limit = to
+    if (this.early !== undefined) {
+      input = Buffer.concat([this.early, buffer.subarray(from, to)])
+      start = 0
+      limit = input.length
+    }
+    const end = input.indexOf('\r\n\r\n', start, 'latin1')
+    if (end === -1 || end + 4 > limit) {
+      if (limit - start > LONGEST_HEAD) throw new ProtocolError('a head without end')
+      this.early = Buffer.from(input.subarray(start, limit))
+      return -1
+    }
+    const early = this.early?.length ?? 0
+    this.early = undefined
+    const head = parseHead(input.toString('latin1', start, end), this.method)
+    const next = from + (end + 4 - start) - early
+    if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
+    if (head.status < 200) return next
+    this.head = head
+    this.missing = head.length
+    if (head.length === CHUNKED) this.chunks = new ChunkReader()
+    this.handler?.onResponseStart?.(this, head.status, head.headers, '')
+    return next
+  }
+
+  private data(part: Buffer): void {
+    if (this.handler !== undefined) this.handler.onResponseData?.(this, part)
+    else {
+      this.discarded += part.length
+      if (this.discarded > DISCARD_UP_TO) this.close(undefined)
+    }
+  }
+
+  /** The answer is whole. `more`: something follows that nobody asked for. */
+  private finish(more: boolean): void {
+    const { handler, head } = this
+    this.handler = undefined
+    this.discarding = false
+    // What is still to be written belongs to a request that was answered early: the rest of it would poison the next one.
+    const reusable = !more && head?.keepAlive === true && this.socket.writableLength === 0 && this.socket.writable
+    if (reusable && !this.closed) {
+      if (this.paused) this.resume()
+      this.freeSince = performance.now()
+      this.owner.free(this)
+    } else this.close(undefined)
+    handler?.onResponseEnd?.(this, {})
+  }
+
+  private ended(): void {
+    if (this.head !== undefined && this.missing === UNTIL_CLOSE && (this.handler !== undefined || this.discarding))
+      this.finish(false)
+    else this.close(new ClosedError())
+  }
+}

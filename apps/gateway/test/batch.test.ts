@@ -1,0 +1,149 @@
+import type { BatchAnswer } from '@skerry/contracts'
+import { waitFor } from '@skerry/testing'
+import t from 'tap'
+import { startGateway } from './helpers/gateway.ts'
+import { startUpstream } from './helpers/upstream.ts'
+
+type Problem = { code: string; detail?: string }
+
+t.test('a batch', async (t) => {
+  const g = await startGateway(t, {
+    env: {
+      LIMIT_USER_BURST: '40',
+      LIMIT_USER_PER_SECOND: '0.001',
+      BATCH_ANSWER_LIMIT: '20000',
+      BATCH_TIMEOUT_MS: '1000'
+    }
+  })
+  // Answers of these wait for each other.
+  const together: (() => void)[] = []
+  const upstream = await startUpstream(t, g.nc, {
+    answer: (req, res) => {
+      const path = req.url ?? ''
+      if (path.includes('/broken')) return void req.socket.destroy()
+      if (path.includes('/half')) {
+        res.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('{')
+        return void setImmediate(() => req.socket.destroy())
+      }
+      if (path.includes('/text')) return void res.setHeader('content-type', 'text/plain').end('x')
+      if (path.includes('/lie')) return void res.setHeader('content-type', 'application/json').end('{"x":')
+      if (path.includes('/big'))
+        return void res.setHeader('content-type', 'application/json').end(JSON.stringify('x'.repeat(30_000)))
+      if (path.includes('/none')) return void res.writeHead(204).end()
+      if (path.includes('/never')) return
+      let body = ''
+      req.on('data', (part) => {
+        body += part
+      })
+      req.on('end', () => {
+        const { authorization, 'x-forwarded-for': from, 'idempotency-key': key, 'if-none-match': known } = req.headers
+        const send = () => {
+          res.setHeader('content-type', 'application/json').setHeader('etag', '"1"')
+          res.end(JSON.stringify({ path, method: req.method, body, authorization, from, key, known }))
+        }
+        if (!path.includes('together')) send()
+        else if (together.push(send) === 2) for (const one of together) one()
+      })
+    }
+  })
+  await g.live('content', 1)
+  const batch = async (requests: unknown, headers: Record<string, string> = {}) => {
+    const answer = await fetch(`${g.url}/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ requests })
+    })
+    return { status: answer.status, body: (await answer.json()) as Problem & { responses: BatchAnswer[] } }
+  }
+  const get = (path: string, more: object = {}) => ({ method: 'GET', path, ...more })
+
+  t.test('runs its requests side by side, as their sender', async (t) => {
+    const bearer = g.issuer.bearer()
+    const { status, body } = await batch(
+      [
+        get('/v1/posts?together=1', { id: 'a', headers: { 'If-None-Match': '"7"' } }),
+        { method: 'POST', path: '/v1/posts?together=1', body: { text: 'x' }, headers: { 'idempotency-key': 'k' } },
+        get('/v1/posts/none', { id: 'c' })
+      ],
+      { ...bearer, 'x-forwarded-for': '6.6.6.6' }
+    )
+    t.equal(status, 200)
+    t.match(body.responses, [
+      { id: 'a', status: 200, body: { path: '/v1/posts?together=1', ...bearer, known: '"7"', from: '127.0.0.1' } },
+      { status: 200, headers: { etag: '"1"' }, body: { method: 'POST', body: '{"text":"x"}', key: 'k', ...bearer } },
+      { id: 'c', status: 204, body: null }
+    ])
+    t.not(body.responses[0]?.headers['x-request-id'], body.responses[1]?.headers['x-request-id'])
+  })
+
+  t.test('what fails one fails no other', async (t) => {
+    const bearer = g.issuer.bearer()
+    const paths = [
+      '/v1/posts/broken',
+      '/v1/posts/half',
+      '/v1/posts/text',
+      '/v1/posts/lie',
+      '/v1/posts/big',
+      '/v1/nowhere'
+    ]
+    const { status, body } = await batch(
+      [
+        ...paths.map((path) => get(path)),
+        get('/v1/posts/never'),
+        get('/v1/batch'),
+        get('/v1/posts/../users'),
+        get('/v1/posts', { headers: { authorization: 'Bearer x' } }),
+        get('/v1/posts/fine')
+      ],
+      bearer
+    )
+    t.equal(status, 200)
+    const statuses = body.responses.map((one) => one.status)
+    t.strictSame(statuses, [502, 502, 502, 502, 502, 404, 504, 400, 400, 400, 200])
+    t.match(body.responses.at(-1)?.body, { path: '/v1/posts/fine' })
+    t.match(body.responses.at(-2)?.body, { code: 'BAD_REQUEST', detail: /authorization/ })
+  })
+
+  t.test('each request counts for its own limit', async (t) => {
+    const bearer = g.issuer.bearer()
+    // 40, of which the batches take one each.
+    const first = await batch(
+      Array.from({ length: 20 }, () => get('/v1/posts')),
+      bearer
+    )
+    t.ok(first.body.responses.every((one) => one.status === 200))
+    const second = await batch(
+      Array.from({ length: 20 }, () => get('/v1/posts')),
+      bearer
+    )
+    t.equal(second.body.responses.filter((one) => one.status === 200).length, 18)
+    const refused = second.body.responses.filter((one) => one.status === 429)
+    t.equal(refused.length, 2)
+    t.ok(Number(refused[0]?.headers['retry-after']) > 0)
+    t.equal((await batch([get('/v1/posts')], bearer)).status, 429, 'and the batch itself')
+  })
+
+  t.test('bad batches are told where they are wrong', async (t) => {
+    t.match(await batch([]), { status: 400, body: { errors: [{ path: 'body.requests' }] } })
+    t.match(await batch(Array.from({ length: 21 }, () => get('/v1/posts'))), { status: 400 })
+    t.match(await batch([get('v1/posts')]), { status: 400, body: { errors: [{ path: 'body.requests.0.path' }] } })
+    t.match(await batch([{ ...get('/v1/posts'), method: 'TRACE' }]), { status: 400 })
+    t.equal((await batch([get('/v1/posts')], { authorization: 'Bearer nonsense' })).status, 401)
+  })
+
+  t.test('ends with its client', async (t) => {
+    const stop = new AbortController()
+    const before = upstream.requests.length
+    const asked = fetch(`${g.url}/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ requests: [get('/v1/posts/never')] }),
+      signal: stop.signal
+    })
+    await waitFor(() => upstream.requests.length === before + 1)
+    const seen = upstream.requests.at(-1)
+    stop.abort()
+    await t.rejects(asked)
+    await waitFor(() => seen?.socket.destroyed)
+  })
+})

@@ -1,0 +1,92 @@
+import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
+import { useStores, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { type LoadRequest, type LoadResult, runLoad } from './helpers/load.ts'
+import { startProcess } from './helpers/processes.ts'
+import { createIssuer } from './helpers/tokens.ts'
+
+/**
+ * To be set once the gateway asks `createOverload` (src/overload/overload.ts): `atDoor` before tokens and limits, `admit` before a request
+ * is dispatched and `settle` when it has ended. Without that the service collapses, which is what the last test here shows anyway.
+ */
+const WIRED = false
+
+// Far below what the machine can do, so that the service is what is overloaded, also on a machine with other work.
+const WORKERS = 6
+const SERVICE_MS = 120
+const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
+
+const JSON_BODY = { 'content-type': 'application/json' }
+
+/** Each phase is seen in so many parts, of which the median counts: a pause of the machine belongs to none of the programs here. */
+const SLICES = 5
+type Slice = LoadResult['slices'][number]
+const goodputOf = ({ goodput }: Slice) => goodput
+const p99Of = ({ statuses }: Slice) => statuses[200]?.p99 ?? Number.POSITIVE_INFINITY
+
+function median({ slices }: LoadResult, of: (slice: Slice) => number): number {
+  return slices.map(of).sort((a, b) => a - b)[Math.floor(slices.length / 2)]!
+}
+
+/** A crawler in five, a write in seven, reads else. */
+function mixed(index: number): LoadRequest {
+  const path = '/v1/things'
+  if (index % 20 < 3) return { method: 'POST', path, headers: JSON_BODY, body: '{}', name: 'write' }
+  if (index % 20 < 7) return { method: 'GET', path, headers: { 'user-agent': 'examplebot' }, name: 'crawler' }
+  return { method: 'GET', path, name: 'read' }
+}
+
+t.test('ten times the capacity of a service', async (t) => {
+  const stores = await useStores(t)
+  const nc = await connectNats({ ...stores.nats, name: 'overload-test' })
+  t.teardown(() => nc.close())
+  await ensureBuckets(nc)
+  await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
+  await startProcess(t, '../fixtures/fixed-capacity.ts', {
+    ...stores.envFor('things'),
+    LOG_LEVEL: 'warn',
+    WORKERS: String(WORKERS),
+    SERVICE_MS: String(SERVICE_MS)
+  })
+  const gateway = await startProcess(t, '../../src/main.ts', {
+    ...stores.envFor('gateway'),
+    PORT: '0',
+    LOG_LEVEL: 'warn',
+    LIMIT_EXEMPT: '127.0.0.0/8'
+  })
+  await waitFor(async () => (await fetch(`${gateway.url}/v1/things`)).status === 200)
+
+  const load = async (times: number, seconds: number, skipSeconds: number, slices = 1): Promise<LoadResult> => {
+    const rate = times * CAPACITY
+    const result = await runLoad({ url: gateway.url, rate, seconds, skipSeconds, slices, request: mixed })
+    const { 200: ok, 503: shed, ...others } = result.statuses
+    t.comment(
+      `${times} × capacity: ${Math.round(result.goodput)}/s answered, p50 ${ok?.p50.toFixed()} p99 ${ok?.p99.toFixed()} ms; ${shed?.count ?? 0} shed, p99 ${shed?.p99.toFixed()} ms; ${JSON.stringify({ ...others, ...result.errors, unsent: result.unsent })}`
+    )
+    return result
+  }
+
+  const normal = await load(0.6, 16, 1, SLICES)
+  t.ok((normal.statuses[503]?.count ?? 0) <= normal.offered / 100, 'nothing is shed when nothing has to be')
+  await t.test(
+    'goodput and latency',
+    { skip: WIRED ? false : 'the gateway does not ask for admission yet' },
+    async (t) => {
+      const peak = await load(1.5, 17, 2, SLICES)
+      const tenfold = await load(10, 17, 2, SLICES)
+      // What came in before a phase and is answered in it is not what the service can do.
+      const goodput = median(tenfold, goodputOf) / Math.min(CAPACITY, median(peak, goodputOf))
+      const p99 = median(tenfold, p99Of) / median(normal, p99Of)
+      t.comment(`goodput at 10 × / peak: ${goodput.toFixed(2)}; admitted p99 at 10 × / normal: ${p99.toFixed(2)}`)
+      t.comment(
+        `goodput of the parts: ${tenfold.slices.map((one) => Math.round(one.goodput))}, p99 ${tenfold.slices.map((one) => Math.round(p99Of(one)))} ms`
+      )
+      t.ok(goodput >= 0.9, 'goodput')
+      t.ok(p99 <= 3, 'p99 of what was let in')
+      const part = (name: string) => (tenfold.names[name]?.[200] ?? 0) / (tenfold.names[name]?.[503] ?? 1)
+      t.ok(part('write') > part('read') && part('read') >= part('crawler'), 'writes before reads before crawlers')
+      const after = await load(0.6, 6, 2)
+      t.ok((after.statuses[503]?.count ?? 0) <= after.offered / 50, 'and when it is over, it is over')
+    }
+  )
+})

@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { converse, readAnswers } from './helpers/conversation.ts'
+import { startGateway } from './helpers/gateway.ts'
+import { startUpstream } from './helpers/upstream.ts'
+
+const HOST = 'HTTP/1.1\r\nhost: x\r\n'
+
+/** A connection whose server may take its time. */
+function open(t: Test, port: number) {
+  const socket = connect(port, '127.0.0.1')
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk.toString('latin1')
+  })
+  socket.on('error', () => socket.destroy())
+  t.teardown(() => socket.destroy())
+  return {
+    send: (bytes: string) => socket.write(bytes, 'latin1'),
+    closed: once(socket, 'close'),
+    statuses: () => readAnswers(text).answers.map(({ status }) => status)
+  }
+}
+
+t.test('several requests on a connection, sent without waiting', async (t) => {
+  const g = await startGateway(t, { env: { LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' } })
+  const held: ServerResponse[] = []
+  const posts = await startUpstream(t, g.nc, {
+    answer: (request, response) => {
+      if (request.url?.includes('/held')) held.push(response)
+      else response.end('{}')
+    }
+  })
+  await g.live('content', 1)
+  const paths = () => posts.requests.map(({ url }) => url)
+  t.beforeEach(() => {
+    posts.requests.length = 0
+    held.length = 0
+  })
+
+  t.test('reach their service one after the other', async (t) => {
+    const client = open(t, g.port)
+    client.send(`GET /v1/posts/held ${HOST}\r\nDELETE /v1/posts/2 ${HOST}\r\nGET /v1/posts/3 ${HOST}\r\n`)
+    await waitFor(() => held.length === 1)
+    // Whoever else asks is answered meanwhile, so the second request would have been there, too.
+    t.equal((await fetch(`${g.url}/v1/posts/other`)).status, 200)
+    t.strictSame(paths(), ['/v1/posts/held', '/v1/posts/other'])
+    held[0]?.writeHead(201).end()
+    await waitFor(() => client.statuses().length === 3)
+    t.strictSame(client.statuses(), [201, 200, 200])
+    t.strictSame(paths().slice(2), ['/v1/posts/2', '/v1/posts/3'])
+  })
+
+  t.test('with bytes behind them that are no request: they are answered, then the bytes are refused', async (t) => {
+    for (const broken of ['no request\r\n\r\n', `POST /v1/posts ${HOST}transfer-encoding: chunked\r\n\r\nzz\r\n`]) {
+      const client = open(t, g.port)
+      client.send(`DELETE /v1/posts/held ${HOST}\r\n${broken}`)
+      await waitFor(() => held.length === 1)
+      client.send('and more of it')
+      t.equal((await fetch(`${g.url}/v1/posts/other`)).status, 200)
+      t.strictSame(client.statuses(), [], 'no refusal in the place of their answer')
+      held.pop()?.writeHead(204).end()
+      await client.closed
+      t.strictSame(client.statuses(), [204, 400])
+    }
+  })
+
+  t.test('with bytes behind the last one', async (t) => {
+    const client = open(t, g.port)
+    client.send(`DELETE /v1/posts/held ${HOST}connection: close\r\n\r\nGET /v1/posts/2 ${HOST}\r\n`)
+    await waitFor(() => held.length === 1)
+    held[0]?.writeHead(204).end()
+    await client.closed
+    t.strictSame(client.statuses(), [204])
+    t.strictSame(paths(), ['/v1/posts/held'])
+  })
+
+  t.test('behind one after which the gateway closes: they are not begun', async (t) => {
+    const doubtful = `GET /v1/posts ${HOST}host: y\r\n\r\n`
+    const { answers } = await converse(g.port, [Buffer.from(`${doubtful}DELETE /v1/posts/2 ${HOST}\r\n`)])
+    t.strictSame(
+      answers.map(({ status, headers }) => [status, headers.get('connection')]),
+      [[400, 'close']]
+    )
+    t.equal((await fetch(`${g.url}/v1/posts/other`)).status, 200)
+    t.strictSame(paths(), ['/v1/posts/other'])
+  })
+
+  t.test('a body that breaks after its request was refused gets no second answer', async (t) => {
+    const client = open(t, g.port)
+    client.send(`POST /v1/posts/%2e ${HOST}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n`)
+    await waitFor(() => client.statuses().length === 1)
+    client.send('zz\r\n')
+    await client.closed
+    t.strictSame(client.statuses(), [400])
+    t.strictSame(paths(), [])
+  })
+
+  t.test('a doubtful message ends its connection also where no service would have got it', async (t) => {
+    const last = `GET /v1/posts/last ${HOST}connection: close\r\n\r\n`
+    const heads = {
+      'an unknown path': `POST /nowhere ${HOST}host: y\r\n`,
+      'a path of the gateway': `GET /livez ${HOST}host: y\r\n`,
+      'a preflight': `OPTIONS /v1/posts ${HOST}host: y\r\norigin: https://a.example\r\n`,
+      'a method nobody takes': `TRACE /v1/posts ${HOST}host: y\r\n`,
+      'an expectation nobody meets': `POST /v1/posts ${HOST}host: y\r\nexpect: a-miracle\r\n`,
+      'no host': 'POST /v1/posts HTTP/1.1\r\n',
+      'an odd coding': `POST /nowhere ${HOST}transfer-encoding: identity, chunked\r\n`
+    }
+    for (const [name, head] of Object.entries(heads)) {
+      const framing = head.includes('transfer-encoding') ? '\r\n0\r\n\r\n' : 'content-length: 0\r\n\r\n'
+      const { answers } = await converse(g.port, [Buffer.from(`${head}${framing}${last}`)])
+      t.equal(answers.length, 1, name)
+      t.ok(answers[0]!.status >= 400, `${name}: ${answers[0]?.status}`)
+    }
+    t.strictSame(paths(), [])
+  })
+})

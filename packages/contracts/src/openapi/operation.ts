@@ -1,0 +1,196 @@
+import { ProblemSchema } from '../common.ts'
+import { ERRORS, type ErrorCode, problem } from '../errors.ts'
+import type { RouteContract } from '../route.ts'
+import type { Components, Reference } from './components.ts'
+
+type ObjectSchema = { properties?: Record<string, { description?: string }>; required?: readonly string[] }
+
+const MEANING: Readonly<Record<number, string>> = {
+  101: 'Switching protocols.',
+  200: 'Done.',
+  201: 'Made.',
+  202: 'Accepted.',
+  204: 'Done; the answer is empty.',
+  503: 'Not now.'
+}
+
+/**
+ * The errors that any route may answer with besides those of its own: what is asked for does not fit, the token is not good, there were
+ * too many requests, the service is away. What can go wrong on our side besides is the `default` answer of every operation.
+ */
+export function houseErrors(contract: RouteContract): ErrorCode[] {
+  const { auth, body, idempotent } = contract
+  const codes: ErrorCode[] = ['BAD_REQUEST', 'RATE_LIMITED', 'UNAVAILABLE']
+  if (auth !== 'none') codes.push('UNAUTHENTICATED', 'TOKEN_EXPIRED', 'SESSION_REVOKED')
+  if (body !== undefined) codes.push('BAD_JSON', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE')
+  if (idempotent === true) codes.push('IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH')
+  return codes
+}
+
+/** What holds for a route beside its contract. */
+export type Habits = { readonly common: readonly ErrorCode[]; readonly tagged: boolean }
+
+/** The Operation Object of a contract; what it names is kept in `components`. */
+export function operationOf(
+  operationId: string,
+  contract: RouteContract,
+  components: Components,
+  habits: Habits
+): object {
+  const { summary, tag, auth, body, priority, cache, limit, timeoutMs } = contract
+  const parameters = parametersOf(contract, components, habits)
+  const bearer = { bearer: [] }
+  if (auth !== 'none') {
+    components.keep('securitySchemes', 'bearer', {
+      type: 'http',
+      scheme: 'bearer',
+      bearerFormat: 'JWT',
+      description: 'The access token of a grant.'
+    })
+  }
+  return {
+    operationId,
+    summary,
+    tags: [tag],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: components.schema(body) } } } }),
+    responses: responsesOf(contract, components, habits),
+    security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
+    ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),
+    ...(limit === undefined ? {} : { 'x-skerry-limit': limit }),
+    ...(timeoutMs === undefined ? {} : { 'x-skerry-timeout-ms': timeoutMs }),
+    // What ends an answer in the cache is between the gateway and the services; how old one may be is the client's to know.
+    ...(cache === undefined
+      ? {}
+      : {
+          'x-skerry-cache': {
+            scope: cache.scope,
+            ttl: cache.ttl,
+            staleWhileRevalidate: cache.staleWhileRevalidate ?? 0,
+            staleIfError: cache.staleIfError ?? 0
+          }
+        })
+  }
+}
+
+/** Whether answers of a service carry an ETag: a JSON resource of a GET, PATCH or PUT. */
+export function isTagged({ method, response, stream }: RouteContract): boolean {
+  return ['GET', 'PATCH', 'PUT'].includes(method) && stream !== true && Object.values(response).some((s) => s !== null)
+}
+
+function parametersOf(contract: RouteContract, components: Components, { tagged }: Habits): object[] {
+  const { path, params, query, method, idempotent, errors, stream, response } = contract
+  const inPath = (params ?? {}) as ObjectSchema
+  const inQuery = (query ?? {}) as ObjectSchema
+  const parameters: object[] = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: components.schema(inPath.properties?.[name] ?? { type: 'string' })
+  }))
+  for (const [name, schema] of Object.entries(inQuery.properties ?? {})) {
+    const required = inQuery.required?.includes(name) === true
+    parameters.push({ name, in: 'query', ...(required ? { required } : {}), schema: components.schema(schema) })
+  }
+  const header = (key: string, name: string, description: string, schema: object) =>
+    parameters.push(components.keep('parameters', key, { name, in: 'header', description, schema }))
+  if (idempotent === true) {
+    header(
+      'IdempotencyKey',
+      'Idempotency-Key',
+      'Makes a repeat safe: the first answer is kept for 24 hours and given again.',
+      { type: 'string', minLength: 1, maxLength: 255 }
+    )
+  }
+  if (method === 'GET' && tagged) {
+    header('IfNoneMatch', 'If-None-Match', 'An ETag that is known: 304 while the resource is still that.', {
+      type: 'string'
+    })
+  }
+  if (errors.includes('PRECONDITION_FAILED')) {
+    header('IfMatch', 'If-Match', 'The ETag that was read, or `*`: 412 when the resource has changed since.', {
+      type: 'string'
+    })
+  }
+  if (stream === true && response[200] !== undefined) {
+    header('LastEventId', 'Last-Event-ID', 'The id of the last message that was seen: the stream goes on after it.', {
+      type: 'string'
+    })
+  }
+  return parameters
+}
+
+function responsesOf(
+  contract: RouteContract,
+  components: Components,
+  { common, tagged }: Habits
+): Record<string, object> {
+  const responses: Record<string, object> = {}
+  for (const [status, schema] of Object.entries(contract.response)) {
+    const headers = Number(status) < 300 ? headersOf(contract, components, tagged) : {}
+    const content = contentOf(contract, Number(status), components.schema(schema))
+    responses[status] = {
+      description: MEANING[Number(status)] ?? 'Done.',
+      ...(Object.keys(headers).length === 0 ? {} : { headers }),
+      ...(content === undefined ? {} : { content })
+    }
+  }
+  if (contract.method === 'GET' && tagged) {
+    responses[304] = components.keep('responses', 'NotModified', { description: 'Still what If-None-Match says.' })
+  }
+  const codes = new Set([...contract.errors, ...common])
+  const known = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.has(code))
+  for (const [status, group] of Object.entries(Object.groupBy(known, (code) => String(ERRORS[code].status)))) {
+    responses[status] ??= failure(group ?? [], components)
+  }
+  responses.default = components.keep('responses', 'Failure', {
+    description: 'Something went wrong on our side.',
+    content: { 'application/problem+json': { schema: components.schema(ProblemSchema) } }
+  })
+  return responses
+}
+
+function contentOf(contract: RouteContract, status: number, schema: unknown): object | undefined {
+  if (schema !== null) return { 'application/json': { schema } }
+  if (contract.stream === true && status === 200) return { 'text/event-stream': { schema: { type: 'string' } } }
+  return undefined
+}
+
+function headersOf(contract: RouteContract, components: Components, tagged: boolean): Record<string, Reference> {
+  const headers: Record<string, Reference> = {}
+  if (tagged) {
+    headers.ETag = components.keep('headers', 'ETag', {
+      description: 'The version of the resource, for If-None-Match and If-Match.',
+      schema: { type: 'string' }
+    })
+  }
+  if (contract.idempotent === true) {
+    headers['Idempotency-Replayed'] = components.keep('headers', 'IdempotencyReplayed', {
+      description: 'true: this is the first answer, given again.',
+      schema: { type: 'string', enum: ['true'] }
+    })
+  }
+  return headers
+}
+
+/** The answer of errors that share a status, one example for each code. */
+function failure(codes: readonly ErrorCode[], components: Components): Reference {
+  const status = ERRORS[codes[0]!].status
+  const retry = () =>
+    components.keep('headers', 'RetryAfter', {
+      description: 'Seconds to wait before asking again.',
+      schema: { type: 'integer', minimum: 1 }
+    })
+  return components.keep('responses', codes.join('.'), {
+    description: codes.map((code) => `${code}: ${ERRORS[code].title}.`).join('\n\n'),
+    ...(status === 429 || status === 503 ? { headers: { 'Retry-After': retry() } } : {}),
+    content: {
+      'application/problem+json': {
+        schema: components.schema(ProblemSchema),
+        examples: Object.fromEntries(codes.map((code) => [code, { value: problem(code) }]))
+      }
+    }
+  })
+}
