@@ -26,6 +26,7 @@ import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
 import { policiesOf } from './limits/policies.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
+import { createOverload } from './overload/overload.ts'
 import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
 import { createOpenStreams } from './proxy/streams.ts'
@@ -125,7 +126,10 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const corsHeaders = registerCors(app, config.CORS_ORIGINS)
   app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
 
+  const overload = createOverload(config, { onShed: (reason, priority) => counts.shed(reason, priority) })
+  counts.watchOverload(overload)
   const door = createDoor({
+    overload,
     identity,
     limiter: createLimiter({
       redis: deps.redis,
@@ -172,6 +176,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       metrics: counts,
       streams,
       cache,
+      overload,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
       log,
       securityHeaders,
@@ -193,10 +198,12 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       live = instances
       routes.update(live, Date.now())
       balancer.update(live)
+      overload.retain(new Set(live.map(({ service }) => service)))
       purger?.update(routes.announced())
     },
     async close() {
       health.close()
+      overload.close()
       purger?.close()
       await cache.close()
       await balancer.destroy()

@@ -23,6 +23,35 @@ export const GatewayConfigSchema = Type.Object({
   REQUEST_TIMEOUT_MS: Milliseconds(30_000),
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
+  /** PEM files; with both the port speaks TLS, too. */
+  TLS_CERT_FILE: Type.Optional(Type.String()),
+  TLS_KEY_FILE: Type.Optional(Type.String()),
+  /** With TLS: refuse connections without it. */
+  TLS_ONLY: Type.Boolean({ default: true }),
+  /** How often the files are looked at, and how long a ticket may resume a session, in seconds. */
+  TLS_RELOAD_MS: Milliseconds(60_000),
+  TLS_TICKET_SECONDS: Count(3_600),
+  /** Requests that one HTTP/2 connection may have open. */
+  H2_STREAMS: Count(100),
+  /** Unread bytes of bodies that one stream, and all streams of a connection, may have here. */
+  H2_STREAM_WINDOW: Type.Integer({ minimum: 65_535, maximum: 16_777_216, default: 262_144 }),
+  H2_CONNECTION_WINDOW: Type.Integer({ minimum: 65_535, maximum: 16_777_216, default: 1_048_576 }),
+  /** Memory of one HTTP/2 connection, in whole MB. */
+  H2_SESSION_MEMORY: Type.Integer({ minimum: 1_000_000, maximum: 100_000_000, default: 10_000_000 }),
+  /** Streams of a connection that may end by a reset: at once, and in the long run. */
+  H2_RESET_BURST: Count(200),
+  H2_RESETS_PER_SECOND: Count(20),
+  /** The same for its pings and settings. */
+  H2_CONTROL_BURST: Count(100),
+  H2_CONTROL_PER_SECOND: Count(10),
+  /** How long open streams have to end when the gateway leaves. */
+  H2_DRAIN_MS: Milliseconds(10_000),
+
+  /** Bodies below this are sent as they are. */
+  COMPRESS_MIN_BYTES: Count(1_024),
+  /** Bodies being encoded in the thread pool, and encoded streams that are open; others are sent as they are. */
+  COMPRESS_CONCURRENCY: Count(4),
+  COMPRESS_STREAMS: Count(64),
 
   /** For the documents of services: all of one look together, the bytes of one, how many services, how long when away, between looks. */
   DOCUMENT_TIMEOUT_MS: Milliseconds(1_000),

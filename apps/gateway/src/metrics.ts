@@ -1,4 +1,5 @@
 import type { Metrics, RouteRecorder } from '@skerry/service'
+import type { Overload } from './overload/overload.ts'
 import type { OpenStreams } from './proxy/streams.ts'
 import type { Route } from './routing/routes.ts'
 import type { Balancer } from './upstreams/balancer.ts'
@@ -12,6 +13,9 @@ export type GatewayMetrics = {
   hedged(service: string): void
   hedgeLost(service: string): void
   ejected(upstream: string, reason: string): void
+  shed(reason: string, priority: string): void
+  /** Shows how the services and this process stand. */
+  watchOverload(overload: Overload): void
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -35,6 +39,7 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     'upstream',
     'reason'
   ])
+  const shed = metrics.counter('skerry_gateway_shed_total', 'Requests refused under overload.', ['reason', 'priority'])
   metrics.gauge('skerry_gateway_live_instances', 'Instances that take traffic.', ['upstream'], (gauge) => {
     gauge.reset()
     for (const [service, upstreams] of balancer.all()) gauge.set({ upstream: service }, upstreams.length)
@@ -71,6 +76,22 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     retried: (service) => retried.inc({ upstream: service }),
     hedged: (service) => hedged.inc({ upstream: service }),
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
-    ejected: (upstream, reason) => ejected.inc({ upstream, reason })
+    ejected: (upstream, reason) => ejected.inc({ upstream, reason }),
+    shed: (reason, priority) => shed.inc({ reason, priority }),
+    watchOverload(overload) {
+      metrics.gauge(
+        'skerry_gateway_concurrency_limit',
+        'Requests a service may have at once.',
+        ['upstream'],
+        (gauge) => {
+          gauge.reset()
+          for (const [upstream, gate] of overload.services()) gauge.set({ upstream }, gate.gradient.limit)
+        }
+      )
+      metrics.gauge('skerry_gateway_waiting', 'Requests that wait for a place in a service.', ['upstream'], (gauge) => {
+        gauge.reset()
+        for (const [upstream, gate] of overload.services()) gauge.set({ upstream }, gate.waiting)
+      })
+    }
   }
 }

@@ -9,7 +9,7 @@ import { createIssuer } from './helpers/tokens.ts'
  * To be set once the gateway asks `createOverload` (src/overload/overload.ts): `atDoor` before tokens and limits, `admit` before a request
  * is dispatched and `settle` when it has ended. Without that the service collapses, which is what the last test here shows anyway.
  */
-const WIRED = false
+const WIRED = true
 
 // Far below what the machine can do, so that the service is what is overloaded, also on a machine with other work.
 const WORKERS = 6

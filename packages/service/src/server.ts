@@ -1,5 +1,11 @@
 import { SkerryError } from '@skerry/contracts'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerFactory,
+  LogController
+} from 'fastify'
 import type { BaseConfig } from './config.ts'
 import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
@@ -21,6 +27,8 @@ export type ServerOptions = {
   idempotency?: IdempotencyStore | undefined
   metrics: Metrics
   logger?: Logger | undefined
+  /** Makes the server in place of Node's own; it has to bound headers and time itself. */
+  serverFactory?: FastifyServerFactory | undefined
 }
 
 const TRACE = Symbol('trace')
@@ -58,7 +66,8 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       const answer = (reply as FastifyReply).code(known.status)
       answer.headers({ ...headers, 'x-request-id': request.id, 'content-type': PROBLEM_TYPE }).send(body)
     },
-    clientErrorHandler: refuseConnection
+    clientErrorHandler: refuseConnection,
+    ...(options.serverFactory === undefined ? {} : { serverFactory: options.serverFactory })
   })
   app.log = log
   const service: ServiceContext = {

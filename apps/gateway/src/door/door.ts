@@ -2,7 +2,10 @@ import { SkerryError } from '@skerry/contracts'
 import { bearerOf, type Caller, type Identity } from '@skerry/service'
 import type { Limiter, Verdict } from '../limits/limiter.ts'
 import type { Policies, Policy } from '../limits/policies.ts'
-import type { Route, Routes } from '../routing/routes.ts'
+import { overloaded } from '../overload/in-place.ts'
+import type { Overload } from '../overload/overload.ts'
+import { priorityOf } from '../overload/priority.ts'
+import type { Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
 import { guardMessage } from './message-guard.ts'
 import { guardPath } from './path-guard.ts'
@@ -17,6 +20,7 @@ export type DoorOptions = {
   trusted: Networks
   exempt: Networks
   urlLimit: number
+  overload: Pick<Overload, 'atDoor'>
   onLimited(policy: Policy): void
 }
 
@@ -28,7 +32,7 @@ export type Door = (visit: Visit, done: (error?: Error) => void) => void
  * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
-  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, onLimited } = options
+  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onLimited } = options
 
   return (visit, done) => {
     const { raw } = visit
@@ -45,6 +49,13 @@ export function createDoor(options: DoorOptions): Door {
       visit.route = match.route
       visit.params = match.params
     }
+    visit.priority = priorityOf(route?.rules, visit.method, raw.headers)
+    // Before whatever costs more than to refuse.
+    const refusedBy = overload.atDoor(visit.priority)
+    if (refusedBy !== undefined) {
+      done(overloaded(refusedBy))
+      return
+    }
     visit.address = clientAddress(raw, trusted)
     visit.protocol = clientProtocol(raw, trusted)
 
@@ -57,14 +68,10 @@ export function createDoor(options: DoorOptions): Door {
 
     function limit(caller: Caller | undefined): void {
       visit.caller = caller
-      const policy = policyOf(route, caller)
-      const subject = policy === policies.user && caller !== undefined ? caller.userId : addressSubject(visit.address)
-      if (subject === undefined) {
-        enter()
-        return
-      }
-      const verdict = limiter.take(policy, subject)
-      if (verdict instanceof Promise) verdict.then(judge, done)
+      const set = policies.setOf(route?.rules, caller)
+      const verdict = limiter.takeAll(set, caller, addressSubject(visit.address))
+      if (verdict === undefined) enter()
+      else if (verdict instanceof Promise) verdict.then(judge, done)
       else judge(verdict)
     }
 
@@ -103,13 +110,6 @@ export function createDoor(options: DoorOptions): Door {
         done(verdict.allowed ? error : refusal(verdict))
       })
     }
-  }
-
-  function policyOf(route: Route | undefined, caller: Caller | undefined): Policy {
-    const limit = route?.rules?.limit
-    if (limit === 'sign-in') return policies.signIn
-    if (limit === 'sign-up') return policies.signUp
-    return caller === undefined ? policies.address : policies.user
   }
 
   function addressSubject(address: string): string | undefined {

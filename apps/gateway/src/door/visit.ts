@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Priority } from '@skerry/contracts'
 import { type Caller, continueTrace, type Trace } from '@skerry/service'
 import type { Verdict } from '../limits/limiter.ts'
 import type { Route } from '../routing/routes.ts'
@@ -32,6 +33,8 @@ export class Visit {
   /** Set by the route table. */
   route: Route | undefined
   params: Readonly<Record<string, string | undefined>> = NO_PARAMS
+  /** How much it matters under overload. */
+  priority: Priority = 'normal'
   /** Who asks, by a verified token. */
   caller: Caller | undefined
   /** How its limit stands; undefined where none holds. */

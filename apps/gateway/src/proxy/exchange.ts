@@ -8,6 +8,9 @@ import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
+import type { Outcome } from '../overload/gradient.ts'
+import { inPlace, outcomeOf, overloaded } from '../overload/in-place.ts'
+import type { Candidate, Overload, Refusal } from '../overload/overload.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
 import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
@@ -23,6 +26,7 @@ export type ExchangeDeps = RefuseDeps & {
   metrics: GatewayMetrics
   streams: OpenStreams
   cache: ResponseCache
+  overload: Overload
   /** The largest body that is kept. */
   cacheEntryBytes: number
   /** Silence allowed in an answer and in a live stream, ms. */
@@ -43,7 +47,7 @@ const LONGEST_DEADLINE_MS = 600_000
  * pace; until its head is there an error is still answered as a problem, afterwards the connection breaks so that nobody takes a
  * part for the whole. When the client goes away, so does the request to the service.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private readonly deps: ExchangeDeps
   private readonly req: IncomingMessage
   private readonly res: ServerResponse
@@ -57,6 +61,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   private gone = false
   private answering = false
   private streaming = false
+  /** It holds one of its service's places. */
+  private placed = false
   private held: HeldAnswer | undefined
   private cacheStatus: string | undefined
 
@@ -97,7 +103,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
     const load = (signal: AbortSignal) => {
       const shared = this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs)
-      return collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
+      return inPlace(deps.overload, shared.origin, visit.priority, () =>
+        collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
+      )
     }
     const found = cache.find(key)
     if (found !== undefined) {
@@ -140,8 +148,32 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else res.end(answer.body)
   }
 
+  /** Sends it to its service, when that has a place for it. Streams take none: they are held for hours, and have a bound of their own. */
   private forward(): void {
     if (this.gone) return
+    const { visit, deps } = this
+    if (isStream(visit)) {
+      this.send()
+      return
+    }
+    const answer = deps.overload.admit(visit.route!.service, visit.priority, this)
+    if (answer === true) this.admitted()
+    else if (answer !== undefined) this.refused(answer)
+  }
+
+  /** It has a place in its service. False when its client has gone meanwhile. */
+  admitted(): boolean {
+    if (this.gone) return false
+    this.placed = true
+    this.send()
+    return true
+  }
+
+  refused(refusal: Refusal): void {
+    this.refuse(overloaded(refusal))
+  }
+
+  private send(): void {
     const { visit, deps } = this
     const { headers } = visit.raw
     const timeoutMs = deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs)
@@ -150,10 +182,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.controller = deps.balancer.call(this.request(headers, timeoutMs), this) ?? this.controller
   }
 
+  private settle(outcome: Outcome): void {
+    if (!this.placed) return
+    this.placed = false
+    this.deps.overload.settle(this.visit.route!.service, performance.now() - this.dispatchedAt, outcome)
+  }
+
   private request(headers: IncomingHttpHeaders, timeoutMs: number): BalancedRequest {
     const { visit, deps } = this
     const route = visit.route!
-    const stream = route.stream || wantsEvents(headers.accept)
+    const stream = isStream(visit)
     const { trace } = visit
     return {
       origin: route.service,
@@ -188,6 +226,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
     this.controller = controller
+    this.settle(status === 503 || status === 429 ? 'dropped' : 'answered')
     if (this.gone) return
     this.headAt = performance.now()
     if (came['x-skerry-deadline'] === 'passed') {
@@ -269,6 +308,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.settle(outcomeOf(error))
     if (this.gone) return
     if (this.held !== undefined) {
       this.held.error = error
@@ -303,6 +343,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else if (this.answering) this.record()
     if (this.res.writableFinished && !this.streaming) return
     this.gone = true
+    this.settle('ignored')
     this.controller?.abort(new CallerGoneError())
   }
 
@@ -342,6 +383,7 @@ class HeldAnswer {
 
 /** What a client is told when no service answered. */
 function asProblem(error: Error): SkerryError {
+  if (error instanceof SkerryError) return error
   if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
   if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
   if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
@@ -354,6 +396,11 @@ function asProblem(error: Error): SkerryError {
 function deadlineOf(header: string | string[] | undefined, timeoutMs: number): number {
   if (typeof header !== 'string' || !/^\d{1,7}$/.test(header)) return timeoutMs
   return Math.max(1, Math.min(Number(header), timeoutMs, LONGEST_DEADLINE_MS))
+}
+
+/** The answer does not end by itself. */
+function isStream(visit: Visit): boolean {
+  return visit.route!.stream || wantsEvents(visit.raw.headers.accept)
 }
 
 function wantsEvents(accept: string | undefined): boolean {

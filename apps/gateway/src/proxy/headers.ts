@@ -154,9 +154,9 @@ function isDropped(name: string): boolean {
 
 /** Adds the draft's `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10). */
 export function limitHeaders(verdict: Verdict, headers: Record<string, string>): void {
-  const { policy, remaining, resetSeconds } = verdict
+  const { policy, policyHeader, remaining, resetSeconds } = verdict
   headers.ratelimit = `"${policy.name}";r=${remaining};t=${resetSeconds}`
-  headers['ratelimit-policy'] = policy.header
+  headers['ratelimit-policy'] = policyHeader
 }
 
 function connectionOptions(header: string): string[] {

@@ -1,0 +1,37 @@
+import type { Coding } from './negotiate.ts'
+
+/**
+ * What stands between a service's ETag and the coding. Strong ETags must differ by coding (RFC 9110 8.8.3.3); services must not end
+ * theirs in `~br`, `~zstd` or `~gzip`.
+ */
+const TAGGED = /~(?:br|zstd|gzip)"/g
+
+/** A service's ETag for its body in a coding: `"abc"` becomes `"abc~br"`. Weak tags hold for every coding and stay as they are. */
+export function tagFor(etag: string, coding: Coding): string {
+  return etag.startsWith('"') && etag.endsWith('"') && etag.length > 1 ? `${etag.slice(0, -1)}~${coding}"` : etag
+}
+
+/**
+ * The value of `If-None-Match` or `If-Match` as the service knows its tags. Not for `If-Range`: a client that holds a part of an
+ * encoded body must not get the rest of the plain one. Left as it is, its tag matches nothing and the service sends the whole.
+ */
+export function untagHeader(value: string): string {
+  return value.includes('~') ? value.replace(TAGGED, '"') : value
+}
+
+/**
+ * The ETag of a 304, which the service gave by its own tag: the one of `ifNoneMatch` (as the client sent it) that it stands for, since
+ * this is the body the client holds.
+ */
+export function retag(etag: string, ifNoneMatch: string): string {
+  if (!ifNoneMatch.includes('~')) return etag
+  for (const part of ifNoneMatch.split(',')) {
+    const candidate = part.trim()
+    if (candidate === etag) return etag
+  }
+  for (const part of ifNoneMatch.split(',')) {
+    const candidate = part.trim()
+    if (untagHeader(candidate) === etag) return candidate
+  }
+  return etag
+}

@@ -1,0 +1,225 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
+import { PROBLEM_TYPE } from '@skerry/service'
+import type { GatewayConfig } from '../config.ts'
+import { brokenByUs } from './broken-streams.ts'
+import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
+import { GatewayHttp2Request } from './http2-request.ts'
+import { GatewayHttp2Response } from './http2-response.ts'
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** Why a connection was ended before its client ended it. */
+export type Reason = 'resets' | 'control' | 'silent' | 'idle' | 'drained'
+
+export type Http2Options = {
+  config: GatewayConfig
+  handler: Handler
+  /** The gateway is leaving: each connection that brings a request is told to go elsewhere for its next. */
+  draining(): boolean
+  /** A connection was ended by a bound. */
+  onEnded(reason: Reason, address: string | undefined): void
+}
+
+export type Http2 = {
+  /** Speaks HTTP/2 on a connection, which may be TLS's. */
+  accept(socket: Socket): void
+  /** Ends what is silent, idle or late at `now` (as of performance.now()). */
+  sweep(now: number): void
+  /** Tells every client to go elsewhere (GOAWAY with the last stream taken) and ends each connection with its last answer. */
+  drain(): void
+  /** Breaks the connections that are left. */
+  destroy(): void
+  /** Open connections. */
+  readonly size: number
+}
+
+type Connection = {
+  session: ServerHttp2Session
+  socket: Socket
+  /** When it came, or had its last answer. */
+  since: number
+  /** The client has sent its settings, as it must at first. */
+  begun: boolean
+  /** When it was told to go elsewhere; undefined before. */
+  leftAt: number | undefined
+  streams: number
+  /** When requests began whose bodies are still to come. */
+  uploads: Map<ServerHttp2Stream, number>
+  resets: Budget
+  control: Budget
+}
+
+/**
+ * Speaks HTTP/2 on the connections it is given and hands their requests to the handler that HTTP/1.1's go to. Everything a client can
+ * make the gateway hold or do is bounded: streams, header lists, unread bytes, memory, resets (also those it makes the gateway send:
+ * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
+ */
+export function createHttp2(options: Http2Options): Http2 {
+  const { config, handler, draining, onEnded } = options
+  const connections = new Map<ServerHttp2Session, Connection>()
+  const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
+  const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
+  let leaving = false
+  let arriving: Socket | undefined
+
+  const server = createServer({
+    Http2ServerRequest: GatewayHttp2Request,
+    Http2ServerResponse: GatewayHttp2Response as never,
+    settings: {
+      maxConcurrentStreams: config.H2_STREAMS,
+      initialWindowSize: config.H2_STREAM_WINDOW,
+      maxHeaderListSize: config.HEADER_LIMIT,
+      enablePush: false
+    },
+    maxSessionMemory: Math.ceil(config.H2_SESSION_MEMORY / 1_000_000),
+    // nghttp2 ends the connection itself before a stream's reset costs us anything.
+    streamResetBurst: config.H2_RESET_BURST,
+    streamResetRate: config.H2_RESETS_PER_SECOND,
+    // As in HTTP/1.1, a service that repeats a header does not fail its request here.
+    strictSingleValueFields: false
+  } as Parameters<typeof createServer>[0])
+  server.on('request', (request, response) => take(request as GatewayHttp2Request, response as GatewayHttp2Response))
+  server.on('session', (session) => begin(session, arriving!))
+
+  function begin(session: ServerHttp2Session, socket: Socket): void {
+    const now = performance.now()
+    const connection: Connection = {
+      session,
+      socket,
+      since: now,
+      begun: false,
+      leftAt: undefined,
+      streams: 0,
+      uploads: new Map(),
+      resets: createBudget(resets, now),
+      control: createBudget(control, now)
+    }
+    connections.set(session, connection)
+    socket.once('close', () => connections.delete(session))
+    session.once('connect', () => session.setLocalWindowSize(config.H2_CONNECTION_WINDOW))
+    session.on('remoteSettings', () => {
+      connection.begun = true
+      controlled(connection)
+    })
+    session.on('ping', () => controlled(connection))
+    // The server has heard of it by 'sessionError'; the connection is over then.
+    session.on('error', () => {})
+    session.prependListener('stream', (stream: ServerHttp2Stream) => open(connection, stream))
+    if (leaving) leave(connection)
+  }
+
+  function open(connection: Connection, stream: ServerHttp2Stream): void {
+    connection.streams++
+    if (!stream.endAfterHeaders) {
+      connection.uploads.set(stream, performance.now())
+      stream.once('end', () => connection.uploads.delete(stream))
+    }
+    stream.once('close', () => {
+      const now = performance.now()
+      connection.streams--
+      connection.since = now
+      connection.uploads.delete(stream)
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR && !brokenByUs(stream)) {
+        if (!spend(connection.resets, resets, now)) refuse(connection, 'resets')
+      }
+    })
+  }
+
+  function take(request: GatewayHttp2Request, response: GatewayHttp2Response): void {
+    if (draining()) {
+      const connection = connections.get(request.stream.session as ServerHttp2Session)
+      if (connection !== undefined) leave(connection)
+    }
+    // Reset in the same breath as it came: nobody waits for an answer.
+    if (request.stream.destroyed || request.stream.closed) return
+    const { fault } = request
+    // Until a client has confirmed the settings, nghttp2 lets it send longer lists.
+    if (listSize(request.came) > config.HEADER_LIMIT) answer(response, 'HEADERS_TOO_LARGE', undefined)
+    else if (fault !== undefined) answer(response, 'BAD_REQUEST', fault)
+    else handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+  }
+
+  function answer(response: GatewayHttp2Response, code: ErrorCode, detail: string | undefined): void {
+    response.writeHead(ERRORS[code].status, ['content-type', PROBLEM_TYPE, 'cache-control', 'no-store'])
+    response.end(JSON.stringify(problem(code, detail === undefined ? {} : { detail })))
+  }
+
+  function controlled(connection: Connection): void {
+    if (!spend(connection.control, control, performance.now())) refuse(connection, 'control')
+  }
+
+  /** GOAWAY with ENHANCE_YOUR_CALM, and its streams with it. */
+  function refuse(connection: Connection, reason: Reason): void {
+    if (connection.session.destroyed) return
+    onEnded(reason, connection.socket.remoteAddress)
+    connection.session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  /** Takes no more streams, and ends with the last one. */
+  function leave(connection: Connection): void {
+    if (connection.leftAt !== undefined) return
+    connection.leftAt = performance.now()
+    connection.session.close()
+  }
+
+  function check(connection: Connection, now: number): void {
+    const { session, socket, since, leftAt } = connection
+    if (!connection.begun) {
+      if (now - since < config.HEADERS_TIMEOUT_MS) return
+      onEnded('silent', socket.remoteAddress)
+      socket.destroy()
+    } else if (connection.streams === 0) {
+      if (leftAt === undefined) {
+        if (now - since < config.KEEP_ALIVE_TIMEOUT_MS) return
+        onEnded('idle', socket.remoteAddress)
+        leave(connection)
+      } else if (now - Math.max(leftAt, since) >= config.HEADERS_TIMEOUT_MS) {
+        // It was told to go and does not.
+        socket.destroy()
+      }
+    }
+    for (const [stream, began] of connection.uploads) {
+      if (now - began < config.REQUEST_TIMEOUT_MS) break
+      stream.close(constants.NGHTTP2_CANCEL)
+    }
+    if (session.destroyed && socket.destroyed) connections.delete(session)
+  }
+
+  return {
+    accept(socket) {
+      // HTTP/2 has no half-open connections.
+      socket.allowHalfOpen = false
+      arriving = socket
+      // Documented for connections that come another way than by listening.
+      server.emit('connection', socket)
+      arriving = undefined
+    },
+    sweep(now) {
+      for (const connection of connections.values()) check(connection, now)
+    },
+    drain() {
+      leaving = true
+      for (const connection of connections.values()) leave(connection)
+    },
+    destroy() {
+      for (const { socket, session } of connections.values()) {
+        onEnded('drained', socket.remoteAddress)
+        session.destroy()
+        socket.destroy()
+      }
+    },
+    get size() {
+      return connections.size
+    }
+  }
+}
+
+/** The size of a header list as RFC 9113 10.5.1 counts it, in bytes. */
+function listSize(list: readonly string[]): number {
+  let size = list.length * 16
+  for (const text of list) size += text.length
+  return size
+}

@@ -1,0 +1,145 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Logger } from '@skerry/service'
+import type { GatewayConfig } from '../config.ts'
+import { createHttp2, type Handler, type Reason } from './http2.ts'
+import { createNewcomers, type Protocol } from './protocol.ts'
+import { openTls } from './tls.ts'
+
+export type ListenerOptions = {
+  config: GatewayConfig
+  /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (see "Bytes" in docs/gateway.md). */
+  handler: Handler
+  /** Gets upgrades, which only HTTP/1.1 has. */
+  upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Answers what the HTTP/1.1 parser refused, and what came without TLS where it must have it. */
+  clientError(error: Error & { code?: string }, socket: Socket): void
+  /** The gateway is leaving, but still answers: clients of HTTP/2 are told to connect elsewhere. */
+  draining?(): boolean
+  log?: Pick<Logger, 'info' | 'warn'>
+  /** An HTTP/2 connection was ended by a bound. */
+  onEnded?(reason: Reason, address: string | undefined): void
+}
+
+export type Listener = {
+  /** What Fastify gets by its `serverFactory`: it emits 'request' and 'upgrade', and its `close()` ends every protocol. */
+  server: Server
+  /** Open HTTP/2 connections. */
+  http2Connections(): number
+  /** Looks at the certificate's files now. */
+  reload(): Promise<void>
+  listen(options: { host: string; port: number }): Promise<AddressInfo>
+  /**
+   * Takes no more connections and ends the open ones as soon as they have no request under way; HTTP/2's are broken after H2_DRAIN_MS.
+   * Resolves when all are gone.
+   */
+  close(): Promise<void>
+}
+
+/** How often it looks for connections that are late, at most. */
+const SWEEP_MS = 1_000
+/** While it closes: how often it looks, and how long a connection without a byte may still bring a request that is on its way. */
+const CLOSING_SWEEP_MS = 50
+const CLOSING_GRACE_MS = 1_000
+
+/**
+ * One port for HTTP/1.1, HTTP/2 with prior knowledge (h2c) and, with a certificate, both over TLS. The first bytes of a connection say
+ * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
+ */
+export async function createListener(options: ListenerOptions): Promise<Listener> {
+  const { config, handler, clientError, draining = () => false, onEnded = () => {} } = options
+  let closing = false
+  const server = createServer({
+    maxHeaderSize: config.HEADER_LIMIT,
+    headersTimeout: config.HEADERS_TIMEOUT_MS,
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: Math.min(SWEEP_MS, config.HEADERS_TIMEOUT_MS)
+  })
+  const closed = new Promise<void>((resolve) => server.once('close', resolve))
+  server.maxConnections = config.MAX_CONNECTIONS
+  server.on('request', handler)
+  server.on('clientError', (error, socket) => clientError(error, socket as Socket))
+  if (options.upgrade !== undefined) server.on('upgrade', options.upgrade)
+
+  const newcomers = createNewcomers()
+  const http2 = createHttp2({ config, handler, draining, onEnded })
+  const http1 = takeConnections(server, (socket) => newcomers.add(socket, (protocol) => assign(protocol, socket)))
+  const tls = await openTls(config, options.log, {
+    http1: (socket) => http1(socket),
+    http2: (socket) => http2.accept(socket)
+  })
+
+  function assign(protocol: Protocol, socket: Socket): void {
+    if (protocol === 'tls' && tls !== undefined) tls.accept(socket)
+    else if (protocol !== 'tls' && tls !== undefined && config.TLS_ONLY)
+      clientError(new Error('this port speaks TLS'), socket)
+    // TLS where there is none is for the parser of HTTP/1.1 to refuse.
+    else if (protocol === 'http2') http2.accept(socket)
+    else http1(socket)
+  }
+
+  let sweeper: NodeJS.Timeout | undefined
+  server.on('listening', () => {
+    const every = Math.min(SWEEP_MS, config.HEADERS_TIMEOUT_MS)
+    sweeper = setInterval(() => {
+      const now = performance.now()
+      newcomers.dismiss(now - config.HEADERS_TIMEOUT_MS)
+      http2.sweep(now)
+    }, every).unref()
+  })
+
+  const stopListening = server.close.bind(server)
+  server.close = (callback) => {
+    if (!closing) beginClosing()
+    return stopListening(callback)
+  }
+
+  function beginClosing(): void {
+    closing = true
+    clearInterval(sweeper)
+    http2.drain()
+    const closer = setInterval(() => {
+      // Also those whose last answer did not say that it was the last.
+      server.closeIdleConnections()
+      const now = performance.now()
+      newcomers.dismiss(now - CLOSING_GRACE_MS)
+      http2.sweep(now)
+    }, CLOSING_SWEEP_MS)
+    const bound = setTimeout(() => http2.destroy(), config.H2_DRAIN_MS)
+    server.once('close', () => {
+      clearInterval(closer)
+      clearTimeout(bound)
+      tls?.close()
+    })
+  }
+
+  return {
+    server,
+    http2Connections: () => http2.size,
+    reload: async () => tls?.reload(),
+    listen: ({ host, port }) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, () => {
+          server.off('error', reject)
+          resolve(server.address() as AddressInfo)
+        })
+      }),
+    async close() {
+      if (!closing && !server.listening) return
+      if (!closing) server.close()
+      await closed
+    }
+  }
+}
+
+/** Gives a server's connections to `take`, and returns what the server itself would have done with them. */
+function takeConnections(server: Server, take: (socket: Socket) => void): (socket: Socket) => void {
+  const [own] = server.listeners('connection') as ((socket: Socket) => void)[]
+  if (own === undefined) throw new Error('this Node takes connections in another way')
+  server.removeListener('connection', own)
+  server.on('connection', take)
+  return (socket) => own.call(server, socket)
+}
