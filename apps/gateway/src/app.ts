@@ -37,6 +37,7 @@ import { healthRoutes } from './routes/health.ts'
 import { webSocketRoutes } from './routes/websocket.ts'
 import { createRoutes } from './routing/routes.ts'
 import { findSecurityHeaders } from './security-headers.ts'
+import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
 
@@ -44,13 +45,18 @@ export type GatewayDeps = {
   config: GatewayConfig
   log: Logger
   metrics: Metrics
-  identity: Identity
+  /** Without it tokens are passed on unread, and nobody is a user. */
+  identity: Identity | undefined
   /** Without it each gateway limits by itself. */
   redis: RedisLink | undefined
   /** Where events that end kept answers come from; without it they live out their time. */
   nats: NatsConnection | undefined
   /** What `/readyz` asks. */
   checks: Checks
+  /** Which version of a service a request goes to; without it any. */
+  traffic?: Traffic | undefined
+  /** Routes that are known before anybody announces them: the house's own unless given. */
+  contracts?: readonly RouteContract[]
 }
 
 export type Gateway = {
@@ -70,14 +76,14 @@ const STREAMS_GRACE_MS = 1_000
 
 /** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
-  const { config, log, metrics, identity } = deps
+  const { config, log, metrics, identity, contracts = CONTRACTS } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
   const streams = createOpenStreams()
   let live: readonly Instance[] = []
   const routes = createRoutes({
-    expected: prefixesOf(CONTRACTS),
+    expected: prefixesOf(contracts),
     // What must hold even for an instance that announces no rules; the others' services check again.
-    known: rulesOf(CONTRACTS).filter(
+    known: rulesOf(contracts).filter(
       (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,

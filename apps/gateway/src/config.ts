@@ -1,5 +1,6 @@
-import { parseConfig, ServiceConfigSchema } from '@skerry/service'
+import { BaseConfigSchema, NatsConfigSchema, parseConfig } from '@skerry/service'
 import Type, { type Static } from 'typebox'
+import { aloneSettings } from './alone/settings.ts'
 
 const Count = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
 /** May be a fraction: 0.5 is one in two seconds. */
@@ -8,7 +9,11 @@ const Milliseconds = (fallback: number) => Type.Integer({ minimum: 1, maximum: 3
 
 /** Every bound of the gateway has its name here. Durations are in milliseconds, sizes in bytes. */
 export const GatewayConfigSchema = Type.Object({
-  ...ServiceConfigSchema.properties,
+  ...BaseConfigSchema.properties,
+  ...aloneSettings,
+  /** Processes that share the port; above 1, or with ROLLING, a primary keeps them and replaces them on SIGHUP. */
+  WORKERS: Type.Integer({ minimum: 1, maximum: 64, default: 1 }),
+  ROLLING: Type.Boolean({ default: false }),
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
   /** Below what services take (16 KiB): the gateway adds headers of its own. */
   HEADER_LIMIT: Type.Integer({ minimum: 2_048, maximum: 65_536, default: 14_336 }),
@@ -153,7 +158,23 @@ export const GatewayConfigSchema = Type.Object({
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 
-/** Reads the gateway's settings; throws one line that names each bad variable. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): GatewayConfig {
+/** With a registry it finds its services through NATS. */
+const RegistrySchema = Type.Object({ ...GatewayConfigSchema.properties, ...NatsConfigSchema.properties })
+export type RegistryConfig = Static<typeof RegistrySchema>
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Whether the gateway is to run alone, in front of a fixed list. */
+export function isAlone({ ROUTES = '', ROUTES_FILE = '' }: Environment): boolean {
+  return ROUTES !== '' || ROUTES_FILE !== ''
+}
+
+/** Reads the settings of a gateway alone; throws one line that names each bad variable. */
+export function readAloneConfig(env: Environment): GatewayConfig {
   return parseConfig(GatewayConfigSchema, env)
+}
+
+/** Reads the gateway's settings; throws one line that names each bad variable. */
+export function readConfig(env: Environment): RegistryConfig {
+  return parseConfig(RegistrySchema, env)
 }

@@ -1,51 +1,132 @@
+import cluster from 'node:cluster'
 import { openRedis } from '@skerry/cache'
-import { openIdentity, runApp, watchRegistry } from '@skerry/service'
+import {
+  assertIdentityUrl,
+  type Checks,
+  type Identity,
+  openIdentity,
+  openIdentityFromUrl,
+  type Running,
+  runApp,
+  type StartAloneContext,
+  type StartContext,
+  watchRegistry,
+  watchTraffic
+} from '@skerry/service'
+import { keysOf } from './alone/keys.ts'
+import { textsOf } from './alone/texts.ts'
 import { buildGateway } from './app.ts'
-import { type GatewayConfig, readConfig } from './config.ts'
+import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
+import { createTraffic } from './traffic/traffic.ts'
+import { openFixedList, readList } from './upstreams/fixed-list.ts'
+import { runPrimary } from './workers/primary.ts'
 
-function configOrExit(): GatewayConfig {
-  try {
-    return readConfig(process.env)
-  } catch (error) {
-    process.stderr.write(`gateway: ${(error as Error).message}\n`)
-    process.exit(1)
+/** What SIGHUP does: nothing where there is nothing to read again. */
+let reload = (): unknown => undefined
+process.on('SIGHUP', () => reload())
+
+async function main(): Promise<void> {
+  const alone = isAlone(process.env)
+  const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
+  if (alone) await checkAlone(config)
+  if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
+    const primary = await runPrimary(config, import.meta.filename)
+    reload = primary.rotate
+  } else if (alone) await runApp({ name: 'gateway', nats: 'none', config, start: startAlone })
+  else await runApp({ name: 'gateway', config: config as RegistryConfig, start: startWithRegistry })
+}
+
+/** What cannot be served safely is a line, before anything starts. */
+async function checkAlone(config: GatewayConfig): Promise<void> {
+  const keys = keysOf(config)
+  if (keys !== undefined) assertIdentityUrl(keys)
+  readList(await textsOf(config)(), keys === undefined)
+}
+
+/** In front of the services that announce themselves. */
+async function startWithRegistry({ config, log, metrics, nats }: StartContext<RegistryConfig>): Promise<Running> {
+  const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
+  const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
+  const traffic = createTraffic(metrics)
+  let registryKnown = false
+  // Neither NATS nor Redis being away later makes a gateway unready: it goes on with what it knows, and all of them would be gone at once.
+  const checks = {
+    registry: () => {
+      if (!registryKnown) throw new Error('the registry has not been read yet')
+    },
+    keys: keysKnown(identity)
+  }
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic })
+  const rules = await watchTraffic(
+    nats,
+    (service, rules) => {
+      traffic.set(service, rules)
+      log.info(
+        { upstream: service, rules },
+        rules === undefined ? 'traffic goes by instances alone' : 'traffic goes by rules'
+      )
+    },
+    { log }
+  )
+  const registry = await watchRegistry(
+    nats,
+    (live) => {
+      registryKnown = true
+      gateway.update(live)
+    },
+    { log }
+  )
+  return {
+    app: gateway.app,
+    checks,
+    async close() {
+      await registry.close()
+      await rules.close()
+      await gateway.close()
+      await identity.close()
+      await redis?.close()
+    }
   }
 }
 
-await runApp({
-  name: 'gateway',
-  config: configOrExit(),
-  async start({ config, log, metrics, nats }) {
-    const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
-    const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
-    let registryKnown = false
-    // Neither NATS nor Redis being away later makes a gateway unready: it goes on with what it knows, and all of them would be gone at once.
-    const checks = {
-      registry: () => {
-        if (!registryKnown) throw new Error('the registry has not been read yet')
-      },
-      keys: () => {
-        if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
-      }
-    }
-    const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks })
-    const registry = await watchRegistry(
-      nats,
-      (live) => {
-        registryKnown = true
-        gateway.update(live)
-      },
-      { log }
-    )
-    return {
-      app: gateway.app,
-      checks,
-      async close() {
-        await registry.close()
-        await gateway.close()
-        await identity.close()
-        await redis?.close()
-      }
+/** In front of a fixed list. Without JWKS_URL nobody is known, and tokens are passed on as they come. */
+async function startAlone({ config, log, metrics }: StartAloneContext<GatewayConfig>): Promise<Running> {
+  const read = textsOf(config)
+  const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
+  const keys = keysOf(config)
+  const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
+  const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity) }
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: undefined, checks, contracts: [] })
+  const list = await openFixedList({
+    read,
+    onChange: gateway.update,
+    log,
+    refreshMs: config.DNS_REFRESH_MS,
+    anonymous: identity === undefined
+  })
+  // Workers are replaced instead.
+  if (cluster.isPrimary) reload = list.reload
+  return {
+    app: gateway.app,
+    checks,
+    async close() {
+      await list.close()
+      await gateway.close()
+      await identity?.close()
+      await redis?.close()
     }
   }
-})
+}
+
+function keysKnown(identity: Identity): () => void {
+  return () => {
+    if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`gateway: ${(error as Error).message}\n`)
+  process.exit(1)
+}

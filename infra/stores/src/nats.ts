@@ -41,7 +41,7 @@ function servicePermissions(service: string): { publish: string[]; subscribe: st
   }
 }
 
-/** A gateway only reads: who is there, which keys sign, which sessions ended, and the events that end what it keeps. */
+/** A gateway only reads: who is there, which keys sign, which sessions ended, how requests are spread over versions, what ends what it keeps. */
 function gatewayPermissions(name: string, services: readonly string[]): { publish: string[]; subscribe: string[] } {
   const api = [
     'INFO',
@@ -49,11 +49,14 @@ function gatewayPermissions(name: string, services: readonly string[]): { publis
     'STREAM.MSG.GET.*',
     'DIRECT.GET.>',
     'STREAM.CREATE.KV_registry',
-    'STREAM.CREATE.KV_identity'
+    'STREAM.CREATE.KV_identity',
+    // Nobody else starts that needs it.
+    'STREAM.CREATE.KV_traffic'
   ]
   const watch = [
     'CONSUMER.CREATE.KV_registry.>',
     'CONSUMER.CREATE.KV_identity.>',
+    'CONSUMER.CREATE.KV_traffic.>',
     'CONSUMER.INFO.>',
     'CONSUMER.DELETE.>'
   ]

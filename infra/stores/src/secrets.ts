@@ -38,6 +38,11 @@ export async function loadSecrets(home: string, apps: readonly string[]): Promis
   return secrets
 }
 
+/** The secrets of a home that has run before; undefined where none has. */
+export function readSecrets(home: string): Promise<Secrets | undefined> {
+  return read(join(home, 'secrets.json'))
+}
+
 async function read(path: string): Promise<Secrets | undefined> {
   let text: string
   try {

@@ -1,4 +1,5 @@
-import { AckPolicy } from '@nats-io/jetstream'
+import { AckPolicy, jetstream } from '@nats-io/jetstream'
+import { Kvm } from '@nats-io/kv'
 import { connect, PermissionViolationError } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
 import { start, temporaryHome, until } from './support/home.ts'
@@ -70,6 +71,39 @@ t.test('the registry and the identities', async (t) => {
   t.equal((await (await content.kvm.open('identity')).get('jwks'))?.string(), '{"keys":[]}')
   await refused(t, (await content.kvm.open('identity')).put('jwks', 'forged'), 'keys by another than auth')
   await refused(t, (await gateway.kvm.open('identity')).put('revoked.s1', ''), 'a revocation by the gateway')
+  watch.stop()
+  await reading
+})
+
+t.test('how requests are spread over versions is the administrator’s to say', async (t) => {
+  const rules = await gateway.kvm.create('traffic', {})
+  const admin = await connect({
+    servers: stores.urls.nats,
+    user: 'admin',
+    pass: stores.secrets.natsAdmin,
+    inboxPrefix: '_INBOX_admin'
+  })
+  t.teardown(() => admin.close())
+  const seen: string[] = []
+  const watch = await rules.watch()
+  t.teardown(async () => watch.stop())
+  const reading = (async () => {
+    for await (const entry of watch) seen.push(`${entry.operation} ${entry.key}`)
+  })()
+  const own = await new Kvm(jetstream(admin)).open('traffic')
+  await own.put('content', '{"weights":{"2.1.0":5}}')
+  await own.delete('content')
+  await until(() => seen.length === 2, 'the gateway saw both')
+  t.same(seen, ['PUT content', 'DEL content'])
+  await refused(t, rules.put('content', '{}'), 'rules by a gateway')
+  await refused(t, rules.delete('content'), 'the end of rules by a gateway')
+  const ofContent = await content.kvm.open('traffic')
+  await refused(t, ofContent.put('content', '{}'), 'rules by the service itself')
+  await refused(t, ofContent.purge('users'), "the end of another's rules")
+  for (const { jsm } of [gateway, content]) {
+    await refused(t, jsm.streams.delete('KV_traffic'), 'the end of the bucket')
+    await refused(t, jsm.streams.purge('KV_traffic'), 'an empty bucket')
+  }
   watch.stop()
   await reading
 })

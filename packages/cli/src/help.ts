@@ -33,6 +33,54 @@ It can be interrupted and run again; what is loaded already is passed over.
     line: 'stop what runs, as Ctrl-C would',
     more: 'skerry stop\n\nTells the skerry that runs in SKERRY_HOME to end, and waits for it.\n'
   },
+  gateway: {
+    line: 'run the gateway alone, in front of services of your own',
+    more: `skerry gateway --route /PREFIX=URL[,URL…] [--route …] [options]
+
+Runs the gateway in the foreground, without NATS and MongoDB: balancing, health, retries, limits and everything else
+are on. Ctrl-C stops it in order; SIGHUP has it read its files again.
+
+  --route /feed=http://127.0.0.1:9001,http://127.0.0.1:9002
+                       what answers a path and all below it; may be given again. A host name stands for all its
+                       addresses and is resolved again every 5 s; https and localhost stay as they are
+  --routes-file FILE   the same from a file, a line each, # begins a comment; taken over when it changes
+  --rules FILE         rules of routes: a JSON array of { method, path, auth, timeoutMs, cache, … }; taken over as well
+  --port N             8080; 0 takes a free one
+  --jwks URL           the keys of whoever issues your tokens. Without it tokens are passed on as they come,
+                       everybody counts by address, and rules that say auth "required" are refused
+  --issuer, --audience what tokens must say in iss and aud (skerry, skerry)
+  --redis URL          where limits are counted for several gateways; without it each counts by itself
+  --workers N          so many processes on the port; SIGHUP then replaces them one after the other
+  --health PATH        what is asked of each address to see whether it is well, as /healthz
+
+Every other setting of apps/gateway/src/config.ts may be given as a variable of the environment:
+
+  HOST=0.0.0.0         to be reached from elsewhere (127.0.0.1)
+  TRUSTED_PROXIES      addresses of proxies in front, whose X-Forwarded-For is believed
+  LIMIT_EXEMPT         addresses without limits: 127.0.0.0/8 to measure from this machine
+  LOG_LEVEL            info
+`
+  },
+  traffic: {
+    line: 'spread the requests for a service over its versions',
+    more: `skerry traffic [SERVICE [VERSION=PERCENT …] [--header NAME=VERSION …] [--mirror VERSION[=PERCENT]] [--reset]]
+
+Shows what each version that runs in SKERRY_HOME is to get and did get, and changes it at run time.
+
+  skerry traffic                                    all services
+  skerry traffic content 2.1.0=5%                   a canary: 5 % of the users stay with 2.1.0, the others share the rest
+  skerry traffic content 2.1.0=0% --header x-tester=2.1.0
+                                                    only requests with the header x-tester, or X-Skerry-Version: 2.1.0
+  skerry traffic content --mirror 2.2.0=10%         2.2.0 gets copies of a tenth (of all, without =10%) and answers nobody
+  skerry traffic content --header none --mirror none
+  skerry traffic content --reset                    by instances alone, as without rules
+
+What is given replaces what was said of the same kind (shares, headers, mirror). A version that nobody runs gets nothing,
+and who is left alone serves all.
+
+  NATS_URL             a NATS that runs elsewhere, with its administrator's user and password
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]

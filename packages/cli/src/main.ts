@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
+import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
 import { REPOSITORY, VERSION } from './repository.ts'
+import type { TrafficOptions } from './traffic/parse.ts'
 
 /** The commands; each is loaded when it is asked for, so that help is instant. */
 const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
@@ -35,15 +37,49 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { runBench } = await import('./up/bench.ts')
     return runBench(args)
   },
+  async gateway(args) {
+    const text = { type: 'string' } as const
+    const { values } = parse(args, {
+      route: { type: 'string', multiple: true },
+      'routes-file': text,
+      rules: text,
+      port: text,
+      jwks: text,
+      issuer: text,
+      audience: text,
+      redis: text,
+      workers: text,
+      health: text
+    })
+    const { runGateway } = await import('./gateway.ts')
+    return runGateway(values as GatewayOptions)
+  },
+  async traffic(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        header: { type: 'string', multiple: true },
+        mirror: { type: 'string' },
+        reset: { type: 'boolean', default: false }
+      },
+      true
+    )
+    const { traffic } = await import('./traffic/index.ts')
+    return traffic(positionals, values as TrafficOptions)
+  },
   async version() {
     process.stdout.write(`${VERSION}\n`)
     return 0
   }
 }
 
-function parse(args: string[], options: NonNullable<Parameters<typeof parseArgs>[0]>['options']) {
+function parse(
+  args: string[],
+  options: NonNullable<Parameters<typeof parseArgs>[0]>['options'],
+  allowPositionals = false
+) {
   try {
-    return parseArgs({ args, options: options ?? {}, strict: true, allowPositionals: false })
+    return parseArgs({ args, options: options ?? {}, strict: true, allowPositionals })
   } catch (error) {
     throw new StartError(`${(error as Error).message} See: skerry help`)
   }

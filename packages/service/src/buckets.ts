@@ -6,11 +6,14 @@ import { jetstreamOf, managerOf, type NatsConnection } from './nats.ts'
 /** A heartbeat that is this old (milliseconds) is gone, and with it the instance. */
 export const HEARTBEAT_TTL_MS = 4_000
 
+export type BucketName = 'registry' | 'identity' | 'traffic'
+
 /**
- * The two key-value buckets that every app knows. `registry` is in memory: what it holds is said again every second. `identity` is on
- * disk: a revoked session stays revoked when NATS restarts. The markers tell watchers of what has expired.
+ * The key-value buckets. Every app knows two: `registry` is in memory, what it holds is said again every second; `identity` is on disk, a
+ * revoked session stays revoked when NATS restarts. The markers tell watchers of what has expired. `traffic` is the gateways': how
+ * requests are spread over versions, by service.
  */
-const BUCKETS: Readonly<Record<'registry' | 'identity', Partial<KvOptions>>> = {
+const BUCKETS: Readonly<Record<BucketName, Partial<KvOptions>>> = {
   registry: {
     storage: StorageType.Memory,
     history: 1,
@@ -18,16 +21,20 @@ const BUCKETS: Readonly<Record<'registry' | 'identity', Partial<KvOptions>>> = {
     markerTTL: 60_000,
     maxValueSize: 64 * 1024
   },
-  identity: { storage: StorageType.File, history: 1, markerTTL: 60_000, maxValueSize: 256 * 1024 }
+  identity: { storage: StorageType.File, history: 1, markerTTL: 60_000, maxValueSize: 256 * 1024 },
+  traffic: { storage: StorageType.File, history: 1, maxValueSize: 16 * 1024 }
 }
 
 /**
- * Makes the buckets that are missing. Where this user may not make them (the gateway), waits until a service has. Throws when they are
- * not there within `timeoutMs` (30 s).
+ * Makes the buckets that are missing, those of every app unless others are named. Where this user may not make them, waits until somebody
+ * has. Throws when they are not there within `timeoutMs` (30 s).
  */
-export async function ensureBuckets(nc: NatsConnection, options: { timeoutMs?: number } = {}): Promise<void> {
+export async function ensureBuckets(
+  nc: NatsConnection,
+  options: { buckets?: readonly BucketName[]; timeoutMs?: number } = {}
+): Promise<void> {
   const until = performance.now() + (options.timeoutMs ?? 30_000)
-  for (const bucket of ['registry', 'identity'] as const) {
+  for (const bucket of options.buckets ?? (['registry', 'identity'] as const)) {
     for (;;) {
       const missing = await makeBucket(nc, bucket)
       if (missing === undefined) break
@@ -38,7 +45,7 @@ export async function ensureBuckets(nc: NatsConnection, options: { timeoutMs?: n
   }
 }
 
-async function makeBucket(nc: NatsConnection, bucket: 'registry' | 'identity'): Promise<Error | undefined> {
+async function makeBucket(nc: NatsConnection, bucket: BucketName): Promise<Error | undefined> {
   try {
     const { streams } = await managerOf(nc)
     const exists = await streams.info(`KV_${bucket}`).then(

@@ -4,8 +4,8 @@ import { Compile } from 'typebox/compile'
 const Port = Type.Integer({ minimum: 0, maximum: 65535 })
 const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 600_000, default: fallback })
 
-/** What every app reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
-export const ServiceConfigSchema = Type.Object({
+/** What an app without NATS reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
+export const BaseConfigSchema = Type.Object({
   SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
   HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   PORT: Type.Integer({ ...Port, default: 0 }),
@@ -19,9 +19,6 @@ export const ServiceConfigSchema = Type.Object({
   /** The version that is announced, for canaries; by default that of the app's package.json. */
   SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$' })),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
-  NATS_URL: Type.String({ minLength: 1 }),
-  NATS_USER: Type.String({ minLength: 1 }),
-  NATS_PASSWORD: Type.String(),
   REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://' })),
   REDIS_PREFIX: Type.Optional(Type.String()),
   BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
@@ -46,6 +43,17 @@ export const ServiceConfigSchema = Type.Object({
   /** Check every answer against its contract (tests and development). */
   CHECK_RESPONSES: Type.Boolean({ default: false })
 })
+export type BaseConfig = Static<typeof BaseConfigSchema>
+
+/** Where an app finds NATS. */
+export const NatsConfigSchema = Type.Object({
+  NATS_URL: Type.String({ minLength: 1 }),
+  NATS_USER: Type.String({ minLength: 1 }),
+  NATS_PASSWORD: Type.String()
+})
+
+/** What every service reads from its environment. */
+export const ServiceConfigSchema = Type.Object({ ...BaseConfigSchema.properties, ...NatsConfigSchema.properties })
 export type ServiceConfig = Static<typeof ServiceConfigSchema>
 
 /** What an app with a database of its own reads besides. */

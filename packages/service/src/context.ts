@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { ServiceConfig } from './config.ts'
+import type { BaseConfig } from './config.ts'
 import type { Deadlines, RequestDeadline } from './deadlines.ts'
 import type { IdempotencyStore } from './idempotency.ts'
 import type { Caller, Identity } from './identity.ts'
@@ -10,7 +10,7 @@ import type { Trace } from './trace.ts'
 /** What a server's routes share; `app.skerry`. */
 export type ServiceContext = {
   readonly name: string
-  readonly config: ServiceConfig
+  readonly config: BaseConfig
   readonly identity: Identity | undefined
   readonly idempotency: IdempotencyStore | undefined
   readonly metrics: Metrics

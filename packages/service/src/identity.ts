@@ -1,5 +1,5 @@
 import { SkerryError } from '@skerry/contracts'
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
@@ -45,20 +45,45 @@ export interface Identity {
   close(): Promise<void>
 }
 
+/** Which tokens a verifier takes. */
+export type TokenRules = {
+  /** What is verified; its list of algorithms is what refuses `none` and keys used for another algorithm than theirs. */
+  readonly options: JWTVerifyOptions & { algorithms: string[] }
+  /** Who the claims of a verified token name; undefined when they do not fit. */
+  read(payload: JWTPayload): Caller | undefined
+}
+
 const claims = Compile(AccessClaimsSchema)
+/** The house's own tokens. */
+const HOUSE: TokenRules = {
+  options: { algorithms: ['EdDSA'], issuer: TOKEN_ISSUER, audience: TOKEN_AUDIENCE, typ: 'at+jwt' },
+  read: (payload) =>
+    claims.Check(payload)
+      ? {
+          userId: payload.sub,
+          sessionId: payload.sid,
+          username: payload.usr,
+          displayName: payload.dnm,
+          authenticatedAt: payload.aat,
+          expiresAt: payload.exp
+        }
+      : undefined
+}
 const LONGEST_TOKEN = 4096
 /** How long a revoked session is remembered when nothing says longer: no access token lives that long. */
 const REVOKED_FOR = 24 * 3600
 
-/** The verifier without where its keys come from; `openIdentity` feeds one from NATS. */
+/** The verifier without where its keys come from; `openIdentity` feeds one from NATS, `openIdentityFromUrl` from a URL. */
 export class TokenVerifier implements Identity {
   private keys: ReturnType<typeof createLocalJWKSet> | undefined
   private readonly verified: LRUCache<string, Caller>
   /** Session id to the second until which its tokens could be valid. */
   private readonly revoked = new Map<string, number>()
+  private readonly rules: TokenRules
   private sweepAt = 1024
 
-  constructor(options: { cacheSize?: number } = {}) {
+  constructor(options: { cacheSize?: number | undefined; rules?: TokenRules } = {}) {
+    this.rules = options.rules ?? HOUSE
     this.verified = new LRUCache({ max: options.cacheSize ?? 10_000 })
   }
 
@@ -81,16 +106,8 @@ export class TokenVerifier implements Identity {
       throw new SkerryError('UNAVAILABLE', { detail: 'No keys to verify tokens with yet.', retryAfter: 1 })
     if (token.length > LONGEST_TOKEN) throw invalid()
     const keys = this.keys
-    const payload = await verifySignature(token, keys)
-    if (!claims.Check(payload)) throw invalid()
-    const caller: Caller = {
-      userId: payload.sub,
-      sessionId: payload.sid,
-      username: payload.usr,
-      displayName: payload.dnm,
-      authenticatedAt: payload.aat,
-      expiresAt: payload.exp
-    }
+    const caller = this.rules.read(await verifySignature(token, keys, this.rules.options))
+    if (caller === undefined) throw invalid()
     if (this.revoked.has(caller.sessionId)) throw new SkerryError('SESSION_REVOKED')
     if (keys === this.keys) this.verified.set(token, caller)
     return caller
@@ -129,15 +146,22 @@ export function createIdentityFromJwks(jwks: JSONWebKeySet): Identity {
   return verifier
 }
 
-async function verifySignature(token: string, keys: ReturnType<typeof createLocalJWKSet>): Promise<JWTPayload> {
+async function verifySignature(
+  token: string,
+  keys: ReturnType<typeof createLocalJWKSet>,
+  options: JWTVerifyOptions
+): Promise<JWTPayload> {
   try {
-    // The list of algorithms is what refuses `none` and keys used for another algorithm than theirs.
-    const options = { algorithms: ['EdDSA'], issuer: TOKEN_ISSUER, audience: TOKEN_AUDIENCE, typ: 'at+jwt' }
     return (await jwtVerify(token, keys, options)).payload
   } catch (error) {
     if (error instanceof errors.JWTExpired) throw new SkerryError('TOKEN_EXPIRED', { headers: challenge, cause: error })
     throw invalid(error)
   }
+}
+
+/** Whether a token was refused because none of the known keys is the one it names. */
+export function namesUnknownKey(error: unknown): boolean {
+  return error instanceof SkerryError && error.cause instanceof errors.JWKSNoMatchingKey
 }
 
 const challenge = { 'www-authenticate': 'Bearer error="invalid_token"' }

@@ -1,9 +1,10 @@
 import { Kvm, type KvWatchEntry } from '@nats-io/kv'
+import type { BucketName } from './buckets.ts'
 import type { Logger } from './log.ts'
 import { jetstreamOf, type NatsConnection, onReconnect } from './nats.ts'
 
 export type WatchOptions = {
-  bucket: 'registry' | 'identity'
+  bucket: BucketName
   /** A snapshot of all keys begins: once at the start and again after every reconnect. */
   onBegin(): void
   onEntry(entry: KvWatchEntry): void

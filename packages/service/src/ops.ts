@@ -43,7 +43,7 @@ export type OpsDocument = { body: string; etag: string }
 export async function startOps(options: {
   host: string
   port: number
-  metrics: Metrics
+  metrics: { readonly registry: Pick<Metrics['registry'], 'contentType'>; text(): Promise<string> }
   readiness: () => Promise<Readiness>
   document?: () => OpsDocument | undefined
 }): Promise<OpsServer> {
@@ -87,7 +87,8 @@ export async function startOps(options: {
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    // Exclusive: below a cluster's primary each worker has operations of its own, not a share of one port.
+    server.listen({ port, host, exclusive: true }, () => {
       server.off('error', reject)
       resolve()
     })

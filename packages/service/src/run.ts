@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { openApiOf, type RouteContract, rulesOf } from '@skerry/contracts'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
-import type { ServiceConfig } from './config.ts'
+import type { BaseConfig, ServiceConfig } from './config.ts'
 import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
@@ -15,7 +15,10 @@ import { onStop } from './signals.ts'
 import { programVersion } from './version.ts'
 
 /** What an app gets to start with. */
-export type StartContext<C extends ServiceConfig> = { log: Logger; metrics: Metrics; config: C; nats: NatsConnection }
+export type StartContext<C extends ServiceConfig> = StartAloneContext<C> & { nats: NatsConnection }
+
+/** The same for an app that runs without NATS. */
+export type StartAloneContext<C extends BaseConfig> = { log: Logger; metrics: Metrics; config: C }
 
 /** What runs once an app has started. */
 export type Running = {
@@ -35,22 +38,34 @@ export type Running = {
   close(): Promise<void>
 }
 
-export type RunOptions<C extends ServiceConfig> = {
+type NamedOptions<C> = {
   /** The app's name, which is its folder's. */
   name: string
   /** The config, or what reads it: then a bad one is a line and exit code 1 like any other failure to start. */
   config: C | (() => C)
   /** Announced unless SKERRY_VERSION says otherwise; by default that of the app's package.json. */
   version?: string
+}
+
+export type RunOptions<C extends ServiceConfig> = NamedOptions<C> & {
+  nats?: undefined
   start(context: StartContext<C>): Promise<Running>
 }
 
+/** For an app that knows no NATS: it announces itself nowhere. */
+export type RunAloneOptions<C extends BaseConfig> = NamedOptions<C> & {
+  nats: 'none'
+  start(context: StartAloneContext<C>): Promise<Omit<Running, 'prefixes'>>
+}
+
 /**
- * The whole life of an app: operations port, NATS and its buckets, `start`, listen, wait until ready, announce, tell the parent; and on
+ * The whole life of an app: operations port, NATS and its buckets, `start`, wait until ready, listen, announce, tell the parent; and on
  * SIGTERM, SIGINT or the parent's end the same backwards, losing no request. Exits 0 after an orderly end; 1 when the start fails, at an
  * uncaught error, or when the end takes longer than SHUTDOWN_MS.
  */
-export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void> {
+export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void>
+export async function runApp<C extends BaseConfig>(options: RunAloneOptions<C>): Promise<void>
+export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | RunAloneOptions<C>): Promise<void> {
   const { name } = options
   const config = typeof options.config === 'function' ? readConfig(name, options.config) : options.config
   const log = createLogger({ service: name, instance: config.SKERRY_INSTANCE, level: config.LOG_LEVEL })
@@ -82,21 +97,25 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
       document: () => document
     })
     ends.push(ops.close)
-    const nats = await connectNats({
-      url: config.NATS_URL,
-      user: config.NATS_USER,
-      password: config.NATS_PASSWORD,
-      name: `${name}.${config.SKERRY_INSTANCE}`,
-      timeoutMs: config.START_TIMEOUT_MS
-    })
-    ends.push(() => nats.close())
-    await ensureBuckets(nats)
-    const running = await options.start({ log, metrics, config, nats })
+    let nats: NatsConnection | undefined
+    let running: Running
+    if (options.nats === 'none') running = await options.start({ log, metrics, config })
+    else {
+      const connected = await connectNats({
+        url: config.NATS_URL,
+        user: config.NATS_USER,
+        password: config.NATS_PASSWORD,
+        name: `${name}.${config.SKERRY_INSTANCE}`,
+        timeoutMs: config.START_TIMEOUT_MS
+      })
+      nats = connected
+      ends.push(() => connected.close())
+      await ensureBuckets(connected)
+      running = await options.start({ log, metrics, config, nats: connected })
+    }
     ends.push(() => running.close())
-    await running.app.listen({ host: config.HOST, port: config.PORT })
-    // Stops listening, lets running requests finish, leaves idle connections to their clients (`keepIdleConnections`).
+    // Ends live streams, takes no new connections, lets running requests finish, leaves idle ones to their clients (`keepIdleConnections`).
     ends.push(() => running.app.close())
-    const url = config.ADVERTISE_URL ?? addressOf(running.app)
     const version = config.SKERRY_VERSION ?? options.version ?? programVersion()
     const { routes } = running
     const contract = routes === undefined ? undefined : describe(name, version, routes)
@@ -104,10 +123,14 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
     const prefixes = running.prefixes ?? (routes === undefined ? [] : prefixesOf(routes))
 
     checks = running.checks
+    // Before it listens: where processes share one port, connections come from then on.
     await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return
+    await running.app.listen({ host: config.HOST, port: config.PORT })
+    if (stopping.begun) return
+    const url = config.ADVERTISE_URL ?? addressOf(running.app)
     const announced =
-      prefixes.length === 0
+      nats === undefined || prefixes.length === 0
         ? undefined
         : await announce(
             nats,
@@ -126,8 +149,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): P
           )
     ends.push(async () => {
       // Gateways learn that we leave; what they have sent meanwhile is answered, with `connection: close`.
-      await announced?.drain()
       running.app.skerry.draining = true
+      await announced?.drain()
       await Promise.all([running.stop?.(), new Promise((resolve) => setTimeout(resolve, config.DRAIN_MS))])
     })
     clearTimeout(bound)

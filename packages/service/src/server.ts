@@ -6,7 +6,7 @@ import Fastify, {
   type FastifyServerFactory,
   LogController
 } from 'fastify'
-import type { ServiceConfig } from './config.ts'
+import type { BaseConfig } from './config.ts'
 import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
 import type { IdempotencyStore } from './idempotency.ts'
@@ -20,7 +20,7 @@ import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
 
 export type ServerOptions = {
   name: string
-  config: ServiceConfig
+  config: BaseConfig
   /** Needed by routes whose contract takes a token. */
   identity?: Identity | undefined
   /** Needed by routes whose contract is idempotent. */

@@ -12,7 +12,8 @@ import { guardPath } from './path-guard.ts'
 import type { Visit } from './visit.ts'
 
 export type DoorOptions = {
-  identity: Identity
+  /** Without it no token makes a caller. */
+  identity: Identity | undefined
   limiter: Limiter
   policies: Policies
   routes: Routes
@@ -59,11 +60,11 @@ export function createDoor(options: DoorOptions): Door {
     visit.protocol = clientProtocol(raw, trusted)
 
     const header = raw.headers.authorization
-    if (header === undefined || route?.ignoresToken === true) return limit(undefined)
+    if (header === undefined || route?.ignoresToken === true || identity === undefined) return limit(undefined)
     const token = bearerOf(header)
     const known = token === undefined ? undefined : identity.verifyCached(token)
     if (known !== undefined) return limit(known)
-    verify(token)
+    verify(identity, token)
 
     function limit(caller: Caller | undefined): void {
       visit.caller = caller
@@ -89,7 +90,7 @@ export function createDoor(options: DoorOptions): Door {
     }
 
     /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
-    function verify(unknown: string | undefined): void {
+    function verify(identity: Identity, unknown: string | undefined): void {
       const subject = addressSubject(visit.address)
       const refused = subject === undefined ? undefined : limiter.refused(policies.badToken, subject)
       if (refused !== undefined) {

@@ -45,9 +45,12 @@ const LEFT_OUT = new Set(['connection', 'keep-alive', 'transfer-encoding', 'cont
  * each has its own status, and the batch itself is 200.
  */
 export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
+  // Where nobody is known a token is the services' to look at, as in each request of the batch.
+  const contract =
+    app.skerry.identity === undefined ? { ...gatewayRoutes.batch, auth: 'none' as const } : gatewayRoutes.batch
   route(
     app,
-    gatewayRoutes.batch,
+    contract,
     async ({ body, request, reply }) => {
       const until = performance.now() + Math.min(deps.timeoutMs, deadlineOf(request))
       const gone = new AbortController()

@@ -10,7 +10,7 @@ import { connectNats, type NatsConnection } from '../../src/index.ts'
 
 /**
  * A nats-server of one test alone, which may be killed and started again on the same port and files. `widgets` may do what a service may,
- * `auth` also writes the identity bucket, `gateway` only reads.
+ * `auth` also writes the identity bucket, `gateway` only reads, `admin` may all.
  */
 export async function startNatsServer(t: Test) {
   const home = await mkdtemp(join(tmpdir(), 'skerry-nats-'))
@@ -27,7 +27,8 @@ export async function startNatsServer(t: Test) {
   const users = [
     user('widgets', [...read, ...make, '$KV.registry.widgets.>']),
     user('auth', [...read, ...make, '$KV.registry.auth.>', '$KV.identity.>']),
-    user('gateway', read)
+    user('gateway', read),
+    { user: 'admin', password: 'secret' }
   ]
   await writeFile(
     config,
@@ -55,7 +56,7 @@ export async function startNatsServer(t: Test) {
       child = launch()
     },
     /** A connection that is closed when the test ends. */
-    async connect(name: 'widgets' | 'auth' | 'gateway') {
+    async connect(name: 'widgets' | 'auth' | 'gateway' | 'admin') {
       const nc = await connectNats({ url: `nats://127.0.0.1:${port}`, user: name, password: 'secret', name })
       connections.push(nc)
       return nc

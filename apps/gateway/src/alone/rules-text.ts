@@ -1,0 +1,104 @@
+import type { RouteRules } from '@skerry/contracts'
+import Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import type { FixedRoute } from './routes-text.ts'
+
+const closed = { additionalProperties: false }
+const Seconds = Type.Number({ minimum: 0, maximum: 31_536_000 })
+const Tags = Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { maxItems: 32 })
+
+/** What a file may say of one route; the shape is that of contracts (`RouteRules`). */
+const RulesSchema = Type.Object(
+  {
+    method: Type.Enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']),
+    path: Type.String({ pattern: '^(/(:[A-Za-z0-9_]+|[A-Za-z0-9_.~-]+))+$', maxLength: 512 }),
+    auth: Type.Enum(['required', 'optional', 'none']),
+    idempotent: Type.Optional(Type.Boolean()),
+    limit: Type.Optional(Type.Enum(['default', 'sign-in', 'sign-up'])),
+    stream: Type.Optional(Type.Boolean()),
+    timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
+    priority: Type.Optional(Type.Enum(['critical', 'high', 'normal', 'low'])),
+    cache: Type.Optional(
+      Type.Object(
+        {
+          scope: Type.Enum(['public', 'private']),
+          ttl: Seconds,
+          staleWhileRevalidate: Type.Optional(Seconds),
+          staleIfError: Type.Optional(Seconds),
+          tags: Type.Optional(Tags),
+          endedBy: Type.Optional(Type.Record(Type.String(), Tags))
+        },
+        closed
+      )
+    ),
+    ends: Type.Optional(Tags)
+  },
+  closed
+)
+const rulesOf = Compile(RulesSchema)
+const MOST_RULES = 5_000
+
+/** Reads rules of routes: a JSON array of `RouteRules`. Throws one line that names the first entry that does not fit. */
+export function parseRules(text: string): RouteRules[] {
+  let list: unknown
+  try {
+    list = JSON.parse(text)
+  } catch (error) {
+    throw new Error(`the rules are not JSON: ${(error as Error).message}`)
+  }
+  if (!Array.isArray(list))
+    throw new Error('the rules are no array: write [{"method":"GET","path":"/feed","auth":"none"}]')
+  if (list.length > MOST_RULES) throw new Error(`there are ${list.length} rules, and ${MOST_RULES} at most`)
+  return list.map((entry: unknown, i) => {
+    if (rulesOf.Check(entry)) {
+      if (entry.cache !== undefined && entry.method !== 'GET')
+        throw new Error(`rule ${nameOf(entry, i)}: only answers to GET can be kept, leave out cache`)
+      return entry as RouteRules
+    }
+    const error = rulesOf.Errors(entry)[0]
+    const where = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
+    const what =
+      error?.message === 'schema is false' ? 'is not known here: leave it out' : (error?.message ?? 'does not fit')
+    throw new Error(`rule ${nameOf(entry, i)}: ${where === '' ? '' : `${where} `}${what}`)
+  })
+}
+
+/**
+ * Which rules hold for whom, by service. Throws for rules below no prefix: nobody would ever meet them.
+ */
+export function shareRules(rules: readonly RouteRules[], routes: readonly FixedRoute[]): Map<string, RouteRules[]> {
+  const shared = new Map<string, RouteRules[]>()
+  const longestFirst = [...routes].sort((a, b) => b.prefix.length - a.prefix.length)
+  for (const [i, rule] of rules.entries()) {
+    const route = longestFirst.find(({ prefix }) => rule.path === prefix || rule.path.startsWith(`${prefix}/`))
+    if (route === undefined)
+      throw new Error(
+        `rule ${nameOf(rule, i)} is below no route: there are ${routes.map((one) => one.prefix).join(', ')}`
+      )
+    const own = shared.get(route.service)
+    if (own === undefined) shared.set(route.service, [rule])
+    else own.push(rule)
+  }
+  return shared
+}
+
+/**
+ * Throws for rules that need to know who asks, where nothing can verify a token: a gateway must not seem to protect what it does not.
+ */
+export function assertAnonymous(rules: readonly RouteRules[]): void {
+  for (const [i, rule] of rules.entries()) {
+    const what =
+      rule.auth === 'required' ? 'auth "required"' : rule.cache?.scope === 'private' ? 'a private cache' : undefined
+    if (what !== undefined)
+      throw new Error(
+        `rule ${nameOf(rule, i)} says ${what}, but there are no keys to verify tokens with: give JWKS_URL (--jwks)`
+      )
+  }
+}
+
+function nameOf(entry: unknown, index: number): string {
+  const { method, path } = (entry ?? {}) as Partial<RouteRules>
+  const name =
+    typeof path === 'string' ? ` (${typeof method === 'string' ? `${method} ` : ''}${path.slice(0, 80)})` : ''
+  return `${index + 1}${name}`
+}

@@ -1,0 +1,214 @@
+import { writeFile } from 'node:fs/promises'
+import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
+import { useStores, waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { Agent, request } from 'undici'
+import { type Origin, startOrigin } from './helpers/origin.ts'
+import { type AppProcess, startProcess } from './helpers/processes.ts'
+import { createIssuer } from './helpers/tokens.ts'
+import { startUpstream } from './helpers/upstream.ts'
+
+/**
+ * What clients are assumed to do: they keep connections, send one request at a time on each, do not use a connection again whose last
+ * answer said `connection: close`, and never send a request a second time. undici's Agent is one; any request that fails is lost.
+ */
+const MAIN = '../../src/main.ts'
+const restarts = process.env.SKERRY_FAULTS === undefined ? 3 : 20
+t.setTimeout(restarts * 60_000)
+
+const env = { PORT: '0', DRAIN_MS: '200', IDLE_KEPT_MS: '4000', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' }
+const linesOf = (gateway: AppProcess) =>
+  gateway
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { pid: number; instance: string; msg: string; ops?: string; level: number })
+const count = (gateway: AppProcess, msg: string) => linesOf(gateway).filter((line) => line.msg === msg).length
+
+/** Clients of every kind, each until it is told to stop. */
+function startLoad(url: string) {
+  const agents: Agent[] = []
+  const answers = { answered: 0, failures: [] as string[], kinds: {} as Record<string, number> }
+  let stopped = false
+  const one = async (
+    kind: string,
+    agent: Agent,
+    options: { method: 'GET' | 'POST'; body?: string; headers?: Record<string, string> }
+  ) => {
+    try {
+      const answer = await request(`${url}/feed/${kind}`, { dispatcher: agent, ...options })
+      const text = await answer.body.text()
+      if (answer.statusCode !== 200 || text !== `/feed/${kind} origin`)
+        answers.failures.push(`${kind}: ${answer.statusCode} ${text}`)
+      answers.answered++
+      answers.kinds[kind] = (answers.kinds[kind] ?? 0) + 1
+    } catch (error) {
+      answers.failures.push(`${kind}: ${(error as NodeJS.ErrnoException).code} ${(error as Error).message}`)
+    }
+  }
+  const client = async (kind: string, pauseMs: number, options: Parameters<typeof one>[2]) => {
+    const agent = new Agent({ connections: 1, pipelining: 1 })
+    agents.push(agent)
+    while (!stopped) {
+      await one(kind, agent, options)
+      await new Promise((resolve) => setTimeout(resolve, pauseMs * Math.random()))
+    }
+  }
+  const body = 'x'.repeat(20_000)
+  const clients = [
+    ...[1, 2, 3, 4].map(() => client('busy', 2, { method: 'GET' })),
+    ...[1, 2].map(() => client('writing', 5, { method: 'POST', body })),
+    // Their connections are idle when the gateway leaves, and the next request is on its way at any moment after.
+    ...Array.from({ length: 8 }, () => client('thoughtful', 1_000, { method: 'POST', body: '{}' })),
+    ...[1, 2].map(() => client('new', 2, { method: 'GET', headers: { connection: 'close' } }))
+  ]
+  const stop = async () => {
+    stopped = true
+    await Promise.all(clients)
+    await Promise.all(agents.map((agent) => agent.destroy()))
+  }
+  return { answers, stop }
+}
+
+async function rollUnderLoad(
+  t: Test,
+  options: { workers: number; rounds: number; settings?: Record<string, string>; origin?: Origin }
+): Promise<void> {
+  const { workers, rounds, origin = await startOrigin(t, 'origin') } = options
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ...(options.settings ?? { ROUTES: `/feed=${origin.url}` }),
+    WORKERS: String(workers),
+    ROLLING: 'true'
+  })
+  t.equal(count(gateway, 'ready'), workers + 1, 'each worker, and then the primary')
+  const { answers, stop } = startLoad(gateway.url)
+  for (let round = 1; round <= rounds; round++) {
+    const before = answers.answered
+    await waitFor(() => answers.answered > before + 100, { message: 'the clients are at it' })
+    gateway.child.kill('SIGHUP')
+    await waitFor(() => count(gateway, 'stopped') === round * workers, {
+      timeoutMs: 120_000,
+      message: `${round * workers} workers have ended`
+    })
+  }
+  const after = answers.answered
+  await waitFor(() => answers.answered > after + 100)
+  await stop()
+  t.same(answers.failures, [], 'no request is lost')
+  t.same(Object.keys(answers.kinds).sort(), ['busy', 'new', 'thoughtful', 'writing'])
+  t.equal(origin.requests.length, answers.answered, 'and none is sent twice')
+  t.equal(count(gateway, 'a worker is replaced'), rounds * workers)
+  t.same(
+    linesOf(gateway).filter(({ level }) => level > 40),
+    []
+  )
+  t.comment(`${answers.answered} requests over ${rounds} restarts: ${JSON.stringify(answers.kinds)}`)
+  gateway.child.kill('SIGTERM')
+  t.equal(await gateway.exited, 0)
+}
+
+t.test(`${restarts} rolling restarts of a single worker under load lose no request`, (t) =>
+  rollUnderLoad(t, { workers: 1, rounds: restarts })
+)
+
+t.test('rolling restarts of two workers under load lose no request', (t) =>
+  rollUnderLoad(t, { workers: 2, rounds: restarts === 3 ? 1 : 10 })
+)
+
+t.test('so it is where services announce themselves: a new worker knows them before it listens', async (t) => {
+  const stores = await useStores(t)
+  const nc = await connectNats({ ...stores.nats, name: 'rolling-test' })
+  t.teardown(() => nc.close())
+  await ensureBuckets(nc)
+  await publishIdentity(nc).setJwks(createIssuer().jwks)
+  const origin = await startUpstream(t, nc, {
+    prefixes: ['/feed'],
+    answer: (request, response) => response.end(`${request.url} origin`)
+  })
+  await rollUnderLoad(t, { workers: 1, rounds: 1, settings: stores.envFor('gateway'), origin })
+})
+
+t.test('workers share a port and have operations of their own; the primary speaks for all', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES: `/feed=${origin.url}`,
+    WORKERS: '2',
+    IDLE_KEPT_MS: '0'
+  })
+  const ready = linesOf(gateway).filter(({ msg }) => msg === 'ready')
+  t.equal(new Set(ready.map(({ ops }) => ops)).size, 3)
+  t.equal(new Set(ready.map(({ pid }) => pid)).size, 3)
+  t.equal(ready.at(-1)?.ops, gateway.ops)
+  t.equal((await fetch(`${gateway.ops}/readyz`)).status, 200)
+  const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
+  t.match(metrics, /^skerry_gateway_workers\{service="gateway",instance="1"\} 2$/m)
+  for (const instance of ['1-1', '1-2'])
+    t.match(
+      metrics,
+      new RegExp(`^skerry_gateway_live_instances\\{upstream="feed",service="gateway",instance="${instance}"\\} 1$`, 'm')
+    )
+  t.equal(metrics.match(/^# TYPE skerry_gateway_live_instances /gm)?.length, 1)
+
+  // Both at once: then nobody listens, and the port is the same when they are back.
+  const workers = ready.slice(0, 2).map(({ pid }) => pid)
+  for (const pid of workers) process.kill(pid, 'SIGKILL')
+  await waitFor(() => count(gateway, 'ready') === 5, { timeoutMs: 60_000 })
+  t.equal(await (await fetch(`${gateway.url}/feed`)).text(), '/feed origin')
+  t.equal(count(gateway, 'a worker died and is replaced'), 2)
+  gateway.child.kill('SIGTERM')
+  t.equal(await gateway.exited, 0)
+})
+
+t.test('a new worker that does not get ready leaves the old ones where they are', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const file = `${t.testdir({ routes: `/feed=${origin.url}\n` })}/routes`
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES_FILE: file,
+    ROLLING: 'true',
+    IDLE_KEPT_MS: '0',
+    DNS_REFRESH_MS: '600000'
+  })
+  await writeFile(file, '/feed\n')
+  gateway.child.kill('SIGHUP')
+  await waitFor(() => count(gateway, 'the new worker did not get ready: the others stay as they are') === 1, {
+    timeoutMs: 60_000
+  })
+  t.match(gateway.output(), /gateway: route "\/feed" has no address/)
+  t.equal(await (await fetch(`${gateway.url}/feed`)).text(), '/feed origin')
+  await writeFile(file, `/feed=${origin.url}\n/other=${origin.url}\n`)
+  gateway.child.kill('SIGHUP')
+  await waitFor(() => count(gateway, 'stopped') === 1, { timeoutMs: 60_000 })
+  t.equal(await (await fetch(`${gateway.url}/other`)).text(), '/other origin')
+})
+
+t.test('workers end with their primary', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES: `/feed=${origin.url}`,
+    ROLLING: 'true',
+    IDLE_KEPT_MS: '0'
+  })
+  const pid = linesOf(gateway).find(({ msg }) => msg === 'ready')!.pid
+  const runs = () => {
+    try {
+      return process.kill(pid, 0)
+    } catch {
+      return false
+    }
+  }
+  t.ok(runs())
+  gateway.child.kill('SIGKILL')
+  await waitFor(() => !runs())
+})
+
+t.test('a port that is taken is one failure to start', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  await t.rejects(
+    startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, ROLLING: 'true', PORT: new URL(origin.url).port }),
+    /ended with 1: [\s\S]*EADDRINUSE/
+  )
+})

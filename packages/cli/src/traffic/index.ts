@@ -1,0 +1,85 @@
+import {
+  connectNats,
+  ensureBuckets,
+  type Instance,
+  type NatsConnection,
+  openTraffic,
+  watchRegistry
+} from '@skerry/service'
+import { readSecrets, StartError } from '@skerry/stores'
+import { homeFolder } from '../repository.ts'
+import type { RunEntry } from '../up/run-file.ts'
+import { readRunFile } from '../up/status.ts'
+import { parseTraffic, type TrafficOptions } from './parse.ts'
+import { countsOf, report } from './report.ts'
+
+const CONNECT_MS = 5_000
+const METRICS_MS = 2_000
+
+/** Changes how requests are spread over the versions of a service, if the arguments say so, and prints how they are. */
+export async function traffic(args: readonly string[], options: TrafficOptions): Promise<number> {
+  const { service, change } = parseTraffic(args, options)
+  const home = homeFolder(process.env)
+  const { processes } = await readRunFile(home)
+  const nc = await connect(home, processes)
+  try {
+    await ensureBuckets(nc, { timeoutMs: CONNECT_MS })
+    const store = await openTraffic(nc)
+    if (service !== undefined && change !== undefined) await store.change(service, change).catch(asStartError)
+    const [instances, rules, metrics] = await Promise.all([live(nc), store.all(), metricsOf(processes)])
+    const wanted = <T extends { service: string }>(list: readonly T[]) =>
+      service === undefined ? list : list.filter((one) => one.service === service)
+    process.stdout.write(`${report(wanted(instances), wanted(rules), countsOf(metrics))}\n`)
+    return 0
+  } finally {
+    await nc.close()
+  }
+}
+
+/** As the administrator of this home's NATS, or of the one that the environment names. */
+async function connect(home: string, processes: readonly RunEntry[]): Promise<NatsConnection> {
+  const common = { name: 'skerry traffic', timeoutMs: CONNECT_MS }
+  try {
+    if (process.env.NATS_URL) {
+      const { protocol, host, username, password } = new URL(process.env.NATS_URL)
+      const user = decodeURIComponent(username)
+      return await connectNats({ ...common, url: `${protocol}//${host}`, user, password: decodeURIComponent(password) })
+    }
+    const address = processes.find(({ name }) => name === 'nats-server')?.url
+    const secrets = await readSecrets(home)
+    if (address === undefined || secrets === undefined)
+      throw new StartError(
+        `${home} runs no nats-server of its own: say NATS_URL, with the user and password of its administrator`
+      )
+    return await connectNats({ ...common, url: `nats://${address}`, user: 'admin', password: secrets.natsAdmin })
+  } catch (error) {
+    return asStartError(error)
+  }
+}
+
+/** Who is in the registry now. */
+async function live(nc: NatsConnection): Promise<Instance[]> {
+  let instances: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    instances = all
+  })
+  await watch.close()
+  return instances
+}
+
+/** What each gateway of this home counts; one that does not answer just now counts nothing. */
+function metricsOf(processes: readonly RunEntry[]): Promise<string[]> {
+  const gateways = processes.filter(({ name, ops }) => name === 'gateway' && ops !== null)
+  return Promise.all(
+    gateways.map(({ ops }) =>
+      fetch(`${ops}/metrics`, { signal: AbortSignal.timeout(METRICS_MS) }).then(
+        (response) => response.text(),
+        () => ''
+      )
+    )
+  )
+}
+
+function asStartError(error: unknown): never {
+  throw error instanceof StartError ? error : new StartError((error as Error).message, { cause: error })
+}
