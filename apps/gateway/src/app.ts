@@ -188,7 +188,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       answerLimit: config.BATCH_ANSWER_LIMIT
     })
   })
-  await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
+  await app.register(async (scope) =>
+    webSocketRoutes(scope, { config, door, balancer, streams, traffic: deps.traffic })
+  )
 
   entry = createEntry(
     {
@@ -199,6 +201,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       streams,
       cache,
       overload,
+      traffic: deps.traffic,
       compressor: createCompressor({ concurrency: config.COMPRESS_CONCURRENCY, streams: config.COMPRESS_STREAMS }),
       compressMinBytes: config.COMPRESS_MIN_BYTES,
       compressWholeBytes: config.COMPRESS_WHOLE_BYTES,

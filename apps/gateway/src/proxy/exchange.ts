@@ -11,6 +11,7 @@ import type { GatewayMetrics } from '../metrics.ts'
 import type { Outcome } from '../overload/gradient.ts'
 import { inPlace, outcomeOf, overloaded } from '../overload/in-place.ts'
 import type { Candidate, Overload, Refusal } from '../overload/overload.ts'
+import type { Traffic } from '../traffic/traffic.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
 import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
@@ -30,6 +31,8 @@ export type ExchangeDeps = RefuseDeps &
     streams: OpenStreams
     cache: ResponseCache
     overload: Overload
+    /** Which version of a service a request goes to, where that can be said at all. */
+    traffic: Traffic | undefined
     /** The largest body that is kept. */
     cacheEntryBytes: number
     /** Silence allowed in an answer and in a live stream, ms. */
@@ -65,6 +68,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private placed = false
   private held: HeldAnswer | undefined
   private cacheStatus: string | undefined
+  /** The version of its service that it goes to, where that is said. */
+  private version: string | undefined
 
   constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, now: number) {
     this.deps = deps
@@ -79,15 +84,29 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     this.deps.door(this.visit, (error) => {
       if (error !== undefined) this.refuse(error)
       else if (!SAFE.has(this.visit.method)) this.readBody()
+      // What a version answers to those who were sent to it is for them alone.
+      else if (this.chooseVersion()) this.forward()
       else if (this.visit.route!.cached === undefined || !this.fromCache(this.visit.route!.cached)) this.forward()
     })
+  }
+
+  /** Whether the request has to go to a version of its service. */
+  private chooseVersion(): boolean {
+    const { traffic, balancer } = this.deps
+    const { service } = this.visit.route!
+    const versions = traffic === undefined ? undefined : balancer.service(service)?.versions
+    if (versions === undefined) return false
+    this.version = traffic!.choose(service, versions, this.visit.raw.headers, this.visit.caller?.userId)
+    return this.version !== undefined
   }
 
   private readBody(): void {
     readBody(this.req, this.deps.bodyLimit, (error, body) => {
       this.body = body
-      if (error === undefined) this.forward()
-      else if (error instanceof BodyBrokenOffError) this.res.destroy()
+      if (error === undefined) {
+        this.chooseVersion()
+        this.forward()
+      } else if (error instanceof BodyBrokenOffError) this.res.destroy()
       else this.refuse(error)
     })
   }
@@ -166,10 +185,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private send(): void {
     const { visit, deps } = this
     const { headers } = visit.raw
-    const timeoutMs = deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs)
+    const request = this.request(headers, deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs))
     this.dispatchedAt = performance.now()
+    // A copy of a write would be done twice: shadow versions share the stores.
+    const mirror = request.hedgeable ? deps.traffic?.mirrorOf(request.origin) : undefined
+    if (mirror !== undefined) deps.balancer.mirror(request, mirror)
     // Until it is sent the call is what can be aborted.
-    this.controller = deps.balancer.call(this.request(headers, timeoutMs), this) ?? this.controller
+    this.controller = deps.balancer.call(request, this) ?? this.controller
   }
 
   private settle(outcome: Outcome): void {
@@ -205,6 +227,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       timeoutMs,
       silenceMs: stream ? deps.streamSilenceMs : deps.silenceMs,
       latencies: route.latencies,
+      version: this.version,
       transient: true
     }
   }

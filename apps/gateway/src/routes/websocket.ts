@@ -6,6 +6,7 @@ import type { Door } from '../door/door.ts'
 import { useDoor } from '../door/own-door.ts'
 import type { OpenStreams } from '../proxy/streams.ts'
 import { isWebSocket, webSocketOptions } from '../proxy/websocket.ts'
+import type { Traffic } from '../traffic/traffic.ts'
 import type { Balancer } from '../upstreams/balancer.ts'
 
 export type WebSocketDeps = {
@@ -13,6 +14,7 @@ export type WebSocketDeps = {
   door: Door
   balancer: Balancer
   streams: OpenStreams
+  traffic: Traffic | undefined
 }
 
 /**
@@ -20,7 +22,7 @@ export type WebSocketDeps = {
  * balancer as for requests. All other requests pass by (`proxy/entry.ts`).
  */
 export function webSocketRoutes(app: FastifyInstance, deps: WebSocketDeps): void {
-  const { config, door, balancer, streams } = deps
+  const { config, door, balancer, streams, traffic } = deps
   app.decorateRequest('wsUpstream', undefined)
   useDoor(app, door, { own: false })
   app.register(httpProxy, {
@@ -35,7 +37,10 @@ export function webSocketRoutes(app: FastifyInstance, deps: WebSocketDeps): void
       return end === -1 ? url : url.slice(0, end)
     },
     preHandler: (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-      const upstream = balancer.service(request.visit!.route!.service)?.pick(HANDSHAKE, performance.now(), undefined)
+      const { route, caller } = request.visit!
+      const service = balancer.service(route!.service)
+      const version = service && traffic?.choose(service.name, service.versions, request.headers, caller?.userId)
+      const upstream = service?.pick({ ...HANDSHAKE, version }, performance.now(), undefined)
       if (upstream === undefined || typeof upstream === 'string')
         return done(new SkerryError('UNAVAILABLE', { retryAfter: 1 }))
       request.wsUpstream = upstream

@@ -17,6 +17,7 @@ import { type TestStores, useStores, waitFor } from '@skerry/testing'
 import type { Test } from 'tap'
 import { buildGateway, type Gateway } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import type { Traffic } from '../../src/traffic/traffic.ts'
 import { createIssuer } from './tokens.ts'
 
 export type TestGateway = {
@@ -37,7 +38,7 @@ export type TestGateway = {
 /** A gateway in this process on a real registry, identity and (if asked for) Redis. */
 export async function startGateway(
   t: Test,
-  options: { env?: Record<string, string>; redis?: boolean | string } = {}
+  options: { env?: Record<string, string>; redis?: boolean | string; traffic?: Traffic } = {}
 ): Promise<TestGateway> {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
@@ -78,7 +79,16 @@ export async function startGateway(
   const metrics = createMetrics({ service: 'gateway', instance: '1', processMetrics: false })
   const identity = await openIdentity(nc, { log })
   await waitFor(() => identity.ready())
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: nc, checks: {} })
+  const gateway = await buildGateway({
+    config,
+    log,
+    metrics,
+    identity,
+    redis,
+    nats: nc,
+    checks: {},
+    traffic: options.traffic
+  })
   let live: Instance[] = []
   const registry = await watchRegistry(nc, (instances) => {
     live = instances
