@@ -13,6 +13,7 @@ import {
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
+import { createCompressor } from './bytes/compressor.ts'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
@@ -25,6 +26,7 @@ import { refuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
 import { policiesOf } from './limits/policies.ts'
+import { createListener } from './listen/listener.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createOverload } from './overload/overload.ts'
 import { createEntry } from './proxy/entry.ts'
@@ -110,8 +112,30 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const securityHeaders = await findSecurityHeaders()
 
-  const app = buildServer({ name: 'gateway', config, metrics, logger: log, identity })
-  boundConnections(app, config)
+  // Requests come before all that answers them is made, but not before it listens.
+  let entry: RequestListener = () => undefined
+  let fastify: RequestListener = () => undefined
+  const listener = await createListener({
+    config,
+    handler: (request, response) => entry(request, response),
+    clientError: refuse,
+    draining: () => app.skerry.draining,
+    log,
+    onEnded: (reason) => counts.http2Ended(reason)
+  })
+  // Node would answer these itself, and go on with what follows on the connection.
+  listener.server.on('checkExpectation', (request, response) => entry(request, response))
+  const app: FastifyInstance = buildServer({
+    name: 'gateway',
+    config,
+    metrics,
+    logger: log,
+    identity,
+    serverFactory(handler) {
+      fastify = handler as RequestListener
+      return listener.server
+    }
+  })
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
   app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
@@ -166,9 +190,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   await app.register(async (scope) => webSocketRoutes(scope, { config, door, balancer, streams }))
 
-  const [fastify] = app.server.listeners('request') as [RequestListener]
-  app.server.removeAllListeners('request')
-  const entry = createEntry(
+  entry = createEntry(
     {
       door,
       balancer,
@@ -177,6 +199,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       streams,
       cache,
       overload,
+      compressor: createCompressor({ concurrency: config.COMPRESS_CONCURRENCY, streams: config.COMPRESS_STREAMS }),
+      compressMinBytes: config.COMPRESS_MIN_BYTES,
+      compressWholeBytes: config.COMPRESS_WHOLE_BYTES,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
       log,
       securityHeaders,
@@ -186,12 +211,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
       draining: () => app.skerry.draining
     },
-    fastify
+    (request, response) => fastify(request, response)
   )
-  app.server.on('request', entry)
-  // Node would answer these itself, and go on with what follows on the connection.
-  app.server.on('checkExpectation', entry)
-
   return {
     app,
     update(instances) {
@@ -233,14 +254,4 @@ function balancerOptions(config: GatewayConfig, ca: string | undefined): Balance
     hedgeColdMs: config.HEDGE_COLD_MS,
     mirrorInFlight: config.MIRROR_IN_FLIGHT
   }
-}
-
-/** Bounds of the public port that Fastify has no option for. */
-function boundConnections(app: FastifyInstance, config: GatewayConfig): void {
-  const { server } = app
-  server.headersTimeout = config.HEADERS_TIMEOUT_MS
-  server.keepAliveTimeout = config.KEEP_ALIVE_TIMEOUT_MS
-  server.maxConnections = config.MAX_CONNECTIONS
-  server.removeAllListeners('clientError')
-  server.on('clientError', refuse)
 }

@@ -51,6 +51,8 @@ export const GatewayConfigSchema = Type.Object({
   COMPRESS_MIN_BYTES: Count(1_024),
   /** Bodies being encoded in the thread pool, and encoded streams that are open; others are sent as they are. */
   COMPRESS_CONCURRENCY: Count(4),
+  /** Bodies up to this are encoded as a whole, longer ones as they come. */
+  COMPRESS_WHOLE_BYTES: Type.Integer({ minimum: 1_024, maximum: 16_777_216, default: 262_144 }),
   COMPRESS_STREAMS: Count(64),
 
   /** For the documents of services: all of one look together, the bytes of one, how many services, how long when away, between looks. */
@@ -152,7 +154,7 @@ export const GatewayConfigSchema = Type.Object({
   CONCURRENCY_CRITICAL_WAIT_MS: Milliseconds(1_000),
   CONCURRENCY_WAITING: Count(512),
   /** Delay of the gateway's own event loop above which it sheds load at the door. */
-  PRESSURE_TARGET_MS: Milliseconds(20)
+  PRESSURE_TARGET_MS: Milliseconds(100)
 })
 export type GatewayConfig = Static<typeof GatewayConfigSchema>
 

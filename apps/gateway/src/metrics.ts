@@ -14,6 +14,8 @@ export type GatewayMetrics = {
   hedgeLost(service: string): void
   ejected(upstream: string, reason: string): void
   shed(reason: string, priority: string): void
+  /** An HTTP/2 connection was ended by a bound. */
+  http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
   watchOverload(overload: Overload): void
 }
@@ -37,6 +39,9 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
   )
   const ejected = metrics.counter('skerry_gateway_ejections_total', 'Times an instance was passed over.', [
     'upstream',
+    'reason'
+  ])
+  const http2Ended = metrics.counter('skerry_gateway_http2_ended_total', 'HTTP/2 connections ended by a bound.', [
     'reason'
   ])
   const shed = metrics.counter('skerry_gateway_shed_total', 'Requests refused under overload.', ['reason', 'priority'])
@@ -78,6 +83,7 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
     ejected: (upstream, reason) => ejected.inc({ upstream, reason }),
     shed: (reason, priority) => shed.inc({ reason, priority }),
+    http2Ended: (reason) => http2Ended.inc({ reason }),
     watchOverload(overload) {
       metrics.gauge(
         'skerry_gateway_concurrency_limit',

@@ -55,6 +55,7 @@ const refused: [what: string, fields: readonly Field[]][] = [
   ...(['connection', 'keep-alive', 'proxy-connection', 'upgrade'] as const).map(
     (name) => [name, [...GET, [name, 'x-mine']]] as [string, Field[]]
   ),
+  ['an expectation that nobody meets', [...GET, ['expect', 'the-worst']]],
   ['te: gzip', [...GET, ['te', 'gzip']]],
   ...['X-Upper', 'Content-Length', 'Transfer-Encoding'].map(
     (name) => [`upper case: ${name}`, [...POST, [name, '5']]] as [string, Field[]]

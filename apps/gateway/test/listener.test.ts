@@ -7,10 +7,10 @@ import { text } from 'node:stream/consumers'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
-import { makeCertificate } from './helpers/self-signed.ts'
 import { ask, certificateFiles, openSession, talk } from './helpers/clients.ts'
 import { frame, PREFACE, TYPE } from './helpers/http2-frames.ts'
 import { echo, startListener } from './helpers/listener.ts'
+import { makeCertificate } from './helpers/self-signed.ts'
 
 t.test('HTTP/1.1 and HTTP/2 on one port', async (t) => {
   const { port, listener } = await startListener(t, { handler: echo })

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { converse } from './helpers/conversation.ts'
-import { type Aim, type Attack, smugglingCorpus } from './helpers/corpus.ts'
+import { type Attack, smugglingCorpus } from './helpers/corpus.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { createJudge } from './helpers/judge.ts'
 import {
@@ -17,9 +17,11 @@ import {
 const SEED = 20_260_601
 const MUTATIONS = 600
 /** Conversations at a time: below what a listening socket holds in its backlog. */
-const AT_ONCE = 400
+const AT_ONCE = 300
 /** Faults of each kind that a failing test shows. */
 const SHOWN = 20
+/** After so many attacks somebody else asks each service for something. */
+const PROBE_EVERY = 20
 /** Connections to each service: few, so that each carries requests of many attacks. */
 const CONNECTIONS = 4
 
@@ -90,12 +92,11 @@ t.test('what services see is what the gateway accepted and answered', async (t) 
 
 type Outcome = { faults: string[]; unanswered: Seen[]; accepted: number }
 
-/** Sends each attack to both services, a bounded number at once, with clean requests after each batch. */
+/** Sends each attack to both services, a bounded number at once, and clean requests of others among them. */
 async function attack(t: Test, port: number, corpus: readonly Attack[], observed: Observed): Promise<Outcome> {
   const { judge, unanswered } = createJudge(observed)
   const faults: string[] = []
   let accepted = 0
-  let id = 0
   const run = async (name: string, pieces: Buffer[]) => {
     const talk = await converse(port, pieces)
     const outcome = judge(Buffer.concat(pieces), talk)
@@ -103,21 +104,27 @@ async function attack(t: Test, port: number, corpus: readonly Attack[], observed
     faults.push(...outcome.faults.map((fault) => `${name}: ${fault}`))
     return talk
   }
+  const probe = async (prefix: string, id: number) => {
+    const { answers } = await run('a clean request', [clean(prefix, id)])
+    if (answers[0]?.headers.has(SEEN_HEADER) !== true) faults.push(`${prefix} did not answer a clean request`)
+  }
   const aims = [
     { prefix: '/v1/posts', neighbour: '/v1/users' },
     { prefix: '/v1/users', neighbour: '/v1/posts' }
   ]
   const all = aims.flatMap((aim) => corpus.map((attack) => ({ attack, aim })))
-  for (let at = 0; at < all.length; at += AT_ONCE) {
-    await Promise.all(
-      all.slice(at, at + AT_ONCE).map(({ attack, aim }) => {
-        return run(`${attack.name} on ${aim.prefix}`, attack.write({ ...aim, id: `${++id}` } as Aim))
-      })
-    )
-    const probes = Array.from({ length: CONNECTIONS * 2 }, (_, i) => clean(aims[i % 2]!.prefix, ++id))
-    for (const { answers } of await Promise.all(probes.map((probe) => run('a clean request', [probe]))))
-      if (answers[0]?.headers.has(SEEN_HEADER) !== true) faults.push('a clean request was not answered by its service')
+  let next = 0
+  const worker = async () => {
+    while (next < all.length) {
+      const id = next++
+      const { attack, aim } = all[id]!
+      await run(`${attack.name} on ${aim.prefix}`, attack.write({ ...aim, id: String(id) }))
+      if (id % PROBE_EVERY === 0) for (const { prefix } of aims) await probe(prefix, id)
+    }
   }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  // Once more on each of the connections to the services.
+  await Promise.all(Array.from({ length: CONNECTIONS * 4 }, (_, i) => probe(aims[i % 2]!.prefix, all.length + i)))
   t.comment(`${all.length} conversations, ${accepted} requests accepted`)
   return { faults, unanswered: unanswered(), accepted }
 }

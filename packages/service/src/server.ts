@@ -83,7 +83,9 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.decorate('skerry', service)
   decorateRequests(app)
   app.addHook('onClose', () => deadlines.close())
-  keepIdleConnections(app.server, { draining: () => service.draining, keptMs: config.IDLE_KEPT_MS })
+  // A server that somebody else makes closes in its own way.
+  if (options.serverFactory === undefined)
+    keepIdleConnections(app.server, { draining: () => service.draining, keptMs: config.IDLE_KEPT_MS })
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {

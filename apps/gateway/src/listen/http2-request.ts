@@ -25,7 +25,7 @@ export class GatewayHttp2Request extends Http2ServerRequest {
     const list: IncomingHttpHeaders = {}
     for (const name in headers) if (name[0] !== ':') list[name] = headers[name] as string
     const authority = headers[':authority']
-    this.fault = faultOf(authority, list.host)
+    this.fault = faultOf(headers[':method'], list.expect, authority, list.host)
     if (authority !== undefined) list.host = authority
     this.headers = list
     this.method = headers[':method'] ?? ''
@@ -73,7 +73,14 @@ class ConnectionReset extends Error {
   }
 }
 
-function faultOf(authority: string | undefined, host: string | undefined): string | undefined {
+function faultOf(
+  method: string | undefined,
+  expect: string | undefined,
+  authority: string | undefined,
+  host: string | undefined
+): string | undefined {
+  if (method === 'CONNECT') return 'This is no proxy.'
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return 'Only 100-continue can be expected.'
   if (authority === undefined) return undefined
   // RFC 9113 8.3.1: else the gateway and a service could see two different hosts.
   if (host !== undefined && host !== authority) return 'Host is not :authority.'

@@ -24,6 +24,9 @@ const PLAIN = /^[\t\x20-\x7e\x80-\xff]*$/
  * third less than Node's class, which gets ready for trailers with each answer; here there are none.
  */
 export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Request> {
+  /** Is told when the stream is gone, however it ended. */
+  ended: ((response: GatewayHttp2Response) => void) | undefined
+
   override writeHead(status: number, head?: Head): this
   override writeHead(status: number, message: string, head?: Head): this
   override writeHead(status: number, second?: string | Head, third?: Head): this {
@@ -65,7 +68,9 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
 
   /** Node says 'finish' at each end; a handler takes it for an answer that was sent. */
   override emit(event: string | symbol, ...values: unknown[]): boolean {
-    return event === 'finish' && !this.writableFinished ? false : super.emit(event as string, ...values)
+    if (event === 'finish' && !this.writableFinished) return false
+    if (event === 'close') this.ended?.(this)
+    return super.emit(event as string, ...values)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
 import { PROBLEM_TYPE } from '@skerry/service'
@@ -46,10 +46,11 @@ type Connection = {
   /** When it was told to go elsewhere; undefined before. */
   leftAt: number | undefined
   streams: number
-  /** When requests began whose bodies are still to come. */
-  uploads: Map<ServerHttp2Stream, number>
+  /** When requests with a body began that are still under way. */
+  uploads: Map<GatewayHttp2Request, number>
   resets: Budget
   control: Budget
+  ended(response: GatewayHttp2Response): void
 }
 
 /**
@@ -64,6 +65,7 @@ export function createHttp2(options: Http2Options): Http2 {
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
   let leaving = false
   let arriving: Socket | undefined
+  let asking: Connection | undefined
 
   const server = createServer({
     Http2ServerRequest: GatewayHttp2Request,
@@ -82,6 +84,10 @@ export function createHttp2(options: Http2Options): Http2 {
     strictSingleValueFields: false
   } as Parameters<typeof createServer>[0])
   server.on('request', (request, response) => take(request as GatewayHttp2Request, response as GatewayHttp2Response))
+  // Without these Node would answer them and nobody would count.
+  for (const event of ['connect', 'checkExpectation']) {
+    server.on(event, (request: GatewayHttp2Request, response: GatewayHttp2Response) => take(request, response))
+  }
   server.on('session', (session) => begin(session, arriving!))
 
   function begin(session: ServerHttp2Session, socket: Socket): void {
@@ -95,7 +101,8 @@ export function createHttp2(options: Http2Options): Http2 {
       streams: 0,
       uploads: new Map(),
       resets: createBudget(resets, now),
-      control: createBudget(control, now)
+      control: createBudget(control, now),
+      ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)
     socket.once('close', () => connections.delete(session))
@@ -107,39 +114,38 @@ export function createHttp2(options: Http2Options): Http2 {
     session.on('ping', () => controlled(connection))
     // The server has heard of it by 'sessionError'; the connection is over then.
     session.on('error', () => {})
-    session.prependListener('stream', (stream: ServerHttp2Stream) => open(connection, stream))
+    // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
+    session.prependListener('stream', () => {
+      asking = connection
+    })
     if (leaving) leave(connection)
   }
 
-  function open(connection: Connection, stream: ServerHttp2Stream): void {
-    connection.streams++
-    if (!stream.endAfterHeaders) {
-      connection.uploads.set(stream, performance.now())
-      stream.once('end', () => connection.uploads.delete(stream))
-    }
-    stream.once('close', () => {
-      const now = performance.now()
-      connection.streams--
-      connection.since = now
-      connection.uploads.delete(stream)
-      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR && !brokenByUs(stream)) {
-        if (!spend(connection.resets, resets, now)) refuse(connection, 'resets')
-      }
-    })
-  }
-
   function take(request: GatewayHttp2Request, response: GatewayHttp2Response): void {
-    if (draining()) {
-      const connection = connections.get(request.stream.session as ServerHttp2Session)
-      if (connection !== undefined) leave(connection)
-    }
+    const { stream } = request
+    const connection = asking!
+    connection.streams++
+    // In place of a listener for each stream: Node's class has one already.
+    response.ended = connection.ended
+    if (!stream.endAfterHeaders) connection.uploads.set(request, performance.now())
+    if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.
-    if (request.stream.destroyed || request.stream.closed) return
+    if (stream.destroyed || stream.closed) return
     const { fault } = request
     // Until a client has confirmed the settings, nghttp2 lets it send longer lists.
     if (listSize(request.came) > config.HEADER_LIMIT) answer(response, 'HEADERS_TOO_LARGE', undefined)
     else if (fault !== undefined) answer(response, 'BAD_REQUEST', fault)
     else handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+  }
+
+  function ended(connection: Connection, response: GatewayHttp2Response): void {
+    const { stream, req } = response
+    const now = performance.now()
+    connection.streams--
+    connection.since = now
+    if (!stream.endAfterHeaders) connection.uploads.delete(req)
+    if (stream.rstCode === constants.NGHTTP2_NO_ERROR || brokenByUs(stream)) return
+    if (!spend(connection.resets, resets, now)) refuse(connection, 'resets')
   }
 
   function answer(response: GatewayHttp2Response, code: ErrorCode, detail: string | undefined): void {
@@ -181,9 +187,10 @@ export function createHttp2(options: Http2Options): Http2 {
         socket.destroy()
       }
     }
-    for (const [stream, began] of connection.uploads) {
+    for (const [request, began] of connection.uploads) {
       if (now - began < config.REQUEST_TIMEOUT_MS) break
-      stream.close(constants.NGHTTP2_CANCEL)
+      connection.uploads.delete(request)
+      if (!request.complete) request.stream.close(constants.NGHTTP2_CANCEL)
     }
     if (session.destroyed && socket.destroyed) connections.delete(session)
   }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
@@ -90,20 +90,26 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     }, every).unref()
   })
 
-  const stopListening = server.close.bind(server)
+  const closeAll = server.close.bind(server)
   server.close = (callback) => {
     if (!closing) beginClosing()
-    return stopListening(callback)
+    // Node's own closes idle connections at once, and a request that is on its way on one of them would be lost.
+    NetServer.prototype.close.call(server, (error) => {
+      // What is left is its timer.
+      closeAll(() => callback?.(error))
+    })
+    return server
   }
 
   function beginClosing(): void {
     closing = true
     clearInterval(sweeper)
+    const idleUntil = performance.now() + (draining() ? config.IDLE_KEPT_MS : 0)
     http2.drain()
     const closer = setInterval(() => {
-      // Also those whose last answer did not say that it was the last.
-      server.closeIdleConnections()
       const now = performance.now()
+      // Those whose last answer did not say that it was the last are left to their clients for a while.
+      if (now >= idleUntil) server.closeIdleConnections()
       newcomers.dismiss(now - CLOSING_GRACE_MS)
       http2.sweep(now)
     }, CLOSING_SWEEP_MS)

@@ -3,7 +3,7 @@ import { SkerryError } from '@skerry/contracts'
 import type { Identity } from '@skerry/service'
 import type { Dispatcher } from 'undici'
 import { type CachedRoute, headersToLoad, keyOf } from '../cache/cached-route.ts'
-import { BYPASS, cachedHeaders, isNotModified } from '../cache/client-headers.ts'
+import { BYPASS } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
@@ -14,30 +14,31 @@ import type { Candidate, Overload, Refusal } from '../overload/overload.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
 import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
+import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
-import { limitHeaders, requestHeaders, responseHeaders, withOwn } from './headers.ts'
+import { limitHeaders, requestHeaders } from './headers.ts'
+import { sendKept } from './kept-answer.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
 
-export type ExchangeDeps = RefuseDeps & {
-  door: Door
-  balancer: Balancer
-  identity: Identity | undefined
-  metrics: GatewayMetrics
-  streams: OpenStreams
-  cache: ResponseCache
-  overload: Overload
-  /** The largest body that is kept. */
-  cacheEntryBytes: number
-  /** Silence allowed in an answer and in a live stream, ms. */
-  silenceMs: number
-  streamSilenceMs: number
-}
+export type ExchangeDeps = RefuseDeps &
+  AnswerWriterDeps & {
+    door: Door
+    balancer: Balancer
+    identity: Identity | undefined
+    metrics: GatewayMetrics
+    streams: OpenStreams
+    cache: ResponseCache
+    overload: Overload
+    /** The largest body that is kept. */
+    cacheEntryBytes: number
+    /** Silence allowed in an answer and in a live stream, ms. */
+    silenceMs: number
+    streamSilenceMs: number
+  }
 
 /** The service whose word ends sessions. */
 const SESSION_OWNER = 'auth'
-/** Bytes up to which copying a body costs less than sending it apart from its head. */
-const ONE_WRITE = 16_384
 const SAFE = new Set(['GET', 'HEAD'])
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
 const LONGEST_DEADLINE_MS = 600_000
@@ -56,8 +57,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private controller: Dispatcher.DispatchController | undefined
   private dispatchedAt = 0
   private headAt = 0
-  /** Bytes of the body still to come, when its length is known. */
-  private missing = -1
+  private readonly writer: AnswerWriter
   private gone = false
   private answering = false
   private streaming = false
@@ -71,6 +71,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     this.req = req
     this.res = res
     this.visit = new Visit(req, now)
+    this.writer = new AnswerWriter(deps, this.visit, res)
   }
 
   start(): void {
@@ -132,20 +133,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   /** Sends a kept answer. */
   private answer(served: Served, cached: CachedRoute): void {
     if (this.gone) return
-    const { res, visit } = this
-    const { answer } = served
     this.headAt = performance.now()
     this.answering = true
-    const own = this.ownHeaders(undefined)
-    const known = isNotModified(visit.raw.headers['if-none-match'] as string | undefined, answer)
-    const list = known ? [] : [...answer.headers]
-    list.push(...cachedHeaders(served, cached))
-    const bodiless = known || answer.status === 204
-    if (!bodiless) list.push('content-length', String(answer.body.length))
-    res.writeHead(known ? 304 : answer.status, withOwn(list, own, this.deps.securityHeaders))
-    if (bodiless || visit.method === 'HEAD') res.end()
-    else if (answer.body.length <= ONE_WRITE) res.end(answer.body.toString('latin1'), 'latin1')
-    else res.end(answer.body)
+    sendKept(this.deps, this.visit, this.res, served, cached, this.ownHeaders(undefined))
   }
 
   /** Sends it to its service, when that has a place for it. Streams take none: they are held for hours, and have a bound of their own. */
@@ -262,9 +252,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     const own = this.ownHeaders(came['server-timing'])
     if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
     this.answering = true
-    res.writeHead(status, responseHeaders(came, own, deps.securityHeaders))
-    const length = came['content-length']
-    if (length !== undefined) this.missing = Number(length)
+    this.writer.head(status, came, own)
     if (came['content-type']?.startsWith('text/event-stream') === true) {
       this.streaming = true
       deps.streams.add(this)
@@ -289,22 +277,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       this.held.parts.push(Buffer.from(chunk))
       return
     }
-    const { res } = this
-    this.missing -= chunk.length
-    if (this.missing === 0 && chunk.length <= ONE_WRITE) {
-      // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
-      res.end(chunk.toString('latin1'), 'latin1')
-      return
-    }
-    // The part is only good until this returns.
-    if (res.write(Buffer.from(chunk))) return
-    controller.pause()
-    res.once('drain', () => controller.resume())
+    this.writer.data(chunk, controller)
   }
 
   onResponseEnd(): void {
     if (this.held !== undefined) this.held.ended = true
-    else if (!this.gone && !this.res.writableEnded) this.res.end()
+    else if (!this.gone) this.writer.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -316,7 +294,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     }
     if (this.answering) {
       // Half an answer: the client learns it from the connection.
-      if (!this.res.writableEnded) this.res.destroy()
+      if (!this.res.writableEnded) this.writer.destroy()
       return
     }
     this.refuse(asProblem(error))
@@ -343,6 +321,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     else if (this.answering) this.record()
     if (this.res.writableFinished && !this.streaming) return
     this.gone = true
+    this.writer.destroy()
     this.settle('ignored')
     this.controller?.abort(new CallerGoneError())
   }

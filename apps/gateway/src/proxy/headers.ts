@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { untagHeader } from '../bytes/tags.ts'
 import type { Verdict } from '../limits/limiter.ts'
 
 /** Between two hops only (RFC 9110, 7.6.1), set anew by whoever sends. */
@@ -68,7 +69,9 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
     if (name === 'tracestate' && !told.traceContinued) continue
     if (named?.includes(name) === true) continue
     const value = came[name]
-    if (typeof value === 'string') list.push(name, value)
+    if (typeof value !== 'string') continue
+    // The service knows its ETags without what we add for a coding.
+    list.push(name, name === 'if-none-match' || name === 'if-match' ? untagHeader(value) : value)
   }
   list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)

@@ -121,7 +121,10 @@ function latin1(text: string): Buffer {
 }
 
 function pem(certificate: Buffer, key: KeyObject): Certificate {
-  const lines = certificate.toString('base64').replaceAll(/(.{64})/g, '$1\n')
+  const lines = certificate
+    .toString('base64')
+    .match(/.{1,64}/g)!
+    .join('\n')
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
     key: key.export({ type: 'pkcs8', format: 'pem' }) as string

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
-import { makeCertificate } from './certificates.ts'
+import { makeCertificate } from './self-signed.ts'
 
 export type Answer = { status: number; headers: Record<string, unknown>; body: string }
 

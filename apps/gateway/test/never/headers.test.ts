@@ -87,6 +87,29 @@ t.test('what a client says of itself', async (t) => {
     t.not(got['x-user-id'], 'admin')
   })
 
+  t.test('cannot change what others are kept an answer of, by naming it in Connection', async (t) => {
+    await startUpstream(t, g.nc, {
+      service: 'things',
+      prefixes: ['/v1/things'],
+      routes: [{ method: 'GET', path: '/v1/things', auth: 'none', cache: { scope: 'public', ttl: 600 } }],
+      answer: (request, response) => {
+        response.writeHead(200, { vary: 'accept-language', 'content-type': 'text/plain' })
+        response.end(request.headers['accept-language'] ?? 'none')
+      }
+    })
+    await g.live('things', 1)
+    const ask = async (...lines: string[]) => {
+      const head = ['GET /v1/things HTTP/1.1', 'host: x', ...lines, '', ''].join('\r\n')
+      const { answers } = await converse(g.port, [Buffer.from(head)], { enough: 1 })
+      return answers[0]!
+    }
+    await ask('accept-language: en')
+    await ask('accept-language: de', 'connection: accept-language')
+    const kept = await ask('accept-language: de')
+    t.match(kept.headers.get('cache-status'), /skerry/)
+    t.equal(kept.body, 'de')
+  })
+
   t.test('reaches it through the bare package', async (t) => {
     const got = await received(t, bare.url, [...claims, 'connection: close'])
     for (const name of PASSED_BY_BARE) t.equal(got[name], CLAIMS[name as keyof typeof CLAIMS], name)

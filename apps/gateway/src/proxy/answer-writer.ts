@@ -1,0 +1,121 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Transform } from 'node:stream'
+import type { Dispatcher } from 'undici'
+import { describeCoding, describeVariants } from '../bytes/coding-headers.ts'
+import { compressible } from '../bytes/compressible.ts'
+import type { Compressor } from '../bytes/compressor.ts'
+import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
+import { retag } from '../bytes/tags.ts'
+import type { Visit } from '../door/visit.ts'
+import { responseHeaders } from './headers.ts'
+
+export type AnswerWriterDeps = {
+  compressor: Compressor
+  /** Bodies below are not worth a coding. */
+  compressMinBytes: number
+  /** Bodies up to this are encoded as a whole, longer ones as they come. */
+  compressWholeBytes: number
+  securityHeaders: readonly (readonly [name: string, value: string])[]
+}
+
+/** Bytes up to which copying a body costs less than sending it apart from its head. */
+export const ONE_WRITE = 16_384
+
+/**
+ * Writes the answer of a service to its client as it comes, at the client's pace, in a coding that the client takes. Parts of the body are
+ * only good until the call returns.
+ */
+export class AnswerWriter {
+  private readonly deps: AnswerWriterDeps
+  private readonly visit: Visit
+  private readonly res: ServerResponse
+  /** Bytes of the body still to come, when its length is known. */
+  private missing = -1
+  private encoder: Transform | undefined
+  private whole: { status: number; list: string[]; coding: Coding; parts: Buffer[] } | undefined
+
+  constructor(deps: AnswerWriterDeps, visit: Visit, res: ServerResponse) {
+    this.deps = deps
+    this.visit = visit
+    this.res = res
+  }
+
+  head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>): void {
+    const { visit, res, deps } = this
+    const list = responseHeaders(came, own, deps.securityHeaders)
+    const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
+    const { headers } = visit.raw
+    if (status === 304) retagPairs(list, headers['if-none-match'])
+    else if (compressible(visit.method, status, came, length, deps.compressMinBytes)) {
+      const coding = negotiate(headers['accept-encoding'] as string | undefined, ON_THE_WAY)
+      if (coding !== undefined && length !== undefined && length <= deps.compressWholeBytes) {
+        this.whole = { status, list, coding, parts: [] }
+        return
+      }
+      this.encoder = coding === undefined ? undefined : deps.compressor.createEncoder(coding)
+      if (this.encoder !== undefined) {
+        describeCoding(list, coding!, undefined)
+        res.writeHead(status, list)
+        this.encoder.pipe(res)
+        return
+      }
+      describeVariants(list)
+    }
+    if (length !== undefined) this.missing = length
+    res.writeHead(status, list)
+  }
+
+  data(chunk: Buffer, controller: Dispatcher.DispatchController): void {
+    const { res, encoder } = this
+    if (this.whole !== undefined) {
+      this.whole.parts.push(Buffer.from(chunk))
+      return
+    }
+    if (encoder === undefined) {
+      this.missing -= chunk.length
+      if (this.missing === 0 && chunk.length <= ONE_WRITE) {
+        // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
+        res.end(chunk.toString('latin1'), 'latin1')
+        return
+      }
+    }
+    const to = encoder ?? res
+    if (to.write(Buffer.from(chunk))) return
+    controller.pause()
+    to.once('drain', () => controller.resume())
+  }
+
+  end(): void {
+    const { whole, encoder, res } = this
+    if (whole !== undefined) this.encode(whole)
+    else if (encoder !== undefined) encoder.end()
+    else if (!res.writableEnded) res.end()
+  }
+
+  /** The answer is not whole, or its client has gone. */
+  destroy(): void {
+    this.encoder?.destroy()
+    this.res.destroy()
+  }
+
+  private encode({ status, list, coding, parts }: NonNullable<AnswerWriter['whole']>): void {
+    const { compressor } = this.deps
+    const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    const send = (encoded: Buffer | undefined) => {
+      if (this.res.destroyed) return
+      if (encoded === undefined) describeVariants(list)
+      else describeCoding(list, coding, encoded.length)
+      this.res.writeHead(status, list)
+      this.res.end(encoded ?? body)
+    }
+    const encoded = compressor.encode(body, coding, 'fast')
+    if (encoded instanceof Promise) encoded.then(send, () => send(undefined))
+    else send(encoded)
+  }
+}
+
+/** A 304 speaks of the body that the client holds, whose ETag may be that of a coding. */
+function retagPairs(list: string[], ifNoneMatch: string | string[] | undefined): void {
+  const at = list.indexOf('etag')
+  if (at !== -1 && at % 2 === 0 && typeof ifNoneMatch === 'string') list[at + 1] = retag(list[at + 1]!, ifNoneMatch)
+}

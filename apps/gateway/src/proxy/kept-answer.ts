@@ -1,0 +1,89 @@
+import type { ServerResponse } from 'node:http'
+import { compressible } from '../bytes/compressible.ts'
+import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
+import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
+import type { StoredAnswer } from '../cache/answer.ts'
+import type { CachedRoute } from '../cache/cached-route.ts'
+import { cachedHeaders, isNotModified } from '../cache/client-headers.ts'
+import type { ResponseCache, Served } from '../cache/response-cache.ts'
+import type { Visit } from '../door/visit.ts'
+import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
+import { withOwn } from './headers.ts'
+
+export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }
+
+/** Encodings under way, so that each is made once. */
+const making = new WeakMap<StoredAnswer, Map<Coding, Promise<Buffer | undefined>>>()
+
+/** Sends a kept answer, or 304, in a coding that the client takes; the encoded body is kept with it. */
+export function sendKept(
+  deps: KeptAnswerDeps,
+  visit: Visit,
+  res: ServerResponse,
+  served: Served,
+  cached: CachedRoute,
+  own: Readonly<Record<string, string>>
+): void {
+  const { answer } = served
+  const { headers } = visit.raw
+  const asked = headers['if-none-match'] as string | undefined
+  if (asked !== undefined && isNotModified(untagHeader(asked), answer)) {
+    res.writeHead(304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
+    res.end()
+    return
+  }
+  const coding = negotiate(headers['accept-encoding'] as string | undefined, TO_KEEP)
+  if (coding === undefined || !isWorth(answer, deps.compressMinBytes)) {
+    send(undefined)
+    return
+  }
+  const kept = answer.variants.get(coding)
+  if (kept !== undefined) send(kept)
+  else encodeOnce(deps, answer, coding).then(send, () => send(undefined))
+
+  function send(encoded: Buffer | undefined): void {
+    if (res.destroyed) return
+    const body = encoded ?? answer.body
+    const etag = encoded === undefined || answer.etag === undefined ? answer.etag : tagFor(answer.etag, coding!)
+    const list = [...answer.headers, ...cachedHeaders(served, cached, etag)]
+    if (encoded !== undefined) list.push('content-encoding', coding!)
+    if (answer.status !== 204) list.push('content-length', String(body.length))
+    res.writeHead(answer.status, withOwn(list, own, deps.securityHeaders))
+    if (visit.method === 'HEAD' || answer.status === 204) res.end()
+    // As a string, because Node joins a string to the head and sends a buffer beside it.
+    else if (body.length <= ONE_WRITE) res.end(body.toString('latin1'), 'latin1')
+    else res.end(body)
+  }
+}
+
+const worth = new WeakMap<StoredAnswer, boolean>()
+
+/** Whether an answer may be encoded: the same for its whole life. */
+function isWorth(answer: StoredAnswer, minBytes: number): boolean {
+  let known = worth.get(answer)
+  if (known === undefined) {
+    const fields: Record<string, string> = {}
+    for (let i = 0; i < answer.headers.length; i += 2) fields[answer.headers[i]!] = answer.headers[i + 1]!
+    known = compressible('GET', answer.status, fields, answer.body.length, minBytes)
+    worth.set(answer, known)
+  }
+  return known
+}
+
+function encodeOnce(deps: KeptAnswerDeps, answer: StoredAnswer, coding: Coding): Promise<Buffer | undefined> {
+  let of = making.get(answer)
+  if (of === undefined) {
+    of = new Map()
+    making.set(answer, of)
+  }
+  let made = of.get(coding)
+  if (made === undefined) {
+    made = Promise.resolve(deps.compressor.encode(answer.body, coding, 'best')).then((encoded) => {
+      of.delete(coding)
+      if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
+      return encoded
+    })
+    of.set(coding, made)
+  }
+  return made
+}
