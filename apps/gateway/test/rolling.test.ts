@@ -97,7 +97,9 @@ async function rollUnderLoad(
   await stop()
   t.same(answers.failures, [], 'no request is lost')
   t.same(Object.keys(answers.kinds).sort(), ['busy', 'new', 'thoughtful', 'writing'])
-  t.equal(origin.requests.length, answers.answered, 'and none is sent twice')
+  // Reads may be hedged, and checks come in between.
+  const writes = origin.requests.filter(({ method }) => method === 'POST').length
+  t.equal(writes, answers.kinds.writing! + answers.kinds.thoughtful!, 'and no write is sent twice')
   t.equal(count(gateway, 'a worker is replaced'), rounds * workers)
   t.same(
     linesOf(gateway).filter(({ level }) => level > 40),
