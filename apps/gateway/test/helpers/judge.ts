@@ -19,7 +19,10 @@ export function createJudge(observed: Observed): Judge {
   const answered = new Set<number>()
 
   function judge(sent: Buffer, talk: Conversation) {
-    const faults: string[] = []
+    const faults = talk.stuck ? ['neither answered nor closed'] : []
+    // The preface of HTTP/2 (RFC 9113, 3.4). What comes behind it is refused in frames, or as the beginning of a request.
+    if (isPreface(sent) && talk.answers.every(({ status, headers }) => status === 400 && !headers.has(SEEN_HEADER)))
+      return { faults, accepted: 0 }
     const strict = readStrictly(sent).requests
     let accepted = 0
     for (const [i, { status, headers }] of talk.answers.entries()) {
@@ -41,11 +44,14 @@ export function createJudge(observed: Observed): Judge {
     // To a CONNECT Node only closes.
     if (talk.answers.length === 0 && !sent.includes('CONNECT')) faults.push('closed without an answer')
     if (talk.rest !== '') faults.push(`no answer, or half of one: ${JSON.stringify(talk.rest.slice(0, 200))}`)
-    if (talk.stuck) faults.push('neither answered nor closed')
     return { faults, accepted }
   }
 
   return { judge, unanswered: () => observed.seen.filter((_seen, number) => !answered.has(number)) }
+}
+
+function isPreface(sent: Buffer): boolean {
+  return sent.toString('latin1', 0, 3) === 'PRI'
 }
 
 function same(seen: Seen, sent: StrictRequest | undefined): boolean {
