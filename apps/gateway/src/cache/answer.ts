@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { CacheCodec } from '@skerry/cache'
+import { HOP_BY_HOP } from '../hop-by-hop.ts'
 import { type CachedRequest, type CachedRoute, keyOf, learnVary } from './cached-route.ts'
 
 /** An answer of a service as it came, whole: headers are name, value, name, value; names in lower case. */
@@ -37,16 +38,7 @@ const PERSONAL: ReadonlySet<number> = new Set([401, 403, 407, 408, 412, 417, 421
 const LONGEST_AGE_S = 2_147_483_648
 
 const NEVER_KEPT: ReadonlySet<string> = new Set([
-  ...[
-    'connection',
-    'keep-alive',
-    'proxy-connection',
-    'te',
-    'trailer',
-    'transfer-encoding',
-    'upgrade',
-    'http2-settings'
-  ],
+  ...HOP_BY_HOP,
   ...['proxy-authenticate', 'proxy-authentication-info', 'authentication-info', 'server', 'x-powered-by'],
   ...['x-request-id', 'traceparent', 'tracestate', 'server-timing', 'ratelimit', 'ratelimit-policy', 'date'],
   ...['content-length', 'etag', 'vary', 'age', 'cache-status', 'warning']

@@ -1,18 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { untagHeader } from '../bytes/tags.ts'
+import { HOP_BY_HOP } from '../hop-by-hop.ts'
 import type { Verdict } from '../limits/limiter.ts'
-
-/** Between two hops only (RFC 9110, 7.6.1), set anew by whoever sends. */
-const HOP_BY_HOP = [
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings'
-]
 
 /** What a client may not tell a service: it is hop-by-hop, or only the gateway knows it. */
 const NEVER_FORWARDED = new Set([
