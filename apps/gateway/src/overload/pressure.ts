@@ -7,7 +7,9 @@ export const PRESSURE_SAMPLE_MS = 50
 const WEIGHT = 0.3
 /** A loop that is late while it has time to spare was not given the processor; shedding would not help it. */
 const BUSY = 0.8
-/** How far above its target delay counts. */
+/** A burst that is over before so many samples in a row were too late is no pressure. */
+const GRACE_SAMPLES = 10
+/** How far above its target delay counts, in targets. */
 const MOST_ABOVE = 3
 /** What pressure changes by in one sample for delay of a whole target too much, and for a change of delay by a whole target. */
 const INTEGRAL = 0.01
@@ -33,6 +35,8 @@ export class Pressure {
   private readonly targetMs: number
   private readonly random: () => number
   private error = 0
+  /** Samples in a row that were above the target. */
+  private late = 0
 
   /** @param random 0–1, decides which requests are shed */
   constructor(targetMs: number, random: () => number) {
@@ -42,11 +46,14 @@ export class Pressure {
 
   /** Takes in how late the loop was (ms) and which part of the time it was busy (0–1). */
   sample(delayMs: number, utilization: number): void {
-    this.delayMs += (delayMs - this.delayMs) * WEIGHT
-    const above = this.delayMs / this.targetMs - 1
-    const error = utilization < BUSY ? -1 : Math.min(MOST_ABOVE, above)
-    const level = this.level + INTEGRAL * error + PROPORTIONAL * (error - this.error)
-    this.level = Math.min(1, Math.max(0, level))
+    const { targetMs } = this
+    this.delayMs += (Math.min(delayMs, targetMs * (1 + MOST_ABOVE)) - this.delayMs) * WEIGHT
+    const error = utilization < BUSY ? -1 : this.delayMs / targetMs - 1
+    this.late = error > 0 ? this.late + 1 : 0
+    if (this.level > 0 || this.late > GRACE_SAMPLES) {
+      const level = this.level + INTEGRAL * error + PROPORTIONAL * (error - this.error)
+      this.level = Math.min(1, Math.max(0, level))
+    }
     // From rest only what is too much counts, not how calm it was before.
     this.error = this.level === 0 ? Math.max(0, error) : error
   }
