@@ -105,10 +105,14 @@ const NOT_FOR_ALL: ReadonlySet<string> = new Set([
   'if-range',
   'range',
   'cache-control',
-  'pragma'
+  'pragma',
+  'connection'
 ])
 
-/** The headers of a request whose answer is to be kept: without conditions, parts and encodings, and without cookies where all share it. */
+/**
+ * The headers of a request whose answer is to be kept: without conditions, parts and encodings, without cookies where all share it, and
+ * without `Connection`, by which a client could take away headers that the key has.
+ */
 export function headersToLoad(route: CachedRoute, came: IncomingHttpHeaders): IncomingHttpHeaders {
   const headers: IncomingHttpHeaders = {}
   for (const name in came) if (!NOT_FOR_ALL.has(name)) headers[name] = came[name]
