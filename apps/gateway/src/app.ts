@@ -136,6 +136,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       return listener.server
     }
   })
+  // Fastify's would answer at once, ahead of the requests that came whole before.
+  listener.server.removeAllListeners('clientError')
+  listener.server.on('clientError', refuse)
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
   app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
