@@ -26,6 +26,7 @@ export {
 } from './identity.ts'
 export { openIdentity, publishIdentity } from './identity-store.ts'
 export { assertIdentityUrl, type IdentityUrlOptions, openIdentityFromUrl } from './identity-url.ts'
+export { keepIdleConnections } from './idle-connections.ts'
 export { type Instance, InstanceSchema, RouteRulesSchema } from './instance.ts'
 export { createLogger, type Logger } from './log.ts'
 export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'

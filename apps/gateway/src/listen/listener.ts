@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Logger } from '@skerry/service'
+import { keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
@@ -90,26 +90,21 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     }, every).unref()
   })
 
-  const closeAll = server.close.bind(server)
+  keepIdleConnections(server, { draining, keptMs: config.IDLE_KEPT_MS })
+  const closeServer = server.close.bind(server)
   server.close = (callback) => {
     if (!closing) beginClosing()
-    // Node's own closes idle connections at once, and a request that is on its way on one of them would be lost.
-    NetServer.prototype.close.call(server, (error) => {
-      // What is left is its timer.
-      closeAll(() => callback?.(error))
-    })
-    return server
+    return closeServer(callback)
   }
 
   function beginClosing(): void {
     closing = true
     clearInterval(sweeper)
-    const idleUntil = performance.now() + (draining() ? config.IDLE_KEPT_MS : 0)
     http2.drain()
     const closer = setInterval(() => {
+      // Also those whose last answer did not say that it was the last; while draining they are left to their clients.
+      if (!draining()) server.closeIdleConnections()
       const now = performance.now()
-      // Those whose last answer did not say that it was the last are left to their clients for a while.
-      if (now >= idleUntil) server.closeIdleConnections()
       newcomers.dismiss(now - CLOSING_GRACE_MS)
       http2.sweep(now)
     }, CLOSING_SWEEP_MS)
