@@ -3,9 +3,8 @@ import { writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { announce, connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { findBinary, freePort, REDIS } from '@skerry/stores'
-import { binCache, startTestStores } from '@skerry/testing'
+import { binCache } from '@skerry/testing'
 import { accepts, type Started, startNode, startServer } from './processes.ts'
 import type { Signer } from './token.ts'
 
@@ -41,17 +40,8 @@ const ENV = {
   LIMIT_EXEMPT: '127.0.0.1'
 }
 
-/** Starts our gateway with all that it does switched on, by itself; with NATS where this checkout's gateway does not run alone yet. */
-export async function startOurs(options: OursOptions): Promise<Started> {
-  try {
-    return await startAlone(options)
-  } catch (error) {
-    options.say(`the gateway does not run alone (${(error as Error).message}): started with NATS instead`)
-    return startWithNats(options)
-  }
-}
-
-async function startAlone({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Started> {
+/** Starts our gateway with all that it does switched on, alone: no NATS, but a Redis for its limits and its cache. */
+export async function startOurs({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Started> {
   const keys = await serveJson(signer.jwks)
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(RULES))
@@ -93,38 +83,4 @@ async function serveJson(value: object): Promise<{ server: Server; url: string }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json` }
-}
-
-async function startWithNats({ instances, signer, execArgv, say }: OursOptions): Promise<Started> {
-  const { shared, stop } = await startTestStores(say)
-  try {
-    const account = { url: shared.natsUrl, user: 'test0', password: 'test0' }
-    const nats = await connectNats({ ...account, name: 'bench' })
-    await ensureBuckets(nats)
-    await (await publishIdentity(nats)).setJwks({ ...signer.jwks })
-    for (const [index, url] of instances.entries()) {
-      const prefixes = ['/v1/posts']
-      await announce(nats, { service: 'bench', version: '0', instance: `${index}`, url, weight: 1, prefixes })
-    }
-    const gateway = await startNode(GATEWAY, {
-      execArgv: execArgv ?? [],
-      env: {
-        ...ENV,
-        NATS_URL: account.url,
-        NATS_USER: account.user,
-        NATS_PASSWORD: account.password,
-        REDIS_URL: shared.redisUrl,
-        REDIS_PREFIX: 'gateway:bench:'
-      }
-    })
-    const end = async () => {
-      await gateway.stop()
-      await nats.close()
-      await stop()
-    }
-    return { ...gateway, stop: end }
-  } catch (error) {
-    await stop()
-    throw error
-  }
 }
