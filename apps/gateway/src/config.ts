@@ -131,7 +131,7 @@ export const GatewayConfigSchema = Type.Object({
   /** Comma-separated addresses or CIDRs that no limit by address holds for. */
   LIMIT_EXEMPT: Type.String({ default: '' }),
   /** Most requests of quota taken from Redis at once for one user or address. */
-  LIMIT_LEASE: Count(10),
+  LIMIT_LEASE: Count(100),
   /** Users, as many devices, as many addresses whose limits are held in memory. */
   LIMIT_SUBJECTS: Count(50_000),
 

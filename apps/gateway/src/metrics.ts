@@ -20,6 +20,7 @@ export type GatewayMetrics = {
   watchOverload(overload: Overload): void
 }
 
+const NO_ROUTE = {}
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, streams: OpenStreams): GatewayMetrics {
@@ -61,13 +62,13 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
   })
   metrics.gauge('skerry_gateway_streams', 'Open live streams.', [], (gauge) => gauge.set(streams.size))
 
-  const recorders = new Map<Route | undefined, Record<string, RouteRecorder>>()
+  const recorders = new WeakMap<object, Record<string, RouteRecorder>>()
   return {
     answered(route, method, status, seconds) {
-      let byMethod = recorders.get(route)
+      let byMethod = recorders.get(route ?? NO_ROUTE)
       if (byMethod === undefined) {
         byMethod = {}
-        recorders.set(route, byMethod)
+        recorders.set(route ?? NO_ROUTE, byMethod)
       }
       let recorder = byMethod[method]
       if (recorder === undefined) {

@@ -104,6 +104,19 @@ t.test('a batch', async (t) => {
     t.match(body.responses.at(-2)?.body, { code: 'BAD_REQUEST', detail: /authorization/ })
   })
 
+  t.test('no header is more than one', async (t) => {
+    const before = upstream.requests.length
+    for (const value of [
+      'a\r\nx-user-id: root',
+      'a\nb: c',
+      'de\u010d\u010ax-user-id: root',
+      'x\r\n\r\nGET /v1/posts HTTP/1.1'
+    ])
+      for (const name of ['accept', 'content-type', 'if-match'])
+        t.match((await batch([get('/v1/posts', { headers: { [name]: value } })])).body.responses, [{ status: 400 }])
+    t.equal(upstream.requests.length, before)
+  })
+
   t.test('each request counts for its own limit', async (t) => {
     const bearer = g.issuer.bearer()
     // 40, of which the batches take one each.

@@ -20,6 +20,12 @@ const ROUTES: RouteRules[] = [
     }
   },
   { method: 'GET', path: '/v1/things', auth: 'none', cache: { scope: 'public', ttl: 0, staleIfError: 600 } },
+  {
+    method: 'GET',
+    path: '/v1/old/:id',
+    auth: 'none',
+    cache: { scope: 'public', ttl: 0.05, staleWhileRevalidate: 60 }
+  },
   { method: 'PATCH', path: '/v1/things/:id', auth: 'none', ends: ['thing:{id}'] },
   { method: 'GET', path: '/v1/mine', auth: 'required', cache: { scope: 'private', ttl: 60, tags: ['mine:{caller}'] } },
   { method: 'POST', path: '/v1/mine', auth: 'required', ends: ['mine:{caller}'] }
@@ -65,7 +71,7 @@ t.test('answers that are kept', async (t) => {
   const service = things()
   const upstream = await startUpstream(t, g.nc, {
     service: 'things',
-    prefixes: ['/v1/things', '/v1/mine'],
+    prefixes: ['/v1/things', '/v1/mine', '/v1/old'],
     routes: ROUTES,
     answer: service.answer
   })
@@ -93,6 +99,19 @@ t.test('answers that are kept', async (t) => {
     const head = await fetch(`${g.url}/v1/things/1`, { method: 'HEAD' })
     t.equal(head.headers.get('content-length'), again.headers.get('content-length'))
     t.equal(upstream.requests.length, 1)
+  })
+
+  t.test('a HEAD of a stale answer leaves the body of its GET alone', async (t) => {
+    const body = await (await get('/v1/old/1')).text()
+    await waitFor(async () => {
+      const head = await fetch(`${g.url}/v1/old/1`, { method: 'HEAD' })
+      return /ttl=-|ttl=0/.test(head.headers.get('cache-status') ?? '')
+    })
+    for (let i = 0; i < 20; i++) {
+      await fetch(`${g.url}/v1/old/1`, { method: 'HEAD' })
+      t.equal(await (await get('/v1/old/1')).text(), body)
+    }
+    t.ok(upstream.requests.every((one) => one.method !== 'HEAD'))
   })
 
   t.test('who changed it reads what it wrote', async (t) => {

@@ -4,7 +4,7 @@ import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import type { Dispatcher } from 'undici'
 import { ChunkReader } from '../src/upstreams/wire/chunks.ts'
-import type { WireRequest } from '../src/upstreams/wire/connection.ts'
+import type { Connection, WireRequest } from '../src/upstreams/wire/connection.ts'
 import { CHUNKED, parseHead, UNTIL_CLOSE } from '../src/upstreams/wire/head.ts'
 import { WirePool } from '../src/upstreams/wire/pool.ts'
 
@@ -277,6 +277,45 @@ t.test('a request that is taken back before it was sent is never sent', async (t
   for (const socket of held) socket.write('HTTP/1.1 204 No Content\r\n\r\n')
   await Promise.all(slow)
   t.equal(requests(), 2)
+})
+
+t.test('a head that would be more than one is not sent', async (t) => {
+  const { pool, requests } = await startRaw(t, (socket) => socket.write('HTTP/1.1 204 No Content\r\n\r\n'))
+  for (const value of ['a\r\nb: c', 'a\nb', 'a\u010d\u010ab: c', '\r\n\r\nGET / HTTP/1.1'])
+    t.match(await ask(pool, { headers: ['x', value] }), { error: 'BadRequestHeadError', started: false })
+  t.equal(requests(), 0)
+  t.match(await ask(pool, { headers: ['x', 'fine'] }), { status: 204 })
+})
+
+t.test('what is thrown away holds no connection for ever', async (t) => {
+  const { pool, sockets } = await startRaw(t, (socket) =>
+    socket.write('HTTP/1.1 503 Busy\r\ncontent-length: 1000\r\n\r\nhello')
+  )
+  pool.dispatch(
+    { method: 'GET', path: '/', headers: [], body: null },
+    { onResponseStart: (controller) => (controller as Connection).discard() }
+  )
+  await waitFor(() => sockets.size === 1)
+  await waitFor(() => sockets.size === 0)
+  t.pass('it is closed when the rest does not come')
+})
+
+t.test('a connection that was paused reads its next answer', async (t) => {
+  const { pool } = await startRaw(t, (socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'))
+  let kept: Dispatcher.DispatchController | undefined
+  await new Promise<void>((resolve) =>
+    pool.dispatch(
+      { method: 'GET', path: '/', headers: [], body: null },
+      {
+        onRequestStart: (controller) => {
+          kept = controller
+        },
+        onResponseEnd: () => resolve()
+      }
+    )
+  )
+  kept?.pause()
+  t.match(await ask(pool), { body: 'ok' })
 })
 
 t.test('a pool that closes lets what is under way end', async (t) => {

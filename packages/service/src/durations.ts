@@ -13,6 +13,8 @@ export class RouteDurations {
   readonly aggregator = 'sum'
   private readonly bounds: readonly number[]
   private cells: Cell[] = []
+  /** By their labels: two with the same would be one series twice. */
+  private readonly made = new Map<string, (status: number, seconds: number) => void>()
   private readonly resets: Array<() => void> = []
 
   constructor(options: { name: string; help: string; buckets: readonly number[] }) {
@@ -28,12 +30,15 @@ export class RouteDurations {
 
   /** Observes answers that share these labels, e.g. those of one route. */
   recorder(labels: Readonly<Record<string, string>>): (status: number, seconds: number) => void {
+    const key = JSON.stringify(Object.entries(labels).sort())
+    const known = this.made.get(key)
+    if (known !== undefined) return known
     let byStatus: Array<Cell | undefined> = []
     this.resets.push(() => {
       byStatus = []
     })
     const { bounds } = this
-    return (status, seconds) => {
+    const record = (status: number, seconds: number) => {
       let cell = byStatus[status]
       if (cell === undefined) {
         cell = {
@@ -49,6 +54,8 @@ export class RouteDurations {
       cell.counts[i]! += 1
       cell.sum += seconds
     }
+    this.made.set(key, record)
+    return record
   }
 
   reset(): void {

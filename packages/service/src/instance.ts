@@ -93,12 +93,14 @@ export function assertInstance(self: Instance): void {
  * because it says something that is only understood later, and a route without rules has the ordinary ones.
  */
 export function readInstance(value: unknown): { instance: Instance; dropped: string[] } | undefined {
-  if (whole.Check(value)) return { instance: value as Instance, dropped: [] }
-  if (!cores.Check(value)) return undefined
+  // A pattern lets through what no URL parser takes, and one bad address must not stop who reads it.
+  if (whole.Check(value) && isUrl(value.url) && isUrl(value.ops)) return { instance: value as Instance, dropped: [] }
+  if (!cores.Check(value) || !isUrl(value.url)) return undefined
   const instance = { ...value } as Record<string, unknown>
   const dropped: string[] = []
   for (const [name, check] of Object.entries(fits)) {
-    if (instance[name] === undefined || check.Check(instance[name])) continue
+    if (instance[name] === undefined || (check.Check(instance[name]) && (name !== 'ops' || isUrl(instance.ops))))
+      continue
     if (name === 'routes' && Array.isArray(instance.routes)) {
       const all = instance.routes.slice(0, ROUTES) as unknown[]
       const known = all.filter((one) => rules.Check(one))
@@ -110,4 +112,8 @@ export function readInstance(value: unknown): { instance: Instance; dropped: str
     }
   }
   return { instance: instance as Instance, dropped }
+}
+
+function isUrl(value: unknown): boolean {
+  return value === undefined || (typeof value === 'string' && URL.canParse(value))
 }

@@ -73,11 +73,14 @@ export class ServiceGate {
     this.again = true
     if (this.advancing) return
     this.advancing = true
-    while (this.again) {
-      this.again = false
-      for (const line of this.lines) this.advanceLine(line, now)
+    try {
+      while (this.again) {
+        this.again = false
+        for (const line of this.lines) this.advanceLine(line, now)
+      }
+    } finally {
+      this.advancing = false
     }
-    this.advancing = false
   }
 
   private advanceLine({ priority, waiters }: Line, now: number): void {

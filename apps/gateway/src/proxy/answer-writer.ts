@@ -80,7 +80,7 @@ export class AnswerWriter {
       }
     }
     const to = encoder ?? res
-    if (to.write(Buffer.from(chunk))) return
+    if (to.write(Buffer.from(chunk)) || controller.paused) return
     controller.pause()
     to.once('drain', () => controller.resume())
   }
@@ -108,7 +108,13 @@ export class AnswerWriter {
       this.res.writeHead(status, list)
       this.res.end(encoded ?? body)
     }
-    const encoded = compressor.encode(body, coding, 'fast')
+    let encoded: ReturnType<Compressor['encode']>
+    try {
+      encoded = compressor.encode(body, coding, 'fast')
+    } catch {
+      // Out of memory: it goes out as it is.
+      encoded = undefined
+    }
     if (encoded instanceof Promise) encoded.then(send, () => send(undefined))
     else send(encoded)
   }

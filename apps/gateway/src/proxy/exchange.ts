@@ -15,6 +15,7 @@ import type { Traffic } from '../traffic/traffic.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
 import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
+import { Timer } from '../upstreams/wheel.ts'
 import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { limitHeaders, requestHeaders } from './headers.ts'
@@ -122,7 +123,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       return false
     }
     const load = (signal: AbortSignal) => {
-      const shared = this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs)
+      // Also a HEAD that finds a stale answer renews the one of its GET.
+      const shared = {
+        ...this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs),
+        method: 'GET'
+      }
       return inPlace(deps.overload, shared.origin, visit.priority, () =>
         collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
       )
@@ -136,15 +141,24 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     // Only a GET brings a body to keep.
     if (visit.method === 'HEAD') return false
     this.dispatchedAt = performance.now()
+    // Others may have longer than this one, so the load goes on without it.
+    const late = new Timer(() => this.refuse(new SkerryError('TIMEOUT')))
+    const timeoutMs = deadlineOf(request.headers['x-skerry-deadline'], visit.route!.timeoutMs)
+    deps.balancer.wheel.start(late, this.dispatchedAt + timeoutMs)
     cache.fetch(key, cached, request, load).then(
       (served) => {
+        deps.balancer.wheel.stop(late)
+        if (this.answering) return
         if (served !== undefined) this.answer(served, cached)
         else {
           this.cacheStatus = BYPASS
           this.forward()
         }
       },
-      (error: Error) => this.refuse(asProblem(error))
+      (error: Error) => {
+        deps.balancer.wheel.stop(late)
+        if (!this.answering) this.refuse(asProblem(error))
+      }
     )
     return true
   }
@@ -325,6 +339,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   /** Ends a live stream in good order: its client connects again, elsewhere. */
   end(): void {
+    // Before, so that nothing of the service is written behind the end.
+    this.controller?.abort(new CallerGoneError())
     this.res.end()
   }
 

@@ -78,11 +78,12 @@ function encodeOnce(deps: KeptAnswerDeps, answer: StoredAnswer, coding: Coding):
   }
   let made = of.get(coding)
   if (made === undefined) {
-    made = Promise.resolve(deps.compressor.encode(answer.body, coding, 'best')).then((encoded) => {
-      of.delete(coding)
-      if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
-      return encoded
-    })
+    made = Promise.try(() => deps.compressor.encode(answer.body, coding, 'best'))
+      .then((encoded) => {
+        if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
+        return encoded
+      })
+      .finally(() => of.delete(coding))
     of.set(coding, made)
   }
   return made

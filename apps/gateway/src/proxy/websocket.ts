@@ -55,8 +55,19 @@ export function webSocketOptions(config: GatewayConfig, streams: OpenStreams, ba
     },
     finishRequest: (handshake, target) => {
       const upstream = next!
+      const probing = upstream.circuit.isOpen
+      const sentAt = performance.now()
+      let opened = false
       upstream.streams++
-      target.once('close', () => upstream.streams--)
+      target.once('open', () => {
+        opened = true
+        const now = performance.now()
+        upstream.answered(now - sentAt, now)
+      })
+      target.once('close', () => {
+        upstream.streams--
+        if (probing && !opened) upstream.circuit.release()
+      })
       handshake.once('error', (error: NodeJS.ErrnoException) => {
         balancer.handshakeFailed(upstream, error, performance.now())
       })

@@ -37,6 +37,8 @@ const COMMON_HEADERS = [
   'tracestate',
   'x-skerry-version'
 ]
+/** What HTTP/1.1 takes for a value. Anything above a byte would be cut to one on the wire, CR and LF among it. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 /** Headers of an answer that say something of the connection or of bytes that are not sent. */
 const LEFT_OUT = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date'])
 
@@ -92,7 +94,11 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
         400,
         problem('BAD_REQUEST', { detail: `A request of a batch cannot say ${refused}: send it with the batch.` })
       )
-    const answer = await inject(deps.entry as never, {
+    const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
+    if (bad !== undefined)
+      return failed(400, problem('BAD_REQUEST', { detail: `The value of ${bad[0]} cannot be that of a header.` }))
+    const bound = { left: budget.left }
+    const answer = await inject(bounded(deps.entry, bound) as never, {
       method: one.method,
       url: one.path,
       remoteAddress: batch.raw.socket.remoteAddress ?? '',
@@ -103,7 +109,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     // A service that broke off in the middle of its answer breaks no connection here.
     if (answer === undefined) return failed(502, problem('BAD_GATEWAY'))
     // One that does not fit takes nothing from the others.
-    if (answer.rawPayload.length > budget.left)
+    if (bound.left < 0 || answer.rawPayload.length > budget.left)
       return failed(502, problem('BAD_GATEWAY', { detail: 'The answers of this batch are too large together.' }))
     budget.left -= answer.rawPayload.length
     const headers: Record<string, string> = {}
@@ -114,6 +120,20 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     if (content === undefined)
       return failed(502, problem('BAD_GATEWAY', { detail: 'The answer is not JSON, which is all a batch can carry.' }))
     return { ...id, status: answer.statusCode, headers, body: content.value }
+  }
+}
+
+/** The listener with a bound on what it may write: nothing holds it up here, as a slow client would. */
+function bounded(entry: RequestListener, bound: { left: number }): RequestListener {
+  return (request, response) => {
+    const write = response.write
+    response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
+      bound.left -= args[0].length
+      if (bound.left >= 0) return write.apply(response, args)
+      response.destroy()
+      return true
+    } as typeof write
+    entry(request, response)
   }
 }
 

@@ -8,7 +8,7 @@ declare module 'fastify' {
 }
 
 /** The gateway's own paths: Fastify answers them. Everything else belongs to services. */
-const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/asyncapi.json', '/docs', '/v1/batch'])
+const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/docs', '/v1/batch'])
 
 /** Whether the gateway answers a request target itself. */
 export function isOwn(url: string): boolean {

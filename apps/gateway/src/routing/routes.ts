@@ -89,7 +89,13 @@ export function createRoutes(options: RoutesOptions): Routes {
       table.update(live, now)
       // Heartbeats repeat; a router is built only when something is new.
       const text = JSON.stringify(
-        live.map(({ service, version, routes, prefixes }) => [service, version, routes, prefixes])
+        live.map(({ service, version, routes, prefixes }) => [
+          service,
+          version,
+          routes,
+          prefixes,
+          prefixes.map(table.find)
+        ])
       )
       if (text === announced) return
       announced = text

@@ -114,7 +114,11 @@ export class Balancer extends Dispatcher {
     const upstream = upstreams[Math.floor(Math.random() * upstreams.length)]!
     this.mirroring++
     const headers = [...request.headers, 'x-skerry-mirror', '1']
-    const late = new Timer(() => controller?.abort(new DeadlineError()))
+    const late = new Timer(() => {
+      if (controller === undefined) upstream.withdraw(false, handler)
+      else controller.abort(new DeadlineError())
+      end()
+    })
     let controller: Dispatcher.DispatchController | undefined
     let over = false
     const end = () => {
@@ -125,15 +129,17 @@ export class Balancer extends Dispatcher {
     }
     this.wheel.start(late, performance.now() + request.timeoutMs)
     const { method, path, body } = request
-    upstream.dispatch({ method, path, headers, body }, false, {
+    const handler: Dispatcher.DispatchHandler = {
       onRequestStart: (started) => {
         controller = started
+        if (over) started.abort(new DeadlineError())
       },
       onResponseStart: () => undefined,
       onResponseData: () => undefined,
       onResponseEnd: end,
       onResponseError: end
-    })
+    }
+    upstream.dispatch({ method, path, headers, body }, false, handler)
     return true
   }
 

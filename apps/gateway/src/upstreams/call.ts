@@ -10,6 +10,8 @@ import { NOTHING_SENT } from './wire/pool.ts'
 
 /** Answers that another instance may give better. */
 const RETRIED_STATUS = new Set([502, 503, 504])
+/** For so long a caller may take nothing at all of an answer, ms: it holds a connection to the instance. */
+const SLOWEST_CALLER_MS = 60_000
 /** What an instance may ask to be left alone for. */
 const LONGEST_RETRY_AFTER_S = 60
 
@@ -78,9 +80,12 @@ export class Call implements Dispatcher.DispatchController {
     return this.winner?.controller?.paused ?? false
   }
   pause(): void {
-    this.winner?.controller?.pause()
+    // The connection of a call that has ended is somebody else's.
+    if (!this.done) this.winner?.controller?.pause()
   }
   resume(): void {
+    if (this.done) return
+    this.heardAt = 0
     this.winner?.controller?.resume()
   }
 
@@ -154,7 +159,7 @@ export class Call implements Dispatcher.DispatchController {
     if (this.forget(attempt)) return true
     if (this.attemptsLeft === 0) return this.restore(attempt)
     const upstream = this.service.pick(request, now, this.triedWith(attempt))
-    if (typeof upstream === 'string' || !this.service.budget.withdraw()) return this.restore(attempt)
+    if (typeof upstream === 'string' || !this.affords(upstream)) return this.restore(attempt)
     this.retry(upstream, now)
     return true
   }
@@ -182,9 +187,16 @@ export class Call implements Dispatcher.DispatchController {
     const upstream = this.service.pick(this.request, now, this.triedWith(attempt))
     if (typeof upstream === 'string') return false
     // What never arrived anywhere is no traffic.
-    if (attempt.sent && !this.service.budget.withdraw()) return false
+    if (attempt.sent && !this.affords(upstream)) return false
     this.retry(upstream, now)
     return true
+  }
+
+  /** Takes what a further attempt costs. Without it a probe that was chosen gives its place back. */
+  private affords(upstream: Upstream): boolean {
+    if (this.service.budget.withdraw()) return true
+    if (upstream.circuit.isOpen) upstream.circuit.release()
+    return false
   }
 
   private retry(upstream: Upstream, now: number): void {
@@ -205,7 +217,7 @@ export class Call implements Dispatcher.DispatchController {
     if (this.done || this.winner !== undefined || this.hedge !== undefined || first === undefined) return
     const now = performance.now()
     const upstream = service.pick(this.request, now, this.triedWith(first))
-    if (typeof upstream === 'string' || !service.budget.withdraw()) return
+    if (typeof upstream === 'string' || !this.affords(upstream)) return
     balancer.events.hedged(service.name)
     this.triedWith(first).push(upstream)
     this.hedge = new Attempt(this, upstream)
@@ -223,8 +235,8 @@ export class Call implements Dispatcher.DispatchController {
       return
     }
     // Parts that come set it to 0, which costs less than asking for the time at each of them; a slow caller is no silence.
-    if (this.heardAt === 0 || this.paused) this.heardAt = now
-    const silentAt = this.heardAt + request.silenceMs
+    if (this.heardAt === 0) this.heardAt = now
+    const silentAt = this.heardAt + (this.paused ? Math.max(SLOWEST_CALLER_MS, request.silenceMs) : request.silenceMs)
     if (silentAt > now) balancer.wheel.start(this.deadline, silentAt)
     else {
       winner.drop()
@@ -286,6 +298,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    // undici cannot take back what waits in its line.
+    if (this.over) {
+      controller.abort(new CallerGoneError())
+      return
+    }
     this.controller = controller
     this.sent = true
     // Not from before: how long a connection takes to make says nothing of the next request.

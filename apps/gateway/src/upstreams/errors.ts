@@ -56,6 +56,7 @@ const REFUSED = new Set([
 ])
 /** Ours, not the instance's. */
 const NOT_ITS_FAULT = new Set([
+  'BadRequestHeadError',
   'CallerGoneError',
   'InvalidArgumentError',
   'NotSupportedError',

@@ -28,7 +28,7 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
         if (checking.has(upstream)) continue
         checking.add(upstream)
         // Spread over the interval: services should not feel a beat.
-        setTimeout(() => void look(upstream), Math.random() * everyMs * 0.2).unref()
+        setTimeout(() => look(upstream), Math.random() * everyMs * 0.2).unref()
       }
     }
   }, everyMs)
@@ -54,7 +54,10 @@ export function checkOnce(
   upstream: Upstream,
   { path, timeoutMs, ca }: Pick<HealthCheckOptions, 'path' | 'timeoutMs' | 'ca'>
 ): Promise<CheckResult> {
-  const url = new URL(path, upstream.instance.ops ?? upstream.url)
+  const base = upstream.instance.ops ?? upstream.url
+  // An address that is none cannot be checked; its requests will tell.
+  if (!URL.canParse(path, base)) return Promise.resolve('ok')
+  const url = new URL(path, base)
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest
   return new Promise((resolve) => {
     const request = send(

@@ -28,6 +28,27 @@ const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
 const ONE_WRITE = 16 * 1024
 
+/** A request that would have been more than one on the wire. */
+export class BadRequestHeadError extends Error {
+  constructor() {
+    super('a request head with line ends or characters that do not belong there')
+    this.name = 'BadRequestHeadError'
+  }
+}
+
+/** Characters that latin1 does not have would be cut to a byte of theirs, which may be a line end. */
+const BEYOND_LATIN1 = /[\u0100-\uffff]/
+
+/** Whether a head has just so many lines, whatever came in its values. */
+function isOneHead(text: string, lines: number): boolean {
+  let count = 0
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) {
+    if (text.charCodeAt(at - 1) !== 13) return false
+    count++
+  }
+  return count === lines && !BEYOND_LATIN1.test(text)
+}
+
 /** What closed before its answer was whole. `code` is that of Node's own error for it. */
 export class ClosedError extends Error {
   readonly code = 'ECONNRESET'
@@ -61,6 +82,8 @@ export class Connection implements Dispatcher.DispatchController {
   private chunks: ChunkReader | undefined
   private discarding = false
   private discarded = 0
+  /** Since when the rest of an answer is thrown away; 0 while none is. */
+  discardingSince = 0
   private closed = false
   private readonly giveData = (part: Buffer) => this.data(part)
 
@@ -85,11 +108,19 @@ export class Connection implements Dispatcher.DispatchController {
     this.head = undefined
     this.chunks = undefined
     this.discarding = false
-    this.paused = false
+    this.discardingSince = 0
+    if (this.paused) this.resume()
     const { headers, body } = request
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
     text += '\r\n'
+    if (!isOneHead(text, headers.length / 2 + 3)) {
+      // Whoever made it has not checked it; nothing of it is sent.
+      this.handler = undefined
+      this.owner.free(this)
+      handler.onResponseError?.(this, new BadRequestHeadError())
+      return
+    }
     handler.onRequestStart?.(this, undefined)
     if (this.closed || this.handler !== handler) return
     if (body === null || body.length === 0) this.socket.write(text, 'latin1')
@@ -112,6 +143,7 @@ export class Connection implements Dispatcher.DispatchController {
     this.handler = undefined
     this.discarding = true
     this.discarded = 0
+    this.discardingSince = performance.now()
     if (this.missing > DISCARD_UP_TO || this.head?.length === UNTIL_CLOSE) this.close(undefined)
     else if (this.paused) this.resume()
   }
@@ -217,6 +249,7 @@ export class Connection implements Dispatcher.DispatchController {
     const { handler, head } = this
     this.handler = undefined
     this.discarding = false
+    this.discardingSince = 0
     // What is still to be written belongs to a request that was answered early: the rest of it would poison the next one.
     const reusable = !more && head?.keepAlive === true && this.socket.writableLength === 0 && this.socket.writable
     if (reusable && !this.closed) {

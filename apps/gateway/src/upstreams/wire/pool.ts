@@ -127,7 +127,9 @@ export class WirePool implements ConnectionOwner {
 
   private sweep(now: number): void {
     const { idle } = this
-    // The oldest are at the front.
+    // The rest of an answer that nobody wants may never come. Of the idle ones the oldest are at the front.
+    for (const one of this.all)
+      if (one.discardingSince !== 0 && now - one.discardingSince > SWEEP_MS) one.close(undefined)
     while (idle.length > 0 && now - idle[0]!.freeSince > this.options.idleMs) idle[0]!.close(undefined)
   }
 }
