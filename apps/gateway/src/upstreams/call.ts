@@ -267,6 +267,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   controller: Dispatcher.DispatchController | undefined
   /** It left for the instance, so the instance may have seen it. */
   sent = false
+  /** Where it stands among those that wait at its instance; -1: it does not. */
+  place = -1
   private readonly call: Call
   private readonly probing: boolean
   private sentAt = 0
@@ -285,7 +287,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (request.stream) this.upstream.streams++
     else {
       this.upstream.inFlight++
-      this.upstream.waiting.add(this)
+      this.upstream.await(this)
     }
     const headers = request.stream
       ? request.headers
@@ -315,7 +317,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (status < 200 || this.over) return
     const now = performance.now()
     const took = now - this.sentAt
-    this.upstream.waiting.delete(this)
+    this.upstream.awaitNoMore(this)
     // Its time was up, as we had told it: that says nothing of the instance, and nobody else would have more.
     if (headers['x-skerry-deadline'] === 'passed') this.release()
     else if (status >= 500) this.call.blame(this.upstream, 'status', took, now, retryAfterMs(status, headers))
@@ -392,7 +394,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.call.request.stream) upstream.streams--
     else {
       upstream.inFlight--
-      upstream.waiting.delete(this)
+      upstream.awaitNoMore(this)
     }
   }
 }
