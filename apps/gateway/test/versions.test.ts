@@ -13,7 +13,8 @@ t.test('versions side by side', async (t) => {
   const start = (version: string) =>
     startUpstream(t, g.nc, {
       version,
-      answer: (req, res) => res.end(JSON.stringify({ version, mirrored: req.headers['x-skerry-mirror'] ?? null }))
+      routes: [{ method: 'GET', path: '/v1/posts/kept', auth: 'none', cache: { scope: 'public', ttl: 60 } }],
+      answer: (_req, res) => void res.setHeader('content-type', 'application/json').end(JSON.stringify({ version }))
     })
   const old = await start('1.0.0')
   const canary = await start('2.0.0')
@@ -52,6 +53,20 @@ t.test('versions side by side', async (t) => {
     t.equal(await versionFor({}, 'POST'), '1.0.0')
     await waitFor(() => canary.requests.length === before + 10)
     t.ok(canary.requests.slice(before).every((one) => one.headers['x-skerry-mirror'] === '1' && one.method === 'GET'))
+  })
+
+  t.test('answers are kept for each version apart', async (t) => {
+    traffic.set('content', { weights: { '2.0.0': 50 } })
+    const seen = new Set<string>()
+    const before = old.requests.length + canary.requests.length
+    for (let i = 0; i < 200; i++) {
+      const answer = await fetch(`${g.url}/v1/posts/kept`)
+      const { version } = (await answer.json()) as { version: string }
+      seen.add(version)
+    }
+    t.equal(seen.size, 2)
+    t.equal(old.requests.length + canary.requests.length - before, 2, 'once each')
+    t.equal(await versionFor({ 'x-skerry-version': '1.0.0' }), '1.0.0')
   })
 
   t.test('no rules, and nobody of a version', async (t) => {

@@ -14,7 +14,7 @@ const RulesSchema = Type.Object(
     path: Type.String({ pattern: '^(/(:[A-Za-z0-9_]+|[A-Za-z0-9_.~-]+))+$', maxLength: 512 }),
     auth: Type.Enum(['required', 'optional', 'none']),
     idempotent: Type.Optional(Type.Boolean()),
-    limit: Type.Optional(Type.Enum(['default', 'sign-in', 'sign-up'])),
+    limit: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })),
     stream: Type.Optional(Type.Boolean()),
     timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
     priority: Type.Optional(Type.Enum(['critical', 'high', 'normal', 'low'])),
@@ -26,7 +26,8 @@ const RulesSchema = Type.Object(
           staleWhileRevalidate: Type.Optional(Seconds),
           staleIfError: Type.Optional(Seconds),
           tags: Type.Optional(Tags),
-          endedBy: Type.Optional(Type.Record(Type.String(), Tags))
+          endedBy: Type.Optional(Type.Record(Type.String(), Tags)),
+          vary: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 8 }))
         },
         closed
       )

@@ -22,6 +22,8 @@ export type CachedRequest = {
   readonly headers: IncomingHttpHeaders
   /** Of a verified token. */
   readonly userId: string | undefined
+  /** The version of the service that it was given to, whose answers are kept apart. */
+  readonly version?: string | undefined
 }
 
 /** Tags and events of one route. */
@@ -94,6 +96,7 @@ export function keyOf(route: CachedRoute, request: CachedRequest): string | unde
     if (userId === undefined) return undefined
     key = `${userId.length} ${userId} ${target}`
   }
+  if (request.version !== undefined) key += `\n@${request.version}`
   for (const name of route.vary) key += `\n${name}=${headers[name] ?? ''}`
   return key.length > LONGEST_KEY ? undefined : key
 }

@@ -85,20 +85,21 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     this.deps.door(this.visit, (error) => {
       if (error !== undefined) this.refuse(error)
       else if (!SAFE.has(this.visit.method)) this.readBody()
-      // What a version answers to those who were sent to it is for them alone.
-      else if (this.chooseVersion()) this.forward()
-      else if (this.visit.route!.cached === undefined || !this.fromCache(this.visit.route!.cached)) this.forward()
+      else {
+        this.chooseVersion()
+        const { cached } = this.visit.route!
+        if (cached === undefined || !this.fromCache(cached)) this.forward()
+      }
     })
   }
 
-  /** Whether the request has to go to a version of its service. */
-  private chooseVersion(): boolean {
+  /** Finds out whether the request has to go to a version of its service. */
+  private chooseVersion(): void {
     const { traffic, balancer } = this.deps
     const { service } = this.visit.route!
     const versions = traffic === undefined ? undefined : balancer.service(service)?.versions
-    if (versions === undefined) return false
+    if (versions === undefined) return
     this.version = traffic!.choose(service, versions, this.visit.raw.headers, this.visit.caller?.userId)
-    return this.version !== undefined
   }
 
   private readBody(): void {
@@ -116,7 +117,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private fromCache(cached: CachedRoute): boolean {
     const { visit, deps } = this
     const { cache } = deps
-    const request = { target: visit.raw.url!, headers: visit.raw.headers, userId: visit.caller?.userId }
+    const { version } = this
+    const request = { target: visit.raw.url!, headers: visit.raw.headers, userId: visit.caller?.userId, version }
     const key = wantsEvents(request.headers.accept) ? undefined : keyOf(cached, request)
     if (key === undefined) {
       this.cacheStatus = BYPASS
