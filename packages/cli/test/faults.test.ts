@@ -9,7 +9,10 @@ import { openStream, type Phone, signUp } from './helpers/phone.ts'
 const rounds = Number(process.env.SKERRY_ROUNDS ?? (process.env.SKERRY_FAULTS ? 10 : 1))
 const AUTHORS = 3
 
-const system = await startSystem(t, { env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' } })
+const system = await startSystem(t, {
+  // A feed keeps its newest 1,000 entries, and a quick machine writes more than that in the time of the kills.
+  env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000', FEED_KEEP: '100000' }
+})
 
 /** Everything of a list, page by page. */
 async function all<T extends { id: string }>(phone: Phone, path: string): Promise<T[]> {
