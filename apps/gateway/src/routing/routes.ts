@@ -4,7 +4,7 @@ import findMyWay, { type HTTPMethod } from 'find-my-way'
 import { type CachedRoute, compileCachedRoute } from '../cache/cached-route.ts'
 import { compileTags, type TagsOf } from '../cache/tags.ts'
 import { LatencyWindow } from '../upstreams/latency.ts'
-import { createRouteTable, UNSEEN } from './route-table.ts'
+import { createRouteTable } from './route-table.ts'
 
 /** One route of a service, with what the gateway has to know to serve it, worked out once. */
 export type Route = {
@@ -192,5 +192,3 @@ export function createRoutes(options: RoutesOptions): Routes {
     return window
   }
 }
-
-export { UNSEEN }

@@ -65,7 +65,6 @@ const ENOUGH = 50
 const LOST_IN_ROW = 5
 const LOST_FOR_MS = 250
 const OUTLIERS_EVERY_MS = 1_000
-const STREAK = new WeakMap<Upstream, { lost: number; since: number }>()
 
 /**
  * The undici Dispatcher over the live instances of all services: it selects, ejects, retries, hedges and keeps deadlines, each in a file
@@ -177,8 +176,8 @@ export class Balancer extends Dispatcher {
     if (failure === 'slow') {
       // Costs it its share at once; ejected it is only when it answers nobody for a while.
       upstream.slower(tookMs, now)
-      const streak = STREAK.get(upstream)
-      if (streak === undefined || upstream.answeredAt > streak.since) STREAK.set(upstream, { lost: 1, since: now })
+      const { lostHedges: streak } = upstream
+      if (streak === undefined || upstream.answeredAt > streak.since) upstream.lostHedges = { lost: 1, since: now }
       else if (++streak.lost >= LOST_IN_ROW && now - streak.since >= LOST_FOR_MS)
         this.eject(service, upstream, 'hung', now)
       return

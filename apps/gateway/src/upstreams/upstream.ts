@@ -69,6 +69,8 @@ export class Upstream {
   readonly waiting: Attempt[] = []
   /** When it last answered anybody, `performance.now()`. */
   answeredAt = -Infinity
+  /** Hedges that answered sooner than it since it last answered anybody, and since when. */
+  lostHedges: { lost: number; since: number } | undefined
   failuresInRow = 0
   /** Share of failed answers, exponentially weighted by answers. */
   failureRate = 0
