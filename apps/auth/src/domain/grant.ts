@@ -7,8 +7,8 @@ import type { Deps } from './deps.ts'
 import { newRefreshToken } from './refresh-token.ts'
 
 export function presentAccount(account: AccountDocument): Account {
-  const { _id: id, username, email, emailVerified, createdAt } = account
-  return { id, username, email, emailVerified, guest: false, createdAt: createdAt.toISOString() }
+  const { _id: id, username, email, emailVerified, createdAt, version } = account
+  return { id, username, email, emailVerified, guest: false, createdAt: createdAt.toISOString(), version }
 }
 
 /** What a client gets to go on with. */

@@ -19,7 +19,8 @@ export const AccountSchema = Type.Object(
     email: Type.String(),
     emailVerified: Type.Boolean(),
     guest: Type.Boolean(),
-    createdAt: TimeSchema
+    createdAt: TimeSchema,
+    version: Type.Integer({ description: 'As in auth.account.updated: which of two answers or events is the newer.' })
   },
   { title: 'Account' }
 )
