@@ -21,6 +21,7 @@ const ALLOWED = [
   'If-None-Match',
   'Last-Event-ID',
   'X-Request-Id',
+  'X-Requested-With',
   'traceparent',
   'tracestate'
 ]
