@@ -1,12 +1,13 @@
 const COMMANDS: Record<string, { line: string; more: string }> = {
   up: {
     line: 'start the stores, all services and the gateway (npm start)',
-    more: `skerry up [--demo]
+    more: `skerry up [--demo] [--with APP]
 
 Finds or fetches mongod, nats-server and Redis, starts them, then two instances of each service and the gateway,
 and prints where everything is. Ctrl-C stops all of it in order; the next start finds the data again.
 
   --demo         load the demo data once all is ready
+  --with APP     also start an app that is only started on request (conduit); may be repeated
 
   PORT           the gateway's port (8080; 0 takes a free one)
   SKERRY_HOME    folder for data, binaries, keys and logs (.skerry)

@@ -8,9 +8,12 @@ import type { TrafficOptions } from './traffic/parse.ts'
 /** The commands; each is loaded when it is asked for, so that help is instant. */
 const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   async up(args) {
-    const { values } = parse(args, { demo: { type: 'boolean', default: false } })
+    const { values } = parse(args, {
+      demo: { type: 'boolean', default: false },
+      with: { type: 'string', multiple: true, default: [] }
+    })
     const { up } = await import('./up/up.ts')
-    return up({ demo: values.demo === true })
+    return up({ demo: values.demo === true, with: values.with as string[] })
   },
   async demo(args) {
     const { values } = parse(args, { limit: { type: 'string' }, url: { type: 'string' } })

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { StoreApp } from '@skerry/stores'
+import { StartError, type StoreApp } from '@skerry/stores'
 
 export const REPOSITORY = resolve(import.meta.dirname, '../../..')
 
@@ -14,7 +14,7 @@ export function homeFolder(env: NodeJS.ProcessEnv): string {
 }
 
 /** An app of this checkout: what its package.json says under `skerry`. */
-export type App = StoreApp & { folder: string; version: string; instances: number }
+export type App = StoreApp & { folder: string; version: string; instances: number; onRequest: boolean }
 
 /** Every app there is. A folder under apps/ with a `skerry` member in its package.json is one; nothing is listed anywhere else. */
 export function findApps(): App[] {
@@ -25,7 +25,16 @@ export function findApps(): App[] {
       const folder = join(root, entry.name)
       const { version, skerry } = manifest(folder)
       if (skerry === undefined) return []
-      const { kind, instances = 1, database } = skerry
-      return [{ name: entry.name, folder, version, kind, instances, ...(database === undefined ? {} : { database }) }]
+      const { kind, instances = 1, database, onRequest = false } = skerry
+      const stored = database === undefined ? {} : { database }
+      return [{ name: entry.name, folder, version, kind, instances, onRequest, ...stored }]
     })
+}
+
+/** The apps that `skerry up` starts: all but those that are only started on request (`--with`). Throws for a name that is no app. */
+export function startedApps(apps: readonly App[], requested: readonly string[] = []): App[] {
+  const unknown = requested.find((name) => !apps.some((app) => app.name === name))
+  if (unknown !== undefined)
+    throw new StartError(`there is no app "${unknown}": --with takes ${apps.map((app) => app.name).join(', ')}`)
+  return apps.filter((app) => !app.onRequest || requested.includes(app.name))
 }

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type System, startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { findApps } from '../src/repository.ts'
+import { findApps, startedApps } from '../src/repository.ts'
 import { runCli, runs } from './helpers/cli.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-up-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
 const env = { SKERRY_HOME: home }
-const parts = 3 + findApps().reduce((sum, app) => sum + app.instances, 0)
+const apps = startedApps(findApps())
+const parts = 3 + apps.reduce((sum, app) => sum + app.instances, 0)
 
 async function pidsOf(system: System): Promise<number[]> {
   return (await system.run()).processes.map((p) => p.pid)
@@ -34,7 +35,7 @@ t.test('one table of all parts, the time and memory, and a curl line that works'
       new RegExp(`^${name} +127\\.0\\.0\\.1:\\d+ +\\d+\\.\\d+\\.\\d+ +(cache|fetched|/\\S+) +\\d+ ms$`, 'm')
     )
   }
-  for (const { name, instances } of findApps()) {
+  for (const { name, instances } of apps) {
     for (let i = 1; i <= instances; i++) {
       t.match(output, new RegExp(`^${name} ${i} +http://127\\.0\\.0\\.1:\\d+ +\\S+ +source +\\d+ ms$`, 'm'))
     }

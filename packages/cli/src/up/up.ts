@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { externalUrls, isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
-import { type App, findApps, homeFolder } from '../repository.ts'
+import { externalUrls, freePort, isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
+import { type App, findApps, homeFolder, startedApps } from '../repository.ts'
 import { lockHome } from './lock.ts'
 import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
@@ -14,10 +14,10 @@ import { table } from './table.ts'
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** Starts everything, stays until it is told to stop, and stops everything in order. Resolves with the exit code. */
-export async function up(options: { demo: boolean }): Promise<number> {
+export async function up(options: { demo: boolean; with: readonly string[] }): Promise<number> {
   const startedAt = Date.now()
   const home = homeFolder(process.env)
-  const port = gatewayPort(process.env.PORT)
+  const wanted = gatewayPort(process.env.PORT)
   await prepareHome(home)
   const unlock = await lockHome(home)
   const runFile = await createRunFile(home)
@@ -26,13 +26,16 @@ export async function up(options: { demo: boolean }): Promise<number> {
   let stores: Stores | undefined
   const processes: AppProcess[] = []
   try {
-    if (port !== 0 && !(await isFree(port)))
-      throw new StartError(`port ${port} is taken: set PORT to another (PORT=0 takes a free one)`)
-    const apps = findApps()
+    if (wanted !== 0 && !(await isFree(wanted)))
+      throw new StartError(`port ${wanted} is taken: set PORT to another (PORT=0 takes a free one)`)
+    // Known before the gateway runs: services that call the public API are told where it is.
+    const port = wanted === 0 ? await freePort() : wanted
+    const all = findApps()
+    const apps = startedApps(all, options.with)
     stores = await startStores({
       home,
       ...(process.env.SKERRY_BIN === undefined ? {} : { binDir: process.env.SKERRY_BIN }),
-      apps,
+      apps: all,
       external: externalUrls(process.env),
       signal: stopping.stop,
       say,
@@ -58,6 +61,7 @@ export async function up(options: { demo: boolean }): Promise<number> {
               ...inherited(home),
               ...stores.envFor(app.name),
               SKERRY_INSTANCE: instance,
+              API_URL: `http://127.0.0.1:${port}`,
               PORT: app.kind === 'gateway' ? String(port) : '0',
               OPS_PORT: '0'
             },
@@ -170,7 +174,7 @@ function gatewayPort(text = '8080'): number {
 
 /** Where an app finds its own stores and itself is said by us alone; the rest of our environment holds its settings. */
 const OWN =
-  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_PORT|ADVERTISE_URL|SKERRY_\w+)$/
+  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_PORT|ADVERTISE_URL|API_URL|SKERRY_\w+)$/
 
 function inherited(home: string): Record<string, string> {
   const env: Record<string, string> = {
