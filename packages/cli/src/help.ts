@@ -82,6 +82,19 @@ and who is left alone serves all.
   NATS_URL             a NATS that runs elsewhere, with its administrator's user and password
 `
   },
+  new: {
+    line: 'write a new service',
+    more: `skerry new service NAME [--entity NAME]
+
+Writes a running service with its tests, installs it, and has it start with all others. Everything or nothing is written.
+
+  skerry new service notes                     apps/notes keeps notes, each called a note, at /v1/notes
+  skerry new service library --entity book     what it keeps, where the name does not say it
+
+A name is 2 to 30 of the letters a to z. Refused with the reason: names that exist, that are reserved, or whose prefix
+or type belongs to somebody else.
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]
