@@ -1,31 +1,21 @@
-import {
-  buildServer,
-  DataConfigSchema,
-  type Identity,
-  type Logger,
-  type Metrics,
-  ServiceConfigSchema
-} from '@skerry/service'
-import { createIdempotency, type Store } from '@skerry/store'
+import { buildServer, type Logger, type Metrics } from '@skerry/service'
+import type { Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
-import Type, { type Static } from 'typebox'
-import { registerArticles } from './routes/conduit.ts'
+import { createApi } from './api.ts'
+import type { Config } from './config.ts'
+import { articleRoutes } from './routes/articles.ts'
+import { answerErrors } from './routes/scope.ts'
+import { userRoutes } from './routes/users.ts'
 
-/** What conduit reads from its environment. */
-export const ConfigSchema = Type.Object({
-  ...ServiceConfigSchema.properties,
-  ...DataConfigSchema.properties,
-  /** Connections to MongoDB at most. */
-  MONGO_POOL: Type.Integer({ minimum: 1, maximum: 1_000, default: 20 })
-})
-export type Config = Static<typeof ConfigSchema>
-
-export type AppDeps = { config: Config; store: Store; identity: Identity; metrics: Metrics; logger?: Logger }
+export type AppDeps = { config: Config; store: Store; metrics: Metrics; logger?: Logger; now?: () => number }
 
 /** The HTTP side of conduit: all that is registered, in order. */
-export function buildApp({ config, store, identity, metrics, logger }: AppDeps): FastifyInstance {
-  const app = buildServer({ name: 'conduit', config, identity, idempotency: createIdempotency(store), metrics, logger })
-  const deps = { store }
-  registerArticles(app, deps)
+export function buildApp({ config, store, metrics, logger, now = Date.now }: AppDeps): FastifyInstance {
+  const app = buildServer({ name: 'conduit', config, metrics, logger })
+  const api = createApi({ url: config.API_URL, timeoutMs: config.API_TIMEOUT_MS })
+  const deps = { store, api, limits: config, now }
+  answerErrors(app)
+  userRoutes(app, deps)
+  articleRoutes(app, deps)
   return app
 }

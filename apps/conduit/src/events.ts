@@ -1,25 +1,76 @@
-import { AccountDeleted } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  AccountCreated,
+  AccountDeleted,
+  AccountUpdated,
+  CommentCreated,
+  CommentDeleted,
+  FollowCreated,
+  FollowDeleted,
+  LikeCreated,
+  LikeDeleted,
+  PostCreated,
+  PostDeleted,
+  PostUpdated,
+  ProfileCreated,
+  ProfileUpdated,
+  SessionRevoked
+} from '@skerry/contracts'
+import { eventMetrics, type Log, on, onIdempotent, startConsumer, together } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
-import { type Deps, deleteAllOf } from './domain/conduit.ts'
+import type { Store } from '@skerry/store'
+import { deleteComments } from './data/comments.ts'
+import { numberOf } from './data/numbers.ts'
+import { saveName, saveProfile } from './data/people.ts'
+import { favorites, follows } from './data/relations.ts'
+import { deleteSession, markStale } from './data/sessions.ts'
+import { forgetPerson } from './domain/forget.ts'
+import { applyComment, applyCommentDeleted, applyPost, applyPostDeleted, applyRelationEvent } from './domain/model.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
-/** Publishes what the outbox holds; deletes what people had when auth tells that their account ended. */
-export function startEvents(deps: Deps, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
-  const shared = { ...options, store: deps.store, service: 'conduit', metrics: eventMetrics(options.metrics) }
-  const parts = {
-    relay: startRelay(shared),
-    // Each consumer is also named in package.json under `skerry.consumers`: NATS refuses those that are not.
-    accounts: startConsumer({
+/** Keeps the read model as events tell (docs/conduit.md). Conduit publishes nothing: what it changes it changes through the API. */
+export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
+  const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
+  const like = (data: { userId: string; postId: string }) => ({ from: data.userId, to: data.postId })
+  const follow = (data: { followerId: string; followedId: string }) => ({ from: data.followerId, to: data.followedId })
+  return together({
+    model: startConsumer({
       ...shared,
-      purpose: 'accounts',
+      purpose: 'model',
       subscriptions: [
-        onIdempotent(AccountDeleted, ({ data, traceparent }) =>
-          deleteAllOf(deps, data.userId, traceparent === undefined ? {} : { traceparent })
-        )
+        onIdempotent(AccountCreated, ({ data }) => saveName(store, { ...data, version: 1 })),
+        onIdempotent(AccountUpdated, async ({ data }) => {
+          await saveName(store, data)
+          await markStale(store, data.userId)
+        }),
+        onIdempotent(AccountDeleted, ({ data }) => forgetPerson(store, data.userId)),
+        onIdempotent(SessionRevoked, ({ data }) => deleteSession(store, data.sessionId)),
+        onIdempotent(ProfileCreated, ({ data }) => keepProfile(store, data)),
+        onIdempotent(ProfileUpdated, ({ data }) => keepProfile(store, data)),
+        on(FollowCreated, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), true)),
+        on(FollowDeleted, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), false)),
+        on(PostCreated, ({ data }, tx) => applyPost(store, tx, data)),
+        on(PostUpdated, ({ data }, tx) => applyPost(store, tx, data)),
+        on(PostDeleted, ({ data }, tx) => applyPostDeleted(store, tx, data)),
+        on(LikeCreated, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), true)),
+        on(LikeDeleted, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), false)),
+        on(CommentCreated, async ({ data }, tx) =>
+          applyComment(store, tx, data, await numberOf(store, data.commentId))
+        ),
+        on(CommentDeleted, ({ data }, tx) => applyCommentDeleted(store, tx, data))
       ]
+    }),
+    // Apart, since an article may have more comments than a transaction should delete.
+    clearing: startConsumer({
+      ...shared,
+      purpose: 'clearing',
+      subscriptions: [onIdempotent(PostDeleted, ({ data }) => deleteComments(store, data.postId))]
     })
-  }
-  return together(parts)
+  })
+}
+
+type Profile = { userId: string; username: string; bio: string; avatar: { url: string } | null; version: number }
+
+async function keepProfile(store: Store, { avatar, ...profile }: Profile): Promise<void> {
+  await saveProfile(store, { ...profile, avatarUrl: avatar?.url ?? null })
 }

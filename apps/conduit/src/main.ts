@@ -1,9 +1,10 @@
-import { conduitRoutes } from '@skerry/contracts'
+import { CONDUIT_PREFIX, conduitRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, runApp } from '@skerry/service'
-import { idempotencyKeys, openStore } from '@skerry/store'
-import { buildApp, ConfigSchema } from './app.ts'
-import { conduitCollection } from './data/conduit.ts'
+import { parseConfig, runApp } from '@skerry/service'
+import { openStore } from '@skerry/store'
+import { buildApp } from './app.ts'
+import { ConfigSchema } from './config.ts'
+import { conduitCollections } from './data/collections.ts'
 import { startEvents } from './events.ts'
 
 await runApp({
@@ -13,27 +14,18 @@ await runApp({
     const store = await openStore({
       url: config.MONGO_URL,
       database: config.MONGO_DATABASE,
-      collections: [conduitCollection, ...eventCollections, idempotencyKeys],
+      collections: [...conduitCollections, ...eventCollections],
       poolSize: config.MONGO_POOL,
       appName: `conduit.${config.SKERRY_INSTANCE}`
     })
-    const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
-    const events = startEvents({ store }, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
     return {
-      app: buildApp({ config, store, identity, metrics, logger: log }),
+      app: buildApp({ config, store, metrics, logger: log }),
       routes: conduitRoutes,
-      checks: {
-        ...events.checks,
-        database: () => store.ping(),
-        identity() {
-          if (!identity.ready()) throw new Error('no keys yet')
-        }
-      },
+      prefixes: [CONDUIT_PREFIX],
+      checks: { ...events.checks, database: () => store.ping() },
       stop: () => events.stop(),
-      async close() {
-        await identity.close()
-        await store.close()
-      }
+      close: () => store.close()
     }
   }
 })

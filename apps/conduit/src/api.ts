@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto'
+import type { Problem } from '@skerry/contracts'
+import { DEADLINE_HEADER } from '@skerry/deadline'
+import type { CallContext } from '@skerry/service'
+import { unavailable } from './errors.ts'
+
+/** The request of a front end that a call of the API is made for. */
+export type Visit = { call: CallContext; forwardedFor: string | undefined }
+
+export type ApiRequest = {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  path: string
+  token?: string
+  body?: unknown
+}
+
+/** An answer below 500; `problem` is there for 4xx. */
+export type ApiAnswer<T> = { status: number; body: T; problem: Problem | undefined }
+
+/** The public API, called as any client calls it. */
+export type Api = <T>(request: ApiRequest, visit: Visit) => Promise<ApiAnswer<T>>
+
+/**
+ * Calls the API through the gateway. A call whose answer is lost is made once more: what is not idempotent by itself carries a key.
+ * Throws 503 (with what the API says of when to come back) where there is no answer in time, and for 429 and 5xx.
+ */
+export function createApi(options: { url: string; timeoutMs: number; fetch?: typeof fetch }): Api {
+  const base = options.url.replace(/\/+$/, '')
+  const send = options.fetch ?? fetch
+
+  return async <T>(request: ApiRequest, { call, forwardedFor }: Visit): Promise<ApiAnswer<T>> => {
+    const { method, path, token, body } = request
+    const headers: Record<string, string> = {
+      traceparent: call.traceparent,
+      // Between neighbours bytes cost less than encoding them.
+      'accept-encoding': 'identity',
+      ...(forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor }),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {})
+    }
+    const attempt = async () => {
+      const leftMs = Math.min(options.timeoutMs, call.remainingMs())
+      if (leftMs <= 0) throw unavailable()
+      const response = await send(base + path, {
+        method,
+        headers: { ...headers, [DEADLINE_HEADER]: String(Math.ceil(leftMs)) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.any([call.signal, AbortSignal.timeout(Math.ceil(leftMs))])
+      })
+      return { response, text: await response.text() }
+    }
+    // A broken connection says nothing of what was done; the same request again does it once.
+    const { response, text } = await attempt()
+      .catch(() => attempt())
+      .catch((error) => {
+        throw unavailable(error)
+      })
+    const { status } = response
+    if (status === 429 || status >= 500) {
+      throw unavailable(
+        new Error(`${method} ${path} answered ${status}`),
+        Number(response.headers.get('retry-after')) || 1
+      )
+    }
+    const parsed = text === '' ? undefined : (JSON.parse(text) as unknown)
+    return { status, body: parsed as T, problem: status >= 400 ? (parsed as Problem) : undefined }
+  }
+}

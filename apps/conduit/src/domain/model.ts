@@ -1,0 +1,130 @@
+import { type CallContext, isDuplicate, type Store, type Tx, transaction } from '@skerry/store'
+import { countFavorite, findArticle, hideArticle, type PostState, saveArticle } from '../data/articles.ts'
+import { buryComment, insertComment } from '../data/comments.ts'
+import { type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
+import { releaseSlug, reserveSlug } from '../data/slugs.ts'
+import { slugsFor } from './slug.ts'
+
+// How events and the API's answers become the read model. Both call the same functions, in any order and as often as they come
+// (docs/conduit.md).
+
+const ATTEMPTS = 5
+
+/** A transaction for an answer. The answer's own event may be applied at the same moment; who meets it tries again. */
+export async function apply<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await transaction(store, call, work)
+    } catch (error) {
+      if (!isDuplicate(error) || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+/** What a post is now. One without title or summary is no article. */
+export async function applyPost(store: Store, tx: Tx, post: PostState): Promise<void> {
+  const { postId, authorId, title, summary, version } = post
+  const known = await findArticle(store, postId, tx)
+  if (known?.gone === true || (known?.version ?? 0) >= version) return
+  if (title === null || summary === null) {
+    if (known?.slug !== undefined) await releaseSlug(store, tx, postId, known.slug)
+    await hideArticle(store, tx, { postId, authorId, version, gone: false })
+    return
+  }
+  const wanted = slugsFor(title, postId)
+  const keeps = known?.slug !== undefined && wanted.includes(known.slug)
+  const slug = keeps ? known.slug! : await reserveSlug(store, tx, postId, wanted)
+  if (known?.slug !== undefined && known.slug !== slug) await releaseSlug(store, tx, postId, known.slug)
+  await saveArticle(store, tx, {
+    _id: postId,
+    authorId,
+    slug,
+    title,
+    description: summary,
+    body: post.text,
+    tags: post.tags,
+    createdAt: new Date(post.createdAt),
+    updatedAt: new Date(post.updatedAt),
+    version
+  })
+}
+
+/** A post was deleted: whatever comes of it later changes nothing. */
+export async function applyPostDeleted(
+  store: Store,
+  tx: Tx,
+  { postId, authorId }: { postId: string; authorId: string }
+): Promise<void> {
+  const known = await findArticle(store, postId, tx)
+  if (known?.slug !== undefined) await releaseSlug(store, tx, postId, known.slug)
+  await hideArticle(store, tx, { postId, authorId, version: known?.version ?? 0, gone: true })
+}
+
+export type CommentState = { commentId: string; postId: string; authorId: string; text: string; createdAt: string }
+
+/** A comment under its number (`numberOf`), unless it was deleted or its article was. */
+export async function applyComment(store: Store, tx: Tx, comment: CommentState, number: number): Promise<void> {
+  const { commentId, postId, authorId, text, createdAt } = comment
+  if ((await findArticle(store, postId, tx))?.gone === true) return
+  await insertComment(store, tx, {
+    _id: commentId,
+    postId,
+    number,
+    authorId,
+    body: text,
+    createdAt: new Date(createdAt)
+  })
+}
+
+export async function applyCommentDeleted(
+  store: Store,
+  tx: Tx,
+  { commentId, postId }: { commentId: string; postId: string }
+): Promise<void> {
+  await buryComment(store, tx, { _id: commentId, postId })
+}
+
+/** How many events of a relation have been applied: asked before the API is, for `applyRelationAnswer`. */
+export async function eventsOf(store: Store, kind: Relations, edge: Edge): Promise<number> {
+  return (await findRelation(store, kind, edge))?.events ?? 0
+}
+
+/** An event of a relation: the one that an answer was ahead of, or news. */
+export async function applyRelationEvent(
+  store: Store,
+  kind: Relations,
+  tx: Tx,
+  edge: Edge,
+  on: boolean
+): Promise<void> {
+  const known = await findRelation(store, kind, edge, tx)
+  const ahead = known?.ahead ?? 0
+  const was = known?.on === true
+  const is = ahead > 0 ? was : on
+  await saveRelation(store, kind, tx, edge, { on: is, ahead: Math.max(0, ahead - 1), events: (known?.events ?? 0) + 1 })
+  if (is !== was) await count(store, kind, tx, edge, is)
+}
+
+/**
+ * The API has answered that a relation holds or not.
+ *
+ * @param eventsBefore of `eventsOf` before it was asked: when events have come since, the answer's may be among them, so they are believed
+ */
+export async function applyRelationAnswer(
+  store: Store,
+  kind: Relations,
+  tx: Tx,
+  edge: Edge,
+  on: boolean,
+  eventsBefore: number
+): Promise<void> {
+  const known = await findRelation(store, kind, edge, tx)
+  const events = known?.events ?? 0
+  if ((known?.on === true) === on || events !== eventsBefore) return
+  await saveRelation(store, kind, tx, edge, { on, ahead: (known?.ahead ?? 0) + 1, events })
+  await count(store, kind, tx, edge, on)
+}
+
+async function count(store: Store, kind: Relations, tx: Tx, { to }: Edge, on: boolean): Promise<void> {
+  if (kind === favorites) await countFavorite(store, tx, to, on ? 1 : -1)
+}
