@@ -15,7 +15,7 @@ import {
   ProfileUpdated,
   SessionRevoked
 } from '@skerry/contracts'
-import { eventMetrics, type Log, on, onIdempotent, startConsumer, together } from '@skerry/events'
+import { eventMetrics, type Log, on, onIdempotent, type Subscription, startConsumer, together } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { deleteComments } from './data/comments.ts'
@@ -23,7 +23,7 @@ import { numberOf } from './data/numbers.ts'
 import { saveName, saveProfile } from './data/people.ts'
 import { favorites, follows } from './data/relations.ts'
 import { deleteSession, markStale } from './data/sessions.ts'
-import { forgetPerson } from './domain/forget.ts'
+import { forgetAccount, forgetPerson } from './domain/forget.ts'
 import { applyComment, applyCommentDeleted, applyPost, applyPostDeleted, applyRelationEvent } from './domain/model.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
@@ -31,33 +31,15 @@ export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; me
 /** Keeps the read model as events tell (docs/conduit.md). Conduit publishes nothing: what it changes it changes through the API. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
   const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
-  const like = (data: { userId: string; postId: string }) => ({ from: data.userId, to: data.postId })
-  const follow = (data: { followerId: string; followedId: string }) => ({ from: data.followerId, to: data.followedId })
   return together({
-    model: startConsumer({
+    model: startConsumer({ ...shared, purpose: 'model', subscriptions: modelSubscriptions(store) }),
+    sessions: startConsumer({
       ...shared,
-      purpose: 'model',
+      purpose: 'sessions',
       subscriptions: [
-        onIdempotent(AccountCreated, ({ data }) => saveName(store, { ...data, version: 1 })),
-        onIdempotent(AccountUpdated, async ({ data }) => {
-          await saveName(store, data)
-          await markStale(store, data.userId)
-        }),
-        onIdempotent(AccountDeleted, ({ data }) => forgetPerson(store, data.userId)),
         onIdempotent(SessionRevoked, ({ data }) => deleteSession(store, data.sessionId)),
-        onIdempotent(ProfileCreated, ({ data }) => keepProfile(store, data)),
-        onIdempotent(ProfileUpdated, ({ data }) => keepProfile(store, data)),
-        on(FollowCreated, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), true)),
-        on(FollowDeleted, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), false)),
-        on(PostCreated, ({ data }, tx) => applyPost(store, tx, data)),
-        on(PostUpdated, ({ data }, tx) => applyPost(store, tx, data)),
-        on(PostDeleted, ({ data }, tx) => applyPostDeleted(store, tx, data)),
-        on(LikeCreated, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), true)),
-        on(LikeDeleted, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), false)),
-        on(CommentCreated, async ({ data }, tx) =>
-          applyComment(store, tx, data, await numberOf(store, data.commentId))
-        ),
-        on(CommentDeleted, ({ data }, tx) => applyCommentDeleted(store, tx, data))
+        onIdempotent(AccountUpdated, ({ data }) => markStale(store, data.userId)),
+        onIdempotent(AccountDeleted, ({ data }) => forgetAccount(store, data.userId))
       ]
     }),
     // Apart, since an article may have more comments than a transaction should delete.
@@ -67,6 +49,28 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       subscriptions: [onIdempotent(PostDeleted, ({ data }) => deleteComments(store, data.postId))]
     })
   })
+}
+
+/** What fills the read model, and nothing else. */
+export function modelSubscriptions(store: Store): readonly Subscription[] {
+  const like = (data: { userId: string; postId: string }) => ({ from: data.userId, to: data.postId })
+  const follow = (data: { followerId: string; followedId: string }) => ({ from: data.followerId, to: data.followedId })
+  return [
+    onIdempotent(AccountCreated, ({ data }) => saveName(store, { ...data, version: 1 })),
+    onIdempotent(AccountUpdated, ({ data }) => saveName(store, data)),
+    onIdempotent(AccountDeleted, ({ data }) => forgetPerson(store, data.userId)),
+    onIdempotent(ProfileCreated, ({ data }) => keepProfile(store, data)),
+    onIdempotent(ProfileUpdated, ({ data }) => keepProfile(store, data)),
+    on(FollowCreated, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), true)),
+    on(FollowDeleted, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), false)),
+    on(PostCreated, ({ data }, tx) => applyPost(store, tx, data)),
+    on(PostUpdated, ({ data }, tx) => applyPost(store, tx, data)),
+    on(PostDeleted, ({ data }, tx) => applyPostDeleted(store, tx, data)),
+    on(LikeCreated, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), true)),
+    on(LikeDeleted, ({ data }, tx) => applyRelationEvent(store, favorites, tx, like(data), false)),
+    on(CommentCreated, async ({ data }, tx) => applyComment(store, tx, data, await numberOf(store, data.commentId))),
+    on(CommentDeleted, ({ data }, tx) => applyCommentDeleted(store, tx, data))
+  ]
 }
 
 type Profile = { userId: string; username: string; bio: string; avatar: { url: string } | null; version: number }

@@ -13,8 +13,8 @@ export type RelationDocument = {
   on?: true
   /** How many flips the API's answers are ahead of the events. */
   ahead: number
-  /** How many events have been applied. */
-  events: number
+  /** How many events were news: no answer had been ahead of them. */
+  news: number
 }
 
 const BY_OWNER = { bucket: 1, from: 1, to: -1 } as const
@@ -52,12 +52,12 @@ export async function saveRelation(
   kind: Relations,
   tx: Tx,
   { from, to }: Edge,
-  state: { on: boolean; ahead: number; events: number }
+  state: { on: boolean; ahead: number; news: number }
 ): Promise<void> {
-  const { on, ahead, events } = state
+  const { on, ahead, news } = state
   await collectionOf(store.db, kind).updateOne(
     { bucket: bucketOf(from), _id: `${from}:${to}` },
-    { $set: { from, to, ahead, events, ...(on ? { on: true as const } : {}) }, ...(on ? {} : { $unset: { on: 1 } }) },
+    { $set: { from, to, ahead, news, ...(on ? { on: true as const } : {}) }, ...(on ? {} : { $unset: { on: 1 } }) },
     { upsert: true, hint: { _id: 1 }, session: tx.session }
   )
 }

@@ -27,14 +27,13 @@ export async function applyPost(store: Store, tx: Tx, post: PostState): Promise<
   const known = await findArticle(store, postId, tx)
   if (known?.gone === true || (known?.version ?? 0) >= version) return
   if (title === null || summary === null) {
-    if (known?.slug !== undefined) await releaseSlug(store, tx, postId, known.slug)
+    if (known?.slug !== undefined) await releaseSlug(store, tx, post, known.slug)
     await hideArticle(store, tx, { postId, authorId, version, gone: false })
     return
   }
   const wanted = slugsFor(title, postId)
-  const keeps = known?.slug !== undefined && wanted.includes(known.slug)
-  const slug = keeps ? known.slug! : await reserveSlug(store, tx, postId, wanted)
-  if (known?.slug !== undefined && known.slug !== slug) await releaseSlug(store, tx, postId, known.slug)
+  const slug = await reserveSlug(store, tx, post, wanted)
+  if (known?.slug !== undefined && known.slug !== slug) await releaseSlug(store, tx, post, known.slug)
   await saveArticle(store, tx, {
     _id: postId,
     authorId,
@@ -56,7 +55,7 @@ export async function applyPostDeleted(
   { postId, authorId }: { postId: string; authorId: string }
 ): Promise<void> {
   const known = await findArticle(store, postId, tx)
-  if (known?.slug !== undefined) await releaseSlug(store, tx, postId, known.slug)
+  if (known?.slug !== undefined) await releaseSlug(store, tx, { postId, version: Number.POSITIVE_INFINITY }, known.slug)
   await hideArticle(store, tx, { postId, authorId, version: known?.version ?? 0, gone: true })
 }
 
@@ -84,12 +83,12 @@ export async function applyCommentDeleted(
   await buryComment(store, tx, { _id: commentId, postId })
 }
 
-/** How many events of a relation have been applied: asked before the API is, for `applyRelationAnswer`. */
-export async function eventsOf(store: Store, kind: Relations, edge: Edge): Promise<number> {
-  return (await findRelation(store, kind, edge))?.events ?? 0
+/** How many events of a relation were news so far: asked before the API is, for `applyRelationAnswer`. */
+export async function newsOf(store: Store, kind: Relations, edge: Edge): Promise<number> {
+  return (await findRelation(store, kind, edge))?.news ?? 0
 }
 
-/** An event of a relation: the one that an answer was ahead of, or news. */
+/** An event of a relation: one that an answer was ahead of, which changes nothing any more, or news. */
 export async function applyRelationEvent(
   store: Store,
   kind: Relations,
@@ -97,18 +96,19 @@ export async function applyRelationEvent(
   edge: Edge,
   on: boolean
 ): Promise<void> {
-  const known = await findRelation(store, kind, edge, tx)
-  const ahead = known?.ahead ?? 0
-  const was = known?.on === true
-  const is = ahead > 0 ? was : on
-  await saveRelation(store, kind, tx, edge, { on: is, ahead: Math.max(0, ahead - 1), events: (known?.events ?? 0) + 1 })
-  if (is !== was) await count(store, kind, tx, edge, is)
+  const { was, ahead, news } = await stateOf(store, kind, tx, edge)
+  if (ahead > 0) {
+    await saveRelation(store, kind, tx, edge, { on: was, ahead: ahead - 1, news })
+    return
+  }
+  await saveRelation(store, kind, tx, edge, { on, ahead, news: news + 1 })
+  if (on !== was) await count(store, kind, tx, edge, on)
 }
 
 /**
  * The API has answered that a relation holds or not.
  *
- * @param eventsBefore of `eventsOf` before it was asked: when events have come since, the answer's may be among them, so they are believed
+ * @param newsBefore of `newsOf` before it was asked: when there has been news since, the answer's own event may be in it, so that is believed
  */
 export async function applyRelationAnswer(
   store: Store,
@@ -116,13 +116,17 @@ export async function applyRelationAnswer(
   tx: Tx,
   edge: Edge,
   on: boolean,
-  eventsBefore: number
+  newsBefore: number
 ): Promise<void> {
-  const known = await findRelation(store, kind, edge, tx)
-  const events = known?.events ?? 0
-  if ((known?.on === true) === on || events !== eventsBefore) return
-  await saveRelation(store, kind, tx, edge, { on, ahead: (known?.ahead ?? 0) + 1, events })
+  const { was, ahead, news } = await stateOf(store, kind, tx, edge)
+  if (was === on || news !== newsBefore) return
+  await saveRelation(store, kind, tx, edge, { on, ahead: ahead + 1, news })
   await count(store, kind, tx, edge, on)
+}
+
+async function stateOf(store: Store, kind: Relations, tx: Tx, edge: Edge) {
+  const known = await findRelation(store, kind, edge, tx)
+  return { was: known?.on === true, ahead: known?.ahead ?? 0, news: known?.news ?? 0 }
 }
 
 async function count(store: Store, kind: Relations, tx: Tx, { to }: Edge, on: boolean): Promise<void> {
