@@ -14,8 +14,11 @@ export function buildApp({ config, store, metrics, logger, now = Date.now }: App
   const app = buildServer({ name: 'conduit', config, metrics, logger })
   const api = createApi({ url: config.API_URL, timeoutMs: config.API_TIMEOUT_MS })
   const deps = { store, api, limits: config, now }
-  answerErrors(app)
-  userRoutes(app, deps)
-  articleRoutes(app, deps)
+  // In a scope of its own, whose errors have RealWorld's shape.
+  app.register(async (scope) => {
+    answerErrors(scope)
+    userRoutes(scope, deps)
+    articleRoutes(scope, deps)
+  })
   return app
 }
