@@ -402,7 +402,7 @@ class HeldAnswer {
 }
 
 /** What a client is told when no service answered. */
-function asProblem(error: Error): SkerryError {
+export function asProblem(error: Error): SkerryError {
   if (error instanceof SkerryError) return error
   if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
   if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })

@@ -400,7 +400,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 }
 
 /** For how long an instance asks to be left alone, from a 429 or 503 with `Retry-After` in seconds; 0 for none or a date. */
-function retryAfterMs(status: number, headers: IncomingHttpHeaders): number {
+export function retryAfterMs(status: number, headers: IncomingHttpHeaders): number {
   const value = headers['retry-after']
   if (status !== 503 || value === undefined || !/^\d{1,6}$/.test(value)) return 0
   return Math.min(LONGEST_RETRY_AFTER_S, Number(value)) * 1_000
