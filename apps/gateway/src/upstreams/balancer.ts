@@ -98,7 +98,7 @@ export class Balancer extends Dispatcher {
       return undefined
     }
     const now = performance.now()
-    const call = new Call(this, service, request, handler, now)
+    const call = new Call(this, service, request, handler)
     call.start(now)
     return call
   }

@@ -1,6 +1,6 @@
 import type { Balancer } from '../upstreams/balancer.ts'
-import { retryAfterMs } from '../upstreams/call.ts'
 import { failureOf, NoUpstreamError } from '../upstreams/errors.ts'
+import { retryAfterMs } from '../upstreams/retry-after.ts'
 import type { ServiceUpstreams } from '../upstreams/service-upstreams.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
 import { type Handshake, type HandshakeRequest, shakeHands } from './handshake.ts'
