@@ -34,12 +34,12 @@ import { limitHeaders } from './proxy/headers.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
-import { webSocketRoutes } from './routes/websocket.ts'
 import { createRoutes } from './routing/routes.ts'
 import { findSecurityHeaders } from './security-headers.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
+import { createUpgrade, isWebSocket } from './websocket/upgrade.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -182,7 +182,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
   healthRoutes(app, deps.checks)
   await app.register(async (scope) => {
-    useDoor(scope, door, { own: true })
+    useDoor(scope, door)
     documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
@@ -191,9 +191,6 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       answerLimit: config.BATCH_ANSWER_LIMIT
     })
   })
-  await app.register(async (scope) =>
-    webSocketRoutes(scope, { config, door, balancer, streams, traffic: deps.traffic })
-  )
 
   entry = createEntry(
     {
@@ -219,6 +216,23 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     },
     (request, response) => fastify(request, response)
   )
+  const upgrade = createUpgrade({
+    door,
+    balancer,
+    metrics: counts,
+    streams,
+    traffic: deps.traffic,
+    log,
+    securityHeaders,
+    corsHeaders,
+    bodyLimit: config.BODY_LIMIT,
+    messageLimit: config.WS_MESSAGE_LIMIT,
+    streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
+    ca,
+    draining: () => app.skerry.draining
+  })
+  listener.server.on('upgrade', upgrade)
+  Object.assign(listener.server, { shouldUpgradeCallback: isWebSocket })
   return {
     app,
     update(instances) {

@@ -110,8 +110,7 @@ export const GatewayConfigSchema = Type.Object({
   HEALTH_INTERVAL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 750 }),
   HEALTH_TIMEOUT_MS: Milliseconds(500),
   HEALTH_PATH: Type.String({ pattern: '^/', default: '/readyz' }),
-  /** What one WebSocket may have waiting to be sent before it is closed, and its largest message. */
-  WS_BUFFER_LIMIT: Count(1_000_000),
+  /** A WebSocket client's largest message, bytes. */
   WS_MESSAGE_LIMIT: Count(65_536),
 
   LIMIT_USER_PER_SECOND: Rate(50),

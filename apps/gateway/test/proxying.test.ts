@@ -219,3 +219,27 @@ t.test('when a client goes away, so does its request to the service', async (t) 
     t.pass(path)
   }
 })
+
+t.test("a client's deadline counts from the arrival of its request", async (t) => {
+  const g = await startGateway(t)
+  const upstream = await startUpstream(t, g.nc, { answer: (_req, res) => res.end('{}') })
+  await g.live('content', 1)
+  const post = (deadline: string) =>
+    request(`${g.url}/v1/posts`, { method: 'POST', headers: { 'x-skerry-deadline': deadline, 'content-length': '4' } })
+  const late = post('40')
+  const sentAt = performance.now()
+  late.write('ab')
+  await waitFor(() => performance.now() - sentAt > 80, { message: 'the body takes longer' })
+  late.end('cd')
+  const [answer] = (await once(late, 'response')) as [IncomingMessage]
+  t.equal(answer.statusCode, 504)
+  t.match(JSON.parse(await textOf(answer)), { code: 'TIMEOUT' })
+  t.equal(upstream.requests.length, 0, 'nobody works on it')
+
+  const early = post('5000')
+  early.end('abcd')
+  const [good] = (await once(early, 'response')) as [IncomingMessage]
+  t.equal(good.resume().statusCode, 200)
+  const told = Number(upstream.requests[0]?.headers['x-skerry-deadline'])
+  t.ok(told > 0 && told <= 5_000, `the service has ${told} ms`)
+})

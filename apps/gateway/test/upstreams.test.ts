@@ -142,6 +142,9 @@ t.test('a circuit', (t) => {
   circuit.close(6_500)
   t.equal(circuit.open(6_600), 100, 'after a while without trouble it is')
   t.equal(circuit.open(20_000, 5_000), 5_000, 'what it asks for itself')
+  const hasty = new Circuit({ firstMs: 100, longestMs: 1_000, random: () => 0 })
+  hasty.open(0, 5_000)
+  t.equal(hasty.pausedUntil, 5_000, 'and not less')
   t.end()
 })
 

@@ -82,7 +82,6 @@ export function createDoor(options: DoorOptions): Door {
     }
 
     function enter(): void {
-      // Also for WebSockets, which http-proxy accepts before the service has had its say.
       if (route?.needsToken === true && visit.caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
       else if (route === undefined && !visit.own)
         done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))

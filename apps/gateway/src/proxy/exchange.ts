@@ -145,7 +145,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     this.dispatchedAt = performance.now()
     // Others may have longer than this one, so the load goes on without it.
     const late = new Timer(() => this.refuse(new SkerryError('TIMEOUT')))
-    const timeoutMs = deadlineOf(request.headers['x-skerry-deadline'], visit.route!.timeoutMs)
+    const timeoutMs = leftOf(
+      request.headers['x-skerry-deadline'],
+      visit.route!.timeoutMs,
+      this.dispatchedAt - visit.startedAt
+    )
     deps.balancer.wheel.start(late, this.dispatchedAt + timeoutMs)
     cache.fetch(key, cached, request, load).then(
       (served) => {
@@ -201,8 +205,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private send(): void {
     const { visit, deps } = this
     const { headers } = visit.raw
-    const request = this.request(headers, deadlineOf(headers['x-skerry-deadline'], visit.route!.timeoutMs))
-    this.dispatchedAt = performance.now()
+    const now = performance.now()
+    const timeoutMs = leftOf(headers['x-skerry-deadline'], visit.route!.timeoutMs, now - visit.startedAt)
+    this.dispatchedAt = now
+    if (timeoutMs <= 0) {
+      this.settle('ignored')
+      this.refuse(new SkerryError('TIMEOUT'))
+      return
+    }
+    const request = this.request(headers, timeoutMs)
     // A copy of a write would be done twice: shadow versions share the stores.
     const mirror = request.hedgeable ? deps.traffic?.mirrorOf(request.origin) : undefined
     if (mirror !== undefined) deps.balancer.mirror(request, mirror)
@@ -402,7 +413,7 @@ class HeldAnswer {
 }
 
 /** What a client is told when no service answered. */
-function asProblem(error: Error): SkerryError {
+export function asProblem(error: Error): SkerryError {
   if (error instanceof SkerryError) return error
   if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
   if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
@@ -412,10 +423,13 @@ function asProblem(error: Error): SkerryError {
   return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
 }
 
-/** The lesser of what the client has (whole milliseconds) and what the route takes. A value that is no number is not heard. */
-function deadlineOf(header: string | string[] | undefined, timeoutMs: number): number {
+/**
+ * The lesser of what the client still has (whole milliseconds from its request's arrival) and what the route takes from now. A value that
+ * is no number is not heard.
+ */
+function leftOf(header: string | string[] | undefined, timeoutMs: number, passedMs: number): number {
   if (typeof header !== 'string' || !/^\d{1,7}$/.test(header)) return timeoutMs
-  return Math.max(1, Math.min(Number(header), timeoutMs, LONGEST_DEADLINE_MS))
+  return Math.min(Math.max(1, Number(header)) - passedMs, timeoutMs, LONGEST_DEADLINE_MS)
 }
 
 /** The answer does not end by itself. */

@@ -23,8 +23,6 @@ const NEVER_FORWARDED = new Set([
   'traceparent'
 ])
 
-/** Of a WebSocket handshake, made anew by the client that talks to the service. */
-const WEBSOCKET = /^sec-websocket-/
 const NEVER_ANSWERED = new Set([
   ...HOP_BY_HOP,
   'server',
@@ -79,14 +77,6 @@ function isWithheld(name: string): boolean {
     if (withheld.size < NAMES_KEPT) withheld.set(name, answer)
   }
   return answer
-}
-
-/** The same for the handshake of a WebSocket, as `ws` takes it. */
-export function handshakeHeaders(came: IncomingHttpHeaders, told: Told): Record<string, string> {
-  const list = requestHeaders(came, told, null)
-  const headers: Record<string, string> = {}
-  for (let i = 0; i < list.length; i += 2) if (!WEBSOCKET.test(list[i]!)) headers[list[i]!] = list[i + 1]!
-  return headers
 }
 
 /**

@@ -2,7 +2,7 @@ import { Dispatcher } from 'undici'
 import { Budget } from './budget.ts'
 import { Call } from './call.ts'
 import { type EjectionOptions, ejects, type Failure, outliers } from './ejection.ts'
-import { DeadlineError, failureOf, NoUpstreamError } from './errors.ts'
+import { DeadlineError, NoUpstreamError } from './errors.ts'
 import type { LatencyWindow } from './latency.ts'
 import { ServiceUpstreams } from './service-upstreams.ts'
 import { Upstream, type UpstreamInstance, type UpstreamOptions } from './upstream.ts'
@@ -98,7 +98,7 @@ export class Balancer extends Dispatcher {
       return undefined
     }
     const now = performance.now()
-    const call = new Call(this, service, request, handler, now)
+    const call = new Call(this, service, request, handler)
     call.start(now)
     return call
   }
@@ -189,13 +189,6 @@ export class Balancer extends Dispatcher {
       if (!opened && pauseMs > 0 && !ejects(upstream, service.all, 'slow', this.options)) return
       this.eject(service, upstream, failure, now, pauseMs)
     }
-  }
-
-  /** A WebSocket could not be made. */
-  handshakeFailed(upstream: Upstream, error: Error, now: number): void {
-    const service = this.services.get(upstream.service)
-    const failure = failureOf(error)
-    if (service !== undefined && failure !== undefined) this.failed(service, upstream, failure, 0, now)
   }
 
   /** An active check found an instance unreachable or hung (`hung`), or not ready (`status`). */

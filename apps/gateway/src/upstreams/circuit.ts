@@ -58,7 +58,8 @@ export class Circuit {
     this.failures++
     this.opened = true
     this.probing = false
-    this.until = now + pause * (0.8 + random() * 0.4)
+    // What was asked for is not undercut.
+    this.until = now + Math.max(atLeastMs, pause * (0.8 + random() * 0.4))
     return pause
   }
 

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
-import type { Attempt } from './call.ts'
+import type { Attempt } from './attempt.ts'
 import { Circuit } from './circuit.ts'
 import type { WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'

@@ -26,7 +26,8 @@ export class Wheel {
     head.previous = head
     return head
   })
-  private readonly now: () => number
+  /** Its clock, ms. */
+  readonly now: () => number
   private done: number
   private count = 0
   private interval: NodeJS.Timeout | undefined

@@ -5,6 +5,7 @@ import { createServer, get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
 import { startBare } from '../helpers/bare.ts'
 import { type Certificate, createAuthority } from '../helpers/certificates.ts'
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
@@ -71,6 +72,30 @@ t.test('services over TLS', async (t) => {
     const unknown = await announced(t, without, 'unknown', good)
     t.ok((await fetch(`${without.url}/v1/unknown`)).status >= 502)
     t.strictSame(unknown.paths, [])
+  })
+
+  t.test('take WebSockets with the same care', async (t) => {
+    const server = createServer(authority.issue('127.0.0.1'))
+    const sockets = new WebSocketServer({ server })
+    t.teardown(() => sockets.close())
+    let handshakes = 0
+    sockets.on('connection', (ws) => {
+      handshakes++
+      ws.send('hello')
+    })
+    const url = `https://127.0.0.1:${await listen(t, server)}`
+    for (const g of [configured, without]) {
+      await announceServer(t, g.nc, { service: 'sockets', prefixes: ['/v1/sockets'], url })
+      await g.live('sockets', 1)
+    }
+    const trusting = new WebSocket(`${configured.url.replace('http', 'ws')}/v1/sockets`)
+    t.equal(String((await once(trusting, 'message'))[0]), 'hello')
+    trusting.terminate()
+    const distrusting = new WebSocket(`${without.url.replace('http', 'ws')}/v1/sockets`)
+    distrusting.on('error', () => distrusting.terminate())
+    const [, response] = (await once(distrusting, 'unexpected-response')) as [unknown, IncomingMessage]
+    t.ok(response.statusCode === 502 || response.statusCode === 503, `${response.statusCode}`)
+    t.equal(handshakes, 1)
   })
 
   t.test('are all taken by the bare package', async (t) => {

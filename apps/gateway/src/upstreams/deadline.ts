@@ -1,0 +1,65 @@
+import { Timer, type Wheel } from './wheel.ts'
+
+/** Who is told, and asked. */
+export type Watched = {
+  /** It takes no more of the answer for now. */
+  readonly paused: boolean
+  /** No answer had begun in time. */
+  late(now: number): void
+  /** The answer fell silent. */
+  silent(): void
+}
+
+/** For so long a caller may take nothing at all of an answer, ms: it holds a connection to the instance. */
+const SLOWEST_CALLER_MS = 60_000
+
+/** The time that one request has: until an answer must have begun, and then between two parts of it. One timer for both. */
+export class Deadline {
+  readonly at: number
+  private readonly wheel: Wheel
+  private readonly silenceMs: number
+  private readonly watched: Watched
+  private readonly timer = new Timer(() => this.fired())
+  private answering = false
+  /** When a part was last known to have come; 0: one has come since. */
+  private heardAt = 0
+
+  /** @param at when an answer must have begun, of the wheel's clock, ms */
+  constructor(wheel: Wheel, at: number, silenceMs: number, watched: Watched) {
+    this.wheel = wheel
+    this.at = at
+    this.silenceMs = silenceMs
+    this.watched = watched
+    wheel.start(this.timer, at)
+  }
+
+  /** The answer has begun. */
+  begun(now: number): void {
+    this.answering = true
+    this.heardAt = now
+  }
+
+  /** A part has come, or the caller takes parts again. Costs less than asking for the time at each of them. */
+  heard(): void {
+    this.heardAt = 0
+  }
+
+  stop(): void {
+    this.wheel.stop(this.timer)
+  }
+
+  /** The deadline, and later the looks for silence, of which there is one at a time. */
+  private fired(): void {
+    const now = this.wheel.now()
+    const { watched, silenceMs } = this
+    if (!this.answering) {
+      watched.late(now)
+      return
+    }
+    if (this.heardAt === 0) this.heardAt = now
+    // A slow caller is no silence.
+    const silentAt = this.heardAt + (watched.paused ? Math.max(SLOWEST_CALLER_MS, silenceMs) : silenceMs)
+    if (silentAt > now) this.wheel.start(this.timer, silentAt)
+    else watched.silent()
+  }
+}

@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { CallerGoneError, DeadlineError } from '../upstreams/errors.ts'
+
+/** What a service said to a handshake. */
+export type Handshake = {
+  status: number
+  headers: IncomingHttpHeaders
+  /** The connection, when it is a WebSocket now. */
+  socket: Duplex | undefined
+  /** What has come of it already, or the body of a refusal. */
+  bytes: Buffer
+}
+
+export type HandshakeRequest = {
+  /** `http://host:port` of the instance. */
+  url: string
+  path: string
+  /** Name, value, name, value. */
+  headers: readonly string[]
+  /** The client's `Sec-WebSocket-Key`. */
+  key: string
+  timeoutMs: number
+  /** Certificates to trust, PEM. */
+  ca: string | undefined
+  /** The client has gone. */
+  signal: AbortSignal
+}
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+/** A refusal that is longer is passed on without its body, bytes. */
+const LONGEST_REFUSAL = 65_536
+
+/** Its answer to our handshake is not one to our key. */
+export class HandshakeError extends Error {
+  readonly code = 'WS_HANDSHAKE'
+}
+
+/** Asks one instance for a WebSocket (RFC 6455 4.1). Rejects when it does not answer in time, or answers no handshake of ours. */
+export function shakeHands(options: HandshakeRequest): Promise<Handshake> {
+  const { url, path, headers, key, timeoutMs, ca, signal } = options
+  const { protocol, hostname, port, host } = new URL(url)
+  return new Promise((resolve, reject) => {
+    const secure = protocol === 'https:'
+    const request = (secure ? httpsRequest : httpRequest)({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? (secure ? 443 : 80) : port,
+      path,
+      method: 'GET',
+      headers: ['host', host, ...headers],
+      agent: false,
+      ...(secure ? { rejectUnauthorized: true, ca } : {})
+    })
+    const late = setTimeout(() => request.destroy(new DeadlineError()), timeoutMs)
+    const leave = () => request.destroy(new CallerGoneError())
+    const settled = () => {
+      clearTimeout(late)
+      signal.removeEventListener('abort', leave)
+    }
+    request.once('upgrade', (response, socket, head) => {
+      settled()
+      if (response.headers['sec-websocket-accept'] !== acceptOf(key)) {
+        socket.destroy()
+        reject(new HandshakeError('the service accepted another handshake than ours'))
+      } else resolve({ status: 101, headers: response.headers, socket, bytes: head })
+    })
+    request.once('response', (response) => {
+      bodyOf(response).then((bytes) => {
+        settled()
+        request.destroy()
+        resolve({ status: response.statusCode ?? 502, headers: response.headers, socket: undefined, bytes })
+      }, reject)
+    })
+    // Also after it has settled, so that it is nobody's uncaught error.
+    request.on('error', (error) => {
+      settled()
+      reject(error)
+    })
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+    request.end()
+  })
+}
+
+/** The `Sec-WebSocket-Accept` that answers a key. */
+export function acceptOf(key: string): string {
+  return createHash('sha1').update(key).update(GUID).digest('base64')
+}
+
+async function bodyOf(response: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of response as AsyncIterable<Buffer>) {
+    length += part.length
+    if (length > LONGEST_REFUSAL) return Buffer.alloc(0)
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
+}

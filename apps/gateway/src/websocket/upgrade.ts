@@ -1,0 +1,202 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { SkerryError } from '@skerry/contracts'
+import type { Door } from '../door/door.ts'
+import { Visit } from '../door/visit.ts'
+import type { GatewayMetrics } from '../metrics.ts'
+import { asProblem } from '../proxy/exchange.ts'
+import { requestHeaders, responseHeaders } from '../proxy/headers.ts'
+import { type RefuseDeps, refuse } from '../proxy/refuse.ts'
+import type { OpenStreams } from '../proxy/streams.ts'
+import { isOwn } from '../routes/own.ts'
+import type { Traffic } from '../traffic/traffic.ts'
+import type { Balancer } from '../upstreams/balancer.ts'
+import { type Connected, connect } from './connect.ts'
+import { Tunnel } from './tunnel.ts'
+
+export type UpgradeDeps = RefuseDeps & {
+  door: Door
+  balancer: Balancer
+  metrics: GatewayMetrics
+  streams: OpenStreams
+  traffic: Traffic | undefined
+  /** Bytes of a client's message. */
+  messageLimit: number
+  /** Silence allowed in a live stream, ms. */
+  streamSilenceMs: number
+  /** Certificates of services to trust, PEM. */
+  ca: string | undefined
+}
+
+/** For one instance, ms. */
+const HANDSHAKE_MS = 3_000
+/** What a client may send before it is accepted. */
+const EARLY_BYTES = 16_384
+const KEY = /^[A-Za-z0-9+/]{22}==$/
+
+/** Whether a request asks for a WebSocket of a service. Any other upgrade (h2c) is answered as if it had not asked. */
+export function isWebSocket(raw: IncomingMessage): boolean {
+  return raw.method === 'GET' && raw.headers.upgrade?.toLowerCase() === 'websocket' && !isOwn(raw.url ?? '')
+}
+
+/**
+ * WebSockets: the same door, instances, versions and retries as for requests, and then a tunnel. The client is accepted when the service
+ * has accepted: what happens after a client hears `open` reaches it, and a refusal reaches it as the HTTP answer that it is.
+ */
+export function createUpgrade(deps: UpgradeDeps): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  return (request, socket, head) => {
+    const visit = new Visit(request, performance.now())
+    const response = new ServerResponse(request)
+    response.shouldKeepAlive = false
+    socket.on('error', ignore)
+    try {
+      response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
+    } catch {
+      // Sent behind a request whose answer is not given yet: what follows on this connection cannot be told apart.
+      socket.destroy()
+      return
+    }
+    response.once('finish', () => socket.end())
+    ;(socket as Duplex & { setTimeout(ms: number): void }).setTimeout(0)
+    const gone = new AbortController()
+    socket.once('close', () => gone.abort())
+    const early = readEarly(socket, head)
+
+    // A gateway that leaves does not wait for a handshake.
+    const pending = {
+      end: () => fail(new SkerryError('UNAVAILABLE', { retryAfter: 1 })),
+      destroy: () => socket.destroy()
+    }
+    let over = false
+    const settle = (): boolean => {
+      if (over) return false
+      over = true
+      deps.streams.delete(pending)
+      return !socket.destroyed
+    }
+    const fail = (error: Error) => {
+      if (!settle()) return
+      record(deps, visit, refuse(deps, visit, request, response, error))
+      gone.abort()
+    }
+
+    deps.streams.add(pending)
+    socket.once('close', settle)
+    deps.door(visit, (refused) => {
+      const error = refused ?? faultOf(request)
+      if (error !== undefined) fail(error)
+      else
+        ask(deps, visit, request, gone.signal).then(
+          (answer) => {
+            if (!settle()) {
+              answer.socket?.destroy()
+              return
+            }
+            record(deps, visit, answer.status)
+            if (answer.socket === undefined) relay(deps, visit, response, answer)
+            else {
+              response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
+              open(deps, visit, socket, early(), answer, answer.socket)
+            }
+          },
+          (reason: Error) => fail(asProblem(reason))
+        )
+    })
+  }
+}
+
+/**
+ * Reads what a client sends before it is accepted, so that its leaving is noticed; a client that sends more than some frames has not
+ * understood. Answers how to take over what has come.
+ */
+function readEarly(socket: Duplex, head: Buffer): () => Buffer {
+  const parts = [head]
+  let length = head.length
+  const read = (part: Buffer) => {
+    parts.push(part)
+    length += part.length
+    if (length > EARLY_BYTES) socket.destroy()
+  }
+  const leave = () => socket.destroy()
+  socket.on('data', read).once('end', leave)
+  return () => {
+    socket.pause().off('data', read).off('end', leave)
+    return Buffer.concat(parts)
+  }
+}
+
+function ask(deps: UpgradeDeps, visit: Visit, request: IncomingMessage, signal: AbortSignal): Promise<Connected> {
+  const { balancer, traffic, ca } = deps
+  const { service: name, timeoutMs } = visit.route!
+  const versions = balancer.service(name)?.versions
+  const version = versions && traffic?.choose(name, versions, request.headers, visit.caller?.userId)
+  const { address, protocol, id, trace } = visit
+  const told = {
+    address,
+    protocol,
+    requestId: id,
+    traceparent: trace.traceparent,
+    traceContinued: trace.parentId !== undefined
+  }
+  return connect(balancer, {
+    service: name,
+    version,
+    path: request.url!,
+    headers: [...requestHeaders(request.headers, told, null), 'connection', 'Upgrade', 'upgrade', 'websocket'],
+    key: request.headers['sec-websocket-key']!,
+    timeoutMs: Math.min(HANDSHAKE_MS, timeoutMs),
+    ca,
+    signal
+  })
+}
+
+function faultOf({ headers }: IncomingMessage): SkerryError | undefined {
+  if (headers['sec-websocket-version'] !== '13')
+    return new SkerryError('BAD_REQUEST', {
+      detail: 'Sec-WebSocket-Version must be 13.',
+      headers: { 'sec-websocket-version': '13' }
+    })
+  if (!KEY.test(headers['sec-websocket-key'] ?? ''))
+    return new SkerryError('BAD_REQUEST', { detail: 'Sec-WebSocket-Key must be 16 bytes in base64.' })
+  return undefined
+}
+
+/** Tells the client yes, in the service's words, and joins the two. */
+function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, answer: Connected, service: Duplex): void {
+  const headers = responseHeaders(answer.headers, { 'x-request-id': visit.id }, [])
+  const lines = ['HTTP/1.1 101 Switching Protocols', 'connection: Upgrade', 'upgrade: websocket']
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
+  client.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  const tunnel = new Tunnel({
+    client,
+    service,
+    messageLimit: deps.messageLimit,
+    silenceMs: deps.streamSilenceMs,
+    onClose: () => deps.streams.delete(tunnel)
+  })
+  deps.streams.add(tunnel)
+  tunnel.start(head, answer.bytes)
+  if (deps.draining()) tunnel.end()
+}
+
+/** Passes a service's refusal on. */
+function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
+  const own = { 'x-request-id': visit.id, connection: 'close', 'content-length': String(answer.bytes.length) }
+  const { 'content-length': _length, ...headers } = answer.headers
+  response.writeHead(answer.status, responseHeaders(headers, own, deps.securityHeaders))
+  response.end(answer.bytes)
+}
+
+function record(deps: UpgradeDeps, visit: Visit, status: number): void {
+  const ms = performance.now() - visit.startedAt
+  deps.metrics.answered(visit.route, visit.method, status, ms / 1_000)
+  if (!deps.log.isLevelEnabled('debug')) return
+  const { traceId } = visit.trace
+  const upstream = visit.route?.service
+  deps.log.debug(
+    { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
+    'answered'
+  )
+}
+
+function ignore(): void {}

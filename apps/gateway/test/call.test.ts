@@ -1,0 +1,295 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { type BalancedRequest, Balancer, type BalancerOptions } from '../src/upstreams/balancer.ts'
+import { Deadline } from '../src/upstreams/deadline.ts'
+import { LatencyWindow } from '../src/upstreams/latency.ts'
+import { retryAfterMs } from '../src/upstreams/retry-after.ts'
+import { Wheel } from '../src/upstreams/wheel.ts'
+
+const OPTIONS: BalancerOptions = {
+  connections: 8,
+  maxInFlight: 100,
+  maxStreams: 100,
+  connectTimeoutMs: 1_000,
+  ejectMs: 60_000,
+  ejectLongestMs: 60_000,
+  consecutive: 1_000,
+  maxShare: 1,
+  slowTimes: 1_000,
+  slowByMs: 60_000,
+  slowStartMs: 0,
+  zone: undefined,
+  ca: undefined,
+  retries: 2,
+  budgetShare: 0,
+  budgetBurst: 100,
+  hedgeMinMs: 10,
+  hedgeColdMs: 20,
+  mirrorInFlight: 0
+}
+
+/** A balancer over real servers that answer as they are told. */
+async function startBalancer(t: Test, answers: RequestListener[], options: Partial<BalancerOptions> = {}) {
+  const counts = { retried: 0, hedged: 0, hedgeLost: 0 }
+  const balancer = new Balancer(
+    { ...OPTIONS, ...options },
+    {
+      ejected: () => {},
+      retried: () => void counts.retried++,
+      hedged: () => void counts.hedged++,
+      hedgeLost: () => void counts.hedgeLost++
+    }
+  )
+  t.teardown(() => balancer.destroy())
+  const asked = answers.map(() => [] as { method: string; deadline: number; closed: boolean }[])
+  const instances = await Promise.all(
+    answers.map(async (answer, i) => {
+      const server = createServer((request, response) => {
+        const one = {
+          method: request.method ?? '',
+          deadline: Number(request.headers['x-skerry-deadline']),
+          closed: false
+        }
+        response.once('close', () => {
+          one.closed = true
+        })
+        asked[i]!.push(one)
+        answer(request, response)
+      })
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      t.teardown(() => {
+        server.closeAllConnections()
+        server.close()
+      })
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      return { service: 's', instance: String(i), version: '1', url, weight: 1 }
+    })
+  )
+  balancer.update(instances)
+  /** The status of the answer, or the name of the error. */
+  const ask = (request: Partial<BalancedRequest> = {}): Promise<number | string> =>
+    new Promise((resolve) => {
+      let status = 0
+      balancer.call(
+        {
+          origin: 's',
+          method: 'GET',
+          path: '/',
+          headers: [],
+          body: null,
+          repeatable: true,
+          hedgeable: false,
+          stream: false,
+          timeoutMs: 10_000,
+          silenceMs: 10_000,
+          ...request
+        },
+        {
+          onRequestStart: () => {},
+          onResponseStart: (_controller, code) => {
+            status = code
+          },
+          onResponseData: () => {},
+          onResponseEnd: () => resolve(status),
+          onResponseError: (_controller, error) => resolve(error.name)
+        }
+      )
+    })
+  return { balancer, counts, asked, ask, total: () => asked.reduce((sum, one) => sum + one.length, 0) }
+}
+
+const good: RequestListener = (_request, response) => response.end('{}')
+const hang: RequestListener = () => {}
+const unavailable: RequestListener = (_request, response) => response.writeHead(503).end()
+const reset: RequestListener = (request) => request.socket.destroy()
+
+t.test('a deadline', async (t) => {
+  let now = 0
+  const wheel = new Wheel(() => now)
+  t.teardown(() => wheel.close())
+  const told: string[] = []
+  const watched = { paused: false, late: () => told.push('late'), silent: () => told.push('silent') }
+  const turn = (at: number) => {
+    now = at
+    wheel.turn(now)
+  }
+
+  const missed = new Deadline(wheel, 1_000, 500, watched)
+  t.equal(missed.at, 1_000)
+  turn(990)
+  t.strictSame(told, [])
+  turn(1_010)
+  t.strictSame(told.splice(0), ['late'])
+  t.equal(wheel.size, 0)
+
+  const kept = new Deadline(wheel, 2_000, 500, watched)
+  turn(1_500)
+  kept.begun(now)
+  turn(1_800)
+  kept.heard()
+  turn(2_010)
+  t.strictSame(told, [], 'an answer that has begun has no deadline')
+  turn(2_400)
+  kept.heard()
+  turn(2_530)
+  turn(2_950)
+  t.strictSame(told, [], 'a part restarts the silence')
+  turn(3_100)
+  t.strictSame(told.splice(0), ['silent'])
+
+  const slow = new Deadline(wheel, 4_000, 500, watched)
+  slow.begun(3_900)
+  watched.paused = true
+  for (let at = 4_000; at < 60_000; at += 1_000) turn(at)
+  t.strictSame(told, [], 'a caller that takes nothing is no silence')
+  for (let at = 60_000; at < 66_000; at += 1_000) turn(at)
+  t.strictSame(told.splice(0), ['silent'], 'within a bound')
+
+  const stopped = new Deadline(wheel, 70_000, 500, watched)
+  stopped.stop()
+  turn(80_000)
+  t.strictSame(told, [])
+})
+
+t.test('an attempt is told what is left, and a late answer is an error', async (t) => {
+  const { ask, asked, total } = await startBalancer(t, [hang, hang])
+  t.equal(await ask({ timeoutMs: 60 }), 'DeadlineError')
+  t.equal(total(), 1, 'what is late is not asked again')
+  const [one] = asked.flat()
+  t.ok(one!.deadline > 0 && one!.deadline <= 60, `${one!.deadline} of 60 ms`)
+  await waitFor(() => asked.flat().every((attempt) => attempt.closed))
+})
+
+t.test('retries', async (t) => {
+  t.test('go to instances that were not asked yet, as often as they may', async (t) => {
+    const { ask, asked, counts } = await startBalancer(t, [unavailable, unavailable, unavailable, unavailable])
+    t.equal(await ask(), 503)
+    t.strictSame(asked.map((one) => one.length).sort(), [0, 1, 1, 1])
+    t.equal(counts.retried, 2)
+  })
+
+  t.test('find the one that is well', async (t) => {
+    const { ask, total } = await startBalancer(t, [unavailable, reset, good])
+    for (let i = 0; i < 10; i++) t.equal(await ask(), 200)
+    t.ok(total() > 10)
+  })
+
+  t.test('are told what is left of the first deadline', async (t) => {
+    const late: RequestListener = (request) => void setTimeout(() => request.socket.destroy(), 30)
+    const { ask, asked } = await startBalancer(t, [late, late])
+    t.equal(await ask({ timeoutMs: 5_000 }), 'ClosedError')
+    const left = asked.flat().map(({ deadline }) => deadline)
+    t.equal(left.length, 2)
+    t.ok(Math.abs(left[0]! - left[1]!) >= 25, left.join(' and '))
+  })
+
+  t.test('leave alone what may have been done', async (t) => {
+    const { ask, total } = await startBalancer(t, [unavailable, unavailable])
+    t.equal(await ask({ method: 'POST', repeatable: false }), 503)
+    t.equal(total(), 1)
+    const broken = await startBalancer(t, [reset, reset])
+    t.equal(await broken.ask({ method: 'POST', repeatable: false }), 'ClosedError')
+    t.equal(broken.total(), 1)
+  })
+
+  t.test('but send again what never left', async (t) => {
+    const { ask, balancer } = await startBalancer(t, [good])
+    const [live] = balancer.upstreamsOf('s')
+    const nobody = { ...live!.instance, instance: 'nobody', url: 'http://127.0.0.1:1' }
+    balancer.update([live!.instance, nobody])
+    for (let i = 0; i < 10; i++) t.equal(await ask({ method: 'POST', repeatable: false }), 200)
+  })
+
+  t.test('are paid from the budget', async (t) => {
+    const { ask, total } = await startBalancer(t, [unavailable, unavailable, unavailable], { budgetBurst: 1 })
+    for (let i = 0; i < 5; i++) t.equal(await ask(), 503)
+    t.equal(total(), 6)
+  })
+
+  t.test('one instance, one 503: one call', async (t) => {
+    const { ask, total } = await startBalancer(t, [unavailable])
+    t.equal(await ask(), 503)
+    t.equal(total(), 1)
+  })
+})
+
+t.test('hedges', async (t) => {
+  const latencies = new LatencyWindow()
+
+  t.test('answer for an instance that hangs, whose request is then aborted', async (t) => {
+    const { ask, asked, counts } = await startBalancer(t, [hang, good])
+    // Until the hanging one was asked first.
+    while (asked[0]!.length === 0) t.equal(await ask({ hedgeable: true, latencies }), 200)
+    t.equal(counts.hedged, 1)
+    t.equal(counts.hedgeLost, 0)
+    await waitFor(() => asked[0]!.every((attempt) => attempt.closed))
+  })
+
+  t.test('are for nothing when the first one answers', async (t) => {
+    const waiting: (() => void)[] = []
+    const both: RequestListener = (_request, response) => {
+      waiting.push(() => response.end('{}'))
+      if (waiting.length === 2) waiting[0]!()
+    }
+    const { ask, asked, counts } = await startBalancer(t, [both, both])
+    t.equal(await ask({ hedgeable: true, latencies: new LatencyWindow() }), 200)
+    t.strictSame(counts, { retried: 0, hedged: 1, hedgeLost: 1 })
+    t.strictSame(
+      asked.map((one) => one.length),
+      [1, 1]
+    )
+    await waitFor(() => asked.flat().every((attempt) => attempt.closed))
+  })
+
+  t.test('are only for what may be hedged, and within the budget', async (t) => {
+    const { ask, total, counts } = await startBalancer(t, [hang, hang], { budgetBurst: 1 })
+    t.equal(await ask({ method: 'PUT', hedgeable: false, timeoutMs: 60 }), 'DeadlineError')
+    t.equal(total(), 1)
+    t.equal(await ask({ hedgeable: true, latencies, timeoutMs: 60 }), 'DeadlineError')
+    t.equal(total(), 3)
+    t.equal(await ask({ hedgeable: true, latencies, timeoutMs: 60 }), 'DeadlineError')
+    t.equal(total(), 4, 'the budget is spent')
+    t.equal(counts.hedged, 1)
+  })
+
+  t.test('come after what 19 of 20 answers take', async (t) => {
+    const { balancer } = await startBalancer(t, [good])
+    const known = new LatencyWindow()
+    t.equal(balancer.hedgeAfter(known), 20, 'little is known')
+    for (let i = 0; i < 100; i++) known.observe(i < 90 ? 5 : 200)
+    const after = balancer.hedgeAfter(known)
+    t.ok(after > 150 && after < 260, `${after}`)
+    const quick = new LatencyWindow()
+    for (let i = 0; i < 100; i++) quick.observe(1)
+    t.equal(balancer.hedgeAfter(quick), 10, 'not sooner than the least')
+  })
+})
+
+t.test('an instance that asks to be left alone is, for as long as it says', async (t) => {
+  const { ask, asked, balancer } = await startBalancer(
+    t,
+    [(_request, response) => response.writeHead(503, { 'retry-after': '2' }).end(), good],
+    { ejectMs: 1 }
+  )
+  while (asked[0]!.length === 0) t.equal(await ask(), 200)
+  const { circuit } = balancer.upstreamsOf('s')[0]!
+  const now = performance.now()
+  t.equal(circuit.isOpen, true)
+  t.ok(circuit.pausedUntil - now > 1_000, 'seconds, not milliseconds')
+  t.ok(circuit.pausedUntil - now <= 2_400)
+  for (let i = 0; i < 20; i++) t.equal(await ask(), 200)
+  t.equal(asked[0]!.length, 1)
+})
+
+t.test('Retry-After', async (t) => {
+  const ms = (value?: string, status = 503) => retryAfterMs(status, value === undefined ? {} : { 'retry-after': value })
+  t.equal(ms('5'), 5_000)
+  t.equal(ms('100000'), 60_000, 'bounded')
+  t.equal(ms(), 0)
+  t.equal(ms('Wed, 21 Oct 2026 07:28:00 GMT'), 0)
+  t.equal(ms('5', 500), 0)
+})
