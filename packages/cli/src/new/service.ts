@@ -39,7 +39,7 @@ export async function newService({ repo, name: asked, entity, say }: NewServiceO
     (text, kind) => withExport(text, `./${kind}/${name}.ts`),
     await read(CONTRACTS_INDEX)
   )
-  const compose = withService(await read(COMPOSE), name, await renderFile('compose/service.yml.tmpl', values))
+  const compose = withService(await read(COMPOSE), await renderFile('compose/service.yml.tmpl', values))
   const edit = new Map([
     [CONTRACTS_INDEX, index],
     [COMPOSE, compose]
