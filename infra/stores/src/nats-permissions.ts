@@ -40,8 +40,9 @@ export function servicePermissions({ name, consumers = {}, readModels = {} }: St
         `STREAM.MSG.DELETE.dlq_${name}`,
         ...watching('identity'),
         ...names.flatMap(({ stream, durable }) => [
-          // CREATE, INFO, RESET, PAUSE and DELETE; and pulls.
+          // CREATE, INFO, RESET, PAUSE and DELETE; clients use the older form of CREATE for consumers of several subjects; and pulls.
           `CONSUMER.*.${stream}.${durable}`,
+          `CONSUMER.DURABLE.CREATE.${stream}.${durable}`,
           `CONSUMER.MSG.NEXT.${stream}.${durable}`
         ])
       ].map((subject) => `$JS.API.${subject}`),

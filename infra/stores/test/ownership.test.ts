@@ -48,7 +48,9 @@ t.test('every service has its streams, and its declared consumers on those of ot
   for (const app of services) {
     const { js, jsm } = apiOf(app.name)
     for (const { stream, durable } of consumersOf(app)) {
-      await jsm.consumers.add(stream, { durable_name: durable, ack_policy: AckPolicy.Explicit })
+      const filter_subjects = [`${stream}.thing.made.v1`, `${stream}.thing.gone.v1`]
+      await jsm.consumers.add(stream, { durable_name: durable, filter_subjects, ack_policy: AckPolicy.Explicit })
+      await jsm.consumers.update(stream, durable, { filter_subjects: filter_subjects.slice(0, 1) })
       await jsm.consumers.reset(stream, durable)
       const message = await (await js.consumers.get(stream, durable)).next({ expires: 5_000 })
       t.equal(await message?.ackAck(), true, `${durable} on ${stream}`)
@@ -74,7 +76,7 @@ t.test('NATS: no service speaks, answers or acknowledges for another', async (t)
       ])
         await refused(t, nc, subject)
       for (const { stream, durable } of consumersOf(other)) {
-        for (const what of ['CREATE', 'INFO', 'DELETE', 'RESET', 'PAUSE', 'MSG.NEXT'])
+        for (const what of ['CREATE', 'DURABLE.CREATE', 'INFO', 'DELETE', 'RESET', 'PAUSE', 'UNPIN', 'MSG.NEXT'])
           await refused(t, nc, `$JS.API.CONSUMER.${what}.${stream}.${durable}`)
         await refused(t, nc, `$JS.ACK.${stream}.${durable}.1.1.1.1.0`)
       }
