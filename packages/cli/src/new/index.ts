@@ -1,5 +1,8 @@
 import { StartError } from '@skerry/stores'
 import { REPOSITORY } from '../repository.ts'
+import { newConsumer } from './consumer.ts'
+import { newEvent } from './event.ts'
+import { newRoute } from './route.ts'
 import { newService } from './service.ts'
 
 export type NewOptions = { entity?: string }
@@ -14,9 +17,24 @@ export async function runNew([kind, ...rest]: string[], options: NewOptions): Pr
       refuseMore(rest, 1)
       await newService({ repo: REPOSITORY, name: rest[0], say, ...(entity === undefined ? {} : { entity }) })
       return 0
+    case 'event':
+      refuseMore(rest, 1)
+      await newEvent(REPOSITORY, rest[0], say)
+      return 0
+    case 'route': {
+      refuseMore(rest, 4)
+      const [service, route, method, path] = rest
+      await newRoute(REPOSITORY, { service, route, method, path }, say)
+      return 0
+    }
+    case 'consumer': {
+      const [service, purpose, ...subjects] = rest
+      await newConsumer(REPOSITORY, { service, purpose, subjects }, say)
+      return 0
+    }
     default:
       throw new StartError(
-        `${kind === undefined ? 'say what is to be written' : `there is no "new ${kind}"`}: skerry new service NAME. See: skerry help new`
+        `${kind === undefined ? 'say what is to be written' : `there is no "new ${kind}"`}: service, event, route or consumer. See: skerry help new`
       )
   }
 }

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { StartError } from '@skerry/stores'
+import { capital } from './words.ts'
 
 /** The forms of a service's names that templates use. */
 export type ServiceNames = {
@@ -81,8 +82,6 @@ export function assertFreeType(Entity: string, exported: ReadonlySet<string>): v
   if (other !== undefined)
     throw new StartError(`what it keeps cannot be called ${Entity}: ${other}. Name it otherwise with --entity`)
 }
-
-export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Of `notes`, `stories` and `boxes`: what it takes is a name, not a grammar; `--entity` says it where this is wrong. */
 function singular(name: string): string {

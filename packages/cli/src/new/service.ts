@@ -1,10 +1,10 @@
-import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from '@skerry/stores'
 import { applyChanges } from './changes.ts'
 import { COMPOSE, withService } from './compose.ts'
 import { assertFreePrefix, CONTRACTS_INDEX, readContracts, withExport } from './contracts.ts'
+import { format } from './format.ts'
 import { assertFreeType, serviceNames } from './names.ts'
 import { renderFile, renderFolder } from './templates.ts'
 
@@ -39,7 +39,7 @@ export async function newService({ repo, name: asked, entity, say }: NewServiceO
     (text, kind) => withExport(text, `./${kind}/${name}.ts`),
     await read(CONTRACTS_INDEX)
   )
-  const compose = withService(await read(COMPOSE), name, await renderFile('compose/service.yml.tmpl', values))
+  const compose = withService(await read(COMPOSE), await renderFile('compose/service.yml.tmpl', values))
   const edit = new Map([
     [CONTRACTS_INDEX, index],
     [COMPOSE, compose]
@@ -81,17 +81,4 @@ async function install(repo: string): Promise<void> {
   } catch (error) {
     throw new StartError(`${(error as Error).message}\nNothing was changed.`)
   }
-}
-
-/** Names differ in length, and with them where lines break and how imports are ordered. */
-export function format(repo: string, paths: readonly string[]): void {
-  const biome = join(repo, 'node_modules/.bin/biome')
-  const files = paths.filter((path) => /\.(ts|json)$/.test(path))
-  const { status, stdout, stderr, error } = spawnSync(biome, ['check', '--write', ...files], {
-    cwd: repo,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
-  if (error !== undefined || status !== 0)
-    throw new Error(`what was written does not pass biome: ${error?.message ?? `${stdout}${stderr}`}`)
 }

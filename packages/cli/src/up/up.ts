@@ -1,8 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { externalUrls, freePort, isFree, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
-import { type App, findApps, homeFolder, startedApps } from '../repository.ts'
+import {
+  type App,
+  externalUrls,
+  freePort,
+  isFree,
+  prepareHome,
+  StartError,
+  type Stores,
+  startStores
+} from '@skerry/stores'
+import { findApps, homeFolder, startedApps } from '../repository.ts'
 import { lockHome } from './lock.ts'
 import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
