@@ -3,7 +3,7 @@ import t from 'tap'
 import Type from 'typebox'
 import * as contracts from '../src/index.ts'
 
-const { usersRoutes, openApiOf, defineRoute } = contracts
+const { usersRoutes, gatewayRoutes, openApiOf, defineRoute } = contracts
 const services = Object.fromEntries(Object.entries(contracts).filter(([name]) => name.endsWith('Routes'))) as Record<
   string,
   Record<string, contracts.RouteContract>
