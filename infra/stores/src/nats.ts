@@ -1,6 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { StoreApp } from './apps.ts'
+import { gatewayPermissions, servicePermissions } from './nats-permissions.ts'
 import type { Secrets } from './secrets.ts'
 import { type Server, type ServerEvents, startServer } from './server.ts'
 
@@ -9,8 +11,7 @@ export type NatsOptions = {
   binary: string
   port: number
   secrets: Secrets
-  services: readonly string[]
-  gateways: readonly string[]
+  apps: readonly StoreApp[]
   /** Accounts for test files, each with a user of the same name and password that may do all within it. */
   testAccounts: number
   events: ServerEvents
@@ -19,57 +20,10 @@ export type NatsOptions = {
 /** What the configuration file says; `host` and `storeDir` differ in a container. */
 export type NatsConfigOptions = Omit<NatsOptions, 'binary' | 'events'> & { host?: string; storeDir?: string }
 
-/** What a service may do: publish its own subjects, announce itself, manage its own streams, read any. */
-function servicePermissions(service: string): { publish: string[]; subscribe: string[] } {
-  const streams = [service, `dlq_${service}`, 'KV_registry', 'KV_identity', ...(service === 'realtime' ? ['live'] : [])]
-  return {
-    publish: [
-      `${service}.>`,
-      `dlq.${service}.>`,
-      `$KV.registry.${service}.>`,
-      ...(service === 'auth' ? ['$KV.identity.>'] : []),
-      ...(service === 'realtime' ? ['live.>'] : []),
-      ...['INFO', 'STREAM.NAMES', 'STREAM.LIST', 'STREAM.INFO.*', 'STREAM.MSG.GET.*', 'DIRECT.GET.>', 'CONSUMER.>'].map(
-        (s) => `$JS.API.${s}`
-      ),
-      ...streams.map((s) => `$JS.API.STREAM.CREATE.${s}`),
-      ...streams.filter((s) => !s.startsWith('KV_')).map((s) => `$JS.API.STREAM.UPDATE.${s}`),
-      '$JS.ACK.>',
-      '$JS.FC.>'
-    ],
-    subscribe: [`_INBOX_${service}.>`, `${service}.>`, ...(service === 'realtime' ? ['live.>', 'rt.>'] : [])]
-  }
-}
-
-/** A gateway only reads: who is there, which keys sign, which sessions ended, how requests are spread over versions, what ends what it keeps. */
-function gatewayPermissions(name: string, services: readonly string[]): { publish: string[]; subscribe: string[] } {
-  const api = [
-    'INFO',
-    'STREAM.INFO.*',
-    'STREAM.MSG.GET.*',
-    'DIRECT.GET.>',
-    'STREAM.CREATE.KV_registry',
-    'STREAM.CREATE.KV_identity',
-    // Nobody else starts that needs it.
-    'STREAM.CREATE.KV_traffic'
-  ]
-  const watch = [
-    'CONSUMER.CREATE.KV_registry.>',
-    'CONSUMER.CREATE.KV_identity.>',
-    'CONSUMER.CREATE.KV_traffic.>',
-    'CONSUMER.INFO.>',
-    'CONSUMER.DELETE.>'
-  ]
-  return {
-    publish: [...api, ...watch].map((s) => `$JS.API.${s}`).concat('$JS.ACK.>', '$JS.FC.>'),
-    // `<service>.<entity>.<what>.v<version>`, as it is published: no stream, no dead letter, no live message.
-    subscribe: [`_INBOX_${name}.>`, ...services.map((service) => `${service}.*.*.*`)]
-  }
-}
-
 /** The configuration file: users with permissions, JetStream that syncs each write to disk. */
 export function natsConfig(options: NatsConfigOptions): string {
   const { secrets } = options
+  const services = options.apps.filter((app) => app.kind === 'service').map((app) => app.name)
   const user = (name: string, permissions: object) => ({ user: name, password: secrets.apps[name], permissions })
   const tests = Object.fromEntries(
     Array.from({ length: options.testAccounts }, (_, i) => [
@@ -96,8 +50,9 @@ export function natsConfig(options: NatsConfigOptions): string {
           jetstream: 'enabled',
           users: [
             { user: 'admin', password: secrets.natsAdmin },
-            ...options.services.map((s) => user(s, servicePermissions(s))),
-            ...options.gateways.map((g) => user(g, gatewayPermissions(g, options.services)))
+            ...options.apps.map((app) =>
+              user(app.name, app.kind === 'service' ? servicePermissions(app) : gatewayPermissions(app.name, services))
+            )
           ]
         },
         ...tests

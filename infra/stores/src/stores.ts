@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { StoreApp } from './apps.ts'
 import { checkMongo, checkNats, checkRedis, type ExternalStore, type ExternalUrls } from './external.ts'
 import { StartError } from './faults.ts'
 import { type FoundBinary, findBinary } from './find.ts'
@@ -11,9 +12,6 @@ import { startRedis } from './redis.ts'
 import { loadSecrets, type Secrets } from './secrets.ts'
 import type { Server, ServerEvents } from './server.ts'
 import { MONGOD, NATS_SERVER, REDIS, type ServerSource } from './sources.ts'
-
-/** An app as the stores know it. */
-export type StoreApp = { name: string; kind: 'service' | 'gateway'; database?: string }
 
 export type StoresOptions = ServerEvents & {
   /** Folder for data, keys and logs: `.skerry`. */
@@ -63,10 +61,7 @@ export async function startStores(options: StoresOptions): Promise<Stores> {
   await prepareHome(home)
   const appNames = apps.map((a) => a.name)
   const secrets = await loadSecrets(home, appNames)
-  const services = apps.filter((a) => a.kind === 'service')
-  const databases = Object.fromEntries(
-    services.flatMap((a) => (a.database === undefined ? [] : [[a.name, a.database]]))
-  )
+  const databases = Object.fromEntries(apps.flatMap((a) => (a.database === undefined ? [] : [[a.name, a.database]])))
   const common = { home, secrets, events: options }
 
   const starting: Promise<StorePart>[] = [
@@ -80,9 +75,7 @@ export async function startStores(options: StoresOptions): Promise<Stores> {
       ? elsewhere(NATS_SERVER, checkNats(external['nats-server']))
       : local(NATS_SERVER, options, async (binary, port) => ({
           server: await startNats({
-            ...{ ...common, binary, port, testAccounts: options.testAccounts ?? 0 },
-            services: services.map((a) => a.name),
-            gateways: apps.filter((a) => a.kind === 'gateway').map((a) => a.name)
+            ...{ ...common, binary, port, apps, testAccounts: options.testAccounts ?? 0 }
           }),
           url: `nats://127.0.0.1:${port}`
         })),

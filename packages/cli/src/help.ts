@@ -81,6 +81,28 @@ and who is left alone serves all.
   NATS_URL             a NATS that runs elsewhere, with its administrator's user and password
 `
   },
+  new: {
+    line: 'write a new service, event, route or consumer',
+    more: `skerry new service NAME [--entity NAME]
+skerry new event SERVICE.ENTITY.WHAT
+skerry new route SERVICE NAME METHOD PATH
+skerry new consumer SERVICE PURPOSE EVENT…
+
+Writes what runs and is tested: npm test passes as it is. Everything or nothing is written.
+
+  skerry new service notes                     apps/notes keeps notes, each called a note, at /v1/notes; it is
+                                               installed, and starts with all others
+  skerry new service library --entity book     what it keeps, where the name does not say it
+  skerry new event notes.note.pinned           declares NotePinned
+  skerry new route notes pinNote PUT /v1/notes/:id/pin
+                                               declares and serves it; it answers with what it is given
+  skerry new consumer notes people users.profile.created users.profile.updated
+                                               keeps the last that these events said of each entity
+
+A service's name is 2 to 30 of the letters a to z. Refused with the reason: names that exist, that are reserved, or whose
+prefix or type belongs to somebody else.
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
 import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
+import type { NewOptions } from './new/index.ts'
 import { REPOSITORY, VERSION } from './repository.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
@@ -27,6 +28,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   async stop() {
     const { stop } = await import('./up/status.ts')
     return stop()
+  },
+  async new(args) {
+    const { values, positionals } = parse(args, { entity: { type: 'string' } }, true)
+    const { runNew } = await import('./new/index.ts')
+    return runNew(positionals, values as NewOptions)
   },
   async test(args) {
     const { runTests } = await import('./test-run/index.ts')

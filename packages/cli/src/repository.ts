@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { StoreApp } from '@skerry/stores'
+import { type App, findApps as appsIn } from '@skerry/stores'
 
 export const REPOSITORY = resolve(import.meta.dirname, '../../..')
 
@@ -13,19 +13,7 @@ export function homeFolder(env: NodeJS.ProcessEnv): string {
   return resolve(env.SKERRY_HOME ?? join(REPOSITORY, '.skerry'))
 }
 
-/** An app of this checkout: what its package.json says under `skerry`. */
-export type App = StoreApp & { folder: string; version: string; instances: number }
-
-/** Every app there is. A folder under apps/ with a `skerry` member in its package.json is one; nothing is listed anywhere else. */
+/** Every app of this checkout. */
 export function findApps(): App[] {
-  const root = join(REPOSITORY, 'apps')
-  return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .flatMap((entry) => {
-      const folder = join(root, entry.name)
-      const { version, skerry } = manifest(folder)
-      if (skerry === undefined) return []
-      const { kind, instances = 1, database } = skerry
-      return [{ name: entry.name, folder, version, kind, instances, ...(database === undefined ? {} : { database }) }]
-    })
+  return appsIn(join(REPOSITORY, 'apps'))
 }

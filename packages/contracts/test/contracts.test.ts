@@ -3,13 +3,12 @@ import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import * as contracts from '../src/index.ts'
 
-const routes = Object.values({
-  ...contracts.authRoutes,
-  ...contracts.usersRoutes,
-  ...contracts.contentRoutes,
-  ...contracts.realtimeRoutes,
-  batch: contracts.gatewayRoutes.batch
-})
+/** The routes of all services, by the name of the export: `usersRoutes`. */
+const services = Object.entries(contracts).filter(([name]) => name.endsWith('Routes') && name !== 'gatewayRoutes')
+const routes = [
+  ...services.flatMap(([, routes]) => Object.values(routes as object)),
+  contracts.gatewayRoutes.batch
+] as contracts.RouteContract[]
 const isEvent = (value: unknown): value is contracts.EventContract =>
   typeof value === 'object' && value !== null && 'subject' in value
 const events = (Object.values(contracts) as unknown[]).filter(isEvent)
@@ -76,18 +75,11 @@ t.test(
 
 t.test('events are named by their owner, and their entity begins with the id that carries the shard', async (t) => {
   const id = '01m84cm365nqbb5kvt4ffg2wbf'
-  const ids = {
-    userId: id,
-    sessionId: id,
-    followerId: id,
-    followedId: id,
-    postId: id,
-    commentId: id,
-    notificationId: id
-  }
+  const ids = new Proxy({}, { get: (_, name) => (/Id$/.test(String(name)) ? id : undefined) })
+  const owners = services.map(([name]) => name.slice(0, -'Routes'.length))
   t.ok(events.length >= 16)
   for (const event of events) {
-    t.ok(['auth', 'users', 'content', 'realtime'].includes(contracts.ownerOf(event)), event.subject)
+    t.ok(owners.includes(contracts.ownerOf(event)), event.subject)
     t.equal(contracts.wireSubject(event), `${event.subject}.v1`)
     t.ok(event.entity(ids as never).startsWith(id), event.subject)
   }

@@ -3,8 +3,11 @@ import t from 'tap'
 import Type from 'typebox'
 import * as contracts from '../src/index.ts'
 
-const { authRoutes, usersRoutes, contentRoutes, realtimeRoutes, gatewayRoutes, openApiOf, defineRoute } = contracts
-const services = { authRoutes, usersRoutes, contentRoutes, realtimeRoutes, gatewayRoutes }
+const { usersRoutes, gatewayRoutes, openApiOf, defineRoute } = contracts
+const services = Object.fromEntries(Object.entries(contracts).filter(([name]) => name.endsWith('Routes'))) as Record<
+  string,
+  Record<string, contracts.RouteContract>
+>
 const all = Object.assign({}, ...Object.values(services)) as Record<string, contracts.RouteContract>
 const base = { tag: 'x', summary: 'For tests.', auth: 'none', response: { 204: null }, errors: [] } as const
 

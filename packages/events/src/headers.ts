@@ -27,10 +27,13 @@ export function toHeaders(service: string, envelope: Envelope): MsgHdrs {
   return h
 }
 
-/** The envelope of a received message, or undefined when it isn't an event of ours. */
+/**
+ * The envelope of a received message, or undefined when it isn't an event of ours. Where the server itself sends on what a stream holds, to
+ * whatever subject it was asked for, it says so in a header that no publisher can take off: such a copy is nobody's event.
+ */
 export function fromHeaders(subject: string, h: MsgHdrs | undefined): Envelope | undefined {
   const id = h?.get('ce-id')
   const entity = h?.get('ce-subject')
-  if (h === undefined || !id || !entity) return undefined
+  if (h === undefined || !id || !entity || h.has('Nats-Stream')) return undefined
   return { id, subject, entity, time: h.get('ce-time'), traceparent: h.get('traceparent') || undefined }
 }

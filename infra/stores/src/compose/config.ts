@@ -1,10 +1,10 @@
 import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { StoreApp } from '../apps.ts'
 import { REPLICA_SET } from '../mongod.ts'
 import { natsConfig } from '../nats.ts'
 import { redisAcl } from '../redis.ts'
 import { loadSecrets, type Secrets } from '../secrets.ts'
-import type { StoreApp } from '../stores.ts'
 
 /**
  * Writes what each container of docker-compose.yml reads, with the same permissions as `npm start` gives: `mongo/key`, `nats/nats.json`,
@@ -22,9 +22,7 @@ export async function writeConfig(
     await mkdir(join(folder, name), { recursive: true })
   const secrets = await loadSecrets(join(folder, 'secrets'), names)
   const nats = natsConfig({
-    ...{ home: folder, secrets, port: 4222, host: '0.0.0.0', storeDir: '/data', testAccounts: 0 },
-    services: apps.filter((a) => a.kind === 'service').map((a) => a.name),
-    gateways: apps.filter((a) => a.kind === 'gateway').map((a) => a.name)
+    ...{ home: folder, secrets, apps, port: 4222, host: '0.0.0.0', storeDir: '/data', testAccounts: 0 }
   })
   // Each folder is mounted into its one container, whose user is not this one.
   await writeFile(join(folder, 'nats', 'nats.json'), nats)

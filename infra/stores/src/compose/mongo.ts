@@ -1,7 +1,7 @@
 import { MongoServerError } from 'mongodb'
+import type { StoreApp } from '../apps.ts'
 import { ensureUsers, REPLICA_SET, retry, withClient } from '../mongod.ts'
 import type { Secrets } from '../secrets.ts'
-import type { StoreApp } from '../stores.ts'
 
 /**
  * Makes a mongod that has nothing but its root user the replica set of one, and makes each app's user, which sees its own database only.

@@ -2,17 +2,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type StoreApp, type Stores, type StoresOptions, startStores } from '../../src/index.ts'
+import { findApps, type StoreApp, type Stores, type StoresOptions, startStores } from '../../src/index.ts'
 
-export const APPS: StoreApp[] = [
-  ...['auth', 'users', 'content', 'realtime'].map(
-    (name): StoreApp => ({ name, kind: 'service', database: `skerry_${name}` })
-  ),
-  { name: 'gateway', kind: 'gateway' }
-]
+const REPOSITORY = resolve(import.meta.dirname, '../../../..')
+
+/** The apps that there are, as their package.json files say. */
+export const APPS: StoreApp[] = findApps(join(REPOSITORY, 'apps'))
 
 /** Where binaries are kept, so that a test does not fetch them. */
-export const BIN = process.env.SKERRY_BIN ?? resolve(import.meta.dirname, '../../../../.skerry/bin')
+export const BIN = process.env.SKERRY_BIN ?? join(REPOSITORY, '.skerry/bin')
 
 type Tap = { teardown(work: () => Promise<unknown>): unknown }
 
@@ -23,7 +21,7 @@ export async function temporaryHome(t: Tap): Promise<string> {
   return home
 }
 
-/** Starts the real stores for the four services; stopped at the end if they still run. */
+/** Starts the real stores for the apps that there are; stopped at the end if they still run. */
 export async function start(t: Tap, home: string, options: Partial<StoresOptions> = {}): Promise<Stores> {
   const stores = await startStores({ home, binDir: BIN, apps: APPS, say: () => undefined, ...options })
   t.teardown(() => stores.stop())

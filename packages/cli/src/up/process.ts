@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StartError } from '@skerry/stores'
-import type { App } from '../repository.ts'
+import { type App, StartError } from '@skerry/stores'
 
 export type Ready = { pid: number; url: string; ops: string }
 
