@@ -47,18 +47,19 @@ type Tap = { teardown(work: () => Promise<void>): unknown }
 /**
  * Starts the whole system through the CLI on free ports and waits until it says that all is ready.
  *
- * @param options `home` to start again on earlier data; `env` for the CLI; `args` after `up`
+ * @param options `home` to start again on earlier data; `env` for the CLI; `args` after `up`; `repository` to start another checkout
  */
 export async function startSystem(
   t: Tap,
-  options: { home?: string; env?: Record<string, string>; args?: string[] } = {}
+  options: { home?: string; env?: Record<string, string>; args?: string[]; repository?: string } = {}
 ): Promise<System> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'skerry-system-')))
-  const main = join(REPOSITORY, 'packages/cli/src/main.ts')
+  const repository = options.repository ?? REPOSITORY
+  const main = join(repository, 'packages/cli/src/main.ts')
   // tap puts its own loader into NODE_OPTIONS of every child; a user's system has none.
   const command = ['-u', 'NODE_OPTIONS', process.execPath, main, 'up', ...(options.args ?? [])]
   const cli = spawn('env', command, {
-    cwd: REPOSITORY,
+    cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...withoutStores(process.env), SKERRY_HOME: home, ...shared(), PORT: '0', ...options.env }
   })

@@ -1,0 +1,150 @@
+import { glob, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { findApps } from '@skerry/stores'
+import { startSystem, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { checkImports } from '../src/test-run/check-imports.ts'
+import { copyCheckout } from './helpers/checkout.ts'
+import { request, signUp } from './helpers/phone.ts'
+
+const faults = process.env.SKERRY_FAULTS === '1'
+const checkout = await copyCheckout(t)
+const { folder, skerry, tool } = checkout
+
+/** Sources by their path. */
+async function sources(): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  const paths = ['{apps,packages}/*/{src,test}/**/*.ts', 'apps/*/*.{json,md}', 'docker-compose.yml', 'pnpm-lock.yaml']
+  for await (const path of glob(paths, { cwd: folder })) found.set(path, await readFile(join(folder, path), 'utf8'))
+  return found
+}
+
+t.test('one command writes a service, in at most ten files to read, and nothing else is edited by hand', async (t) => {
+  const before = await sources()
+  const written = await skerry(['new', 'service', 'library', '--entity', 'book'])
+  t.equal(written.code, 0, written.errors)
+  const after = await sources()
+  const created = [...after.keys()].filter((path) => !before.has(path))
+  t.same(created.filter((path) => /\.(ts|md)$/.test(path) && !/tsconfig/.test(path)).sort(), [
+    'apps/library/README.md',
+    'apps/library/src/app.ts',
+    'apps/library/src/data/library.ts',
+    'apps/library/src/domain/library.ts',
+    'apps/library/src/events.ts',
+    'apps/library/src/main.ts',
+    'apps/library/src/routes/library.ts',
+    'apps/library/test/library.test.ts',
+    'packages/contracts/src/events/library.ts',
+    'packages/contracts/src/http/library.ts'
+  ])
+  t.same(
+    [...before.keys()].filter((path) => after.get(path) !== before.get(path)),
+    ['packages/contracts/src/index.ts', 'docker-compose.yml', 'pnpm-lock.yaml'],
+    'three files list what there is, and the command keeps them'
+  )
+  t.match(
+    findApps(join(folder, 'apps')).find(({ name }) => name === 'library'),
+    { kind: 'service', instances: 2, database: 'skerry_library', consumers: { accounts: ['auth'] } }
+  )
+  const again = await skerry(['new', 'service', 'library'])
+  t.match(again, { code: 1, errors: /"library" exists: see apps\/library/ })
+  t.same(await sources(), after, 'what is refused writes nothing')
+})
+
+t.test('events, routes and consumers are added to it, and to services that were there', async (t) => {
+  const commands = [
+    ['event', 'library.book.lent'],
+    ['event', 'users.profile.starred'],
+    ['route', 'library', 'lendBook', 'PUT', '/v1/library/:id/lend'],
+    ['route', 'library', 'findShelf', 'get', '/v1/library/:id/shelf'],
+    ['route', 'users', 'dropMark', 'DELETE', '/v1/users/:id/mark'],
+    ['route', 'content', 'drafts', 'POST', '/v1/drafts'],
+    ['consumer', 'library', 'people', 'users.profile.created', 'users.profile.updated'],
+    ['consumer', 'users', 'lent-books', 'library.book.lent'],
+    ['consumer', 'content', 'edges', 'users.follow.created.v1']
+  ]
+  for (const args of commands) {
+    const ended = await skerry(['new', ...args])
+    t.equal(ended.code, 0, `${args.join(' ')}: ${ended.errors}`)
+  }
+  const consumersOf = (name: string) => findApps(join(folder, 'apps')).find((app) => app.name === name)?.consumers
+  t.same(consumersOf('library'), { accounts: ['auth'], people: ['users'] })
+  t.same(consumersOf('users')?.['lent-books'], ['library'])
+  const before = await sources()
+  for (const [args, why] of [
+    [['event', 'library.book.lent'], /library\.book\.lent\.v1 exists/],
+    [['event', 'nobody.book.lent'], /there is no service "nobody": there are auth, /],
+    [['event', 'library.book'], /cannot be an event/],
+    [['event', 'library.Book.lent'], /cannot be an event/],
+    [['route', 'library', 'lendBook', 'PUT', '/v1/library/:id/again'], /libraryRoutes has lendBook already/],
+    [['route', 'library', 'other', 'PUT', '/v1/library/:book/lend'], /PUT \/v1\/library\/:id\/lend exists/],
+    [['route', 'library', 'other', 'GET', '/v1/users/books'], /the prefix \/v1\/users belongs to another service/],
+    [['route', 'library', 'other', 'FETCH', '/v1/library/x'], /"FETCH" is no method/],
+    [['route', 'library', 'other', 'GET', 'library'], /cannot be a path/],
+    [['route', 'library', 'Other-', 'GET', '/v1/library/x'], /cannot be a route's name/],
+    [['consumer', 'library', 'people', 'users.profile.updated'], /has a consumer "people" already/],
+    [['consumer', 'library', 'jobs', 'users.profile.updated'], /"jobs" is reserved/],
+    [
+      ['consumer', 'library', 'more', 'users.profile.painted'],
+      /there is no event "users\.profile\.painted": there are auth\./
+    ],
+    [['consumer', 'library', 'more'], /say which events/],
+    [['consumer', 'realtime', 'more', 'users.profile.updated'], /Put this in by hand/],
+    [['poem', 'library'], /there is no "new poem"/]
+  ] as const) {
+    const ended = await skerry(['new', ...args])
+    t.match(ended, { code: 1, errors: why }, args.join(' '))
+  }
+  t.same(await sources(), before, 'what is refused writes nothing')
+})
+
+t.test('all that was written keeps the rules of the repository', async (t) => {
+  for (const path of ['packages/contracts', 'apps/library', 'apps/users', 'apps/content']) {
+    const { code, out } = await tool('tsc', ['--noEmit'], path)
+    t.equal(code, 0, `${path}: ${out}`)
+  }
+  const { code, out, errors } = await tool('biome', ['check', '--error-on-warnings', 'apps', 'packages/contracts'])
+  t.equal(code, 0, `${out}${errors}`)
+  t.same(await checkImports(folder), [])
+})
+
+t.test('it starts with all others and answers behind the gateway, which knew nothing of it', async (t) => {
+  const { url, run } = await startSystem(t, { repository: folder })
+  const instances = (await run()).processes.filter(({ name }) => name === 'library')
+  t.same(instances.map(({ instance }) => instance).sort(), ['1', '2'])
+  const ada = await signUp(url, 'ada')
+  const made = await ada.call<{ id: string }>('POST', '/v1/library', { text: 'Dune' }, { 'idempotency-key': 'k' })
+  t.equal(made.status, 201)
+  const { id } = made.body
+  t.equal(
+    (await ada.call<{ id: string }>('POST', '/v1/library', { text: 'Dune' }, { 'idempotency-key': 'k' })).body.id,
+    id
+  )
+  t.match(await ada.call('GET', '/v1/library'), {
+    status: 200,
+    body: { items: [{ id, text: 'Dune' }], nextCursor: null }
+  })
+  t.match(await ada.call('PUT', `/v1/library/${id}/lend`, { text: 'to bob' }), {
+    status: 200,
+    body: { id, text: 'to bob' }
+  })
+  t.match(await ada.call('POST', '/v1/library', { text: '' }), {
+    status: 400,
+    body: { errors: [{ path: 'body.text' }] }
+  })
+  t.match(await request(url, 'GET', '/v1/library'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
+  t.equal((await (await signUp(url, 'bob')).call('GET', `/v1/library/${id}`)).status, 404)
+  t.equal((await ada.call('DELETE', `/v1/library/${id}`)).status, 204)
+  await waitFor(async () => {
+    const { body } = await request<{ paths: object }>(url, 'GET', '/openapi.json')
+    return '/v1/library/{id}/lend' in body.paths
+  })
+})
+
+t.test('npm test takes it as it is', { skip: faults ? false : 'runs with SKERRY_FAULTS=1' }, async (t) => {
+  const { SKERRY_TEST_STORES: _, ...env } = process.env
+  const names = ['library', 'users', 'content', 'contracts', 'stores']
+  const ended = await skerry(['test', ...names], { ...(env as Record<string, string>), SKERRY_TEST_STORES: '' })
+  t.equal(ended.code, 0, `${ended.out.slice(-4_000)}${ended.errors.slice(-4_000)}`)
+  t.match(ended.out, /✓ @skerry\/library/)
+})
