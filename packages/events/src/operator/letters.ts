@@ -62,7 +62,9 @@ async function nextMessage(
   subject: string
 ): Promise<StoredMsg | undefined> {
   try {
-    return (await jsm.direct.getMessage(`dlq_${service}`, { seq, next_by_subj: subject })) ?? undefined
+    // The server takes `next_by_subj` here as in direct reads, which say nothing of a stream that is not there; the client's type lacks it.
+    const query = { seq, next_by_subj: subject } as { seq: number }
+    return (await jsm.streams.getMessage(`dlq_${service}`, query)) ?? undefined
   } catch (error) {
     if (isGone(error)) return undefined
     throw error
