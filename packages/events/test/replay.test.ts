@@ -115,7 +115,10 @@ t.test('what may not be repeated is refused, unless it is forced', async (t) => 
   await waitFor(() => refusing.owner())
   await t.rejects(ask('tallies.replay', replay), /REFUSED: .* it would count twice\. --force does it nevertheless/)
   await t.rejects(ask('tallies.replay', { ...replay, stream: 'users' }), /BAD_REQUEST: .* only content/)
-  await t.rejects(ask('tallies.replay', { ...replay, from: 2, force: true }), /BAD_REQUEST: the stream content ends at 1/)
+  await t.rejects(
+    ask('tallies.replay', { ...replay, from: 2, force: true }),
+    /BAD_REQUEST: the stream content ends at 1/
+  )
   await t.rejects(ask('tallies.replay', { ...replay, from: 0 }), /BAD_REQUEST: \/from/)
   const { id: forced } = await ask<{ id: string }>('tallies.replay', { ...replay, force: true })
   t.match(await ended('tallies', forced), { state: 'done' })
