@@ -73,6 +73,10 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { traffic } = await import('./traffic/index.ts')
     return traffic(positionals, values as TrafficOptions)
   },
+  async events(args) {
+    const { events } = await import('./events/index.ts')
+    return events(args)
+  },
   async version() {
     process.stdout.write(`${VERSION}\n`)
     return 0
