@@ -5,16 +5,7 @@ import { StartError } from '@skerry/stores'
 import { table } from '../up/table.ts'
 import { editText } from './edit.ts'
 import { cut, hasColours, painter, prettyPayload, printable, shortTime } from './format.ts'
-import {
-  ask,
-  askMaybe,
-  type Context,
-  consumerName,
-  eventStreams,
-  parseConsumer,
-  Refused,
-  waitForOperation
-} from './system.ts'
+import { ask, type Context, consumerName, eventStreams, parseConsumer, Refused, waitForOperation } from './system.ts'
 
 export type DlqOptions = { consumer?: string; after?: string; data?: string; edit?: boolean }
 
