@@ -75,7 +75,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   },
   async events(args) {
     const { events } = await import('./events/index.ts')
-    return events(args)
+    return events(args, { env: process.env, out: process.stdout, err: process.stderr })
   },
   async version() {
     process.stdout.write(`${VERSION}\n`)

@@ -8,12 +8,13 @@ const CONNECT_MS = 5_000
 export async function connectAsOperator(
   name: string,
   home: string,
-  processes: readonly RunEntry[]
+  processes: readonly RunEntry[],
+  env: NodeJS.ProcessEnv = process.env
 ): Promise<NatsConnection> {
   const common = { name, timeoutMs: CONNECT_MS }
   try {
-    if (process.env.NATS_URL) {
-      const { protocol, host, username, password } = new URL(process.env.NATS_URL)
+    if (env.NATS_URL) {
+      const { protocol, host, username, password } = new URL(env.NATS_URL)
       const user = decodeURIComponent(username)
       return await connectNats({ ...common, url: `${protocol}//${host}`, user, password: decodeURIComponent(password) })
     }

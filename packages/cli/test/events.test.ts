@@ -1,12 +1,14 @@
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { connect, headers } from '@nats-io/transport-node'
 import type { Letter, ModelStatus, OperationView } from '@skerry/events'
+import { StartError } from '@skerry/stores'
 import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { runCli, startCli } from './helpers/cli.ts'
+import { events } from '../src/events/index.ts'
+import { runCli } from './helpers/cli.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-events-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
@@ -14,16 +16,39 @@ const env = { SKERRY_HOME: home }
 
 const system = await startSystem(t, { home })
 
+type Ended = { code: number; out: string; errors: string }
+
+/** Runs a command in this process, as main.ts would; `onOut` sees what was written so far. */
+async function run(args: string[], more: Record<string, string> = {}, onOut?: (out: string) => void): Promise<Ended> {
+  const [out, err] = [new PassThrough(), new PassThrough()]
+  const ended: Ended = { code: 0, out: '', errors: '' }
+  out.on('data', (chunk: Buffer) => {
+    ended.out += chunk
+    onOut?.(ended.out)
+  })
+  err.on('data', (chunk: Buffer) => {
+    ended.errors += chunk
+  })
+  try {
+    ended.code = await events(args, { env: { ...env, ...more }, out, err })
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    ended.code = 1
+    ended.errors += `skerry: ${error.message}\n`
+  }
+  return ended
+}
+
 /** Runs a command that must succeed; its output. */
 async function skerry(...args: string[]): Promise<string> {
-  const { code, out, errors } = await runCli(['events', ...args], env)
+  const { code, out, errors } = await run(args)
   if (code !== 0) throw new Error(`skerry events ${args.join(' ')} ended with ${code}:\n${out}${errors}`)
   return out
 }
 
 /** Runs one that must be refused; what it says. */
 async function refused(...args: string[]): Promise<string> {
-  const { code, errors } = await runCli(['events', ...args], env)
+  const { code, errors } = await run(args)
   t.equal(code, 1, args.join(' '))
   return errors
 }
@@ -108,13 +133,13 @@ t.test('what is there, and how far everybody is', async (t) => {
 t.test('events as they come, by subject and entity', async (t) => {
   const [seen] = lines(await skerry('tail', '--json', '--since', '1h', '--subject', 'content.post', '--count', '1'))
   t.match(seen, { subject: 'content.post.created.v1', entity: post.id, data: { postId: post.id, text: 'hello' } })
-  const tail = startCli(['events', 'tail', '--since', '10m', '--entity', post.id, '--count', '2'], env)
   let text = ''
-  tail.stdout?.on('data', (chunk: Buffer) => (text += chunk))
-  const ended = once(tail, 'close')
+  const tail = run(['tail', '--since', '10m', '--entity', post.id, '--count', '2'], {}, (out) => {
+    text = out
+  })
   await waitFor(() => text.includes('content.post.created.v1'))
   await api('PATCH', `/v1/posts/${post.id}`, ada.accessToken, { text: 'hello again' })
-  t.same(await ended, [0, null])
+  t.match(await tail, { code: 0 })
   t.match(
     text,
     new RegExp(`^\\S+Z content\\.post\\.updated\\.v1 ${post.id} #2 \\S+\n\\{\n  "postId": "${post.id}",\n`, 'm')
@@ -184,8 +209,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
     ['realtime--live', 'users--posts']
   )
 
-  const edit = (editor: string) =>
-    runCli(['events', 'dlq', 'retry', of('realtime--live'), '--edit'], { ...env, VISUAL: editor })
+  const edit = (editor: string) => run(['dlq', 'retry', of('realtime--live'), '--edit'], { VISUAL: editor })
   t.match(await edit('true'), { code: 1, errors: /nothing was changed, so nothing was sent/ })
   const bad = await edit(`sed -i 's/"text"/"texts"/'`)
   t.match(bad, {
@@ -322,6 +346,7 @@ t.test('a read model is rebuilt and switched while the system runs', async (t) =
 
 t.test('help and wrong commands', async (t) => {
   const nowhere = { SKERRY_HOME: join(home, 'nowhere') }
+  t.match(await runCli(['events', 'lag'], env), { code: 0, out: /^consumer +stream +owner/ })
   t.match(await runCli(['events', 'ls'], nowhere), {
     code: 1,
     errors: /^skerry: nothing runs in .*: start it with `npm start`\n$/

@@ -86,7 +86,7 @@ async function list(context: Context, services: readonly string[], options: DlqO
 }
 
 async function show(context: Context, names: readonly LetterName[]): Promise<number> {
-  const paint = painter(hasColours(process.stdout, process.env))
+  const paint = painter(hasColours(context.io.out, context.io.env))
   for (const name of names) {
     const letter = await find(context, name)
     const purpose = consumerName(letter.consumer)?.purpose
@@ -140,7 +140,9 @@ async function retry(context: Context, name: LetterName, options: DlqOptions): P
   const { edit, data } = options
   if (edit) {
     const letter = await find(context, name)
-    return editText(letter.payload, `${name.service}-${name.number}`, (text) => request(context, name, 'retry', text))
+    return editText(letter.payload, `${name.service}-${name.number}`, context.io.env, (text) =>
+      request(context, name, 'retry', text)
+    )
   }
   if (data === undefined) return request(context, name, 'retry')
   return request(context, name, 'retry', await dataOf(data))

@@ -12,9 +12,10 @@ import { StartError } from '@skerry/stores'
 export async function editText(
   payload: string,
   name: string,
+  env: NodeJS.ProcessEnv,
   send: (text: string) => Promise<boolean>
 ): Promise<boolean> {
-  const editor = process.env.VISUAL || process.env.EDITOR
+  const editor = env.VISUAL || env.EDITOR
   if (!editor) throw new StartError('set EDITOR to the command of your editor, or give the payload with --data FILE')
   const folder = await mkdtemp(join(tmpdir(), 'skerry-letter-'))
   const path = join(folder, `${name}.json`)

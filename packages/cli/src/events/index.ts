@@ -7,7 +7,7 @@ import { lag } from './lag.ts'
 import { ls } from './ls.ts'
 import { type RebuildOptions, rebuild } from './rebuild.ts'
 import { type ReplayOptions, replay } from './replay.ts'
-import { type Context, openContext } from './system.ts'
+import { type Context, type Io, openContext } from './system.ts'
 import { type TailOptions, tail } from './tail.ts'
 
 type Values = Record<string, string | boolean | undefined>
@@ -49,7 +49,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 }
 
 /** `skerry events …`: looks at what happens, and repairs it. */
-export async function events([name, ...args]: string[]): Promise<number> {
+export async function events([name, ...args]: string[], io: Io): Promise<number> {
   const command = name === undefined ? undefined : COMMANDS[name]
   if (command === undefined)
     throw new StartError(
@@ -59,7 +59,7 @@ export async function events([name, ...args]: string[]): Promise<number> {
   if (positionals.length > command.takes)
     throw new StartError(`${positionals[command.takes]} is one too many. See: skerry help events`)
   const { by, json, ...rest } = values as Values
-  const context = await openContext({ json: json === true, by: typeof by === 'string' ? by : undefined })
+  const context = await openContext(io, { json: json === true, by: typeof by === 'string' ? by : undefined })
   try {
     return await command.run(context, positionals, rest)
   } catch (error) {

@@ -1,8 +1,5 @@
 /** Tells how far long work is: one line that is written over on a terminal, a line for each tenth elsewhere. */
-export function createProgress(
-  what: string,
-  stream: { isTTY?: boolean; write(text: string): unknown } = process.stderr
-) {
+export function createProgress(what: string, stream: { isTTY?: boolean; write(text: string): unknown }) {
   let shown = ''
   let tenth = -1
   return {

@@ -44,7 +44,7 @@ export async function rebuild(context: Context, [text]: readonly string[], optio
     })
     return follow(context, name, begun, options)
   }
-  process.stderr.write(`generation ${before.building.generation} is being built already, by ${before.building.by}\n`)
+  context.io.err.write(`generation ${before.building.generation} is being built already, by ${before.building.by}\n`)
   return follow(context, name, before, options)
 }
 
@@ -56,7 +56,7 @@ async function follow(
   options: RebuildOptions
 ): Promise<number> {
   const generation = begun.building?.generation
-  const progress = createProgress(`${name.consumer} generation ${generation}`)
+  const progress = createProgress(`${name.consumer} generation ${generation}`, context.io.err)
   const interrupted = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
   for (let status = begun; ; ) {
@@ -78,7 +78,7 @@ async function follow(
     await delay(200, undefined, { signal: interrupted.signal }).catch(() => 'interrupted')
     if (interrupted.signal.aborted) {
       progress.end()
-      process.stderr.write(`it goes on without you. See: skerry events rebuild ${name.consumer}\n`)
+      context.io.err.write(`it goes on without you. See: skerry events rebuild ${name.consumer}\n`)
       return 130
     }
     status = await ask<ModelStatus>(context, name.service, `${name.purpose}.model.status`)

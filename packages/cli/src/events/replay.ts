@@ -35,7 +35,7 @@ export async function replay(context: Context, [text]: readonly string[], option
   }
   let failed = false
   for (const { stream, id } of asked) {
-    const progress = createProgress(`${name.consumer} on ${stream}`)
+    const progress = createProgress(`${name.consumer} on ${stream}`, context.io.err)
     const view = await waitForOperation(context, name, id, {
       boundMs: DAY_MS,
       onView: ({ replay: part }) => {

@@ -7,8 +7,16 @@ import { connectAsOperator } from '../operator.ts'
 import { homeFolder } from '../repository.ts'
 import { readRunFile } from '../up/status.ts'
 
+/** Where a command reads its settings and writes to. */
+export type Io = {
+  env: NodeJS.ProcessEnv
+  out: NodeJS.WritableStream & { isTTY?: boolean }
+  err: NodeJS.WritableStream & { isTTY?: boolean }
+}
+
 /** What a command works with. */
 export type Context = {
+  io: Io
   nc: NatsConnection
   jsm: JetStreamManager
   /** Who asks, for the record. */
@@ -20,16 +28,17 @@ export type Context = {
 const ASK_MS = 5_000
 
 /** Connects to the system that runs in this home, or to the NATS that the environment names. */
-export async function openContext(options: { by?: string | undefined; json: boolean }): Promise<Context> {
-  const home = homeFolder(process.env)
-  const { processes } = process.env.NATS_URL ? { processes: [] } : await readRunFile(home)
-  const nc = await connectAsOperator('skerry events', home, processes)
+export async function openContext(io: Io, options: { by?: string | undefined; json: boolean }): Promise<Context> {
+  const home = homeFolder(io.env)
+  const { processes } = io.env.NATS_URL ? { processes: [] } : await readRunFile(home)
+  const nc = await connectAsOperator('skerry events', home, processes, io.env)
   return {
+    io,
     nc,
     jsm: await managerOf(nc),
     by: options.by ?? operatorName(),
     json: options.json,
-    say: (line) => void process.stdout.write(`${line}\n`)
+    say: (line) => void io.out.write(`${line}\n`)
   }
 }
 

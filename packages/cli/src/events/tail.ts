@@ -17,11 +17,12 @@ export async function tail(context: Context, options: TailOptions): Promise<numb
   const limit = options.count === undefined ? Number.POSITIVE_INFINITY : countOf(options.count)
   const names = (await eventStreams(context.jsm)).map(({ config }) => config.name)
   const wanted = subjectsOf(options.subject, names)
-  const paint = painter(hasColours(process.stdout, process.env))
+  const paint = painter(hasColours(context.io.out, context.io.env))
   const js = jetstreamOf(context.nc)
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
-  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+  const { out } = context.io
+  out.once('error', (error: NodeJS.ErrnoException) => {
     // `| head` has seen enough.
     if (error.code !== 'EPIPE') throw error
     stopping.abort()
@@ -44,14 +45,13 @@ export async function tail(context: Context, options: TailOptions): Promise<numb
       if (printed >= limit) break
       printed++
       const text = context.json ? lineOf(message) : blockOf(message, paint)
-      if (!process.stdout.write(`${text}\n`))
-        await Promise.race([once(process.stdout, 'drain'), aborted(stopping.signal)])
+      if (!out.write(`${text}\n`)) await Promise.race([once(out, 'drain'), aborted(stopping.signal)])
       if (printed >= limit) stopping.abort()
     }
   }
 
   if (!context.json)
-    process.stderr.write(`listening to ${wanted.map(([, subject]) => subject).join(' ')} (Ctrl-C ends it)\n`)
+    context.io.err.write(`listening to ${wanted.map(([, subject]) => subject).join(' ')} (Ctrl-C ends it)\n`)
   await Promise.all(wanted.map(follow))
   return 0
 }
