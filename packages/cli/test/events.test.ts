@@ -240,6 +240,17 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
     /^\d{4}-\S+ \S+ +\S+@\S+ +users--posts +discard +letter:1 +done +discarded /m
   )
 
+  // Only operators may ask.
+  const content = await connect({
+    servers: address ?? '',
+    user: 'content',
+    pass: secrets.apps.content,
+    inboxPrefix: '_INBOX_content'
+  })
+  t.teardown(() => content.close())
+  await t.rejects(content.request('ops.users.posts.status', '{}', { timeout: 2_000 }), /[Pp]ermission/)
+  await t.rejects(content.request('ops.content.feeds.status', '{}', { timeout: 2_000 }), /[Pp]ermission/)
+
   t.match(await refused('dlq', 'show', 'content/77'), /there is no dead letter content\/77/)
   t.match(await refused('dlq', 'retry', '12'), /12 is not the name of a letter, as content\/12/)
   t.match(await refused('dlq'), /say what to do: skerry events dlq ls/)

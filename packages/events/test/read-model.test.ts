@@ -1,7 +1,8 @@
 import { bucketOf, collectionOf, newId, plainName, randomBucket } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { type ModelStatus, type OperationView, on, startReadModel, startRelay } from '../src/index.ts'
+import { type ModelStatus, type OperationView, on, startReadModel, startRelay, WHOLE } from '../src/index.ts'
+import { ensureStreams, rememberSequence } from '../src/streams.ts'
 import { Counted, openTestStore, tallies, tally, write } from './fixtures/counting.ts'
 import { type Bench, openBench } from './fixtures/operator.ts'
 
@@ -197,4 +198,16 @@ t.test('a stream that does not reach back to the beginning is refused', async (t
   t.match((await status(bench)).building?.waits, /the stream content was replaced since the rebuild began/)
   await model.stop()
   await relay.stop()
+})
+
+t.test('a stream that was cut is noted as well, and keeps its other settings', async (t) => {
+  const { store, jsm } = await openBench(t, stores, 'cut')
+  await ensureStreams(store, jsm, 'content')
+  t.equal((await jsm.streams.info('content')).config.metadata?.[WHOLE], 'yes')
+  await rememberSequence(store, 'content', 1_000)
+  const { config } = await jsm.streams.info('content')
+  await ensureStreams(store, jsm, 'content')
+  const after = (await jsm.streams.info('content')).config
+  t.match(after.metadata?.[WHOLE], /^refilled 2/)
+  t.same({ ...after, metadata: {} }, { ...config, metadata: {} })
 })
