@@ -23,6 +23,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
     revocations: startConsumer({
       ...shared,
       purpose: 'revocations',
+      replays: 'safe',
       subscriptions: [
         onIdempotent(SessionRevoked, async ({ data, time }) => {
           const until = Date.parse(time) + accessTtlMs

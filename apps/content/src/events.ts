@@ -6,9 +6,18 @@ import {
   ProfileCreated,
   ProfileUpdated
 } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  eventMetrics,
+  type Log,
+  onIdempotent,
+  startConsumer,
+  startReadModel,
+  startRelay,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
-import { saveAuthor } from './data/authors.ts'
+import type { Store } from '@skerry/store'
+import { authors as authorsCollection, saveAuthor } from './data/authors.ts'
 import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
@@ -23,6 +32,7 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
   const feeds = startConsumer({
     ...shared,
     purpose: 'feeds',
+    replays: 'safe',
     concurrency: deps.feeds.FANOUT_CONCURRENCY,
     subscriptions: [
       onIdempotent(PostCreated, ({ data }) => fanOut(deps, { postId: data.postId, authorId: data.authorId })),
@@ -32,15 +42,24 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
   const people = startConsumer({
     ...shared,
     purpose: 'people',
+    replays: 'safe',
     concurrency: deps.feeds.PEOPLE_CONCURRENCY,
     subscriptions: [
-      onIdempotent(ProfileCreated, ({ data }) => keepProfile(deps, data)),
-      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(deps, data)),
       onIdempotent(FollowCreated, ({ data }) => follow(deps, data)),
       onIdempotent(FollowDeleted, ({ data }) => unfollow(deps, data))
     ]
   })
-  const parts = { relay, feeds, people }
+  const authors = startReadModel({
+    ...shared,
+    purpose: 'authors',
+    collections: [authorsCollection],
+    concurrency: deps.feeds.PEOPLE_CONCURRENCY,
+    subscriptions: (model) => [
+      onIdempotent(ProfileCreated, ({ data }) => keepProfile(model, data)),
+      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data))
+    ]
+  })
+  const parts = { relay, feeds, people, authors }
   return together(parts)
 }
 
@@ -52,7 +71,7 @@ type Profile = {
   version: number
 }
 
-async function keepProfile({ store }: Deps, profile: Profile): Promise<void> {
+async function keepProfile(store: Store, profile: Profile): Promise<void> {
   const { userId: id, username, displayName, avatar, version } = profile
   await saveAuthor(store, { id, username, displayName, avatar }, version)
 }

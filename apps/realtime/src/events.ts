@@ -1,8 +1,16 @@
 import { CommentCreated, FollowCreated, FollowDeleted, LikeCreated } from '@skerry/contracts'
-import { type EventMetrics, type Owned, on, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import {
+  type EventMetrics,
+  type Owned,
+  on,
+  onIdempotent,
+  startConsumer,
+  startReadModel,
+  startRelay
+} from '@skerry/events'
 import type { Logger, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
-import { putFollower, removeFollower } from './data/followers.ts'
+import { followers, putFollower, removeFollower } from './data/followers.ts'
 import { type FanOutDeps, fanOut } from './domain/fan-out.ts'
 import { LIVE_RULES } from './domain/messages.ts'
 import { notify } from './domain/notify.ts'
@@ -25,23 +33,26 @@ export function startEvents(deps: EventsDeps): Owned {
     startConsumer({
       ...base,
       purpose: 'live',
+      replays: { refused: 'phones would be told again' },
       subscriptions: LIVE_RULES.map((rule) =>
         onIdempotent(rule.event, ({ id, data }) =>
           fanOut(deps.fanOut, { rule, eventId: id, data: data as never, now: Date.now() })
         )
       )
     }),
-    startConsumer({
+    startReadModel({
       ...base,
       purpose: 'followers',
-      subscriptions: [
-        on(FollowCreated, ({ data }, tx) => putFollower(store, tx, data.followedId, data.followerId)),
-        on(FollowDeleted, ({ data }, tx) => removeFollower(store, tx, data.followedId, data.followerId))
+      collections: [followers],
+      subscriptions: (model) => [
+        on(FollowCreated, ({ data }, tx) => putFollower(model, tx, data.followedId, data.followerId)),
+        on(FollowDeleted, ({ data }, tx) => removeFollower(model, tx, data.followedId, data.followerId))
       ]
     }),
     startConsumer({
       ...base,
       purpose: 'notifications',
+      replays: { refused: 'people would be told again of what their notifications have forgotten' },
       subscriptions: [
         on(LikeCreated, ({ data: d, time }, tx) =>
           notify(store, tx, {

@@ -18,6 +18,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
     accounts: startConsumer({
       ...shared,
       purpose: 'accounts',
+      replays: { refused: 'profiles would be made, renamed and announced again' },
       subscriptions: [
         on(AccountCreated, async ({ data }, tx) => {
           await createProfile(deps, tx, data)
@@ -31,6 +32,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
     posts: startConsumer({
       ...shared,
       purpose: 'posts',
+      replays: { refused: 'posts would be counted twice' },
       subscriptions: [
         on(PostCreated, ({ data }, tx) => countPost(deps, tx, data.authorId, 1)),
         on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))

@@ -104,6 +104,45 @@ A service's name is 2 to 30 of the letters a to z. Refused with the reason: name
 prefix or type belongs to somebody else.
 `
   },
+  events: {
+    line: 'look at events, repair what could not be handled, replay, rebuild',
+    more: `skerry events ls | tail | lag | dlq | audit | replay | rebuild  [--json] [--by WHO]
+
+Looks at the events of what runs in SKERRY_HOME. What changes something is a request to the service whose consumer it is;
+each is on record with who (user@host, or --by), when, what, before and after: skerry events audit.
+
+  skerry events ls                         streams, subjects, counts, sizes, times, consumers
+  skerry events tail [--subject content.post] [--entity ID] [--since 15m] [--count N]
+                                           events as they come, until Ctrl-C; --since begins in the past
+  skerry events lag                        per consumer: pending, unacknowledged, redelivered, dead letters, age of the
+                                           oldest event to handle, the instance that works; then the outboxes
+
+  skerry events dlq ls [SERVICE …] [--consumer C] [--after N]
+  skerry events dlq show content/12        payload, error, attempts, times, what was tried since
+  skerry events dlq retry content/12       to the consumer that failed, and to no other
+  skerry events dlq retry content/12 --edit          change the payload in $EDITOR first; it must fit the event's schema
+  skerry events dlq retry content/12 --data FILE     the payload from a file, or - for the standard input
+  skerry events dlq retry --consumer content--feeds  all of a consumer's, once its service is mended
+  skerry events dlq discard content/12     delete it; the payload stays in the record
+
+  skerry events audit [CONSUMER]           what operators did, newest first
+
+  skerry events replay content--people --from 2h        from a time: 15m, 2h, 3d or 2026-11-24T17:54:10Z
+  skerry events replay content--people --from 120 --stream users   from a sequence
+                                           the consumer applies everything from there again, before what is new.
+                                           --force where its service refuses, since it would count or tell twice
+
+  skerry events rebuild realtime--followers             build the read model from zero beside the live one, then switch
+      --stay             do not switch: --switch does it later (--force: although there are dead letters)
+      --allow-partial    although a stream does not reach back to the beginning
+      --status --abort   how far it is; give it up
+      --rollback         after the switch: back to the old one, which is still fed
+      --finish           after the switch: drop the old one
+
+  --json         a line of JSON for each thing, for programs
+  NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]

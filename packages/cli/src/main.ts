@@ -76,6 +76,10 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { traffic } = await import('./traffic/index.ts')
     return traffic(positionals, values as TrafficOptions)
   },
+  async events(args) {
+    const { events } = await import('./events/index.ts')
+    return events(args, { env: process.env, out: process.stdout, err: process.stderr })
+  },
   async version() {
     process.stdout.write(`${VERSION}\n`)
     return 0

@@ -4,6 +4,8 @@ import { ownerOf } from '@skerry/contracts'
 import type { Store, Tx } from '@skerry/store'
 import type { Envelope } from './headers.ts'
 import { type EventMetrics, type Log, NO_METRICS } from './metrics.ts'
+import { consumerCommands, type Replays } from './operator/consumer-commands.ts'
+import { startResponder } from './operator/responder.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { consumeStream } from './stream-consumer.ts'
 
@@ -52,6 +54,8 @@ export type ConsumerOptions = {
   concurrency?: number
   /** Waits between the attempts of a handler that fails, in milliseconds; after the last one the event is a dead letter. */
   backoffMs?: readonly number[]
+  /** Whether operators may have events applied again, in order, from anywhere. Without it they have to force it. */
+  replays?: Replays
 }
 
 const BACKOFF_MS = [100, 500, 2_000, 8_000, 20_000]
@@ -67,6 +71,14 @@ export function startConsumer(options: ConsumerOptions): Owned {
     byStream.set(stream, [...(byStream.get(stream) ?? []), subscription])
   }
   const durable = `${options.service}--${options.purpose}`
+  const { store, nc, service, subscriptions, replays } = options
+  const responder = startResponder(nc, {
+    ...{ service, topic: options.purpose, log: options.log },
+    commands: consumerCommands({
+      ...{ store, nc, service, durable, subscriptions, replays },
+      wake: () => responder.wake()
+    })
+  })
   const parts = [...byStream].map(([stream, subscriptions]) =>
     runOwned({
       store: options.store,
@@ -82,6 +94,7 @@ export function startConsumer(options: ConsumerOptions): Owned {
           subscriptions,
           signal,
           working,
+          onLook: responder.onLook,
           metrics: options.metrics ?? NO_METRICS,
           concurrency: options.concurrency ?? 32,
           backoffMs: options.backoffMs ?? BACKOFF_MS
@@ -92,6 +105,7 @@ export function startConsumer(options: ConsumerOptions): Owned {
     attached: () => parts.every((p) => p.attached()),
     owner: () => parts.every((p) => p.owner()),
     async stop() {
+      responder.stop()
       await Promise.all(parts.map((p) => p.stop()))
     }
   }

@@ -8,6 +8,8 @@ export type DeadLetter = {
   error: unknown
   attempts: number
   firstAt: Date
+  /** Under which name the inbox will know it once it is applied. */
+  key: string
 }
 
 /**
@@ -27,6 +29,7 @@ export async function sendDeadLetter(js: JetStreamClient, letter: DeadLetter): P
   h.set('skerry-subject', message.subject)
   h.set('skerry-sequence', String(message.info.streamSequence))
   h.set('skerry-error', `${error.name}: ${error.message}`.replaceAll(/[\r\n]+/g, ' ').slice(0, 1_000))
+  if (letter.key !== durable) h.set('skerry-inbox', letter.key)
   h.set('skerry-attempts', String(letter.attempts))
   h.set('skerry-first-at', letter.firstAt.toISOString())
   h.set('skerry-last-at', new Date().toISOString())

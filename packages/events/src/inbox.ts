@@ -40,6 +40,21 @@ export async function markApplied(
   )
 }
 
+/** The same for an event that may have been recorded before: a replay's, beside its own record. */
+export async function markAlso(
+  store: Store,
+  tx: Tx | undefined,
+  consumer: string,
+  eventId: string,
+  entity: string
+): Promise<void> {
+  await collectionOf(store.db, inbox).updateOne(
+    keyOf(consumer, eventId, entity),
+    { $set: { at: new Date() } },
+    tx === undefined ? { upsert: true } : { upsert: true, session: tx.session }
+  )
+}
+
 /** Whether `consumer` has applied an event: for effects that have no transaction to fail in. */
 export async function wasApplied(store: Store, consumer: string, eventId: string, entity: string): Promise<boolean> {
   const found = await collectionOf(store.db, inbox).findOne(keyOf(consumer, eventId, entity), {

@@ -1,7 +1,9 @@
 import { leases } from '@skerry/store'
+import { consumerStates } from './consumer-states.ts'
 import { inbox } from './inbox.ts'
+import { operations } from './operator/operations.ts'
 import { outbox } from './outbox.ts'
-import { consumerStates } from './stream-consumer.ts'
+import { readModels } from './read-model/state.ts'
 import { streamStates } from './streams.ts'
 
 export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from './consumer.ts'
@@ -10,10 +12,22 @@ export { INBOX_RETENTION_S } from './inbox.ts'
 export { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts'
 export { eventMetrics, type Meters } from './meters.ts'
 export type { EventMetrics, Log } from './metrics.ts'
+export type { Replays } from './operator/consumer-commands.ts'
+export { type Letter, listLetters, readLetter } from './operator/letters.ts'
+export type {
+  ConsumerStatus,
+  ModelStatus,
+  OperationView,
+  OperatorAnswer,
+  OutboxStatus
+} from './operator/protocol.ts'
 export { OUTBOX_RETENTION_S, publish } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'
 export { together } from './parts.ts'
+export { type ReadModelOptions, startReadModel } from './read-model/read-model.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
 
+export { WHOLE } from './streams.ts'
+
 /** The collections that publishing and consuming need: part of every service's database. */
-export const eventCollections = [outbox, inbox, streamStates, consumerStates, leases]
+export const eventCollections = [outbox, inbox, streamStates, consumerStates, operations, readModels, leases]

@@ -4,6 +4,9 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { collectionOf, type Store } from '@skerry/store'
 import type { ChangeStream, ChangeStreamInsertDocument, Timestamp } from 'mongodb'
 import { type EventMetrics, type Log, NO_METRICS } from './metrics.ts'
+import { outboxStatus } from './operator/outbox-status.ts'
+import { command, StatusRequest } from './operator/protocol.ts'
+import { startResponder } from './operator/responder.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { createPublisher, type Publisher } from './publisher.ts'
@@ -78,6 +81,10 @@ export function startRelay(options: RelayOptions): Owned {
     }
   }
 
+  const responder = startResponder(nc, {
+    ...{ service, topic: 'relay', log },
+    commands: { status: command(StatusRequest, () => outboxStatus(store, service)) }
+  })
   const measuring = new AbortController()
   async function measure(): Promise<void> {
     while (!measuring.signal.aborted) {
@@ -99,6 +106,7 @@ export function startRelay(options: RelayOptions): Owned {
   return {
     ...owned,
     async stop() {
+      responder.stop()
       measuring.abort()
       await measured
       await owned.stop()

@@ -12,16 +12,14 @@ import {
 } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { wireSubject } from '@skerry/contracts'
-import { collectionOf, defineCollection, type Store } from '@skerry/store'
+import { collectionOf, type Store } from '@skerry/store'
 import { applyEvent } from './apply.ts'
 import type { Subscription } from './consumer.ts'
+import { consumerStates } from './consumer-states.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
-
-type ConsumerState = { _id: string; created: string; floor: number }
-
-/** How far each consumer has come, should its durable be lost while its stream is not. */
-export const consumerStates = defineCollection<ConsumerState>({ name: 'consumers', shardKey: null, indexes: [] })
+import { createControl } from './operator/control.ts'
+import { currentReplay, type Replay, replayKey, rewind } from './operator/replay.ts'
 
 export type StreamConsumerOptions = {
   store: Store
@@ -36,10 +34,14 @@ export type StreamConsumerOptions = {
   metrics: EventMetrics
   concurrency: number
   backoffMs: readonly number[]
+  /** Calls a listener when operators have asked for something; returns what ends that. Without it they wait for the next look. */
+  onLook?: (listener: () => void) => () => void
 }
 
 const NS_PER_MS = 1_000_000
 const ACK_WAIT_MS = 30_000
+/** How often a consumer is measured, and looks for what operators have asked, should their wake-up be lost. */
+const LOOK_MS = 5_000
 /** Messages delivered and not yet acknowledged; the bound on what is held in memory. */
 const MAX_HELD = 512
 const CONSUMER_NOT_FOUND = 10014
@@ -53,10 +55,12 @@ const STREAM_NOT_FOUND = 10059
 export async function consumeStream(options: StreamConsumerOptions): Promise<void> {
   const { nc, stream, durable, signal, log, metrics } = options
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
-  const info = await prepare(jsm, options)
+  const { info, replay } = await prepare(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD, options.concurrency)
-  const apply = applyEvent(options)
+  const apply = applyEvent(options, (sequence) =>
+    replay !== undefined && sequence >= replay.from && sequence <= replay.until ? replayKey(durable, replay) : durable
+  )
   const failed = new AbortController()
   const ends = AbortSignal.any([signal, failed.signal])
 
@@ -67,13 +71,26 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   // A stop that came while this was prepared fires no event any more.
   if (ends.aborted) end()
   watchConnection(nc, ends, failed)
+  let restarting = false
+  const control = createControl(options, {
+    ...{ jsm, queue, ends, replay },
+    restart() {
+      restarting = true
+      failed.abort(new Error('a replay begins'))
+    }
+  })
+  const stopLooking = options.onLook?.(() => void control.look())
 
   // What waits behind a failing event of its own entity must not come again meanwhile.
   const keepAlive = setInterval(() => {
     for (const message of held.values()) message.working()
   }, ACK_WAIT_MS / 3)
-  const measure = setInterval(() => void report(jsm, options, held.size), 5_000)
+  const measure = setInterval(() => void report(jsm, options, held.size, control), LOOK_MS)
+  // A replay is followed more closely: whoever asked for it waits.
+  const follow =
+    replay === undefined ? undefined : setInterval(() => void report(jsm, options, held.size, control), LOOK_MS / 10)
   options.working()
+  void control.look()
   try {
     let expected = info.delivered.consumer_seq + 1
     for await (const message of messages) {
@@ -100,11 +117,14 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
       )
       if (ends.aborted) break
     }
+    if (restarting) return
     if (failed.signal.aborted) throw failed.signal.reason
     if (!signal.aborted) throw new Error('JetStream ended the deliveries')
   } finally {
     clearInterval(keepAlive)
     clearInterval(measure)
+    clearInterval(follow)
+    stopLooking?.()
     ends.removeEventListener('abort', end)
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
@@ -116,13 +136,18 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   }
 }
 
-/** Makes the durable or brings its filters up to date, and sets it back to its floor. */
-async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<ConsumerInfo> {
+/** Makes the durable or brings its filters up to date, and sets it back to its floor, or to where a replay begins. */
+async function prepare(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions
+): Promise<{ info: ConsumerInfo; replay: Replay | undefined }> {
   const { store, stream, durable } = options
   const filter_subjects = [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
   const streamInfo = await streamWhenThere(jsm, options)
   const states = collectionOf(store.db, consumerStates)
   const key = `${stream}:${durable}`
+  const here = { store, jsm, durable, stream: streamInfo }
+  const replay = await currentReplay(here)
   try {
     const info = await jsm.consumers.info(stream, durable)
     const same = JSON.stringify([...(info.config.filter_subjects ?? [])].sort()) === JSON.stringify(filter_subjects)
@@ -133,22 +158,24 @@ async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): P
       { upsert: true }
     )
     // The numbering begins afresh here. A later info would already count what an earlier owner's open pull was given meanwhile.
-    return await jsm.consumers.reset(stream, durable)
+    return { info: await (replay === undefined ? jsm.consumers.reset(stream, durable) : rewind(here, replay)), replay }
   } catch (error) {
     if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_NOT_FOUND) throw error
     const state = await states.findOne({ _id: key })
     const known = state !== null && state.created === streamInfo.created && state.floor > 0
-    return await jsm.consumers.add(stream, {
+    const start = replay?.rewound ? replay.from : known ? state.floor + 1 : undefined
+    const added = await jsm.consumers.add(stream, {
       durable_name: durable,
       filter_subjects,
       ack_policy: AckPolicy.Explicit,
       ack_wait: ACK_WAIT_MS * NS_PER_MS,
       max_ack_pending: MAX_HELD,
       max_deliver: -1,
-      ...(known
-        ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: state.floor + 1 }
-        : { deliver_policy: DeliverPolicy.All })
+      ...(start === undefined
+        ? { deliver_policy: DeliverPolicy.All }
+        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start })
     })
+    return { info: replay === undefined || replay.rewound ? added : await rewind(here, replay), replay }
   }
 }
 
@@ -174,7 +201,12 @@ async function watchConnection(nc: NatsConnection, ends: AbortSignal, failed: Ab
   }
 }
 
-async function report(jsm: JetStreamManager, options: StreamConsumerOptions, held: number): Promise<void> {
+async function report(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions,
+  held: number,
+  control: ReturnType<typeof createControl>
+): Promise<void> {
   try {
     const info = await jsm.consumers.info(options.stream, options.durable)
     options.metrics.consumerLag(options.durable, info.num_pending + Math.max(held, info.num_ack_pending))
@@ -182,6 +214,8 @@ async function report(jsm: JetStreamManager, options: StreamConsumerOptions, hel
       { _id: `${options.stream}:${options.durable}` },
       { $max: { floor: info.ack_floor.stream_seq } }
     )
+    await control.progress(info)
+    await control.look()
   } catch (error) {
     options.log.debug({ err: error }, 'the lag of a consumer could not be read')
   }

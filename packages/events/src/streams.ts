@@ -18,6 +18,12 @@ const NS_PER_MS = 1_000_000
 const DUPLICATE_WINDOW_MS = 120_000
 const STREAM_NOT_FOUND = 10059
 
+/**
+ * On a service's stream: `yes` when it has held every event from the first one on, else since when it doesn't. A stream without it was made
+ * by a release that did not note it.
+ */
+export const WHOLE = 'skerry-whole'
+
 /** Subjects of a service's stream and of its dead letters. */
 export const streamConfigs = (service: string) => [
   { name: service, subjects: [`${service}.>`] },
@@ -31,12 +37,17 @@ export const streamConfigs = (service: string) => [
  * @returns how many records became pending again
  */
 export async function ensureStreams(store: Store, jsm: JetStreamManager, service: string): Promise<number> {
-  for (const { name, subjects } of streamConfigs(service)) await ensureStream(jsm, name, subjects)
-  const info = await jsm.streams.info(service)
   const states = collectionOf(store.db, streamStates)
   const before = await states.findOne({ _id: service })
+  const refilled = `refilled ${new Date().toISOString()}`
+  for (const { name, subjects } of streamConfigs(service))
+    await ensureStream(jsm, name, subjects, before === null ? 'yes' : refilled)
+  const info = await jsm.streams.info(service)
   const same = before !== null && before.created === info.created && info.state.last_seq >= before.lastSeq
   if (same) return 0
+  // Cut, or restored from an older copy: what was lost and is older than the outbox does not come back.
+  if (before !== null && info.config.metadata?.[WHOLE] === 'yes')
+    await jsm.streams.update(service, { metadata: { ...info.config.metadata, [WHOLE]: refilled } })
   const again = await collectionOf(store.db, outbox).updateMany(
     { publishedAt: { $exists: true } },
     { $set: { pending: true }, $unset: { publishedAt: 1 } },
@@ -50,7 +61,7 @@ export async function ensureStreams(store: Store, jsm: JetStreamManager, service
   return again.modifiedCount
 }
 
-async function ensureStream(jsm: JetStreamManager, name: string, subjects: string[]): Promise<void> {
+async function ensureStream(jsm: JetStreamManager, name: string, subjects: string[], whole: string): Promise<void> {
   try {
     await jsm.streams.info(name)
   } catch (error) {
@@ -62,7 +73,8 @@ async function ensureStream(jsm: JetStreamManager, name: string, subjects: strin
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
       duplicate_window: DUPLICATE_WINDOW_MS * NS_PER_MS,
-      allow_direct: true
+      allow_direct: true,
+      metadata: { [WHOLE]: whole }
     })
   }
 }

@@ -1,5 +1,6 @@
 import { currentDeadline, deadlinePassed } from '@skerry/deadline'
 import type { Collection, Db, Document } from 'mongodb'
+import { storedName } from './names.ts'
 
 /** The methods that send a command, by the place of their options. The others of a collection are made of these. */
 const OPTIONS_AT = {
@@ -26,7 +27,7 @@ const known = new WeakMap<Db, Map<string, Collection>>()
 /**
  * The driver's collection, whose operations end with the deadline they run under: each is given `maxTimeMS`, what is left or its own where
  * that is less, so that mongod itself stops; when nothing is left none is sent, and it rejects with UNAVAILABLE. Without a deadline it
- * is the driver's. Made once for each name.
+ * is the driver's. Made once for each name; where this view of the database stores it under another name (`useNames`), that one's.
  */
 export function boundedCollection<T extends Document>(db: Db, name: string): Collection<T> {
   let ofDb = known.get(db)
@@ -34,11 +35,12 @@ export function boundedCollection<T extends Document>(db: Db, name: string): Col
     ofDb = new Map()
     known.set(db, ofDb)
   }
-  let collection = ofDb.get(name)
+  const stored = storedName(db, name)
+  let collection = ofDb.get(stored)
   if (collection === undefined) {
-    collection = db.collection(name)
+    collection = db.collection(stored)
     for (const [method, at] of Object.entries(OPTIONS_AT)) bound(collection, method, at)
-    ofDb.set(name, collection)
+    ofDb.set(stored, collection)
   }
   return collection as unknown as Collection<T>
 }

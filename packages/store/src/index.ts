@@ -10,6 +10,7 @@ export { type Claim, createIdempotency, idempotencyKeys, type StoredAnswer } fro
 export { BUCKETS, bucketFromText, bucketOf, isId, newId, randomBucket, timeOf } from './ids.ts'
 export { leases, releaseLease, takeLease } from './lease.ts'
 export { type QueryMonitor, watchQueries } from './monitor.ts'
+export { generationName, plainName, storeWith, useNames } from './names.ts'
 export { clientOptions, openStore, type Store, type StoreOptions } from './store.ts'
 export { type CallContext, isDuplicate, isTransient, type Tx, transaction } from './transaction.ts'
 export { createTurns, type Turns } from './turns.ts'

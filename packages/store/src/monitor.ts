@@ -1,5 +1,6 @@
 import { type CommandStartedEvent, type Db, type Document, type MongoClient, MongoServerError } from 'mongodb'
 import type { CollectionDefinition } from './collection.ts'
+import { plainName } from './names.ts'
 
 /** Collects queries that break the rules of the store. For tests: it explains every new shape of query. */
 export type QueryMonitor = {
@@ -23,7 +24,7 @@ export function watchQueries(client: MongoClient, db: Db, definitions: readonly 
   client.on('commandStarted', (event) => {
     for (const query of queriesOf(event)) {
       if (event.databaseName !== db.databaseName || query.comment === OWN) continue
-      const definition = byName.get(query.collection)
+      const definition = byName.get(plainName(query.collection))
       if (definition === undefined) {
         violations.push(`${query.collection}: not a declared collection (${event.commandName})`)
         continue

@@ -104,11 +104,12 @@ function hasLabel(error: unknown, label: string): boolean {
 /**
  * Whether an error says that a unique value is taken.
  *
- * @param collection only when it happened there
+ * @param collection only when it happened there, or in another generation of it
  */
 export function isDuplicate(error: unknown, collection?: string): boolean {
   if (!(error instanceof MongoServerError) || error.code !== 11000) return false
-  return collection === undefined || error.message.includes(`.${collection} `)
+  if (collection === undefined) return true
+  return error.message.includes(`.${collection} `) || error.message.includes(`.${collection}--r`)
 }
 
 /** Whether an error means that the database was away or busy, so that the same work may succeed later. */

@@ -1,12 +1,5 @@
-import {
-  connectNats,
-  ensureBuckets,
-  type Instance,
-  type NatsConnection,
-  openTraffic,
-  watchRegistry
-} from '@skerry/service'
-import { readSecrets, StartError } from '@skerry/stores'
+import { ensureBuckets, type Instance, type NatsConnection, openTraffic, watchRegistry } from '@skerry/service'
+import { asStartError, connectAsOperator } from '../operator.ts'
 import { homeFolder } from '../repository.ts'
 import type { RunEntry } from '../up/run-file.ts'
 import { readRunFile } from '../up/status.ts'
@@ -21,7 +14,7 @@ export async function traffic(args: readonly string[], options: TrafficOptions):
   const { service, change } = parseTraffic(args, options)
   const home = homeFolder(process.env)
   const { processes } = await readRunFile(home)
-  const nc = await connect(home, processes)
+  const nc = await connectAsOperator('skerry traffic', home, processes)
   try {
     await ensureBuckets(nc, { timeoutMs: CONNECT_MS })
     const store = await openTraffic(nc)
@@ -33,27 +26,6 @@ export async function traffic(args: readonly string[], options: TrafficOptions):
     return 0
   } finally {
     await nc.close()
-  }
-}
-
-/** As the administrator of this home's NATS, or of the one that the environment names. */
-async function connect(home: string, processes: readonly RunEntry[]): Promise<NatsConnection> {
-  const common = { name: 'skerry traffic', timeoutMs: CONNECT_MS }
-  try {
-    if (process.env.NATS_URL) {
-      const { protocol, host, username, password } = new URL(process.env.NATS_URL)
-      const user = decodeURIComponent(username)
-      return await connectNats({ ...common, url: `${protocol}//${host}`, user, password: decodeURIComponent(password) })
-    }
-    const address = processes.find(({ name }) => name === 'nats-server')?.url
-    const secrets = await readSecrets(home)
-    if (address === undefined || secrets === undefined)
-      throw new StartError(
-        `${home} runs no nats-server of its own: say NATS_URL, with the user and password of its administrator`
-      )
-    return await connectNats({ ...common, url: `nats://${address}`, user: 'admin', password: secrets.natsAdmin })
-  } catch (error) {
-    return asStartError(error)
   }
 }
 
@@ -78,8 +50,4 @@ function metricsOf(processes: readonly RunEntry[]): Promise<string[]> {
       )
     )
   )
-}
-
-function asStartError(error: unknown): never {
-  throw error instanceof StartError ? error : new StartError((error as Error).message, { cause: error })
 }

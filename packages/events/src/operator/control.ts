@@ -1,0 +1,118 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ConsumerInfo, JetStreamManager } from '@nats-io/jetstream'
+import { wireSubject } from '@skerry/contracts'
+import { isTransient } from '@skerry/store'
+import { applyOnce } from '../apply.ts'
+import type { KeyedQueue } from '../keyed-queue.ts'
+import type { StreamConsumerOptions } from '../stream-consumer.ts'
+import { deleteLetter } from './letters.ts'
+import { finishOperation, type Operation, pendingOperations } from './operations.ts'
+import { endReplay, isReplayed, type Replay } from './replay.ts'
+import type { RetryWork } from './retry.ts'
+
+type Stretch = {
+  jsm: JetStreamManager
+  /** That of the deliveries: what an operator has retried waits its turn within its entity. */
+  queue: KeyedQueue
+  ends: AbortSignal
+  /** What this stretch is replaying; ends with it. */
+  replay: Replay | undefined
+  /** A replay was asked for: the stretch is to end, and the next one begins with it. */
+  restart(): void
+}
+
+/**
+ * Carries out what operators have asked of a consumer on a stream, in the instance that owns it. A look takes in what is pending; it is safe
+ * at any time and as often as one likes.
+ */
+export function createControl(options: StreamConsumerOptions, stretch: Stretch) {
+  const { store, service, durable, stream, log } = options
+  const { jsm, queue, ends } = stretch
+  const taken = new Set<string>()
+  let replay = stretch.replay
+  let looking: Promise<void> | undefined
+  let again = false
+
+  async function lookOnce(): Promise<void> {
+    for (const operation of await pendingOperations(store, durable)) {
+      if (ends.aborted) return
+      if (operation.request.stream !== stream || taken.has(operation._id)) continue
+      if (operation.kind === 'replay') {
+        if (operation._id !== replay?.operation && replay === undefined) return stretch.restart()
+      } else if (operation.kind === 'retry' || operation.kind === 'discard') {
+        taken.add(operation._id)
+        const work = operation.request as unknown as RetryWork
+        await queue.add(work.envelope?.entity ?? operation.target, () => carryOut(operation, work), ends)
+      }
+    }
+  }
+
+  /** What fails for want of a store stays pending and is taken in by a later look. */
+  async function carryOut(operation: Operation, work: RetryWork): Promise<void> {
+    if (ends.aborted) return
+    try {
+      const outcome = operation.kind === 'discard' ? 'discarded' : await retry(work)
+      await deleteLetter(jsm, service, work.letter)
+      await finishOperation(store, operation._id, { state: 'done', outcome })
+    } catch (error) {
+      if (ends.aborted) return
+      if (error instanceof RetryFailed) {
+        await finishOperation(store, operation._id, { state: 'failed', outcome: error.message }).catch(later)
+      } else later(error)
+    } finally {
+      taken.delete(operation._id)
+    }
+  }
+
+  function later(error: unknown): void {
+    log.warn({ err: error, consumer: durable }, 'an operation could not be carried out yet')
+  }
+
+  async function retry({ envelope, data, inboxKey }: RetryWork): Promise<string> {
+    const subscription = options.subscriptions.find((s) => wireSubject(s.event) === envelope?.subject)
+    if (subscription === undefined || envelope === undefined)
+      throw new RetryFailed('nothing handles this event any more')
+    const incoming = { ...envelope, data: JSON.parse(data) as never }
+    for (let attempt = 1; ; attempt++) {
+      ends.throwIfAborted()
+      try {
+        const outcome = await applyOnce(options, { subscription, envelope, incoming, key: inboxKey })
+        return outcome === 'applied' ? 'applied' : 'had been applied before'
+      } catch (error) {
+        if (!isTransient(error)) throw new RetryFailed(`${(error as Error).name}: ${(error as Error).message}`)
+        await delay(Math.min(5_000, 100 * 2 ** attempt), undefined, { signal: ends })
+      }
+    }
+  }
+
+  return {
+    look(): Promise<void> {
+      if (looking !== undefined) {
+        again = true
+        return looking
+      }
+      again = false
+      looking = lookOnce()
+        .catch(later)
+        .finally(() => {
+          looking = undefined
+          if (again && !ends.aborted) void this.look()
+        })
+      return looking
+    },
+    /** Ends the replay once all of its range is acknowledged. */
+    async progress(info: ConsumerInfo): Promise<void> {
+      if (replay === undefined || !isReplayed(replay, info)) return
+      try {
+        const outcome = `replayed ${replay.from} to ${replay.until}`
+        await endReplay(store, durable, stream, replay, { state: 'done', outcome })
+        replay = undefined
+      } catch (error) {
+        later(error)
+      }
+    }
+  }
+}
+
+/** The handler did not take it: the letter stays. */
+class RetryFailed extends Error {}
