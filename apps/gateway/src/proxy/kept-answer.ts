@@ -7,6 +7,7 @@ import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Visit } from '../door/visit.ts'
+import { writePairs } from '../listen/http1-response.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 import { withOwn } from './headers.ts'
 
@@ -28,7 +29,7 @@ export function sendKept(
   const { headers } = visit.raw
   const asked = headers['if-none-match'] as string | undefined
   if (asked !== undefined && isNotModified(untagHeader(asked), answer)) {
-    res.writeHead(304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
+    writePairs(res, 304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
     res.end()
     return
   }
@@ -48,7 +49,7 @@ export function sendKept(
     const list = [...answer.headers, ...cachedHeaders(served, cached, etag)]
     if (encoded !== undefined) list.push('content-encoding', coding!)
     if (answer.status !== 204) list.push('content-length', String(body.length))
-    res.writeHead(answer.status, withOwn(list, own, deps.securityHeaders))
+    writePairs(res, answer.status, withOwn(list, own, deps.securityHeaders))
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
     // As a string, because Node joins a string to the head and sends a buffer beside it.
     else if (body.length <= ONE_WRITE) res.end(body.toString('latin1'), 'latin1')

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
+import { isOneHead } from '../../one-head.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
 
@@ -34,19 +35,6 @@ export class BadRequestHeadError extends Error {
     super('a request head with line ends or characters that do not belong there')
     this.name = 'BadRequestHeadError'
   }
-}
-
-/** Characters that latin1 does not have would be cut to a byte of theirs, which may be a line end. */
-const BEYOND_LATIN1 = /[\u0100-\uffff]/
-
-/** Whether a head has just so many lines, whatever came in its values. */
-function isOneHead(text: string, lines: number): boolean {
-  let count = 0
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) {
-    if (text.charCodeAt(at - 1) !== 13) return false
-    count++
-  }
-  return count === lines && !BEYOND_LATIN1.test(text)
 }
 
 /** What closed before its answer was whole. `code` is that of Node's own error for it. */

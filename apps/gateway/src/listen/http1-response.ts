@@ -1,0 +1,135 @@
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
+import { isOneHead } from '../one-head.ts'
+
+/** What of Node's response its types do not name: the head that waits for the first part of the body, and what the head says of the connection. */
+type Inside = {
+  _header: string | null
+  _headerSent: boolean
+  _keepAliveTimeout: number
+  _expect_continue: boolean
+  _sent100: boolean
+}
+
+/**
+ * An answer over HTTP/1.1. `writePairs` is Node's `writeHead` for headers whose names are proper already: Node asks two regular
+ * expressions of each header, which is a third of what answering costs (docs/gateway.md has the figures). Here the head as a whole is
+ * looked at once, for line ends that do not belong there.
+ */
+export class GatewayResponse extends ServerResponse<IncomingMessage> {
+  /**
+   * Writes a head of `pairs` (name, value, name, value; names in lower case), byte for byte as Node would. Whatever is not the ordinary case
+   * is Node's to write: no length, no body, a connection that ends with this answer. Throws when a value would end its line.
+   */
+  writePairs(status: number, pairs: readonly string[]): void {
+    const inside = this as unknown as Inside
+    const text = this.isOrdinary(status, inside) ? headText(status, pairs, inside._keepAliveTimeout) : undefined
+    if (text === undefined) {
+      this.writeHead(status, pairs as unknown as OutgoingHttpHeaders)
+      return
+    }
+    this.statusCode = status
+    inside._header = text
+    inside._headerSent = false
+  }
+
+  private isOrdinary(status: number, { _header, _expect_continue, _sent100 }: Inside): boolean {
+    return (
+      _header === null &&
+      this.getHeaderNames().length === 0 &&
+      this.shouldKeepAlive &&
+      status >= 200 &&
+      status !== 204 &&
+      status !== 304 &&
+      this.req.httpVersionMinor === 1 &&
+      (!_expect_continue || _sent100)
+    )
+  }
+}
+
+/** Writes the head of an answer, over whichever protocol, as `GatewayResponse.writePairs` does. */
+export function writePairs(response: ServerResponse, status: number, pairs: readonly string[]): void {
+  if (response instanceof GatewayResponse) response.writePairs(status, pairs)
+  else response.writeHead(status, pairs as unknown as OutgoingHttpHeaders)
+}
+
+/** Undefined for a head that says something of its connection or leaves its length open. */
+function headText(status: number, pairs: readonly string[], keepAliveMs: number): string | undefined {
+  let text = statusLine(status)
+  let lines = pairs.length / 2 + 3
+  let sized = false
+  let dated = false
+  for (let i = 0; i < pairs.length; i += 2) {
+    const name = pairs[i]!
+    switch (name) {
+      case 'connection':
+      case 'keep-alive':
+      case 'transfer-encoding':
+      case 'trailer':
+      case 'expect':
+        return undefined
+      case 'content-length':
+        sized = true
+        break
+      case 'date':
+        dated = true
+        break
+    }
+    text += `${name}: ${pairs[i + 1]}\r\n`
+  }
+  if (!sized) return undefined
+  if (!dated) {
+    text += dateLine()
+    lines++
+  }
+  text += 'Connection: keep-alive\r\n'
+  if (keepAliveMs > 0) {
+    text += keepAliveLine(keepAliveMs)
+    lines++
+  }
+  text += '\r\n'
+  if (!isOneHead(text, lines)) throw new BadHeadError()
+  return text
+}
+
+/** `code` is Node's for a value that cannot be a header's. */
+class BadHeadError extends TypeError {
+  readonly code = 'ERR_INVALID_CHAR'
+
+  constructor() {
+    super('a header with line ends or characters that do not belong there')
+  }
+}
+
+const statusLines = new Map<number, string>()
+
+function statusLine(status: number): string {
+  let line = statusLines.get(status)
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
+    statusLines.set(status, line)
+  }
+  return line
+}
+
+let second = 0
+let date = ''
+
+function dateLine(): string {
+  const now = Math.floor(Date.now() / 1_000)
+  if (now !== second) {
+    second = now
+    date = `Date: ${new Date(now * 1_000).toUTCString()}\r\n`
+  }
+  return date
+}
+
+let keptFor = 0
+let keepAlive = ''
+
+function keepAliveLine(ms: number): string {
+  if (ms !== keptFor) {
+    keptFor = ms
+    keepAlive = `Keep-Alive: timeout=${Math.floor(ms / 1_000)}\r\n`
+  }
+  return keepAlive
+}
