@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { isOneHead } from '../../one-head.ts'
 import { ChunkReader } from './chunks.ts'
-import { CHUNKED, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
+import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
 
 /** A request as it goes over the wire. */
 export type WireRequest = {
@@ -17,6 +17,8 @@ export type WireRequest = {
 export type ConnectionOwner = {
   /** Value of the `host` header. */
   readonly host: string
+  /** What heads from there are like. */
+  readonly familiar: Familiar
   free(connection: Connection): void
   gone(connection: Connection, error: Error | undefined): void
 }
@@ -213,7 +215,7 @@ export class Connection implements Dispatcher.DispatchController {
     }
     const early = this.early?.length ?? 0
     this.early = undefined
-    const head = parseHead(input.toString('latin1', start, end), this.method)
+    const head = parseHead(input.toString('latin1', start, end), this.method, this.owner.familiar)
     const next = from + (end + 4 - start) - early
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
     if (head.status < 200) return next
