@@ -1,6 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import t from 'tap'
-import { GatewayResponse, writePairs } from '../src/listen/http1-response.ts'
+import { GatewayResponse, headPart, writePairs } from '../src/listen/http1-response.ts'
 import { talk } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
 
@@ -56,6 +56,24 @@ t.test('the head of an answer is what Node would write, byte for byte', async (t
     }
   }
   t.ok(written >= HEADS.length * CASES.length)
+})
+
+t.test('a part that many answers share', async (t) => {
+  const pairs = ['content-type', 'text/plain', 'x-latin', 'caf\xe9', 'content-length', '2']
+  const common = headPart(pairs)
+  const { port } = await startListener(t, {
+    handler(request, response) {
+      if (request.url === '/0') writePairs(response, 200, ['age', '1'], common)
+      else response.writeHead(200, [...pairs, 'age', '1'] as unknown as OutgoingHttpHeaders)
+      response.end('ok')
+    }
+  })
+  for (const head of HEADS.map((each) => each.replace('CASE', '0'))) {
+    const expected = undated(await talk(port, head.replace('/0', '/1') + LAST.replace('/0', '/1')))
+    t.equal(undated(await talk(port, head + LAST)), expected, head.slice(0, 40))
+  }
+  t.throws(() => headPart(['x-value', 'a\r\nb: c']), { code: 'ERR_INVALID_CHAR' })
+  t.throws(() => headPart(['x value', 'a']), { code: 'ERR_INVALID_HTTP_TOKEN' })
 })
 
 t.test('a value cannot end its line', async (t) => {

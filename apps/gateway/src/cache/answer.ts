@@ -171,8 +171,8 @@ function compact(body: Buffer): Buffer {
   return copy
 }
 
-/** Beside bodies and headers, an entry's objects and its place in the indexes, bytes. */
-const OVERHEAD = 1_024
+/** Beside bodies and headers, an entry's objects, its place in the indexes and its head as text, bytes. */
+const OVERHEAD = 2_048
 
 /** An answer in Redis: a line of JSON with all but the body, then the body's bytes. Variants are each gateway's own. */
 export const answerCodec: CacheCodec = {

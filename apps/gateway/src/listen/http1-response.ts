@@ -1,4 +1,11 @@
-import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http'
+import {
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  ServerResponse,
+  STATUS_CODES,
+  validateHeaderName,
+  validateHeaderValue
+} from 'node:http'
 import { isOneHead } from '../one-head.ts'
 
 /** What of Node's response its types do not name: the head that waits for the first part of the body, and what the head says of the connection. */
@@ -10,6 +17,21 @@ type Inside = {
   _sent100: boolean
 }
 
+/** The part of a head that is the same for many answers, as text that was looked at once; it says nothing of connections. */
+export type HeadPart = { readonly pairs: readonly string[]; readonly text: string; readonly sized: boolean }
+
+/** Makes such a part of `pairs`. Throws Node's errors for names and values that are none. */
+export function headPart(pairs: readonly string[]): HeadPart {
+  let text = ''
+  for (let i = 0; i < pairs.length; i += 2) {
+    validateHeaderName(pairs[i]!)
+    validateHeaderValue(pairs[i]!, pairs[i + 1]!)
+    text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  }
+  // Written out: what was put together in pieces would be joined anew for each answer.
+  return { pairs, text: Buffer.from(text, 'latin1').toString('latin1'), sized: pairs.includes('content-length') }
+}
+
 /**
  * An answer over HTTP/1.1. `writePairs` is Node's `writeHead` for headers whose names are proper already: Node asks two regular
  * expressions of each header, which is a third of what answering costs (docs/gateway.md has the figures). Here the head as a whole is
@@ -19,12 +41,14 @@ export class GatewayResponse extends ServerResponse<IncomingMessage> {
   /**
    * Writes a head of `pairs` (name, value, name, value; names in lower case), byte for byte as Node would. Whatever is not the ordinary case
    * is Node's to write: no length, no body, a connection that ends with this answer. Throws when a value would end its line.
+   *
+   * @param common comes before them
    */
-  writePairs(status: number, pairs: readonly string[]): void {
+  writePairs(status: number, pairs: readonly string[], common: HeadPart = NOTHING): void {
     const inside = this as unknown as Inside
-    const text = this.isOrdinary(status, inside) ? headText(status, pairs, inside._keepAliveTimeout) : undefined
+    const text = this.isOrdinary(status, inside) ? headText(status, common, pairs, inside._keepAliveTimeout) : undefined
     if (text === undefined) {
-      this.writeHead(status, pairs as unknown as OutgoingHttpHeaders)
+      this.writeHead(status, joined(common, pairs))
       return
     }
     this.statusCode = status
@@ -47,16 +71,28 @@ export class GatewayResponse extends ServerResponse<IncomingMessage> {
 }
 
 /** Writes the head of an answer, over whichever protocol, as `GatewayResponse.writePairs` does. */
-export function writePairs(response: ServerResponse, status: number, pairs: readonly string[]): void {
-  if (response instanceof GatewayResponse) response.writePairs(status, pairs)
-  else response.writeHead(status, pairs as unknown as OutgoingHttpHeaders)
+export function writePairs(
+  response: ServerResponse,
+  status: number,
+  pairs: readonly string[],
+  common: HeadPart = NOTHING
+): void {
+  if (response instanceof GatewayResponse) response.writePairs(status, pairs, common)
+  else response.writeHead(status, joined(common, pairs))
+}
+
+const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
+
+/** As Node takes them; its type does not know of lists. */
+function joined(common: HeadPart, pairs: readonly string[]): OutgoingHttpHeaders {
+  return (common === NOTHING ? pairs : [...common.pairs, ...pairs]) as unknown as OutgoingHttpHeaders
 }
 
 /** Undefined for a head that says something of its connection or leaves its length open. */
-function headText(status: number, pairs: readonly string[], keepAliveMs: number): string | undefined {
-  let text = statusLine(status)
-  let lines = pairs.length / 2 + 3
-  let sized = false
+function headText(status: number, common: HeadPart, pairs: readonly string[], keepAliveMs: number): string | undefined {
+  let text = statusLine(status) + common.text
+  let lines = (common.pairs.length + pairs.length) / 2 + 3
+  let sized = common.sized
   let dated = false
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!
