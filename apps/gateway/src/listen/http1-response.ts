@@ -90,8 +90,8 @@ function joined(common: HeadPart, pairs: readonly string[]): OutgoingHttpHeaders
 
 /** Undefined for a head that says something of its connection or leaves its length open. */
 function headText(status: number, common: HeadPart, pairs: readonly string[], keepAliveMs: number): string | undefined {
-  let text = statusLine(status) + common.text
-  let lines = (common.pairs.length + pairs.length) / 2 + 3
+  let text = ''
+  let lines = pairs.length / 2 + 2
   let sized = common.sized
   let dated = false
   for (let i = 0; i < pairs.length; i += 2) {
@@ -123,8 +123,9 @@ function headText(status: number, common: HeadPart, pairs: readonly string[], ke
     lines++
   }
   text += '\r\n'
+  // What is common was looked at when it was made.
   if (!isOneHead(text, lines)) throw new BadHeadError()
-  return text
+  return statusLine(status) + common.text + text
 }
 
 /** `code` is Node's for a value that cannot be a header's. */

@@ -26,6 +26,8 @@ export type ConnectionOwner = {
 /** All connections read into the same memory: what a read brings is dealt with before the next read of any of them. */
 const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
 const LONGEST_HEAD = 64 * 1024
+const USUAL_HEAD = 2 * 1024
+const HEAD_END = '\r\n\r\n'
 /** What is thrown away of an answer nobody wants, before closing the connection costs less. */
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
@@ -207,16 +209,24 @@ export class Connection implements Dispatcher.DispatchController {
       start = 0
       limit = input.length
     }
-    const end = input.indexOf('\r\n\r\n', start, 'latin1')
-    if (end === -1 || end + 4 > limit) {
+    // Looking for the end in a string costs less than in a buffer, as long as it is near.
+    let text = input.toString('latin1', start, Math.min(limit, start + USUAL_HEAD))
+    let length = text.indexOf(HEAD_END)
+    if (length === -1 && limit - start > USUAL_HEAD) {
+      const end = input.indexOf(HEAD_END, start, 'latin1')
+      length = end === -1 || end + HEAD_END.length > limit ? -1 : end - start
+      // No more than the head: its values keep the whole text in memory.
+      if (length !== -1) text = input.toString('latin1', start, end)
+    }
+    if (length === -1) {
       if (limit - start > LONGEST_HEAD) throw new ProtocolError('a head without end')
       this.early = Buffer.from(input.subarray(start, limit))
       return -1
     }
     const early = this.early?.length ?? 0
     this.early = undefined
-    const head = parseHead(input.toString('latin1', start, end), this.method, this.owner.familiar)
-    const next = from + (end + 4 - start) - early
+    const head = parseHead(text.slice(0, length), this.method, this.owner.familiar)
+    const next = from + length + HEAD_END.length - early
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
     if (head.status < 200) return next
     this.head = head
