@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import type { Dispatcher } from 'undici'
 import { ChunkReader } from '../src/upstreams/wire/chunks.ts'
 import type { Connection, WireRequest } from '../src/upstreams/wire/connection.ts'
-import { CHUNKED, parseHead, UNTIL_CLOSE } from '../src/upstreams/wire/head.ts'
+import { CHUNKED, type Familiar, parseHead, UNTIL_CLOSE } from '../src/upstreams/wire/head.ts'
 import { WirePool } from '../src/upstreams/wire/pool.ts'
 
 t.test('heads', (t) => {
@@ -55,6 +55,10 @@ t.test('heads', (t) => {
     'HTTP/1.1 200 OK\r\na: 1\r\n folded: 2',
     'HTTP/1.1 200 OK\r\na: 1\nb: 2',
     'HTTP/1.1 200 OK\r\na: 1\rb: 2',
+    'HTTP/1.1 200 OK\r\na: 1\r',
+    'HTTP/1.1 200 OK\r\na: 1\r\r\nb: 2',
+    'HTTP/1.1 200 OK\r\n\na: 1',
+    '\nHTTP/1.1 200 OK',
     'HTTP/1.1 200 OK\r\na: \0',
     'HTTP/1.1 200 OK\r\n__proto__: 1',
     'HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5',
@@ -70,6 +74,40 @@ t.test('heads', (t) => {
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5'
   ]
   for (const text of bad) t.throws(() => parseHead(text, 'GET'), { name: 'ProtocolError' }, JSON.stringify(text))
+  t.end()
+})
+
+t.test('what the last head was like changes nothing of the next one', (t) => {
+  const first = ['Server: a', 'Content-Length: 1', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Vary: a', 'vary: b']
+  const changes = [
+    first,
+    first.toReversed(),
+    first.slice(1),
+    ['Content-Length: 1', ...first],
+    first.map((line) => line.toUpperCase()),
+    first.map((line) => line.replace(':', ' :')),
+    ['Server', ...first],
+    ['Server: a\r', ...first],
+    [...first, ...Array.from({ length: 100 }, (_, i) => `x-${i}: ${i}`)],
+    [...first, ...Array.from({ length: 100 }, () => 'vary: c')],
+    ['Transfer-Encoding: chunked', 'transfer-encoding: chunked'],
+    ['Server: b', 'Transfer-Encoding: chunked', 'connection: close'],
+    []
+  ]
+  const result = (lines: readonly string[], familiar?: Familiar) => {
+    try {
+      return parseHead(['HTTP/1.1 200 OK', ...lines].join('\r\n'), 'GET', familiar)
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  const familiar: Familiar = []
+  for (const before of changes) {
+    for (const lines of changes) {
+      result(before, familiar)
+      t.strictSame(result(lines, familiar), result(lines), JSON.stringify([before, lines]))
+    }
+  }
   t.end()
 })
 

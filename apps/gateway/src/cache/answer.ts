@@ -126,9 +126,14 @@ function cleaned(
     if (NEVER_KEPT.has(name) || ofHop.includes(name)) continue
     if (name.startsWith('access-control-') || name.startsWith('x-skerry-')) continue
     if (use === 'keep' && CACHE_WORDS.has(name)) continue
-    list.push(name, headers[i + 1]!)
+    list.push(name, use === 'keep' ? copied(headers[i + 1]!) : headers[i + 1]!)
   }
   return list
+}
+
+/** A part of a string keeps the whole of it in memory, such as the text of a head and what came behind it. */
+function copied(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8')
 }
 
 function varyOf(names: readonly string[], route: CachedRoute): string {
@@ -171,8 +176,8 @@ function compact(body: Buffer): Buffer {
   return copy
 }
 
-/** Beside bodies and headers, an entry's objects and its place in the indexes, bytes. */
-const OVERHEAD = 1_024
+/** Beside bodies and headers, an entry's objects, its place in the indexes and its head as text, bytes. */
+const OVERHEAD = 2_048
 
 /** An answer in Redis: a line of JSON with all but the body, then the body's bytes. Variants are each gateway's own. */
 export const answerCodec: CacheCodec = {

@@ -12,13 +12,23 @@ export const BYPASS = 'skerry; fwd=bypass'
  * its own.
  */
 export function cachedHeaders(served: Served, route: CachedRoute, etag = served.answer.etag): string[] {
-  const { answer } = served
-  const list = ['vary', answer.vary, 'cache-status', statusOf(served)]
+  return [...lastingHeaders(served.answer, route, etag), ...passingHeaders(served)]
+}
+
+/** Those of `cachedHeaders` that are the same each time a kept answer is sent. */
+export function lastingHeaders(answer: StoredAnswer, route: CachedRoute, etag = answer.etag): string[] {
+  const list = ['vary', answer.vary]
   if (etag !== undefined) list.push('etag', etag)
-  if (answer.use !== 'keep') return list
-  list.push('cache-control', controlOf(route, answer.ttlMs))
+  if (answer.use === 'keep') list.push('cache-control', controlOf(route, answer.ttlMs))
+  return list
+}
+
+/** The others, which change with time. */
+export function passingHeaders(served: Served): string[] {
+  const { answer, source, ageSeconds } = served
+  const list = ['cache-status', statusOf(served)]
   // An answer that has just come has no age to speak of, unless another cache had it.
-  if (served.source !== 'load' || answer.cameAgedSeconds > 0) list.push('age', String(served.ageSeconds))
+  if (answer.use === 'keep' && (source !== 'load' || answer.cameAgedSeconds > 0)) list.push('age', String(ageSeconds))
   return list
 }
 

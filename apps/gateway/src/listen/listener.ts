@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
+import { GatewayResponse } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
 import { openTls } from './tls.ts'
@@ -51,6 +52,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const { config, handler, clientError, draining = () => false, onEnded = () => {} } = options
   let closing = false
   const server = createServer({
+    ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     requestTimeout: config.REQUEST_TIMEOUT_MS,

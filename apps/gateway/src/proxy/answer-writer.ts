@@ -7,6 +7,7 @@ import type { Compressor } from '../bytes/compressor.ts'
 import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
 import { retag } from '../bytes/tags.ts'
 import type { Visit } from '../door/visit.ts'
+import { writePairs } from '../listen/http1-response.ts'
 import { responseHeaders } from './headers.ts'
 
 export type AnswerWriterDeps = {
@@ -55,14 +56,14 @@ export class AnswerWriter {
       this.encoder = coding === undefined ? undefined : deps.compressor.createEncoder(coding)
       if (this.encoder !== undefined) {
         describeCoding(list, coding!, undefined)
-        res.writeHead(status, list)
+        writePairs(res, status, list)
         this.encoder.pipe(res)
         return
       }
       describeVariants(list)
     }
     if (length !== undefined) this.missing = length
-    res.writeHead(status, list)
+    writePairs(res, status, list)
   }
 
   data(chunk: Buffer, controller: Dispatcher.DispatchController): void {
@@ -105,7 +106,7 @@ export class AnswerWriter {
       if (this.res.destroyed) return
       if (encoded === undefined) describeVariants(list)
       else describeCoding(list, coding, encoded.length)
-      this.res.writeHead(status, list)
+      writePairs(this.res, status, list)
       this.res.end(encoded ?? body)
     }
     let encoded: ReturnType<Compressor['encode']>

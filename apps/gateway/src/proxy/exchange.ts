@@ -81,7 +81,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   start(): void {
-    this.res.once('close', () => this.clientClosed())
+    // 'close' comes once by itself.
+    this.res.on('close', () => this.clientClosed())
     this.deps.door(this.visit, (error) => {
       if (error !== undefined) this.refuse(error)
       else if (!SAFE.has(this.visit.method)) this.readBody()

@@ -4,9 +4,10 @@ import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
 import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
 import type { StoredAnswer } from '../cache/answer.ts'
 import type { CachedRoute } from '../cache/cached-route.ts'
-import { cachedHeaders, isNotModified } from '../cache/client-headers.ts'
+import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Visit } from '../door/visit.ts'
+import { type HeadPart, headPart, writePairs } from '../listen/http1-response.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 import { withOwn } from './headers.ts'
 
@@ -28,7 +29,7 @@ export function sendKept(
   const { headers } = visit.raw
   const asked = headers['if-none-match'] as string | undefined
   if (asked !== undefined && isNotModified(untagHeader(asked), answer)) {
-    res.writeHead(304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
+    writePairs(res, 304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
     res.end()
     return
   }
@@ -44,16 +45,54 @@ export function sendKept(
   function send(encoded: Buffer | undefined): void {
     if (res.destroyed) return
     const body = encoded ?? answer.body
-    const etag = encoded === undefined || answer.etag === undefined ? answer.etag : tagFor(answer.etag, coding!)
-    const list = [...answer.headers, ...cachedHeaders(served, cached, etag)]
-    if (encoded !== undefined) list.push('content-encoding', coding!)
-    if (answer.status !== 204) list.push('content-length', String(body.length))
-    res.writeHead(answer.status, withOwn(list, own, deps.securityHeaders))
+    const sent = encoded === undefined ? undefined : coding
+    const list = passingHeaders(served)
+    // Where the gateway's own headers change those of the answer, there is nothing common.
+    if (answer.use === 'keep' && own.vary === undefined) {
+      for (const name in own) list.push(name, own[name]!)
+      writePairs(res, answer.status, list, commonHead(deps, answer, cached, body, sent))
+    } else {
+      list.push(...lasting(answer, cached, body, sent))
+      writePairs(res, answer.status, withOwn(list, own, deps.securityHeaders))
+    }
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
     // As a string, because Node joins a string to the head and sends a buffer beside it.
     else if (body.length <= ONE_WRITE) res.end(body.toString('latin1'), 'latin1')
     else res.end(body)
   }
+}
+
+/** What an answer says each time it is sent, in a coding or as it is. */
+function lasting(answer: StoredAnswer, cached: CachedRoute, body: Buffer, coding: Coding | undefined): string[] {
+  const etag = coding === undefined || answer.etag === undefined ? answer.etag : tagFor(answer.etag, coding)
+  const list = [...answer.headers, ...lastingHeaders(answer, cached, etag)]
+  if (coding !== undefined) list.push('content-encoding', coding)
+  if (answer.status !== 204) list.push('content-length', String(body.length))
+  return list
+}
+
+type CommonHead = { readonly cached: CachedRoute; readonly part: HeadPart }
+
+/** `lasting` with the defaults as text, which an answer has for each coding as long as its route stays the same. */
+const heads = new WeakMap<StoredAnswer, Map<Coding | undefined, CommonHead>>()
+
+function commonHead(
+  deps: KeptAnswerDeps,
+  answer: StoredAnswer,
+  cached: CachedRoute,
+  body: Buffer,
+  coding: Coding | undefined
+): HeadPart {
+  let byCoding = heads.get(answer)
+  if (byCoding === undefined) {
+    byCoding = new Map()
+    heads.set(answer, byCoding)
+  }
+  const known = byCoding.get(coding)
+  if (known !== undefined && known.cached === cached) return known.part
+  const part = headPart(withOwn(lasting(answer, cached, body, coding), {}, deps.securityHeaders))
+  byCoding.set(coding, { cached, part })
+  return part
 }
 
 const worth = new WeakMap<StoredAnswer, boolean>()

@@ -1,7 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
+import { isOneHead } from '../../one-head.ts'
 import { ChunkReader } from './chunks.ts'
-import { CHUNKED, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
+import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
 
 /** A request as it goes over the wire. */
 export type WireRequest = {
@@ -16,6 +17,8 @@ export type WireRequest = {
 export type ConnectionOwner = {
   /** Value of the `host` header. */
   readonly host: string
+  /** What heads from there are like. */
+  readonly familiar: Familiar
   free(connection: Connection): void
   gone(connection: Connection, error: Error | undefined): void
 }
@@ -23,6 +26,8 @@ export type ConnectionOwner = {
 /** All connections read into the same memory: what a read brings is dealt with before the next read of any of them. */
 const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
 const LONGEST_HEAD = 64 * 1024
+const USUAL_HEAD = 2 * 1024
+const HEAD_END = '\r\n\r\n'
 /** What is thrown away of an answer nobody wants, before closing the connection costs less. */
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
@@ -34,19 +39,6 @@ export class BadRequestHeadError extends Error {
     super('a request head with line ends or characters that do not belong there')
     this.name = 'BadRequestHeadError'
   }
-}
-
-/** Characters that latin1 does not have would be cut to a byte of theirs, which may be a line end. */
-const BEYOND_LATIN1 = /[\u0100-\uffff]/
-
-/** Whether a head has just so many lines, whatever came in its values. */
-function isOneHead(text: string, lines: number): boolean {
-  let count = 0
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) {
-    if (text.charCodeAt(at - 1) !== 13) return false
-    count++
-  }
-  return count === lines && !BEYOND_LATIN1.test(text)
 }
 
 /** What closed before its answer was whole. `code` is that of Node's own error for it. */
@@ -217,16 +209,24 @@ export class Connection implements Dispatcher.DispatchController {
       start = 0
       limit = input.length
     }
-    const end = input.indexOf('\r\n\r\n', start, 'latin1')
-    if (end === -1 || end + 4 > limit) {
+    // Looking for the end in a string costs less than in a buffer, as long as it is near.
+    let text = input.toString('latin1', start, Math.min(limit, start + USUAL_HEAD))
+    let length = text.indexOf(HEAD_END)
+    if (length === -1 && limit - start > USUAL_HEAD) {
+      const end = input.indexOf(HEAD_END, start, 'latin1')
+      length = end === -1 || end + HEAD_END.length > limit ? -1 : end - start
+      // No more than the head: its values keep the whole text in memory.
+      if (length !== -1) text = input.toString('latin1', start, end)
+    }
+    if (length === -1) {
       if (limit - start > LONGEST_HEAD) throw new ProtocolError('a head without end')
       this.early = Buffer.from(input.subarray(start, limit))
       return -1
     }
     const early = this.early?.length ?? 0
     this.early = undefined
-    const head = parseHead(input.toString('latin1', start, end), this.method)
-    const next = from + (end + 4 - start) - early
+    const head = parseHead(text.slice(0, length), this.method, this.owner.familiar)
+    const next = from + length + HEAD_END.length - early
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
     if (head.status < 200) return next
     this.head = head

@@ -25,14 +25,25 @@ export type Head = {
   keepAlive: boolean
 }
 
-// Controls, and CR or LF that do not come together: what another parser might take for the end of a line.
-const BAD_TEXT = /[^\t\r\n\x20-\x7e\x80-\xff]|\r(?!\n)|(?:^|[^\r])\n/
+// Controls, and LF without a CR; a CR without LF is found when lines are.
+const BAD_TEXT = /[^\t\r\x20-\x7e\x80-\xff](?<!\r\n)/
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const LENGTH = /^\d{1,15}$/
 
-/** Names as services write them, to lower case: checking and lowering each once is most of what parsing would cost. */
-const names = new Map<string, string>()
-const NAMES_KEPT = 1_000
+/**
+ * The lines of the last head from one place, in order. Servers say the same names in the same order again and again: recognising a line
+ * costs a comparison, while cutting out, checking and lowering its name is most of what parsing would cost.
+ */
+export type Familiar = FamiliarLine[]
+
+type FamiliarLine = {
+  /** The name as it was written, with its colon. */
+  readonly start: string
+  readonly name: string
+  /** A line before has the same name. */
+  readonly repeated: boolean
+}
+const MOST_FAMILIAR = 64
 
 /**
  * Parses the head of an answer, without its final empty line (RFC 9112). Throws a ProtocolError for whatever two parsers could read in two
@@ -40,39 +51,46 @@ const NAMES_KEPT = 1_000
  *
  * @param text the head as latin1
  * @param method of the request: an answer to HEAD has no body
+ * @param familiar what the last head from the same place was like; it is kept up to date
  */
-export function parseHead(text: string, method: string): Head {
+export function parseHead(text: string, method: string, familiar: Familiar = []): Head {
   if (BAD_TEXT.test(text)) throw new ProtocolError('control characters in the head')
-  let at = text.indexOf('\r\n')
-  if (at === -1) at = text.length
+  let at = lineEnd(text, 0)
   const status = statusOf(text, at)
   let keepAlive = text.charCodeAt(7) === 49
   let length = UNTIL_CLOSE
   let chunked = false
   const headers: Record<string, string | string[]> = {}
-  while (at < text.length) {
+  for (let place = 0; at < text.length; place++) {
     const start = at + 2
-    at = text.indexOf('\r\n', start)
-    if (at === -1) at = text.length
-    const colon = text.indexOf(':', start)
-    if (colon === -1 || colon > at) throw new ProtocolError('a header line without a colon')
-    const name = nameOf(text.slice(start, colon))
-    const value = valueFrom(text, colon + 1, at)
-    const before = headers[name]
-    if (name === 'content-length') {
-      if (!LENGTH.test(value) || before !== undefined) throw new ProtocolError('a bad content-length')
-      length = Number(value)
-    } else if (name === 'transfer-encoding') {
-      if (value.toLowerCase() !== 'chunked' || before !== undefined) throw new ProtocolError('a bad transfer-encoding')
-      chunked = true
-    } else if (name === 'connection') {
-      const options = value.toLowerCase()
-      if (options.includes('close')) keepAlive = false
+    at = lineEnd(text, start)
+    let line = familiar[place]
+    if (line === undefined || !text.startsWith(line.start, start)) {
+      line = newLine(text, start, at, headers)
+      // What came after another line says nothing of what comes after this one.
+      if (place < familiar.length) familiar.length = place
+      if (place < MOST_FAMILIAR) familiar.push(line)
     }
-    if (name === 'set-cookie') {
-      if (before === undefined) headers[name] = [value]
-      else (before as string[]).push(value)
-    } else headers[name] = before === undefined ? value : `${before as string}, ${value}`
+    const { name, repeated } = line
+    const value = valueFrom(text, start + line.start.length, at)
+    switch (name) {
+      case 'content-length':
+        if (!LENGTH.test(value) || repeated) throw new ProtocolError('a bad content-length')
+        length = Number(value)
+        break
+      case 'transfer-encoding':
+        if (value.toLowerCase() !== 'chunked' || repeated) throw new ProtocolError('a bad transfer-encoding')
+        chunked = true
+        break
+      case 'connection':
+        if (value !== 'keep-alive' && value.toLowerCase().includes('close')) keepAlive = false
+        break
+      case 'set-cookie':
+        if (repeated) (headers[name] as string[]).push(value)
+        else headers[name] = [value]
+        continue
+    }
+    headers[name] = repeated ? `${headers[name] as string}, ${value}` : value
   }
   if (chunked) {
     if (length !== UNTIL_CLOSE) throw new ProtocolError('a length and chunks')
@@ -83,25 +101,39 @@ export function parseHead(text: string, method: string): Head {
   return { status, headers, length, keepAlive }
 }
 
+/** Where a line ends whose end is what another parser would take for it, too. */
+function lineEnd(text: string, from: number): number {
+  const at = text.indexOf('\r', from)
+  if (at === -1) return text.length
+  if (text.charCodeAt(at + 1) !== 10) throw new ProtocolError('control characters in the head')
+  return at
+}
+
 function statusOf(text: string, end: number): number {
   // `HTTP/1.x NNN`, then a space and a reason or nothing.
   const proper = text.startsWith('HTTP/1.') && (text[7] === '1' || text[7] === '0') && text[8] === ' '
-  const digits = text.slice(9, 12)
-  if (!proper || !/^[1-5]\d\d$/.test(digits) || (end > 12 && text[12] !== ' ') || end < 12)
+  const status = digit(text, 9) * 100 + digit(text, 10) * 10 + digit(text, 11)
+  // What is no digit made it NaN.
+  if (!proper || !(status >= 100 && status < 600) || (end > 12 && text[12] !== ' ') || end < 12)
     throw new ProtocolError('a bad status line')
-  return Number(digits)
+  return status
 }
 
-function nameOf(raw: string): string {
-  let name = names.get(raw)
-  if (name === undefined) {
-    if (!NAME.test(raw)) throw new ProtocolError('a bad header name')
-    name = raw.toLowerCase()
-    // A name that is a member of every object would be read as one.
-    if (name === '__proto__') throw new ProtocolError('a bad header name')
-    if (names.size < NAMES_KEPT) names.set(raw, name)
-  }
-  return name
+function digit(text: string, at: number): number {
+  const value = text.charCodeAt(at) - 48
+  return value >= 0 && value <= 9 ? value : Number.NaN
+}
+
+function newLine(text: string, start: number, end: number, before: object): FamiliarLine {
+  const colon = text.indexOf(':', start)
+  if (colon === -1 || colon > end) throw new ProtocolError('a header line without a colon')
+  const raw = text.slice(start, colon)
+  if (!NAME.test(raw)) throw new ProtocolError('a bad header name')
+  const name = raw.toLowerCase()
+  // A name that is a member of every object would be read as one.
+  if (name === '__proto__') throw new ProtocolError('a bad header name')
+  // Of its own: a part of the head's text would keep all of it.
+  return { start: Buffer.from(`${raw}:`, 'latin1').toString('latin1'), name, repeated: Object.hasOwn(before, name) }
 }
 
 /** Without the white space around it. */

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { ClosedError, Connection, type ConnectionOwner, type WireRequest } from './connection.ts'
+import type { Familiar } from './head.ts'
 
 export type WirePoolOptions = {
   /** Connections at most; requests above wait in order. */
@@ -26,6 +27,7 @@ const SWEEP_MS = 500
 /** The kept connections to one origin. The one that became free last is used first, so that those not needed grow old and close. */
 export class WirePool implements ConnectionOwner {
   readonly host: string
+  readonly familiar: Familiar = []
   private readonly hostname: string
   private readonly port: number
   private readonly options: WirePoolOptions

@@ -1,0 +1,111 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import t from 'tap'
+import { GatewayResponse, headPart, writePairs } from '../src/listen/http1-response.ts'
+import { talk } from './helpers/clients.ts'
+import { startListener } from './helpers/listener.ts'
+
+type Case = { status: number; pairs: string[]; body: string }
+
+const sized = (body: string) => ['content-type', 'text/plain', 'content-length', String(body.length)]
+const CASES: Case[] = [
+  { status: 200, pairs: sized('hello'), body: 'hello' },
+  { status: 200, pairs: [...sized('caf\xe9'), 'x-latin', 'caf\xe9', 'x-empty', '', 'x-tab', 'a\tb'], body: 'caf\xe9' },
+  { status: 200, pairs: ['date', 'Thu, 01 Jan 1970 00:00:00 GMT', ...sized('x')], body: 'x' },
+  { status: 404, pairs: ['set-cookie', 'a=1', 'set-cookie', 'b=2', ...sized('gone')], body: 'gone' },
+  { status: 599, pairs: sized('odd'), body: 'odd' },
+  { status: 200, pairs: ['content-length', '0'], body: '' },
+  { status: 204, pairs: ['etag', '"1"'], body: '' },
+  { status: 304, pairs: ['etag', '"1"', 'content-length', '5'], body: '' },
+  { status: 200, pairs: ['content-type', 'text/plain'], body: 'of unknown length' },
+  { status: 200, pairs: ['transfer-encoding', 'chunked'], body: 'in chunks' },
+  { status: 200, pairs: [...sized('last'), 'connection', 'close'], body: 'last' },
+  { status: 200, pairs: [...sized('x'), 'keep-alive', 'timeout=1'], body: 'x' }
+]
+
+const HEADS = [
+  'GET /CASE HTTP/1.1\r\nhost: x\r\n\r\n',
+  'HEAD /CASE HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET /CASE HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+  'GET /CASE HTTP/1.0\r\n\r\n',
+  'GET /CASE HTTP/1.0\r\nconnection: keep-alive\r\n\r\n'
+]
+/** So that each connection ends. */
+const LAST = 'GET /0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+
+t.test('the head of an answer is what Node would write, byte for byte', async (t) => {
+  const answer = (write: typeof writePairs) => (request: IncomingMessage, response: ServerResponse) => {
+    const { status, pairs, body } = CASES[Number(request.url?.slice(1))]!
+    write(response, status, pairs)
+    response.end(body, 'latin1')
+  }
+  const nodes = await startListener(t, {
+    handler: answer((response, status, pairs) => response.writeHead(status, pairs as unknown as OutgoingHttpHeaders))
+  })
+  let written = 0
+  const ours = await startListener(t, {
+    handler: answer((response, status, pairs) => {
+      if (response instanceof GatewayResponse) written++
+      writePairs(response, status, pairs)
+    })
+  })
+  for (const head of HEADS) {
+    for (const [number, { status, pairs }] of CASES.entries()) {
+      const request = head.replace('CASE', String(number)) + LAST
+      const expected = undated(await talk(nodes.port, request))
+      t.equal(undated(await talk(ours.port, request)), expected, `${head.slice(0, 20)} ${status} ${pairs.join()}`)
+    }
+  }
+  t.ok(written >= HEADS.length * CASES.length)
+})
+
+t.test('a part that many answers share', async (t) => {
+  const pairs = ['content-type', 'text/plain', 'x-latin', 'caf\xe9', 'content-length', '2']
+  const common = headPart(pairs)
+  const { port } = await startListener(t, {
+    handler(request, response) {
+      if (request.url === '/0') writePairs(response, 200, ['age', '1'], common)
+      else response.writeHead(200, [...pairs, 'age', '1'] as unknown as OutgoingHttpHeaders)
+      response.end('ok')
+    }
+  })
+  for (const head of HEADS.map((each) => each.replace('CASE', '0'))) {
+    const expected = undated(await talk(port, head.replace('/0', '/1') + LAST.replace('/0', '/1')))
+    t.equal(undated(await talk(port, head + LAST)), expected, head.slice(0, 40))
+  }
+  t.throws(() => headPart(['x-value', 'a\r\nb: c']), { code: 'ERR_INVALID_CHAR' })
+  t.throws(() => headPart(['x value', 'a']), { code: 'ERR_INVALID_HTTP_TOKEN' })
+})
+
+t.test('a value cannot end its line', async (t) => {
+  const refused: string[] = []
+  const { port } = await startListener(t, {
+    handler(request, response) {
+      for (const value of ['a\r\nset-cookie: b', 'a\nb', 'a\r\n\r\nb', '\u010a']) {
+        try {
+          writePairs(response, 200, ['x-value', value, 'content-length', '0'])
+        } catch (error) {
+          refused.push((error as NodeJS.ErrnoException).code ?? '')
+        }
+      }
+      writePairs(response, 200, ['content-length', '0'])
+      response.end()
+      t.equal(response.headersSent, true)
+      t.throws(() => writePairs(response, 200, ['content-length', '0']), { code: 'ERR_HTTP_HEADERS_SENT' })
+      t.equal(request.url, '/')
+    }
+  })
+  t.match(
+    await talk(port, 'GET / HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n', LAST.replace('/0', '/')),
+    /^HTTP\/1\.1 200/
+  )
+  t.strictSame(
+    refused,
+    Array.from({ length: refused.length }, () => 'ERR_INVALID_CHAR')
+  )
+  t.equal(refused.length, 8)
+})
+
+/** Without the time of the answer. */
+function undated(text: string): string {
+  return text.replace(/^Date: (?!Thu, 01 Jan 1970).*$/gm, 'Date: now')
+}
