@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StartError } from './faults.ts'
 
-/** Streams by what a consumer is for: `{ accounts: ['auth'] }` lets `<service>--accounts` read the events of auth. */
+/** Streams by what a consumer is for: `{ accounts: ['auth'] }` lets `<service>--accounts` read the events of auth; `['*']` is every stream. */
 export type Consumers = Readonly<Record<string, readonly string[]>>
 
 /** An app as the stores know it. */
@@ -70,7 +70,7 @@ function checked(name: string, skerry: Record<string, unknown>, path: string): O
       if (
         !Array.isArray(streams) ||
         streams.length === 0 ||
-        !streams.every((s) => typeof s === 'string' && NAME.test(s))
+        !streams.every((s) => typeof s === 'string' && (s === '*' || NAME.test(s)))
       )
         refuse(`has ${member} whose "${purpose}" does not list the services whose events it reads`)
     }

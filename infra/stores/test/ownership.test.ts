@@ -13,6 +13,7 @@ const TEMPLATE = resolve(import.meta.dirname, '../../../packages/cli/templates/s
 /** What `skerry new service library` would write, beside the apps that there are. */
 const generated = JSON.parse((await readFile(TEMPLATE, 'utf8')).replaceAll('{{name}}', 'library')).skerry
 const apps: StoreApp[] = [...APPS, { name: 'library', ...generated }]
+apps.push({ name: 'archive', kind: 'service', database: 'skerry_archive', consumers: { everything: ['*'] } })
 const services = apps.filter((app) => app.kind === 'service')
 const stores = await start(t, await temporaryHome(t), { apps })
 
@@ -20,7 +21,10 @@ type Row = { stream: string; durable: string }
 /** The consumers that an app declares. */
 const consumersOf = ({ name, consumers = {}, readModels = {} }: StoreApp): Row[] =>
   Object.entries({ jobs: [name], ...consumers, ...readModels }).flatMap(([purpose, streams]) =>
-    streams.map((stream) => ({ stream, durable: `${name}--${purpose}` }))
+    (streams.includes('*') ? services.map((service) => service.name) : streams).map((stream) => ({
+      stream,
+      durable: `${name}--${purpose}`
+    }))
   )
 const others = (app: StoreApp) => services.filter((other) => other.name !== app.name)
 const apis = new Map(
@@ -91,7 +95,7 @@ t.test(
       const { nc, jsm } = apiOf(app.name)
       const declared = new Set(consumersOf(app).map(({ stream }) => stream))
       for (const { name: stream } of services) {
-        const purpose = declared.has(stream) ? 'undeclared' : Object.keys(app.consumers ?? {})[0]
+        const purpose = declared.has(stream) ? 'undeclared' : Object.keys(app.consumers ?? {})[0]!
         await refused(t, nc, `$JS.API.CONSUMER.CREATE.${stream}.${app.name}--${purpose}`)
         await refused(t, nc, `$JS.API.CONSUMER.CREATE.${stream}`)
         await refused(t, nc, `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${app.name}--${purpose}`)

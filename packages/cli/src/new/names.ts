@@ -25,6 +25,7 @@ const TAKEN: Readonly<Record<string, string>> = {
   traffic: 'the bucket of traffic rules',
   dlq: 'the first part of all dead letters',
   live: "realtime's log",
+  subscriber: 'the NATS user of those who only listen',
   rt: "what realtime's log sends on",
   init: 'a container of docker-compose.yml',
   mongo: 'a container of docker-compose.yml',
