@@ -19,10 +19,16 @@ const DUPLICATE_WINDOW_MS = 120_000
 const STREAM_NOT_FOUND = 10059
 
 /**
- * On a service's stream: `yes` when it has held every event from the first one on, else since when it doesn't. A stream without it was made
- * by a release that did not note it.
+ * On a service's stream, in its configuration: `yes` when it was empty at the service's beginning, else since when it was refilled. A
+ * stream without it was made by a release that did not note it.
  */
 export const WHOLE = 'skerry-whole'
+
+/**
+ * The subject of a mark in a service's stream, which says that events before it may be missing: it was cut, or restored from an older copy.
+ * A mark and no setting, since a service may not change the configuration of a stream that is there; no consumer asks for it.
+ */
+export const refilledSubject = (service: string) => `${service}.refilled`
 
 /** Subjects of a service's stream and of its dead letters. */
 export const streamConfigs = (service: string) => [
@@ -47,7 +53,7 @@ export async function ensureStreams(store: Store, jsm: JetStreamManager, service
   if (same) return 0
   // Cut, or restored from an older copy: what was lost and is older than the outbox does not come back.
   if (before !== null && info.config.metadata?.[WHOLE] === 'yes')
-    await jsm.streams.update(service, { metadata: { ...info.config.metadata, [WHOLE]: refilled } })
+    await jsm.jetstream().publish(refilledSubject(service), refilled, { msgID: `${service}:${refilled}` })
   const again = await collectionOf(store.db, outbox).updateMany(
     { publishedAt: { $exists: true } },
     { $set: { pending: true }, $unset: { publishedAt: 1 } },

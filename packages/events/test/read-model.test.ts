@@ -2,6 +2,7 @@ import { bucketOf, collectionOf, newId, plainName, randomBucket } from '@skerry/
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type ModelStatus, type OperationView, on, startReadModel, startRelay, WHOLE } from '../src/index.ts'
+import { readModels } from '../src/read-model/state.ts'
 import { ensureStreams, rememberSequence } from '../src/streams.ts'
 import { Counted, openTestStore, tallies, tally, write } from './fixtures/counting.ts'
 import { type Bench, openBench } from './fixtures/operator.ts'
@@ -200,14 +201,25 @@ t.test('a stream that does not reach back to the beginning is refused', async (t
   await relay.stop()
 })
 
-t.test('a stream that was cut is noted as well, and keeps its other settings', async (t) => {
-  const { store, jsm } = await openBench(t, stores, 'cut')
+t.test('a stream that was cut is refused as well; generations are counted', async (t) => {
+  const bench = await openBench(t, stores, 'cut')
+  const { store, jsm, common } = bench
   await ensureStreams(store, jsm, 'content')
   t.equal((await jsm.streams.info('content')).config.metadata?.[WHOLE], 'yes')
+  const model = startModel(bench)
+  await waitFor(() => model.attached())
+  await collectionOf(store.db, readModels).insertOne({ _id: 'content--tallies', current: 1, last: 50, retired: [] })
+  await t.rejects(command(bench, 'rebuild'), /REFUSED: it had 50 generations/)
+  await collectionOf(store.db, readModels).deleteOne({ _id: 'content--tallies' })
+  // It was further than it is.
   await rememberSequence(store, 'content', 1_000)
-  const { config } = await jsm.streams.info('content')
-  await ensureStreams(store, jsm, 'content')
-  const after = (await jsm.streams.info('content')).config
-  t.match(after.metadata?.[WHOLE], /^refilled 2/)
-  t.same({ ...after, metadata: {} }, { ...config, metadata: {} })
+  const relay = startRelay(common)
+  await waitFor(() => relay.owner())
+  await t.rejects(command(bench, 'rebuild'), /PARTIAL: .* it was cut, and refilled with what the outbox kept/)
+  // The mark is nobody's event.
+  await write(store, id, bucketOf(id))
+  await waitFor(async () => (await read(store))?.last === 1)
+  t.equal((await jsm.streams.info('dlq_content')).state.messages, 0)
+  await model.stop()
+  await relay.stop()
 })

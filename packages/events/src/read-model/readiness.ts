@@ -1,6 +1,6 @@
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { OperatorError } from '../operator/protocol.ts'
-import { WHOLE } from '../streams.ts'
+import { refilledSubject, WHOLE } from '../streams.ts'
 import type { ModelState } from './state.ts'
 
 const NOT_FOUND = [10014, 10059]
@@ -8,7 +8,8 @@ const NOT_FOUND = [10014, 10059]
 /** Rejects with PARTIAL, and the reason, where a stream does not hold every event from the first one on. */
 export async function assertWhole(jsm: JetStreamManager, streams: readonly string[]): Promise<void> {
   for (const stream of streams) {
-    const lack = lackOf(await jsm.streams.info(stream))
+    const mark = refilledSubject(stream)
+    const lack = lackOf(await jsm.streams.info(stream, { subjects_filter: mark }), mark)
     if (lack === undefined) continue
     throw new OperatorError(
       'PARTIAL',
@@ -17,11 +18,12 @@ export async function assertWhole(jsm: JetStreamManager, streams: readonly strin
   }
 }
 
-function lackOf({ state, config }: StreamInfo): string | undefined {
+function lackOf({ state, config }: StreamInfo, mark: string): string | undefined {
   const whole = config.metadata?.[WHOLE]
   const oldest = state.messages === 0 ? '' : ` of ${state.first_ts}`
   if (whole === undefined) return 'it was made by a release that did not note whether it is whole'
   if (whole !== 'yes') return `it was lost or cut, and ${whole} with what the outbox kept`
+  if (state.subjects?.[mark] !== undefined) return 'it was cut, and refilled with what the outbox kept'
   if (state.first_seq > 1) return `its oldest event is number ${state.first_seq}${oldest}`
   if ((state.num_deleted ?? 0) > 0) return `${state.num_deleted} events were deleted from it`
   return undefined

@@ -2,6 +2,12 @@ import { collectionOf, defineCollection, type Store, transaction } from '@skerry
 import { type OperationKind, recordOperation } from '../operator/operations.ts'
 import { OperatorError } from '../operator/protocol.ts'
 
+/**
+ * So many generations a read model may have, the first among them: NATS grants consumers by exact names, and these are the ones it grants
+ * (`GENERATIONS` in infra/stores/src/nats-permissions.ts). Numbers are not used again, since the inbox knows what they have applied.
+ */
+export const GENERATIONS = 50
+
 /** Which generations of a read model there are, and which one is read. */
 export type ModelState = {
   /** The name of its first generation's consumer. */
@@ -74,6 +80,11 @@ export function begin(building: Omit<NonNullable<ModelState['building']>, 'gener
         `generation ${state.kept} is still kept from the last rebuild: --finish drops it, --rollback goes back to it`
       )
     const generation = state.last + 1
+    if (generation > GENERATIONS)
+      throw new OperatorError(
+        'REFUSED',
+        `it had ${GENERATIONS} generations, and NATS grants no more: raise GENERATIONS`
+      )
     return { ...state, last: generation, building: { generation, ...building } }
   }
 }
