@@ -39,6 +39,15 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const faults = args.includes('--faults')
     return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
   },
+  async contracts(args) {
+    const { values, positionals } = parse(
+      args,
+      { released: { type: 'boolean' }, retire: { type: 'string', multiple: true } },
+      true
+    )
+    const { contracts } = await import('./contracts/index.ts')
+    return contracts(REPOSITORY, positionals, values as { released?: boolean; retire?: string[] })
+  },
   async bench(args) {
     const { runBench } = await import('./up/bench.ts')
     return runBench(args)

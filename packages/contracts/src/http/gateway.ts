@@ -21,7 +21,8 @@ export const BatchRequestSchema = Strict(
     path: Type.String({
       maxLength: 8192,
       pattern: '^/[\\x21-\\x7e]*$',
-      description: 'Path and query: `/v1/feed?limit=5`.'
+      description: 'Path and query: `/v1/feed?limit=5`.',
+      examples: ['/v1/feed?limit=5']
     }),
     headers: Type.Optional(
       Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 4096 }), {
