@@ -103,6 +103,14 @@ A service's name is 2 to 30 of the letters a to z. Refused with the reason: name
 prefix or type belongs to somebody else.
 `
   },
+  subscriber: {
+    line: 'print where and as whom others subscribe to events',
+    more: `skerry subscriber
+
+Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a user that may only
+listen: eval "$(skerry subscriber)". docs/subscribe-python.md has a subscriber.
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]

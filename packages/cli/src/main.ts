@@ -82,6 +82,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { traffic } = await import('./traffic/index.ts')
     return traffic(positionals, values as TrafficOptions)
   },
+  async subscriber(args) {
+    parse(args, {})
+    const { subscriber } = await import('./subscriber.ts')
+    return subscriber()
+  },
   async version() {
     process.stdout.write(`${VERSION}\n`)
     return 0

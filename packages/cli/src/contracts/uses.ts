@@ -26,7 +26,7 @@ export async function findUses(repo: string, module: object, declared: Declared)
     if (!known.some(({ by, where }) => by === use.by && where === use.where)) uses.set(contract, [...known, use])
   }
   const exported = new Map(Object.entries(module))
-  for await (const found of glob(['apps/*/src/**/*.ts', 'packages/sdk/src/**/*.ts'], { cwd: repo })) {
+  for await (const found of glob('{apps,packages}/*/src/**/*.ts', { cwd: repo })) {
     const path = found.replaceAll('\\', '/')
     const by = path.split('/')[1]!
     for (const { name, member, line } of usesIn(await readFile(join(repo, path), 'utf8'))) {
