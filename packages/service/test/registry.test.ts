@@ -137,7 +137,13 @@ t.test('what is said besides is optional, may be of another release, and is not 
     { method: 'GET', path: '/v1/widgets/:id', auth: 'required', cache, limit: 'wide', priority: 'low', timeoutMs: 500 },
     { method: 'PUT', path: '/v1/widgets/:id', auth: 'optional', ends: ['profile:{caller}'], idempotent: true }
   ]
-  const more = { zone: 'north-1', ops: 'http://127.0.0.1:9000', routes, contract: 'ab'.repeat(32), events: 'cd'.repeat(32) }
+  const more = {
+    zone: 'north-1',
+    ops: 'http://127.0.0.1:9000',
+    routes,
+    contract: 'ab'.repeat(32),
+    events: 'cd'.repeat(32)
+  }
   const said = { ...instance('1', more), newer: { any: 'thing' } } as Instance
   const full = await announce(nc, said)
   await waitFor(() => seen.length === 1)
