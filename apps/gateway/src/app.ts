@@ -18,6 +18,7 @@ import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
 import { documentRoutes } from './documents/document-routes.ts'
+import { eventRoutes } from './documents/event-routes.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
@@ -184,6 +185,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   await app.register(async (scope) => {
     useDoor(scope, door)
     documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config })
+    eventRoutes(scope, { live: () => live, log, config })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
       urlLimit: config.URL_LIMIT,

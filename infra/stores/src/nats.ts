@@ -5,6 +5,7 @@ import type { StoreApp } from './apps.ts'
 import { gatewayPermissions, servicePermissions } from './nats-permissions.ts'
 import type { Secrets } from './secrets.ts'
 import { type Server, type ServerEvents, startServer } from './server.ts'
+import { SUBSCRIBER, subscriberPermissions } from './subscriber.ts'
 
 export type NatsOptions = {
   home: string
@@ -52,7 +53,8 @@ export function natsConfig(options: NatsConfigOptions): string {
             { user: 'admin', password: secrets.natsAdmin },
             ...options.apps.map((app) =>
               user(app.name, app.kind === 'service' ? servicePermissions(app) : gatewayPermissions(app.name, services))
-            )
+            ),
+            user(SUBSCRIBER, subscriberPermissions(services))
           ]
         },
         ...tests

@@ -12,6 +12,7 @@ import { startRedis } from './redis.ts'
 import { loadSecrets, type Secrets } from './secrets.ts'
 import type { Server, ServerEvents } from './server.ts'
 import { MONGOD, NATS_SERVER, REDIS, type ServerSource } from './sources.ts'
+import { SUBSCRIBER } from './subscriber.ts'
 
 export type StoresOptions = ServerEvents & {
   /** Folder for data, keys and logs: `.skerry`. */
@@ -60,7 +61,7 @@ export async function startStores(options: StoresOptions): Promise<Stores> {
   const { home, apps, external = {} } = options
   await prepareHome(home)
   const appNames = apps.map((a) => a.name)
-  const secrets = await loadSecrets(home, appNames)
+  const secrets = await loadSecrets(home, [...appNames, SUBSCRIBER])
   const databases = Object.fromEntries(apps.flatMap((a) => (a.database === undefined ? [] : [[a.name, a.database]])))
   const common = { home, secrets, events: options }
 

@@ -143,6 +143,14 @@ each is on record with who (user@host, or --by), when, what, before and after: s
   NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
 `
   },
+  subscriber: {
+    line: 'print where and as whom others subscribe to events',
+    more: `skerry subscriber
+
+Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a user that may only
+listen: eval "$(skerry subscriber)". docs/subscribe-python.md has a subscriber.
+`
+  },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]
@@ -150,6 +158,23 @@ each is on record with who (user@host, or --by), when, what, before and after: s
 Type-checks, lints, holds the boundaries and runs the tests of all packages, or of those named.
 
   --faults       the long fault tests (npm run test:faults)
+`
+  },
+  contracts: {
+    line: 'compare events and routes with what was released, and release them',
+    more: `skerry contracts check [--released]
+skerry contracts release [--retire CONTRACT …]
+
+check says what of the declared contracts differs from the golden files in packages/contracts/released: what is new,
+what is additive, and what would break somebody, who that is and the way out. It fails for breaking changes.
+
+  --released           fail as well when something is not released yet
+
+release rewrites the golden files. It refuses breaking changes, and then writes nothing.
+
+  --retire content.post.created.v1
+  --retire 'GET /v1/posts/:id'
+                       end a contract that is not declared any more and that nobody uses; may be given again
 `
   },
   bench: {
@@ -168,7 +193,7 @@ export const HELP = `Skerry: a mobile backend that teams run as independent serv
 Usage: skerry <command>
 
 ${Object.entries(COMMANDS)
-  .map(([name, { line }]) => `  ${name.padEnd(9)} ${line}`)
+  .map(([name, { line }]) => `  ${name.padEnd(10)} ${line}`)
   .join('\n')}
 
 More on one: skerry help <command>

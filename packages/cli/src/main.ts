@@ -42,6 +42,15 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const faults = args.includes('--faults')
     return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
   },
+  async contracts(args) {
+    const { values, positionals } = parse(
+      args,
+      { released: { type: 'boolean' }, retire: { type: 'string', multiple: true } },
+      true
+    )
+    const { contracts } = await import('./contracts/index.ts')
+    return contracts(REPOSITORY, positionals, values as { released?: boolean; retire?: string[] })
+  },
   async bench(args) {
     const { runBench } = await import('./up/bench.ts')
     return runBench(args)
@@ -79,6 +88,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   async events(args) {
     const { events } = await import('./events/index.ts')
     return events(args, { env: process.env, out: process.stdout, err: process.stderr })
+  },
+  async subscriber(args) {
+    parse(args, {})
+    const { subscriber } = await import('./subscriber.ts')
+    return subscriber()
   },
   async version() {
     process.stdout.write(`${VERSION}\n`)

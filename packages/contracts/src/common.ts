@@ -10,6 +10,18 @@ export function Nullable<const T extends TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()])
 }
 
+/**
+ * One of some values, of which there may be more one day: readers have to let ones that they don't know pass. Everything that an event or an
+ * answer says out of a list is one; in JSON Schema it is a string with its values under `x-open-enum`.
+ */
+export function OpenEnum(values: readonly string[]) {
+  return Type.String({
+    description: `${values.join(', ')}; an open enum: expect new values.`,
+    examples: [...values],
+    'x-open-enum': [...values]
+  })
+}
+
 /** 128 bits as 26 characters of lower-case Crockford base32: time, bucket, random (see packages/store). */
 export const IdSchema = Type.String({
   pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}$',
@@ -28,14 +40,16 @@ export const UsernameSchema = Type.String({
   minLength: 3,
   maxLength: 30,
   pattern: '^[A-Za-z0-9_.-]+$',
-  description: 'Letters, digits, dot, dash and underscore. Unique without regard to case.'
+  description: 'Letters, digits, dot, dash and underscore. Unique without regard to case.',
+  examples: ['ada']
 })
 
 /** Something after an @, no white space: what can be mailed is proved by mailing it, not by a pattern. */
 export const EmailSchema = Type.String({
   minLength: 3,
   maxLength: 254,
-  pattern: '^[^\\s@<>,;"]+@[^\\s@<>,;"]+\\.[^\\s@<>,;".]+$'
+  pattern: '^[^\\s@<>,;"]+@[^\\s@<>,;"]+\\.[^\\s@<>,;".]+$',
+  examples: ['ada@example.com']
 })
 
 export const PasswordSchema = Type.String({ minLength: 8, maxLength: 256 })
@@ -50,7 +64,8 @@ export const FieldsSchema = Type.String({
   minLength: 1,
   maxLength: 512,
   pattern: '^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*(,[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*)*$',
-  description: 'Comma-separated paths of the members to return.'
+  description: 'Comma-separated paths of the members to return.',
+  examples: ['id']
 })
 
 /** The query members every list takes. */

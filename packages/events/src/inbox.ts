@@ -8,13 +8,14 @@ import {
   type Store,
   type Tx
 } from '@skerry/store'
+import { factOf } from './outbox.ts'
 
 type InboxDocument = { _id: string; bucket: number; at: Date }
 
 /** A day more than the outbox keeps events, so that a rebuilt stream finds every id it repeats. In seconds. */
 export const INBOX_RETENTION_S = 8 * 24 * 3600
 
-/** The ids of events that have had their effect, one for each consumer. */
+/** The ids of events that have had their effect, one for each consumer and fact. */
 export const inbox = defineCollection<InboxDocument>({
   name: 'inbox',
   shardKey: { bucket: 1, _id: 1 },
@@ -23,7 +24,7 @@ export const inbox = defineCollection<InboxDocument>({
 
 const keyOf = (consumer: string, eventId: string, entity: string) => {
   const start = entity.slice(0, 26)
-  return { bucket: isId(start) ? bucketOf(start) : bucketFromText(entity), _id: `${consumer}:${eventId}` }
+  return { bucket: isId(start) ? bucketOf(start) : bucketFromText(entity), _id: `${consumer}:${factOf(eventId)}` }
 }
 
 /** Records in the effect's transaction that `consumer` applied an event. A second time it fails with a duplicate key. */

@@ -21,7 +21,7 @@ export type {
   OperatorAnswer,
   OutboxStatus
 } from './operator/protocol.ts'
-export { OUTBOX_RETENTION_S, publish } from './outbox.ts'
+export { factOf, OUTBOX_RETENTION_S, publish, publishBoth } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'
 export { together } from './parts.ts'
 export { type ReadModelOptions, startReadModel } from './read-model/read-model.ts'

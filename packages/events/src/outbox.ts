@@ -41,6 +41,39 @@ export const outbox = defineCollection<OutboxDocument>({
  * entity; if it doesn't, nobody ever sees it. The payload is validated here, so that a wrong one fails the write.
  */
 export function publish<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>): void {
+  record(store, tx, event, data)
+}
+
+/**
+ * Records one fact in two versions of an event, during the window in which consumers move from the older one to the newer. Their ids say
+ * that they are one fact (`factOf`), so a consumer that handles both applies one of them. Throws when they are not two versions of one
+ * subject, older first, about the same entity.
+ */
+export function publishBoth<A extends EventContract, B extends EventContract>(
+  store: Store,
+  tx: Tx,
+  [older, olderData]: readonly [event: A, data: DataOf<A>],
+  [newer, newerData]: readonly [event: B, data: DataOf<B>]
+): void {
+  const names = `${wireSubject(older)} and ${wireSubject(newer)}`
+  if (older.subject !== newer.subject || older.version >= newer.version)
+    throw new Error(`${names} are not an older and a newer version of one event`)
+  const entity = older.entity(olderData)
+  if (entity !== newer.entity(newerData)) throw new Error(`${names} are not about the same entity`)
+  const id = newId(bucketOf(entity))
+  record(store, tx, older, olderData, id)
+  record(store, tx, newer, newerData, `${id}${COPY}${newer.version}`)
+}
+
+const COPY = '~'
+
+/** What an event's id says of the fact: versions that `publishBoth` published of one share it. */
+export function factOf(eventId: string): string {
+  const end = eventId.indexOf(COPY)
+  return end === -1 ? eventId : eventId.slice(0, end)
+}
+
+function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>, id?: string): void {
   const problem = validatorOf(event)(data)
   if (problem !== undefined) throw new Error(`${wireSubject(event)} does not fit its contract: ${problem}`)
   const entity = event.entity(data)
@@ -48,7 +81,7 @@ export function publish<E extends EventContract>(store: Store, tx: Tx, event: E,
   tx.beforeCommit(async () => {
     await collectionOf(store.db, outbox).insertOne(
       {
-        _id: newId(bucket),
+        _id: id ?? newId(bucket),
         bucket,
         seq: new Timestamp({ t: 0, i: 0 }),
         subject: wireSubject(event),

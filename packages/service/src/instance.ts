@@ -48,11 +48,13 @@ const core = {
 const extras = {
   /** Where it runs; a gateway prefers its own zone. */
   zone: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' }),
-  /** Its operations port, where gateways ask `/readyz` and `/openapi.json`. */
+  /** Its operations port, where gateways ask `/readyz`, `/openapi.json` and `/asyncapi.json`. */
   ops: Type.String({ maxLength: 512, pattern: '^https?://' }),
   routes: Type.Array(RouteRulesSchema, { maxItems: ROUTES }),
   /** SHA-256 of its OpenAPI document, hexadecimal. */
-  contract: Type.String({ pattern: '^[0-9a-f]{16,128}$' })
+  contract: Type.String({ pattern: '^[0-9a-f]{16,128}$' }),
+  /** SHA-256 of its AsyncAPI document, hexadecimal. */
+  events: Type.String({ pattern: '^[0-9a-f]{16,128}$' })
 }
 
 /** What an instance says of itself every second under the key `<service>.<instance>`. Members that are not known are let through. */
@@ -61,13 +63,15 @@ export const InstanceSchema = Type.Object({
   zone: Type.Optional(extras.zone),
   ops: Type.Optional(extras.ops),
   routes: Type.Optional(extras.routes),
-  contract: Type.Optional(extras.contract)
+  contract: Type.Optional(extras.contract),
+  events: Type.Optional(extras.events)
 })
 export type Instance = Static<ReturnType<typeof Type.Object<typeof core>>> & {
   zone?: string
   ops?: string
   routes?: readonly RouteRules[]
   contract?: string
+  events?: string
 }
 
 const whole = Compile(InstanceSchema)
@@ -77,7 +81,8 @@ const fits: Readonly<Record<keyof typeof extras, { Check(value: unknown): boolea
   zone: Compile(extras.zone),
   ops: Compile(extras.ops),
   routes: Compile(extras.routes),
-  contract: Compile(extras.contract)
+  contract: Compile(extras.contract),
+  events: Compile(extras.events)
 }
 
 /** Throws a line that names what of an instance cannot be announced. */

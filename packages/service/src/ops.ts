@@ -37,8 +37,8 @@ export type OpsServer = { url: string; close(): Promise<void> }
 export type OpsDocument = { body: string; etag: string }
 
 /**
- * Serves `/livez` (the event loop turns), `/readyz` (503 with reasons until ready), `/metrics` (Prometheus text) and `/openapi.json` (404
- * until there is a document) on a port of its own. A gateway asks there how an instance is and what it takes; it lets nobody else through.
+ * Serves `/livez` (the event loop turns), `/readyz` (503 with reasons until ready), `/metrics` (Prometheus text), `/openapi.json` and
+ * `/asyncapi.json` (404 until there is a document) on a port of its own. A gateway asks there how an instance is and what it takes; it lets nobody else through.
  */
 export async function startOps(options: {
   host: string
@@ -46,6 +46,7 @@ export async function startOps(options: {
   metrics: { readonly registry: Pick<Metrics['registry'], 'contentType'>; text(): Promise<string> }
   readiness: () => Promise<Readiness>
   document?: () => OpsDocument | undefined
+  events?: () => OpsDocument | undefined
 }): Promise<OpsServer> {
   const server = createServer(async (request, response) => {
     const send = (status: number, type: string, body: string) => {
@@ -69,7 +70,8 @@ export async function startOps(options: {
       } else if (request.url === '/metrics')
         send(200, options.metrics.registry.contentType, await options.metrics.text())
       else if (request.url === '/openapi.json') sendDocument(options.document?.())
-      else send(404, 'text/plain', 'try /livez, /readyz, /metrics or /openapi.json\n')
+      else if (request.url === '/asyncapi.json') sendDocument(options.events?.())
+      else send(404, 'text/plain', 'try /livez, /readyz, /metrics, /openapi.json or /asyncapi.json\n')
     } catch (error) {
       send(500, 'text/plain', `${(error as Error).message}\n`)
     }

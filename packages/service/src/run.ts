@@ -2,7 +2,10 @@ import { hash } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { openApiOf, type RouteContract, rulesOf } from '@skerry/contracts'
+import * as contracts from '@skerry/contracts'
+import { type EventContract, openApiOf, type RouteContract, rulesOf } from '@skerry/contracts'
+import { asyncApiOf, describeEvent } from '@skerry/contracts/asyncapi'
+import { declaredIn } from '@skerry/contracts/compat'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
 import type { BaseConfig, ServiceConfig } from './config.ts'
@@ -30,8 +33,13 @@ export type Running = {
    * they have here, so that a client generated from it has the same.
    */
   routes?: readonly RouteContract[] | Readonly<Record<string, RouteContract>>
-  /** The route prefixes to announce, instead of those of `routes`. With neither the app does not announce itself. */
+  /** The route prefixes to announce, instead of those of `routes`. With neither, and no events, the app does not announce itself. */
   prefixes?: readonly string[]
+  /**
+   * The events that it publishes. Their AsyncAPI document is on the operations port, and gateways hear of it. Those that `@skerry/contracts`
+   * declares under the app's name, unless others are given.
+   */
+  events?: readonly EventContract[]
   /** Ends what takes work in by itself (consumers, relays), while requests are still answered. */
   stop?(): Promise<void>
   /** Closes connections, when nothing runs any more. */
@@ -73,6 +81,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
   // What has been started, in order; ended in the opposite order.
   const ends: Array<() => Promise<void>> = []
   let document: OpsDocument | undefined
+  let eventsDocument: OpsDocument | undefined
   let checks: Checks = { start: () => Promise.reject(new Error('starting')) }
 
   const stopping = onStop({
@@ -94,7 +103,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
       port: config.OPS_PORT,
       metrics,
       readiness: () => runChecks(checks),
-      document: () => document
+      document: () => document,
+      events: () => eventsDocument
     })
     ends.push(ops.close)
     let nats: NatsConnection | undefined
@@ -120,6 +130,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     const { routes } = running
     const contract = routes === undefined ? undefined : describe(name, version, routes)
     document = contract?.document
+    const events = describeEvents(name, version, running.events ?? eventsOf(name))
+    eventsDocument = events?.document
     const prefixes = running.prefixes ?? (routes === undefined ? [] : prefixesOf(routes))
 
     checks = running.checks
@@ -130,7 +142,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     if (stopping.begun) return
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
     const announced =
-      nats === undefined || prefixes.length === 0
+      nats === undefined || (prefixes.length === 0 && events === undefined)
         ? undefined
         : await announce(
             nats,
@@ -143,7 +155,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
               prefixes: [...prefixes],
               ops: config.ADVERTISE_OPS_URL ?? besides(url, ops.url),
               ...(config.ZONE === undefined ? {} : { zone: config.ZONE }),
-              ...(contract === undefined ? {} : { routes: contract.rules, contract: contract.hash })
+              ...(contract === undefined ? {} : { routes: contract.rules, contract: contract.hash }),
+              ...(events === undefined ? {} : { events: events.hash })
             },
             { log }
           )
@@ -166,9 +179,27 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
 
 /** What contracts make known: their rules for gateways, their document and its hash. */
 function describe(title: string, version: string, routes: NonNullable<Running['routes']>) {
-  const body = JSON.stringify(openApiOf({ title, version, routes }))
+  return { rules: rulesOf(Object.values(routes)), ...published(openApiOf({ title, version, routes })) }
+}
+
+/** The document of events and its hash; undefined for an app that publishes none. */
+function describeEvents(title: string, version: string, events: readonly EventContract[]) {
+  if (events.length === 0) return undefined
+  const foreign = events.find((event) => contracts.ownerOf(event) !== title)
+  if (foreign !== undefined)
+    throw new Error(`${title} cannot publish ${contracts.wireSubject(foreign)}: its subject says whose it is`)
+  return published(asyncApiOf({ title, version, events: events.map(describeEvent) }))
+}
+
+/** What is declared under an app's name. */
+function eventsOf(name: string): EventContract[] {
+  return [...declaredIn(contracts).events.values()].filter((event) => contracts.ownerOf(event) === name)
+}
+
+function published(document: object): { hash: string; document: OpsDocument } {
+  const body = JSON.stringify(document)
   const digest = hash('sha256', body, 'hex')
-  return { rules: rulesOf(Object.values(routes)), hash: digest, document: { body, etag: `"${digest}"` } }
+  return { hash: digest, document: { body, etag: `"${digest}"` } }
 }
 
 /** The port of `local` on the host of `url`: both ports listen on the same host, and `url` says how others reach it. */

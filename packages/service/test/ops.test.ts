@@ -29,12 +29,14 @@ t.test('the operations port', async (t) => {
 
   let ready = false
   let document: OpsDocument | undefined
+  let events: OpsDocument | undefined
   const ops = await startOps({
     host: '127.0.0.1',
     port: 0,
     metrics,
     readiness: async (): Promise<Readiness> => ({ ready, reasons: ready ? {} : { start: 'starting' } }),
-    document: () => document
+    document: () => document,
+    events: () => events
   })
   t.teardown(() => ops.close())
   const get = (path: string, init?: RequestInit) => fetch(ops.url + path, init)
@@ -56,6 +58,11 @@ t.test('the operations port', async (t) => {
   t.equal(await told.text(), document.body)
   t.equal((await get('/openapi.json', { headers: { 'if-none-match': 'W/"abc"' } })).status, 304)
   t.equal(await (await get('/openapi.json', { method: 'HEAD' })).text(), '')
+
+  t.equal((await get('/asyncapi.json')).status, 404, 'no events yet')
+  events = { body: '{"asyncapi":"3.0.0"}', etag: '"def"' }
+  t.equal(await (await get('/asyncapi.json')).text(), events.body)
+  t.equal((await get('/asyncapi.json', { headers: { 'if-none-match': '"def"' } })).status, 304)
 
   const answer = await get('/metrics')
   t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)

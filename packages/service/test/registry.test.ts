@@ -137,7 +137,13 @@ t.test('what is said besides is optional, may be of another release, and is not 
     { method: 'GET', path: '/v1/widgets/:id', auth: 'required', cache, limit: 'wide', priority: 'low', timeoutMs: 500 },
     { method: 'PUT', path: '/v1/widgets/:id', auth: 'optional', ends: ['profile:{caller}'], idempotent: true }
   ]
-  const more = { zone: 'north-1', ops: 'http://127.0.0.1:9000', routes, contract: 'ab'.repeat(32) }
+  const more = {
+    zone: 'north-1',
+    ops: 'http://127.0.0.1:9000',
+    routes,
+    contract: 'ab'.repeat(32),
+    events: 'cd'.repeat(32)
+  }
   const said = { ...instance('1', more), newer: { any: 'thing' } } as Instance
   const full = await announce(nc, said)
   await waitFor(() => seen.length === 1)
@@ -160,13 +166,14 @@ t.test('what is said besides is optional, may be of another release, and is not 
   ]
   for (const rules of odd) await t.rejects(announce(nc, instance('1', { routes: [rules as RouteRules] })), /routes\/0/)
   await t.rejects(announce(nc, instance('1', { routes: Array.from({ length: 201 }, () => routes[0]!) })), /routes/)
-  for (const wrong of [{ zone: 'a b' }, { ops: 'ftp://x' }, { contract: 'xyz' }])
+  for (const wrong of [{ zone: 'a b' }, { ops: 'ftp://x' }, { contract: 'xyz' }, { events: 'xyz' }])
     await t.rejects(announce(nc, instance('1', wrong)), new RegExp(Object.keys(wrong)[0]!))
 
   const later = instance('2', {
     zone: 'a b',
     ops: 'ftp://x',
     contract: 'xyz',
+    events: 'xyz',
     routes: [...odd, ...routes] as RouteRules[]
   })
   await jetstream(nc).publish('$KV.registry.widgets.2', JSON.stringify(later))
@@ -174,7 +181,7 @@ t.test('what is said besides is optional, may be of another release, and is not 
   await waitFor(() => seen.length === 2)
   t.same(seen, [instance('2', { routes }), instance('3')], 'it takes traffic, without what is not understood')
   t.match(warnings(), [
-    { key: 'widgets.2', dropped: ['zone', 'ops', `${odd.length} of routes`, 'contract'] },
+    { key: 'widgets.2', dropped: ['zone', 'ops', `${odd.length} of routes`, 'contract', 'events'] },
     { key: 'widgets.3', dropped: ['routes'] }
   ])
   await watch.close()

@@ -67,6 +67,40 @@ t.test('an app announces the rules of its routes and serves their document on it
   t.equal((await fetch(`${url}/openapi.json`)).status, 404, 'not on the public port')
 })
 
+t.test(
+  'an app announces the events that it publishes, also when it has no routes, and serves their document',
+  async (t) => {
+    const instances = await watchTable(t, stores)
+    const app = startApp(t, stores, { TEST_EVENTS: 'widgets.thing.made widgets.thing.gone', TEST_MODE: 'mute' })
+    const { ops } = await app.ready()
+    await waitFor(() => instances().length === 1)
+    const answer = await fetch(`${ops}/asyncapi.json`)
+    t.equal(answer.status, 200)
+    const body = await answer.text()
+    t.match(JSON.parse(body), {
+      asyncapi: '3.0.0',
+      info: { title: 'widgets' },
+      channels: { 'widgets.thing.gone.v1': {}, 'widgets.thing.made.v1': {} }
+    })
+    t.match(instances(), [{ prefixes: [], ops, events: hash('sha256', body, 'hex') }])
+    t.notOk('contract' in instances()[0]!)
+    t.equal((await fetch(`${ops}/openapi.json`)).status, 404)
+
+    const plain = startApp(t, stores, { SKERRY_INSTANCE: 'plain' })
+    const { ops: silent } = await plain.ready()
+    await waitFor(() => instances().length === 2)
+    t.notOk(
+      'events' in instances().find(({ instance }) => instance === 'plain')!,
+      'one that publishes none says nothing'
+    )
+    t.equal((await fetch(`${silent}/asyncapi.json`)).status, 404)
+
+    const foreign = startApp(t, stores, { SKERRY_INSTANCE: 'foreign', TEST_EVENTS: 'gadgets.thing.made' })
+    t.equal(await foreign.exited, 1)
+    t.match(foreign.out(), /widgets cannot publish gadgets\.thing\.made\.v1: its subject says whose it is/)
+  }
+)
+
 t.test('what gateways reach an app by may be somewhere else than where it listens', async (t) => {
   const instances = await watchTable(t, stores)
   const behind = startApp(t, stores, { SKERRY_INSTANCE: 'behind', ADVERTISE_URL: 'http://[::1]:7000' })

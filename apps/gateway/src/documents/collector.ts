@@ -1,8 +1,15 @@
 import type { Instance, Logger } from '@skerry/service'
-import { fetchDocument } from './fetch-document.ts'
-import type { ServiceDocument } from './service-document.ts'
 
-export type CollectorOptions = {
+/** What is collected: by which hash it is announced, and how it is fetched. */
+export type DocumentSource<D> = {
+  /** Of an instance that has none, undefined. */
+  announced(instance: Instance): string | undefined
+  /** Rejects with what is wrong. */
+  fetch(ops: string, contract: string, service: string, options: { signal: AbortSignal; maxBytes: number }): Promise<D>
+}
+
+export type CollectorOptions<D> = {
+  source: DocumentSource<D>
   log: Logger
   /** Milliseconds that all documents of one look may take together. */
   timeoutMs: number
@@ -17,11 +24,11 @@ export type CollectorOptions = {
 }
 
 /** A service's document, under the hash that it was announced with. */
-export type Held = { readonly contract: string; readonly document: ServiceDocument }
+export type Held<D> = { readonly contract: string; readonly document: D }
 
-export type Collector = {
+export type Collector<D> = {
   /** The documents of the services that are there or were there lately, by service, in alphabetical order. Never rejects. */
-  collect(live: readonly Instance[]): Promise<ReadonlyMap<string, Held>>
+  collect(live: readonly Instance[]): Promise<ReadonlyMap<string, Held<D>>>
 }
 
 /** An instance that gave no document is asked again after so long. */
@@ -33,14 +40,14 @@ type Wanted = { contract: string; ops: string[] }
  * Keeps one document for each service: the one that most of its instances announce, fetched once and from any of them. While that cannot be
  * had the last one stands. Of several callers at once one fetches for all.
  */
-export function createCollector(options: CollectorOptions): Collector {
-  const { log, timeoutMs, maxBytes, maxServices, keepMs } = options
+export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
+  const { source, log, timeoutMs, maxBytes, maxServices, keepMs } = options
   const now = options.now ?? (() => performance.now())
-  let held = new Map<string, Held>()
+  let held = new Map<string, Held<D>>()
   const awaySince = new Map<string, number>()
   /** When an operations port may be asked again. */
   const failed = new Map<string, number>()
-  let collecting: Promise<ReadonlyMap<string, Held>> | undefined
+  let collecting: Promise<ReadonlyMap<string, Held<D>>> | undefined
   let tooMany = false
 
   return {
@@ -52,10 +59,10 @@ export function createCollector(options: CollectorOptions): Collector {
     }
   }
 
-  async function look(live: readonly Instance[]): Promise<ReadonlyMap<string, Held>> {
+  async function look(live: readonly Instance[]): Promise<ReadonlyMap<string, Held<D>>> {
     const at = now()
     for (const [ops, until] of failed) if (until <= at) failed.delete(ops)
-    const wanted = wantedOf(live)
+    const wanted = wantedOf(live, source)
     for (const service of held.keys()) {
       if (wanted.has(service)) awaySince.delete(service)
       else if (!awaySince.has(service)) awaySince.set(service, at)
@@ -82,7 +89,7 @@ export function createCollector(options: CollectorOptions): Collector {
       if (failed.has(url)) continue
       if (signal.aborted) return
       try {
-        held.set(service, { contract, document: await fetchDocument(url, contract, { signal, maxBytes }) })
+        held.set(service, { contract, document: await source.fetch(url, contract, service, { signal, maxBytes }) })
         return
       } catch (error) {
         failed.set(url, now() + RETRY_MS)
@@ -93,9 +100,11 @@ export function createCollector(options: CollectorOptions): Collector {
 }
 
 /** Of each service the contract that most instances announce (of as many the higher version's) and where it can be had. */
-function wantedOf(live: readonly Instance[]): Map<string, Wanted> {
+function wantedOf(live: readonly Instance[], source: Pick<DocumentSource<unknown>, 'announced'>): Map<string, Wanted> {
   const services = new Map<string, Map<string, { version: string; ops: string[] }>>()
-  for (const { service, version, ops, contract } of live) {
+  for (const instance of live) {
+    const { service, version, ops } = instance
+    const contract = source.announced(instance)
     if (ops === undefined || contract === undefined) continue
     const contracts = services.get(service) ?? new Map<string, { version: string; ops: string[] }>()
     services.set(service, contracts)

@@ -1,13 +1,14 @@
 import { hash } from 'node:crypto'
-import { gatewayRoutes, houseErrors, openApiOf } from '@skerry/contracts'
+import { gatewayRoutes, houseErrors, openApiOf, type RouteContract } from '@skerry/contracts'
 import type { Instance, Logger } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayConfig } from '../config.ts'
 import { createCollector, type Held } from './collector.ts'
+import { fetchDocument } from './fetch-document.ts'
 import { mergeDocuments } from './merge.ts'
 import { referenceRoutes } from './reference-routes.ts'
 import { sendCached } from './send-cached.ts'
-import { readDocument } from './service-document.ts'
+import { readDocument, type ServiceDocument } from './service-document.ts'
 
 export type DocumentOptions = {
   /** Who is there now. */
@@ -23,11 +24,14 @@ export type DocumentOptions = {
   now?: () => number
 }
 
+/** Own answers that carry an ETag. */
+const TAGGED: readonly RouteContract[] = [gatewayRoutes.openApi, gatewayRoutes.asyncApi, gatewayRoutes.eventSchema]
+
 const INFO = {
   title: 'Skerry API',
   version: 'v1',
   description:
-    'Everything behind the gateway. Errors are RFC 9457 problems with a stable `code`; lists are `{ items, nextCursor }`; `fields` on a GET asks for some members only.'
+    'Everything behind the gateway. Errors are RFC 9457 problems with a stable `code`; lists are `{ items, nextCursor }`; `fields` on a GET asks for some members only. Events are at [/docs/events](/docs/events).'
 }
 
 /**
@@ -38,6 +42,11 @@ export function documentRoutes(app: FastifyInstance, options: DocumentOptions): 
   const { live, holderOf, log, config } = options
   const own = ownDocument()
   const collector = createCollector({
+    source: {
+      announced: ({ contract }) => contract,
+      fetch: async (ops, contract, _service, bounds) =>
+        readDocument(await fetchDocument(ops, '/openapi.json', contract, bounds))
+    },
     log,
     timeoutMs: config.DOCUMENT_TIMEOUT_MS,
     maxBytes: config.DOCUMENT_LIMIT,
@@ -57,7 +66,7 @@ export function documentRoutes(app: FastifyInstance, options: DocumentOptions): 
   referenceRoutes(app, log)
 
   /** Made anew only when another document, or another path of one, comes in. */
-  function mergedOf(held: ReadonlyMap<string, Held>) {
+  function mergedOf(held: ReadonlyMap<string, Held<ServiceDocument>>) {
     const contributions = [...held].map(([service, { document }]) => ({
       service,
       document,
@@ -79,7 +88,7 @@ function ownDocument() {
     ...INFO,
     routes: gatewayRoutes,
     common: (contract) => (contract === gatewayRoutes.batch ? houseErrors(contract) : []),
-    tagged: (contract) => contract === gatewayRoutes.openApi
+    tagged: (contract) => TAGGED.includes(contract)
   })
   return readDocument(JSON.stringify(document))
 }

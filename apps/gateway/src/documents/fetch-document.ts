@@ -1,19 +1,19 @@
 import { hash } from 'node:crypto'
 import { request } from 'undici'
-import { readDocument, type ServiceDocument } from './service-document.ts'
 
 /**
- * Fetches a service's OpenAPI document from an operations port. Rejects when it is not there before `signal` says so, is larger than
- * `maxBytes`, is not what was announced (`contract`, its SHA-256), or cannot be merged (`readDocument`).
+ * Fetches the text of a service's document (`/openapi.json`) from an operations port. Rejects when it is not there before `signal` says so,
+ * is larger than `maxBytes`, or is not what was announced (`contract`, its SHA-256).
  */
 export async function fetchDocument(
   ops: string,
+  path: string,
   contract: string,
   options: { signal: AbortSignal; maxBytes: number }
-): Promise<ServiceDocument> {
+): Promise<string> {
   const { signal, maxBytes } = options
   // Once for each release of a service: no connection is kept for the next.
-  const answer = await request(`${ops.replace(/\/$/, '')}/openapi.json`, {
+  const answer = await request(`${ops.replace(/\/$/, '')}${path}`, {
     signal,
     reset: true,
     headers: { accept: 'application/json' }
@@ -29,5 +29,5 @@ export async function fetchDocument(
   if (answer.statusCode !== 200) throw new Error(`it was answered with ${answer.statusCode}`)
   const body = Buffer.concat(chunks, bytes)
   if (hash('sha256', body, 'hex') !== contract) throw new Error('it is not the one that was announced')
-  return readDocument(body.toString())
+  return body.toString()
 }

@@ -8,11 +8,11 @@ declare module 'fastify' {
 }
 
 /** The gateway's own paths: Fastify answers them. Everything else belongs to services. */
-const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/docs', '/v1/batch'])
+const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/asyncapi.json', '/docs', '/v1/batch'])
 
 /** Whether the gateway answers a request target itself. */
 export function isOwn(url: string): boolean {
   const end = url.indexOf('?')
   const path = end === -1 ? url : url.slice(0, end)
-  return OWN.has(path) || path.startsWith('/docs/')
+  return OWN.has(path) || path.startsWith('/docs/') || path.startsWith('/schemas/events/')
 }

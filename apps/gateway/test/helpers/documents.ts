@@ -10,13 +10,19 @@ import Type, { type TSchema } from 'typebox'
 export type OpsPort = { url: string; contract: string; asked(): number; close(): Promise<void> }
 
 /** An operations port that serves this document, or answers as it is told to. */
-export async function startOpsPort(t: Test, document: object | string, answer?: RequestListener): Promise<OpsPort> {
+export async function startOpsPort(
+  t: Test,
+  document: object | string,
+  answer?: RequestListener,
+  path = '/openapi.json'
+): Promise<OpsPort> {
   const body = typeof document === 'string' ? document : JSON.stringify(document)
   let asked = 0
   const server = createServer((request, response) => {
-    asked++
+    // A gateway asks how it is as well.
+    if (request.url === path) asked++
     if (answer !== undefined) answer(request, response)
-    else response.writeHead(request.url === '/openapi.json' ? 200 : 404).end(body)
+    else response.writeHead(request.url === path ? 200 : 404).end(body)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -5,6 +5,7 @@ import { REPLICA_SET } from '../mongod.ts'
 import { natsConfig } from '../nats.ts'
 import { redisAcl } from '../redis.ts'
 import { loadSecrets, type Secrets } from '../secrets.ts'
+import { SUBSCRIBER } from '../subscriber.ts'
 
 /**
  * Writes what each container of docker-compose.yml reads, with the same permissions as `npm start` gives: `mongo/key`, `nats/nats.json`,
@@ -20,7 +21,7 @@ export async function writeConfig(
   const names = apps.map((a) => a.name)
   for (const name of ['secrets', 'mongo', 'nats', 'redis', ...names])
     await mkdir(join(folder, name), { recursive: true })
-  const secrets = await loadSecrets(join(folder, 'secrets'), names)
+  const secrets = await loadSecrets(join(folder, 'secrets'), [...names, SUBSCRIBER])
   const nats = natsConfig({
     ...{ home: folder, secrets, apps, port: 4222, host: '0.0.0.0', storeDir: '/data', testAccounts: 0 }
   })

@@ -1,3 +1,4 @@
+import { checkContracts } from '../contracts/index.ts'
 import { checkImports } from './check-imports.ts'
 import type { Children } from './child.ts'
 import { runScript } from './turbo.ts'
@@ -26,6 +27,17 @@ export function listChecks(children: Children, repo: string, packages: readonly 
       async run() {
         const faults = await checkImports(repo)
         return { ok: faults.length === 0, output: faults.join('\n') }
+      }
+    },
+    {
+      name: 'contracts',
+      async run() {
+        try {
+          return await checkContracts(repo)
+        } catch (error) {
+          // Two events of one name, or a golden file that is broken, is a finding like any other.
+          return { ok: false, output: (error as Error).message }
+        }
       }
     }
   ]

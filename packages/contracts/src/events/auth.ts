@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { IdSchema, TimeSchema } from '../common.ts'
+import { IdSchema, OpenEnum, TimeSchema } from '../common.ts'
 import { defineEvent } from '../event.ts'
 
 export const AccountCreated = defineEvent({
@@ -18,7 +18,7 @@ export const AccountUpdated = defineEvent({
   data: Type.Object({
     userId: IdSchema,
     username: Type.String(),
-    changed: Type.Array(Type.String({ description: 'email, username, password; an open enum' })),
+    changed: Type.Array(OpenEnum(['email', 'username', 'password'])),
     version: Type.Integer()
   })
 })
@@ -44,5 +44,9 @@ export const SessionRevoked = defineEvent({
   version: 1,
   summary: 'A session ended: by logout, by its owner, by a changed password or by a stolen refresh token.',
   entity: (d) => d.sessionId,
-  data: Type.Object({ sessionId: IdSchema, userId: IdSchema, reason: Type.String() })
+  data: Type.Object({
+    sessionId: IdSchema,
+    userId: IdSchema,
+    reason: OpenEnum(['logout', 'ended', 'password_changed', 'refresh_token_reused', 'too_many'])
+  })
 })

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { IdSchema, Nullable, TimeSchema } from '../common.ts'
+import { IdSchema, Nullable, OpenEnum, TimeSchema } from '../common.ts'
 import { defineEvent } from '../event.ts'
 
 export const NotificationCreated = defineEvent({
@@ -10,7 +10,7 @@ export const NotificationCreated = defineEvent({
   data: Type.Object({
     notificationId: IdSchema,
     userId: IdSchema,
-    kind: Type.String({ description: 'follow, like, comment; an open enum' }),
+    kind: OpenEnum(['follow', 'like', 'comment']),
     actorId: IdSchema,
     postId: Nullable(IdSchema),
     createdAt: TimeSchema

@@ -21,7 +21,8 @@ export const BatchRequestSchema = Strict(
     path: Type.String({
       maxLength: 8192,
       pattern: '^/[\\x21-\\x7e]*$',
-      description: 'Path and query: `/v1/feed?limit=5`.'
+      description: 'Path and query: `/v1/feed?limit=5`.',
+      examples: ['/v1/feed?limit=5']
     }),
     headers: Type.Optional(
       Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 4096 }), {
@@ -87,5 +88,29 @@ export const gatewayRoutes = {
     summary: 'This document: the routes of all services that are there.',
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     errors: []
+  }),
+  asyncApi: defineRoute({
+    method: 'GET',
+    path: '/asyncapi.json',
+    tag: 'gateway',
+    auth: 'none',
+    summary: 'The events of all services that are there, as an AsyncAPI 3 document. /docs/events shows it as a page.',
+    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    errors: []
+  }),
+  eventSchema: defineRoute({
+    method: 'GET',
+    path: '/schemas/events/:file',
+    tag: 'gateway',
+    auth: 'none',
+    summary: 'The JSON Schema of the data of an event: /schemas/events/content.post.created.v1.json.',
+    params: Strict({
+      file: Type.String({
+        pattern: '^[a-z][a-z0-9.-]*\\.v[0-9]+\\.json$',
+        examples: ['content.post.created.v1.json']
+      })
+    }),
+    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    errors: ['NOT_FOUND']
   })
 }

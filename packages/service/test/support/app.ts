@@ -1,13 +1,16 @@
 // An app as apps are, for the tests of runApp. What it does besides comes from TEST_* variables.
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { defineEvent } from '@skerry/contracts'
 import Type from 'typebox'
 import { buildServer, parseConfig, route, runApp, ServiceConfigSchema } from '../../src/index.ts'
 import { widget, widgetRoutes } from './server.ts'
 
 const ConfigSchema = Type.Object({
   ...ServiceConfigSchema.properties,
-  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw', 'huge']))
+  /** Subjects of events that it publishes. */
+  TEST_EVENTS: Type.Optional(Type.String()),
+  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw', 'huge', 'mute']))
 })
 
 /** Contracts whose rules are more than an announcement may hold, though each by itself is fine. */
@@ -16,6 +19,15 @@ const hugeRoutes = () =>
     ...widgetRoutes.list,
     path: `/v1/widgets${`/${'x'.repeat(100)}`.repeat(4)}/${i}`
   }))
+
+const eventsOf = (subjects: string) =>
+  subjects.split(' ').map((subject) =>
+    defineEvent({
+      ...{ subject, version: 1, summary: 'Only for tests.' },
+      entity: (d) => d.id,
+      data: Type.Object({ id: Type.String() })
+    })
+  )
 
 const note = (text: string) => writeSync(2, `${text}\n`)
 
@@ -34,7 +46,10 @@ await runApp({
     })
     return {
       app,
-      routes: config.TEST_MODE === 'huge' ? hugeRoutes() : { listWidgets: widgetRoutes.list },
+      ...(config.TEST_MODE === 'mute'
+        ? {}
+        : { routes: config.TEST_MODE === 'huge' ? hugeRoutes() : { listWidgets: widgetRoutes.list } }),
+      ...(config.TEST_EVENTS === undefined ? {} : { events: eventsOf(config.TEST_EVENTS) }),
       checks: {
         ready: () => {
           if (config.TEST_MODE === 'unready') throw new Error('the database is away')

@@ -1,0 +1,100 @@
+import { hash } from 'node:crypto'
+import { SkerryError } from '@skerry/contracts'
+import { asyncApiOf, type DescribedEvent, eventSchemaOf } from '@skerry/contracts/asyncapi'
+import type { Instance, Logger } from '@skerry/service'
+import type { FastifyInstance } from 'fastify'
+import type { GatewayConfig } from '../config.ts'
+import { createCollector, type Held } from './collector.ts'
+import { eventsPage, policyOfEventsPage } from './events-page.ts'
+import { fetchDocument } from './fetch-document.ts'
+import { sendCached } from './send-cached.ts'
+import { readEvents } from './service-events.ts'
+
+export type EventRoutesOptions = {
+  /** Who is there now. */
+  live(): readonly Instance[]
+  log: Logger
+  config: Pick<
+    GatewayConfig,
+    'DOCUMENT_TIMEOUT_MS' | 'DOCUMENT_LIMIT' | 'DOCUMENT_SERVICES' | 'DOCUMENT_KEEP_MS' | 'DOCUMENT_LOOK_MS'
+  >
+  /** Milliseconds; injected by tests. */
+  now?: () => number
+}
+
+const INFO = {
+  title: 'Skerry events',
+  version: 'v1',
+  description:
+    'What services tell each other, over NATS JetStream. At least once, in order within an entity; CloudEvents 1.0 in binary mode. Readers pass members and values of open enums over that they do not know.'
+}
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+type Cached = { body: Buffer; etag: string }
+type Made = { made: string; document: Cached; page: Cached; schemas: ReadonlyMap<string, Cached> }
+
+/**
+ * `/asyncapi.json`, the document of all events; `/docs/events`, the page that shows it; `/schemas/events/<subject>.json`, the JSON Schema of
+ * each. Documents of services are looked for as those of their routes are.
+ */
+export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): void {
+  const { live, log, config } = options
+  const collector = createCollector<DescribedEvent[]>({
+    source: {
+      announced: ({ events }) => events,
+      fetch: async (ops, contract, service, bounds) =>
+        readEvents(await fetchDocument(ops, '/asyncapi.json', contract, bounds), service)
+    },
+    log,
+    timeoutMs: config.DOCUMENT_TIMEOUT_MS,
+    maxBytes: config.DOCUMENT_LIMIT,
+    maxServices: config.DOCUMENT_SERVICES,
+    keepMs: config.DOCUMENT_KEEP_MS,
+    ...(options.now === undefined ? {} : { now: options.now })
+  })
+  const timer = setInterval(() => void collector.collect(live()), config.DOCUMENT_LOOK_MS)
+  timer.unref()
+  app.addHook('onClose', () => clearInterval(timer))
+
+  let last: Made | undefined
+  const current = async () => {
+    last = madeOf(await collector.collect(live()), last)
+    return last
+  }
+  app.get('/asyncapi.json', async (request, reply) => sendCached(request, reply, JSON_TYPE, (await current()).document))
+  app.get<{ Params: { file: string } }>('/schemas/events/:file', async (request, reply) => {
+    const subject = request.params.file.replace(/\.json$/, '')
+    const schema = (await current()).schemas.get(subject)
+    if (schema === undefined || subject === request.params.file)
+      throw new SkerryError('NOT_FOUND', { detail: 'There is no such event: /asyncapi.json has all.' })
+    return sendCached(request, reply, 'application/schema+json', schema)
+  })
+  app.register(async (docs) => {
+    // After the gateway's own hook, whose policy lets a page have no style.
+    docs.addHook('onSend', async (_request, reply) => {
+      reply.header('content-security-policy', policyOfEventsPage())
+    })
+    docs.get('/docs/events', async (request, reply) =>
+      sendCached(request, reply, 'text/html; charset=utf-8', (await current()).page)
+    )
+  })
+}
+
+/** Made anew only when another document comes in. */
+function madeOf(held: ReadonlyMap<string, Held<DescribedEvent[]>>, last: Made | undefined): Made {
+  const made = JSON.stringify([...held].map(([service, { contract }]) => [service, contract]))
+  if (last?.made === made) return last
+  const events = [...held.values()].flatMap(({ document }) => document)
+  const document = asyncApiOf({ ...INFO, events })
+  return {
+    made,
+    document: tagged(JSON.stringify(document)),
+    page: tagged(eventsPage(INFO, events)),
+    schemas: new Map(events.map((event) => [event.subject, tagged(JSON.stringify(eventSchemaOf(event)))]))
+  }
+}
+
+function tagged(text: string): Cached {
+  const body = Buffer.from(text)
+  return { body, etag: `"${hash('sha256', body, 'base64url')}"` }
+}

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import * as contracts from '@skerry/contracts'
+import { declaredIn } from '@skerry/contracts/compat'
+import { startSystem, waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { findUses } from '../src/contracts/uses.ts'
+import { findApps, REPOSITORY } from '../src/repository.ts'
+import { runCli } from './helpers/cli.ts'
+import { signUp } from './helpers/phone.ts'
+import { pythonPackages } from './helpers/python.ts'
+
+const guide = await readFile(join(REPOSITORY, 'docs/subscribe-python.md'), 'utf8')
+const requirements = /pip install (.+)$/m.exec(guide)?.[1]?.split(' ') ?? []
+const program = /```python\n([\s\S]*?)```/.exec(guide)?.[1] ?? ''
+const [system, packages] = await Promise.all([startSystem(t), pythonPackages(requirements)])
+const declared = declaredIn(contracts)
+
+/** What the shell of the guide has after `eval "$(skerry subscriber)"`. */
+async function variables(): Promise<Record<string, string>> {
+  const { code, out, errors } = await runCli(['subscriber'], { SKERRY_HOME: system.home })
+  if (code !== 0) throw new Error(errors)
+  return Object.fromEntries(
+    [...out.matchAll(/^export (\w+)='([^']*)'$/gm)].map(([, name = '', value = '']) => [name, value])
+  )
+}
+
+type Printed = { id: string; entity: string; text: string }
+
+/** The program of the guide, in a file of its own. */
+async function startPython(t: Test) {
+  const home = await mkdtemp(join(tmpdir(), 'skerry-python-'))
+  t.teardown(() => rm(home, { recursive: true, force: true }))
+  await writeFile(join(home, 'subscriber.py'), program)
+  const child: ChildProcess = spawn('python3', [join(home, 'subscriber.py')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, ...(await variables()), PYTHONPATH: 'folder' in packages ? packages.folder : '' }
+  })
+  const ended = once(child, 'exit')
+  let out = ''
+  let errors = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    out += chunk
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk
+  })
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    await ended
+  }
+  t.teardown(stop)
+  const events = () =>
+    out
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Printed)
+  const printed = (text: string) =>
+    waitFor(
+      () => {
+        if (child.exitCode !== null) throw new Error(`the program ended with ${child.exitCode}: ${errors}`)
+        return events().some((event) => event.text === text)
+      },
+      { timeoutMs: 30_000, message: `the program has printed ${text}` }
+    )
+  return { events, printed, stop }
+}
+
+const skip = 'missing' in packages ? packages.missing : false
+t.test('the Python subscriber of the guide gets each post, from where it was', { skip }, async (t) => {
+  const ada = await signUp(system.url, 'ada')
+  const post = async (text: string) => (await ada.call<{ id: string }>('POST', '/v1/posts', { text })).body.id
+  const ids = [await post('one'), await post('two')]
+  const first = await startPython(t)
+  await first.printed('two')
+  ids.push(await post('three'))
+  await first.printed('three')
+  t.same(
+    first.events().map(({ entity, text }) => [entity, text]),
+    [
+      [ids[0], 'one'],
+      [ids[1], 'two'],
+      [ids[2], 'three']
+    ]
+  )
+  const nc = await admin(t)
+  const jsm = await jetstreamManager(nc)
+  await waitFor(async () => (await jsm.consumers.info('content', 'subscriber')).num_ack_pending === 0)
+  await first.stop()
+
+  ids.push(await post('four'))
+  const second = await startPython(t)
+  await second.printed('four')
+  t.same(
+    second.events().map(({ entity }) => entity),
+    [ids[3]],
+    'what it has acknowledged does not come again'
+  )
+})
+
+t.test('every event of the live services is in the document, with its schema', async (t) => {
+  const subjects = async () => {
+    const { channels } = (await (await fetch(`${system.url}/asyncapi.json`)).json()) as { channels: object }
+    return Object.keys(channels)
+  }
+  // One that could not be had in time at first is fetched by the next look.
+  await waitFor(async () => (await subjects()).length >= declared.events.size, { timeoutMs: 30_000 })
+  t.same(await subjects(), [...declared.events.keys()])
+  for (const subject of declared.events.keys()) {
+    const schema = await fetch(`${system.url}/schemas/events/${subject}.json`)
+    t.match(await schema.json(), { $id: `urn:skerry:event:${subject}` })
+  }
+})
+
+t.test('who consumes what is known from the sources', async (t) => {
+  const uses = await findUses(REPOSITORY, contracts, declared)
+  const apps = new Set(findApps().map(({ name }) => name))
+  const jsm = await jetstreamManager(await admin(t))
+  let found = 0
+  for (const stream of new Set([...declared.events.values()].map(contracts.ownerOf)))
+    for await (const { name, config } of jsm.consumers.list(stream)) {
+      const service = name.split('--')[0]!
+      if (!apps.has(service)) continue
+      for (const subject of [...(config.filter_subjects ?? []), config.filter_subject ?? []].flat()) {
+        // What a package of all services consumes, it consumes for this one.
+        const known = (uses.get(subject) ?? []).some(({ by }) => by === service || !apps.has(by))
+        t.ok(known, `${name} consumes ${subject}`)
+        found++
+      }
+    }
+  t.ok(found >= 15, `${found} subscriptions`)
+})
+
+async function admin(t: Test) {
+  const secrets = JSON.parse(await readFile(join(system.home, 'secrets.json'), 'utf8'))
+  const { NATS_URL } = await variables()
+  const nc = await connect({ servers: NATS_URL!, user: 'admin', pass: secrets.natsAdmin })
+  t.teardown(() => nc.close())
+  return nc
+}

@@ -1,0 +1,2 @@
+export { type DescribedEvent, describeEvent, eventSchemaOf } from './described.ts'
+export { type AsyncApiDocument, type AsyncApiOptions, asyncApiOf } from './document.ts'

@@ -1,0 +1,6 @@
+export type { Change, ChangeKind } from './changes.ts'
+export { type Declared, declaredIn, isEvent } from './declared.ts'
+export { type EventExample, eventChanges, newEvent, type ReleasedEvent, releaseEvent } from './events.ts'
+export { exampleOf } from './example.ts'
+export { type Refusal, refusals } from './refusals.ts'
+export { nameOf, type ReleasedRoute, type ReleasedRoutes, releaseRoutes, routeChanges } from './routes.ts'
