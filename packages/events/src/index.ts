@@ -1,7 +1,7 @@
 import { leases } from '@skerry/store'
+import { consumerStates } from './durable.ts'
 import { inbox } from './inbox.ts'
 import { outbox } from './outbox.ts'
-import { consumerStates } from './stream-consumer.ts'
 import { streamStates } from './streams.ts'
 
 export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from './consumer.ts'

@@ -1,27 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import {
-  AckPolicy,
-  type ConsumerInfo,
-  DeliverPolicy,
-  JetStreamApiError,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-  jetstreamManager,
-  type StreamInfo
-} from '@nats-io/jetstream'
+import { type JetStreamManager, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { wireSubject } from '@skerry/contracts'
-import { collectionOf, defineCollection, type Store } from '@skerry/store'
+import type { Store } from '@skerry/store'
 import { applyEvent } from './apply.ts'
+import { watchConnection } from './connection.ts'
 import type { Subscription } from './consumer.ts'
+import { ACK_WAIT_MS, type Beginning, noteProgress, prepareDurable, StreamChanged } from './durable.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
-
-type ConsumerState = { _id: string; created: string; floor: number }
-
-/** How far each consumer has come, should its durable be lost while its stream is not. */
-export const consumerStates = defineCollection<ConsumerState>({ name: 'consumers', shardKey: null, indexes: [] })
 
 export type StreamConsumerOptions = {
   store: Store
@@ -38,12 +23,9 @@ export type StreamConsumerOptions = {
   backoffMs: readonly number[]
 }
 
-const NS_PER_MS = 1_000_000
-const ACK_WAIT_MS = 30_000
-/** Messages delivered and not yet acknowledged; the bound on what is held in memory. */
+/** Messages delivered and not yet worked off; the bound on what is held in memory. */
 const MAX_HELD = 512
-const CONSUMER_NOT_FOUND = 10014
-const STREAM_NOT_FOUND = 10059
+const REPORT_EVERY_MS = 5_000
 
 /**
  * One stretch of consuming a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
@@ -53,7 +35,7 @@ const STREAM_NOT_FOUND = 10059
 export async function consumeStream(options: StreamConsumerOptions): Promise<void> {
   const { nc, stream, durable, signal, log, metrics } = options
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
-  const info = await prepare(jsm, options)
+  const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD, options.concurrency)
   const apply = applyEvent(options)
@@ -66,16 +48,19 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   ends.addEventListener('abort', end)
   // A stop that came while this was prepared fires no event any more.
   if (ends.aborted) end()
-  watchConnection(nc, ends, failed)
+  // Messages that were under way when the connection broke are lost to this stretch: the next one asks for them again.
+  watchConnection(nc, ends, (what) => {
+    if (what === 'back') failed.abort(new Error('the connection to NATS was lost and is back'))
+  })
 
   // What waits behind a failing event of its own entity must not come again meanwhile.
   const keepAlive = setInterval(() => {
     for (const message of held.values()) message.working()
   }, ACK_WAIT_MS / 3)
-  const measure = setInterval(() => void report(jsm, options, held.size), 5_000)
+  const measure = setInterval(() => void report(jsm, options, beginning, held.size, failed), REPORT_EVERY_MS)
   options.working()
   try {
-    let expected = info.delivered.consumer_seq + 1
+    let expected = beginning.firstDelivery
     for await (const message of messages) {
       const { deliverySequence, streamSequence } = message.info
       if (deliverySequence !== expected)
@@ -116,73 +101,18 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   }
 }
 
-/** Makes the durable or brings its filters up to date, and sets it back to its floor. */
-async function prepare(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<ConsumerInfo> {
-  const { store, stream, durable } = options
-  const filter_subjects = [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
-  const streamInfo = await streamWhenThere(jsm, options)
-  const states = collectionOf(store.db, consumerStates)
-  const key = `${stream}:${durable}`
+async function report(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions,
+  beginning: Beginning,
+  held: number,
+  failed: AbortController
+): Promise<void> {
   try {
-    const info = await jsm.consumers.info(stream, durable)
-    const same = JSON.stringify([...(info.config.filter_subjects ?? [])].sort()) === JSON.stringify(filter_subjects)
-    if (!same) await jsm.consumers.update(stream, durable, { filter_subjects })
-    await states.updateOne(
-      { _id: key },
-      { $set: { created: streamInfo.created, floor: info.ack_floor.stream_seq } },
-      { upsert: true }
-    )
-    // The numbering begins afresh here. A later info would already count what an earlier owner's open pull was given meanwhile.
-    return await jsm.consumers.reset(stream, durable)
+    const { pending, unacknowledged } = await noteProgress(jsm, options, beginning)
+    options.metrics.consumerLag(options.durable, pending + Math.max(held, unacknowledged))
   } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_NOT_FOUND) throw error
-    const state = await states.findOne({ _id: key })
-    const known = state !== null && state.created === streamInfo.created && state.floor > 0
-    return await jsm.consumers.add(stream, {
-      durable_name: durable,
-      filter_subjects,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: ACK_WAIT_MS * NS_PER_MS,
-      max_ack_pending: MAX_HELD,
-      max_deliver: -1,
-      ...(known
-        ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: state.floor + 1 }
-        : { deliver_policy: DeliverPolicy.All })
-    })
-  }
-}
-
-/** Another service may start later than this one: its stream is waited for. */
-async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<StreamInfo> {
-  for (let waited = 0; ; waited++) {
-    try {
-      return await jsm.streams.info(options.stream)
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error
-      if (waited === 40)
-        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream is not there yet')
-      await delay(50, undefined, { signal: options.signal })
-    }
-  }
-}
-
-/** Messages that were under way when the connection broke are lost to this stretch: the next one asks for them again. */
-async function watchConnection(nc: NatsConnection, ends: AbortSignal, failed: AbortController): Promise<void> {
-  for await (const status of nc.status()) {
-    if (ends.aborted) return
-    if (status.type === 'reconnect') failed.abort(new Error('the connection to NATS was lost and is back'))
-  }
-}
-
-async function report(jsm: JetStreamManager, options: StreamConsumerOptions, held: number): Promise<void> {
-  try {
-    const info = await jsm.consumers.info(options.stream, options.durable)
-    options.metrics.consumerLag(options.durable, info.num_pending + Math.max(held, info.num_ack_pending))
-    await collectionOf(options.store.db, consumerStates).updateOne(
-      { _id: `${options.stream}:${options.durable}` },
-      { $max: { floor: info.ack_floor.stream_seq } }
-    )
-  } catch (error) {
-    options.log.debug({ err: error }, 'the lag of a consumer could not be read')
+    if (error instanceof StreamChanged) failed.abort(error)
+    else options.log.debug({ err: error }, 'the lag of a consumer could not be read')
   }
 }
