@@ -8,7 +8,7 @@ import {
   type StreamInfo
 } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
-import { collectionOf, defineCollection, type Store } from '@skerry/store'
+import { collectionOf, defineCollection } from '@skerry/store'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 import { isStreamNotFound, refillOf } from './streams.ts'
 

@@ -1,5 +1,6 @@
 import { leases } from '@skerry/store'
 import { consumerStates } from './durable.ts'
+import { faults } from './faults.ts'
 import { inbox } from './inbox.ts'
 import { outbox } from './outbox.ts'
 import { streamStates } from './streams.ts'
@@ -16,4 +17,4 @@ export { together } from './parts.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
-export const eventCollections = [outbox, inbox, streamStates, consumerStates, leases]
+export const eventCollections = [outbox, inbox, faults, streamStates, consumerStates, leases]

@@ -6,6 +6,7 @@ import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
 import { rememberLast } from './streams.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export type Publisher = {
   /** Takes a record; waits while too many are on their way. A record that was taken before is passed over. */
@@ -42,10 +43,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const taken = new Set<string>()
   let acknowledged: OutboxDocument[] = []
   let last = { seq: 0, id: '' }
-  const waiting = new Set<(error: Error) => void>()
-  signal.addEventListener('abort', () => {
-    for (const reject of waiting) reject(new Error('ending'))
-  })
+  // An answer that will not come any more, since the connection is lost, is not waited for.
+  const unlessEnding = untilAborted(signal)
   let marking = Promise.resolve()
 
   async function publishOne(record: OutboxDocument): Promise<void> {
@@ -75,20 +74,6 @@ export function createPublisher(options: PublisherOptions): Publisher {
           log.warn({ err: error, event: record._id, attempt }, 'an event could not be published yet')
         await delay(Math.min(2_000, 25 * 2 ** attempt), undefined, { signal }).catch(() => 'ending')
       }
-    }
-  }
-
-  /** An answer that will not come any more, since the connection is lost, is not waited for. */
-  async function unlessEnding<T>(answer: Promise<T>): Promise<T> {
-    let end: (error: Error) => void = () => undefined
-    const ending = new Promise<never>((_, reject) => {
-      end = reject
-      waiting.add(reject)
-    })
-    try {
-      return await Promise.race([answer, ending])
-    } finally {
-      waiting.delete(end)
     }
   }
 

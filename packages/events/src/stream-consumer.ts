@@ -5,8 +5,9 @@ import { applyEvent } from './apply.ts'
 import { watchConnection } from './connection.ts'
 import type { Subscription } from './consumer.ts'
 import { ACK_WAIT_MS, type Beginning, noteProgress, prepareDurable, StreamChanged } from './durable.ts'
-import { createKeyedQueue } from './keyed-queue.ts'
+import { createKeyedQueue, type Rest } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export type StreamConsumerOptions = {
   store: Store
@@ -25,7 +26,11 @@ export type StreamConsumerOptions = {
 
 /** Messages delivered and not yet worked off; the bound on what is held in memory. */
 const MAX_HELD = 512
+/** Messages that wait behind one of their entity that fails; further ones are put off, so that others find room. */
+const MAX_BEHIND = 64
 const REPORT_EVERY_MS = 5_000
+/** How long the server's word that it has an acknowledgement is waited for. */
+const ACK_TIMEOUT_MS = 5_000
 
 /**
  * One stretch of consuming a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
@@ -38,9 +43,31 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD, options.concurrency)
+  const failing = new Set<string>()
+  // Their messages are let go without an acknowledgement: when the entity is through with those it has, a new stretch asks for them.
+  const putOff = new Set<string>()
   const apply = applyEvent(options)
   const failed = new AbortController()
   const ends = AbortSignal.any([signal, failed.signal])
+
+  const unlessEnding = untilAborted(ends)
+
+  async function work(message: JsMsg, entity: string, rest: Rest): Promise<void> {
+    try {
+      if (ends.aborted) return
+      await apply(message, { signal: ends, rest, onFault: () => failing.add(entity) })
+      failing.delete(entity)
+      await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
+        log.debug({ err: error, consumer: durable }, 'an acknowledgement may be lost: the inbox knows')
+      )
+      if (putOff.has(entity) && queue.heldOf(entity) === 1)
+        failed.abort(new Error('events were put off, and have their turn'))
+    } catch (error) {
+      if (!ends.aborted) failed.abort(error)
+    } finally {
+      held.delete(message.info.streamSequence)
+    }
+  }
 
   const consumer = await jetstream(nc).consumers.get(stream, durable)
   const messages = await consumer.consume({ max_messages: MAX_HELD / 2, expires: 10_000, idle_heartbeat: 2_000 })
@@ -67,22 +94,10 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
         throw new Error(`a delivery was lost: expected ${expected}, got ${deliverySequence}`)
       expected++
       const entity = message.headers?.get('ce-subject') || message.subject
+      if (failing.has(entity) && queue.heldOf(entity) > MAX_BEHIND) putOff.add(entity)
+      if (putOff.has(entity)) continue
       held.set(streamSequence, message)
-      await queue.add(
-        entity,
-        async () => {
-          try {
-            if (ends.aborted) return
-            await apply(message, ends)
-            message.ack()
-          } catch (error) {
-            if (!ends.aborted) failed.abort(error)
-          } finally {
-            held.delete(streamSequence)
-          }
-        },
-        ends
-      )
+      await queue.add(entity, (rest) => work(message, entity, rest), ends)
       if (ends.aborted) break
     }
     if (failed.signal.aborted) throw failed.signal.reason
@@ -94,9 +109,6 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
     await queue.idle()
-    await nc
-      .flush()
-      .catch((error: unknown) => log.debug({ err: error }, 'acknowledgements may be lost; the inbox knows'))
     metrics.consumerLag(durable, 0)
   }
 }
