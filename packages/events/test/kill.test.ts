@@ -19,10 +19,13 @@ const kills = Number(process.env.SKERRY_KILLS ?? (long ? 520 : 30))
 const restarts = Number(process.env.SKERRY_RESTARTS ?? (long ? 52 : 5))
 /** Events on their way at most: writers wait when effects fall behind. */
 const AHEAD = 400
-const WAIT = { timeoutMs: 120_000 }
+const WAIT = { timeoutMs: 300_000 }
+/** Of a whole run, on a machine that has other things to do. */
+const BOUND_MS = 2_400_000
+t.setTimeout(BOUND_MS)
 
 const name = `${kills} kill -9 at every step, NATS restarted ${restarts} times, its store lost once and once an older one: nothing lost, nothing twice, in order (SKERRY_SEED=${seed})`
-t.test(name, { timeout: 1_500_000 }, async (t) => {
+t.test(name, { timeout: BOUND_MS }, async (t) => {
   t.comment(`SKERRY_SEED=${seed}`)
   // Its own: a killed process leaves transactions open, and here mongod ends them sooner than others would like.
   const { shared, stop } = await startTestStores((line) => t.comment(line))
@@ -110,7 +113,10 @@ t.test(name, { timeout: 1_500_000 }, async (t) => {
     collectionOf(store.db, outbox).countDocuments({ pending: true }, { comment: 'relay-pending', limit: 1 })
   await waitFor(async () => (await pending()) === 0, { ...WAIT, message: 'every event is published' })
   const written = new Map((await collectionOf(store.db, sources).find(filter).toArray()).map((s) => [s._id, s.n]))
-  const done = async () => (await rows.find(filter).toArray()).every((row) => row.last >= written.get(row._id)!)
+  const done = async () => {
+    const reached = new Map((await rows.find(filter).toArray()).map((row) => [row._id, row.last]))
+    return [...written].every(([id, n]) => (reached.get(id) ?? 0) >= n)
+  }
   await waitFor(done, { ...WAIT, message: 'every write reaches its effect' })
   await waitFor(
     async () => {
@@ -121,13 +127,14 @@ t.test(name, { timeout: 1_500_000 }, async (t) => {
   )
 
   const [lost, twice, disorder]: string[][] = [[], [], []]
-  for (const row of await rows.find(filter).toArray()) {
-    const n = written.get(row._id)!
-    if (row.applied < n || n < (siege.acknowledged.get(row._id) ?? 0)) lost!.push(`${row._id}: ${row.applied} of ${n}`)
-    if (row.applied > n) twice!.push(`${row._id}: ${row.applied} for ${n}`)
-    disorder!.push(...(row.disorder ?? []).map((d) => `${row._id}: ${d}`))
+  const effects = new Map((await rows.find(filter).toArray()).map((row) => [row._id, row]))
+  for (const [id, n] of written) {
+    const { applied = 0, disorder: found = [] } = effects.get(id) ?? {}
+    if (applied < n || n < (siege.acknowledged.get(id) ?? 0)) lost!.push(`${id}: ${applied} of ${n}`)
+    if (applied > n) twice!.push(`${id}: ${applied} for ${n}`)
+    disorder!.push(...found.map((d) => `${id}: ${d}`))
   }
-  t.equal(written.size, entities.length)
+  t.ok(written.size >= siege.acknowledged.size && siege.acknowledged.size > entities.length / 2)
   t.same(lost, [], 'nothing is lost')
   t.same(twice, [], 'nothing has its effect twice')
   t.same(disorder, [], 'the order of each entity is kept')
