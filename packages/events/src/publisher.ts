@@ -21,6 +21,8 @@ type PublisherOptions = {
   service: string
   /** When the stream was made: what is remembered of it counts for that one alone. */
   created: string
+  /** The mark of the stream's last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
+  refill: string | undefined
   /** Ends what is on its way without waiting for its acknowledgement. */
   signal: AbortSignal
   log: Log
@@ -36,7 +38,7 @@ const REMEMBERED = 20_000
  * Publishes with many records in flight, never two of one entity: a repeat after a lost acknowledgement then cannot overtake.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { js, store, service, created, signal, log, metrics } = options
+  const { js, store, service, created, refill, signal, log, metrics } = options
   const queue = createKeyedQueue(WINDOW)
   const records = collectionOf(store.db, outbox)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
@@ -59,7 +61,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       try {
         const ack = await unlessEnding(
           js.publish(record.subject, record.payload, {
-            msgID: record._id,
+            msgID: refill === undefined ? record._id : `${record._id} ${refill}`,
             headers,
             timeout: 5_000,
             expect: { streamName: service }

@@ -72,10 +72,10 @@ export function startRelay(options: RelayOptions): Owned {
     working: () => void
   ): Promise<void> {
     const ends = AbortSignal.any([signal, broken.signal])
-    const { damage, again, created } = await ensureStreams(store, jsm, service)
+    const { damage, again, created, refill } = await ensureStreams(store, jsm, service)
     if (again > 0) log.warn({ service, damage, count: again }, 'the stream is filled again from the outbox')
     const js = jetstream(nc, { timeout: 5_000 })
-    const publisher = createPublisher({ js, store, service, created, signal: ends, log, metrics })
+    const publisher = createPublisher({ js, store, service, created, refill, signal: ends, log, metrics })
     const checking = setInterval(() => void check(jsm, broken), CHECK_EVERY_MS)
     try {
       await follow(publisher, ends, working)

@@ -57,21 +57,23 @@ export async function ensureStreams(
   store: Store,
   jsm: JetStreamManager,
   service: string
-): Promise<{ damage: string | undefined; again: number; created: string }> {
+): Promise<{ damage: string | undefined; again: number; created: string; refill: string | undefined }> {
   for (const { name, subjects } of streamConfigs(service)) await ensureStream(jsm, name, subjects)
   const damage = await findDamage(store, jsm, service)
   const info = await jsm.streams.info(service)
-  if (damage === undefined) return { damage, again: 0, created: info.created }
+  if (damage === undefined) return { damage, again: 0, created: info.created, refill: refillOf(info)?.mark }
   const again = await makePending(store)
   const { last_seq } = info.state
-  // A consumer can't be further than an empty stream.
-  if (last_seq > 0) await jsm.streams.update(service, { metadata: withRefill(info.config, last_seq + 1) })
+  // A consumer can't be further than an empty stream, and that one knows no id.
+  const refill = last_seq > 0 ? `${last_seq + 1}-${Date.now().toString(36)}` : undefined
+  if (refill !== undefined)
+    await jsm.streams.update(service, { metadata: { ...info.config.metadata, [REFILL]: refill } })
   await collectionOf(store.db, streamStates).replaceOne(
     { _id: service },
     { created: info.created, lastSeq: last_seq, holes: holesOf(info) },
     { upsert: true }
   )
-  return { damage, again, created: info.created }
+  return { damage, again, created: info.created, refill }
 }
 
 /**
@@ -111,10 +113,6 @@ function holesOf({ state, config }: StreamInfo): number {
 
 function isLimited(config: StreamConfig): boolean {
   return [config.max_age, config.max_bytes, config.max_msgs, config.max_msgs_per_subject].some((n) => (n ?? 0) > 0)
-}
-
-function withRefill(config: StreamConfig, from: number): Record<string, string> {
-  return { ...config.metadata, [REFILL]: `${from} at ${new Date().toISOString()}` }
 }
 
 async function makePending(store: Store): Promise<number> {
