@@ -78,7 +78,7 @@ export function applyEvent(options: StreamConsumerOptions): (message: JsMsg, att
     try {
       const { subscription, envelope, incoming } = decode(message, bySubject)
       const outcome = await applyOnce(subscription, envelope, incoming)
-      metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000)
+      metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000, envelope.id)
       return undefined
     } catch (error) {
       if (isTransient(error)) throw error
