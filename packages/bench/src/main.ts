@@ -20,7 +20,7 @@ const HELP = `npm run bench [-- system|gateway|events]
 Without a name all run. Goals are those of the plan; figures depend on the machine, so compare ratios.
 `
 
-const EVENT_ROUNDS = 1
+const EVENT_ROUNDS = 5
 const RESULTS = join(import.meta.dirname, '../results')
 
 const say = (line: string) => void process.stderr.write(`# ${line}\n`)
