@@ -10,7 +10,7 @@ import {
 import { wireSubject } from '@skerry/contracts'
 import { collectionOf, defineCollection } from '@skerry/store'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
-import { isStreamNotFound, refillOf } from './streams.ts'
+import { isStreamNotFound, lookAt, type Refill } from './streams.ts'
 
 /** How far a consumer has come, should its durable be lost while its stream is not, and the last refill it has begun again from. */
 type ConsumerState = { _id: string; created: string; floor: number; refill?: string }
@@ -31,8 +31,10 @@ export type Beginning = {
   stream: string
 }
 
+type Look = { info: StreamInfo; refill?: Refill }
+
 const keyOf = (options: StreamConsumerOptions) => `${options.stream}:${options.durable}`
-const identityOf = (info: StreamInfo) => `${info.created} ${refillOf(info)?.mark ?? ''}`
+const identityOf = ({ info, refill }: Look) => `${info.created} ${refill?.mark ?? ''}`
 
 /**
  * Makes the durable or brings it up to date, and sets it back to its floor. Where the stream was filled again below that, it begins at the
@@ -40,11 +42,11 @@ const identityOf = (info: StreamInfo) => `${info.created} ${refillOf(info)?.mark
  */
 export async function prepareDurable(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Beginning> {
   const { store, stream, durable } = options
-  const info = await streamWhenThere(jsm, options)
+  const look = await streamWhenThere(jsm, options)
+  const { info, refill } = look
   const states = collectionOf(store.db, consumerStates)
   const state = await states.findOne({ _id: keyOf(options) })
   const before = await durableOf(jsm, stream, durable)
-  const refill = refillOf(info)
   const floor = before?.ack_floor.stream_seq ?? (state?.created === info.created ? state.floor : 0)
   const behind = refill !== undefined && refill.mark !== state?.refill && refill.from <= floor
   const from = behind ? refill.from - 1 : floor
@@ -57,7 +59,7 @@ export async function prepareDurable(jsm: JetStreamManager, options: StreamConsu
     { created: info.created, floor: from, ...(refill === undefined ? {} : { refill: refill.mark }) },
     { upsert: true }
   )
-  return { firstDelivery: consumer.delivered.consumer_seq + 1, stream: identityOf(info) }
+  return { firstDelivery: consumer.delivered.consumer_seq + 1, stream: identityOf(look) }
 }
 
 /**
@@ -71,12 +73,12 @@ export async function noteProgress(
   options: StreamConsumerOptions,
   beginning: Beginning
 ): Promise<{ pending: number; unacknowledged: number }> {
-  const info = await jsm.streams.info(options.stream)
-  if (identityOf(info) !== beginning.stream) throw new StreamChanged('the stream was made anew or filled again')
+  const look = await lookAt(jsm, options.stream)
+  if (identityOf(look) !== beginning.stream) throw new StreamChanged('the stream was made anew or filled again')
   const consumer = await durableOf(jsm, options.stream, options.durable)
   if (consumer === undefined) throw new StreamChanged('the durable is gone')
   await collectionOf(options.store.db, consumerStates).updateOne(
-    { _id: keyOf(options), created: info.created },
+    { _id: keyOf(options), created: look.info.created },
     { $max: { floor: consumer.ack_floor.stream_seq } }
   )
   return { pending: consumer.num_pending, unacknowledged: consumer.num_ack_pending }
@@ -135,10 +137,10 @@ async function makeDurable(
 }
 
 /** Another service may start later than this one: its stream is waited for. */
-async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<StreamInfo> {
+async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Look> {
   for (let waited = 0; ; waited++) {
     try {
-      return await jsm.streams.info(options.stream)
+      return await lookAt(jsm, options.stream)
     } catch (error) {
       if (!isStreamNotFound(error)) throw error
       if (waited === 40)

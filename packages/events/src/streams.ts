@@ -29,7 +29,7 @@ const DUPLICATE_WINDOW_MS = 120_000
 /** Records that become pending again in one command, which is bounded in time as all are. */
 const REFILL_BATCH = 2_000
 export const STREAM_NOT_FOUND = 10059
-const REFILL = 'skerry-refill'
+const REFILLED = 'refilled'
 
 /** Subjects of a service's stream and of its dead letters. */
 export const streamConfigs = (service: string) => [
@@ -40,10 +40,16 @@ export const streamConfigs = (service: string) => [
 /** Where a refill of a stream begins; its mark differs for each refill. */
 export type Refill = { mark: string; from: number }
 
-/** The last refill that a stream tells of: consumers that had come further begin there again, the inbox knows what they had. */
-export function refillOf(info: StreamInfo): Refill | undefined {
-  const mark = info.config.metadata?.[REFILL]
-  return mark === undefined ? undefined : { mark, from: Number.parseInt(mark, 10) }
+/**
+ * A stream and the last refill that it tells of: consumers that had come further begin there again, the inbox knows what they had. A refill
+ * begins with a message whose subject is its mark, since a service may publish to its stream and not change its configuration.
+ */
+export async function lookAt(jsm: JetStreamManager, stream: string): Promise<{ info: StreamInfo; refill?: Refill }> {
+  const info = await jsm.streams.info(stream, { subjects_filter: `${stream}.${REFILLED}.*` })
+  const marks = Object.keys(info.state.subjects ?? {}).map((subject) => subject.split('.')[2]!)
+  const timeOf = (mark: string) => Number.parseInt(mark.split('-')[1]!, 36)
+  const mark = marks.sort((a, b) => timeOf(a) - timeOf(b)).at(-1)
+  return mark === undefined ? { info } : { info, refill: { mark, from: Number.parseInt(mark, 10) } }
 }
 
 /**
@@ -60,20 +66,25 @@ export async function ensureStreams(
 ): Promise<{ damage: string | undefined; again: number; created: string; refill: string | undefined }> {
   for (const { name, subjects } of streamConfigs(service)) await ensureStream(jsm, name, subjects)
   const damage = await findDamage(store, jsm, service)
-  const info = await jsm.streams.info(service)
-  if (damage === undefined) return { damage, again: 0, created: info.created, refill: refillOf(info)?.mark }
+  const { info, refill } = await lookAt(jsm, service)
+  const { created } = info
+  if (damage === undefined) return { damage, again: 0, created, refill: refill?.mark }
   const again = await makePending(store)
-  const { last_seq } = info.state
   // A consumer can't be further than an empty stream, and that one knows no id.
-  const refill = last_seq > 0 ? `${last_seq + 1}-${Date.now().toString(36)}` : undefined
-  if (refill !== undefined)
-    await jsm.streams.update(service, { metadata: { ...info.config.metadata, [REFILL]: refill } })
+  const mark = info.state.last_seq > 0 ? await markRefill(jsm, service, info.state.last_seq + 1) : undefined
   await collectionOf(store.db, streamStates).replaceOne(
     { _id: service },
-    { created: info.created, lastSeq: last_seq, holes: holesOf(info) },
+    { created, lastSeq: info.state.last_seq, holes: holesOf(info) },
     { upsert: true }
   )
-  return { damage, again, created: info.created, refill }
+  return { damage, again, created, refill: mark }
+}
+
+async function markRefill(jsm: JetStreamManager, service: string, from: number): Promise<string> {
+  const mark = `${from}-${Date.now().toString(36)}`
+  const options = { expect: { streamName: service }, timeout: 5_000 }
+  await jsm.jetstream().publish(`${service}.${REFILLED}.${mark}`, JSON.stringify({ from }), options)
+  return mark
 }
 
 /**
