@@ -32,7 +32,7 @@ export async function startTestNats(t: Tap): Promise<TestNats> {
   await mkdir(data, { recursive: true })
   const secrets = await loadSecrets(home, [])
   const config = join(home, 'nats.json')
-  await writeFile(config, natsConfig({ home, port, secrets, services: [], gateways: [], testAccounts: 1 }))
+  await writeFile(config, natsConfig({ home, port, secrets, apps: [], testAccounts: 1 }))
   const log = join(home, 'nats.log')
   let child: ChildProcess
 
