@@ -1,5 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { labelOf } from './events/parts.ts'
+import { eventsChart, eventsText } from './events/report.ts'
+import { benchEvents, type EventsResult } from './events/run.ts'
 import { GATEWAY_HELP, type GatewayOptions, parseGatewayOptions } from './gateway/options.ts'
 import { profileRow } from './gateway/profile-run.ts'
 import { goalText, reachedText, reportChart, reportText } from './gateway/report.ts'
@@ -8,14 +11,16 @@ import { benchGateway } from './gateway/run.ts'
 import { type Row, systemRows } from './system.ts'
 import { formatTable } from './table.ts'
 
-const HELP = `npm run bench [-- system|gateway]
+const HELP = `npm run bench [-- system|gateway|events]
 
   system    start, memory, four routes through the gateway with 32 connections, and the way of an event to a follower's stream
   gateway   CPU, memory and latency of the gateway beside other proxies; see: npm run bench -- gateway --help
+  events    events through outbox, stream and inbox, beside the same without outbox and inbox
 
-Without a name both run. Goals are those of the plan; figures depend on the machine, so compare ratios.
+Without a name all run. Goals are those of the plan; figures depend on the machine, so compare ratios.
 `
 
+const EVENT_ROUNDS = 5
 const RESULTS = join(import.meta.dirname, '../results')
 
 const say = (line: string) => void process.stderr.write(`# ${line}\n`)
@@ -45,6 +50,24 @@ async function gateway(options: GatewayOptions): Promise<GatewayResult> {
   return result
 }
 
+async function events(): Promise<EventsResult> {
+  const result = await benchEvents(EVENT_ROUNDS, say)
+  process.stdout.write(eventsText(result))
+  await keep('events.json', `${JSON.stringify(result, null, 2)}\n`)
+  await keep('events.svg', eventsChart(result))
+  return result
+}
+
+async function eventRows(): Promise<Row[]> {
+  const { modes, throughputRatio } = await events()
+  return (['safe', 'plain'] as const).map((mode) => ({
+    what: `events: ${labelOf(mode)}`,
+    value: `${modes[mode].eventsPerSecond.toFixed(0)}/s${mode === 'safe' ? ` (${(throughputRatio * 100).toFixed(0)} % of plain)` : ''}`,
+    p50: `${modes[mode].p50.toFixed(1)} ms`,
+    p99: `${modes[mode].p99.toFixed(1)} ms`
+  }))
+}
+
 async function goalRows(): Promise<Row[]> {
   const { goals } = await gateway(parse([]))
   return goals.map((goal) => ({ what: `gateway: ${goal.what}`, value: reachedText(goal), goal: goalText(goal) }))
@@ -66,8 +89,9 @@ function parse(args: string[]): GatewayOptions {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 const [name, ...args] = process.argv.slice(2)
-if (name === undefined) await system('all.json', goalRows)
+if (name === undefined) await system('all.json', async () => [...(await eventRows()), ...(await goalRows())])
 else if (name === 'system' && args.length === 0) await system('system.json')
+else if (name === 'events' && args.length === 0) await events()
 else if (name === 'gateway') {
   const options = parse(args)
   if (options.profile === undefined) await gateway(options)

@@ -179,10 +179,11 @@ release rewrites the golden files. It refuses breaking changes, and then writes 
   },
   bench: {
     line: 'measure (npm run bench)',
-    more: `skerry bench [system|gateway]
+    more: `skerry bench [system|gateway|events]
 
   system    start, memory and routes of a system of its own, under load
   gateway   the gateway beside other proxies; its options: skerry bench gateway --help
+  events    events through outbox, stream and inbox, beside the same without outbox and inbox
 `
   },
   version: { line: 'print the version', more: 'skerry version\n' }

@@ -4,13 +4,18 @@ import { wireSubject } from '@skerry/contracts'
 import { isTransient, transaction } from '@skerry/store'
 import type { Incoming, Subscription } from './consumer.ts'
 import { sendDeadLetter } from './dead-letter.ts'
+import { type Faults, forgetFaults, noteFault } from './faults.ts'
 import { type Envelope, fromHeaders } from './headers.ts'
 import { isAlreadyApplied, markAlso, markApplied, wasApplied } from './inbox.ts'
+import type { Rest } from './keyed-queue.ts'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 import { validatorOf } from './validate.ts'
 
 /** An event that no attempt can help: it goes to the dead letters at once. */
 class Unprocessable extends Error {}
+
+/** How an event is worked on: it rests between attempts, and says when it fails for the first time. */
+export type Attempts = { signal: AbortSignal; rest: Rest; onFault(): void }
 
 /**
  * Applies one message: resolves when its effect and its id are committed, or when it has become a dead letter. A database that is away is
@@ -21,55 +26,70 @@ class Unprocessable extends Error {}
 export function applyEvent(
   options: StreamConsumerOptions,
   keyOf: (sequence: number) => string
-): (message: JsMsg, signal: AbortSignal) => Promise<void> {
-  const { durable, log, metrics } = options
+): (message: JsMsg, attempts: Attempts) => Promise<void> {
+  const { store, durable, log, metrics } = options
   const bySubject = new Map(options.subscriptions.map((s) => [wireSubject(s.event), s]))
   const js = jetstream(options.nc, { timeout: 5_000 })
 
-  return async (message, signal) => {
+  return async (message, { signal, rest, onFault }) => {
     const firstAt = new Date()
+    const event = { id: message.headers?.get('ce-id') ?? '', entity: message.headers?.get('ce-subject') ?? '' }
     const key = keyOf(message.info.streamSequence)
-    let faults = 0
+    const wait = (ms: number) => rest(() => delay(ms, undefined, { signal }))
+    let failed = false
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted()
       try {
-        const { subscription, envelope, incoming } = decode(message, bySubject)
-        const outcome = await applyOnce(options, { subscription, envelope, incoming, key })
-        metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000)
-        return
-      } catch (error) {
-        signal.throwIfAborted()
-        if (isTransient(error)) {
-          log.warn({ err: error, consumer: durable, attempt }, 'the database is away or busy: the event waits')
-          await delay(Math.min(5_000, 100 * 2 ** attempt), undefined, { signal })
-          continue
+        const fault = await attemptOnce(message, key)
+        if (fault === undefined) {
+          if (failed) await forgetFaults(store, key, event)
+          return
         }
-        const wait = error instanceof Unprocessable ? undefined : options.backoffMs[faults]
-        faults++
-        if (wait === undefined) {
+        signal.throwIfAborted()
+        const { error } = fault
+        const final = error instanceof Unprocessable
+        const known: Faults = final ? { count: 1, firstAt } : await noteFault(store, key, event, error)
+        const pause = final ? undefined : options.backoffMs[known.count - 1]
+        if (pause === undefined) {
+          const attempts = known.count
           await sendDeadLetter(js, {
             service: options.service,
             durable,
             message,
             error,
-            attempts: faults,
-            firstAt,
+            attempts,
+            firstAt: known.firstAt,
             key
           })
-          log.error(
-            { err: error, consumer: durable, event: message.headers?.get('ce-id'), subject: message.subject },
-            'dead letter'
-          )
+          log.error({ err: error, consumer: durable, event: event.id, subject: message.subject }, 'dead letter')
           metrics.handled(durable, message.subject, 'dead', 0)
+          if (!final) await forgetFaults(store, key, event)
           return
         }
-        log.warn(
-          { err: error, consumer: durable, event: message.headers?.get('ce-id'), faults },
-          'an event could not be applied yet'
-        )
+        if (!failed) onFault()
+        failed = true
+        const faults = known.count
+        log.warn({ err: error, consumer: durable, event: event.id, faults }, 'an event could not be applied yet')
         metrics.handled(durable, message.subject, 'retried', 0)
-        await delay(wait, undefined, { signal })
+        await wait(pause)
+      } catch (error) {
+        if (signal.aborted || !isTransient(error)) throw error
+        log.warn({ err: error, consumer: durable, attempt }, 'the database is away or busy: the event waits')
+        await wait(Math.min(5_000, 100 * 2 ** attempt))
       }
+    }
+  }
+
+  /** Resolves with what is wrong with the event or its handler; rejects when it is the database. */
+  async function attemptOnce(message: JsMsg, key: string): Promise<{ error: unknown } | undefined> {
+    try {
+      const { subscription, envelope, incoming } = decode(message, bySubject)
+      const outcome = await applyOnce(options, { subscription, envelope, incoming, key })
+      metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000, envelope.id)
+      return undefined
+    } catch (error) {
+      if (isTransient(error)) throw error
+      return { error }
     }
   }
 }

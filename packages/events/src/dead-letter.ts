@@ -27,6 +27,7 @@ export async function sendDeadLetter(js: JetStreamClient, letter: DeadLetter): P
   }
   h.set('skerry-consumer', durable)
   h.set('skerry-subject', message.subject)
+  h.set('skerry-stream', message.info.stream)
   h.set('skerry-sequence', String(message.info.streamSequence))
   h.set('skerry-error', `${error.name}: ${error.message}`.replaceAll(/[\r\n]+/g, ' ').slice(0, 1_000))
   if (letter.key !== durable) h.set('skerry-inbox', letter.key)

@@ -22,7 +22,8 @@ export const inbox = defineCollection<InboxDocument>({
   indexes: [{ key: { at: 1 }, options: { expireAfterSeconds: INBOX_RETENTION_S } }]
 })
 
-const keyOf = (consumer: string, eventId: string, entity: string) => {
+/** The key of what a consumer knows of an event; its bucket is that of the entity, so that it lies beside the effect. */
+export const keyOf = (consumer: string, eventId: string, entity: string) => {
   const start = entity.slice(0, 26)
   return { bucket: isId(start) ? bucketOf(start) : bucketFromText(entity), _id: `${consumer}:${factOf(eventId)}` }
 }

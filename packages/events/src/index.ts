@@ -1,5 +1,6 @@
 import { leases } from '@skerry/store'
 import { consumerStates } from './consumer-states.ts'
+import { faults } from './faults.ts'
 import { inbox } from './inbox.ts'
 import { operations } from './operator/operations.ts'
 import { outbox } from './outbox.ts'
@@ -30,4 +31,4 @@ export { type RelayOptions, startRelay } from './relay.ts'
 export { WHOLE } from './streams.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
-export const eventCollections = [outbox, inbox, streamStates, consumerStates, operations, readModels, leases]
+export const eventCollections = [outbox, inbox, faults, streamStates, consumerStates, operations, readModels, leases]

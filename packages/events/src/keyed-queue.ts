@@ -1,9 +1,14 @@
+/** Waits without a place among what runs: others run meanwhile. */
+export type Rest = <T>(wait: () => Promise<T>) => Promise<T>
+
 /** Work that runs in parallel between keys and one after the other within a key. */
 export type KeyedQueue = {
   /** Resolves when the work has been taken in, which waits while the queue is full. The work must not throw. */
-  add(key: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void>
+  add(key: string, work: (rest: Rest) => Promise<void>, signal?: AbortSignal): Promise<void>
   /** Resolves when nothing is left. */
   idle(): Promise<void>
+  /** How much of a key is held, waiting or running. */
+  heldOf(key: string): number
   readonly size: number
 }
 
@@ -13,6 +18,7 @@ export type KeyedQueue = {
  */
 export function createKeyedQueue(capacity: number, concurrency = capacity): KeyedQueue {
   const tails = new Map<string, Promise<void>>()
+  const counts = new Map<string, number>()
   const waiting: (() => void)[] = []
   const room: (() => void)[] = []
   const idlers: (() => void)[] = []
@@ -30,11 +36,20 @@ export function createKeyedQueue(capacity: number, concurrency = capacity): Keye
     else running--
   }
 
-  async function run(before: Promise<void> | undefined, work: () => Promise<void>): Promise<void> {
+  const rest: Rest = async (wait) => {
+    leave()
+    try {
+      return await wait()
+    } finally {
+      await slot()
+    }
+  }
+
+  async function run(before: Promise<void> | undefined, work: (rest: Rest) => Promise<void>): Promise<void> {
     await before
     await slot()
     try {
-      await work()
+      await work(rest)
     } finally {
       leave()
     }
@@ -47,14 +62,19 @@ export function createKeyedQueue(capacity: number, concurrency = capacity): Keye
     async add(key, work, signal) {
       while (held >= capacity && !signal?.aborted) await new Promise<void>((resolve) => room.push(resolve))
       held++
+      counts.set(key, (counts.get(key) ?? 0) + 1)
       const tail = run(tails.get(key), work).finally(() => {
         if (tails.get(key) === tail) tails.delete(key)
+        const left = counts.get(key)! - 1
+        if (left === 0) counts.delete(key)
+        else counts.set(key, left)
         held--
         room.shift()?.()
         if (held === 0) for (const resolve of idlers.splice(0)) resolve()
       })
       tails.set(key, tail)
     },
+    heldOf: (key) => counts.get(key) ?? 0,
     async idle() {
       if (held > 0) await new Promise<void>((resolve) => idlers.push(resolve))
     }

@@ -7,7 +7,7 @@ export type EventMetrics = {
   /** Messages a consumer has still to apply. */
   consumerLag(consumer: string, count: number): void
   /** One handled message: its outcome is `applied`, `duplicate`, `retried` or `dead`; seconds from the event's time to its effect. */
-  handled(consumer: string, subject: string, outcome: string, lagSeconds: number): void
+  handled(consumer: string, subject: string, outcome: string, lagSeconds: number, eventId?: string): void
 }
 
 export const NO_METRICS: EventMetrics = { outboxDepth() {}, relayed() {}, consumerLag() {}, handled() {} }

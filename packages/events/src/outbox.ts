@@ -22,6 +22,9 @@ export type OutboxDocument = {
 /** How long published events stay, so that a lost stream can be rebuilt: 7 days, in seconds. */
 export const OUTBOX_RETENTION_S = 7 * 24 * 3600
 
+/** NATS takes a mebibyte with headers (`max_payload`); a dead letter adds some. A larger event could never leave the outbox. */
+const MAX_PAYLOAD_BYTES = 1_000_000
+
 export const outbox = defineCollection<OutboxDocument>({
   name: 'outbox',
   shardKey: { bucket: 1, _id: 1 },
@@ -76,6 +79,11 @@ export function factOf(eventId: string): string {
 function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>, id?: string): void {
   const problem = validatorOf(event)(data)
   if (problem !== undefined) throw new Error(`${wireSubject(event)} does not fit its contract: ${problem}`)
+  const payload = JSON.stringify(data)
+  if (Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES)
+    throw new Error(
+      `${wireSubject(event)} has ${Buffer.byteLength(payload)} bytes, and ${MAX_PAYLOAD_BYTES} are allowed`
+    )
   const entity = event.entity(data)
   const bucket = bucketOf(entity)
   tx.beforeCommit(async () => {
@@ -86,7 +94,7 @@ function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: D
         seq: new Timestamp({ t: 0, i: 0 }),
         subject: wireSubject(event),
         entity,
-        payload: JSON.stringify(data),
+        payload,
         ...(tx.traceparent === undefined ? {} : { traceparent: tx.traceparent }),
         at: new Date(),
         pending: true

@@ -23,6 +23,9 @@ export type OwnedOptions = {
   work(signal: AbortSignal, working: () => void): Promise<void>
 }
 
+/** Work that has gone on for so long starts again without the delay of earlier failures. */
+const WELL_AFTER_MS = 1_000
+
 /**
  * Runs work under a lease. A stretch that throws starts again after a growing delay; a lease that could not be renewed in time ends the
  * stretch. A paused owner may overlap its successor for a moment: the work must be harmless when done twice.
@@ -33,7 +36,8 @@ export function runOwned(options: OwnedOptions): Owned {
   const stopping = new AbortController()
   let state: 'away' | 'standby' | 'starting' | 'working' = 'away'
 
-  async function stretch(): Promise<void> {
+  /** @param well told when the work had gone on for a while */
+  async function stretch(well: () => void): Promise<void> {
     const lost = new AbortController()
     const signal = AbortSignal.any([stopping.signal, lost.signal])
     let renewedAt = Date.now()
@@ -54,11 +58,14 @@ export function runOwned(options: OwnedOptions): Owned {
         })
     }, leaseMs / 4)
     state = 'starting'
+    let workingSince = Number.POSITIVE_INFINITY
     try {
       await options.work(signal, () => {
         state = 'working'
+        workingSince = Date.now()
       })
     } finally {
+      if (Date.now() - workingSince > WELL_AFTER_MS) well()
       clearInterval(timer)
       state = 'away'
     }
@@ -76,12 +83,9 @@ export function runOwned(options: OwnedOptions): Owned {
           await delay(leaseMs / 4, undefined, { signal: stopping.signal, ref: false })
           continue
         }
-        const startedAt = Date.now()
-        try {
-          await stretch()
-        } finally {
-          if (Date.now() - startedAt > 10_000) failures = 0
-        }
+        await stretch(() => {
+          failures = 0
+        })
         failures = 0
       } catch (error) {
         if (stopping.signal.aborted) break

@@ -5,7 +5,8 @@ import { toHeaders } from './headers.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
-import { rememberSequence } from './streams.ts'
+import { rememberLast } from './streams.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export type Publisher = {
   /** Takes a record; waits while too many are on their way. A record that was taken before is passed over. */
@@ -18,6 +19,11 @@ type PublisherOptions = {
   js: JetStreamClient
   store: Store
   service: string
+  /** When the stream was made: what is remembered of it counts for that one alone. */
+  created: string
+  /** The mark of the stream's last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
+  refill: string | undefined
+  /** Ends what is on its way without waiting for its acknowledgement. */
   signal: AbortSignal
   log: Log
   metrics: EventMetrics
@@ -32,13 +38,15 @@ const REMEMBERED = 20_000
  * Publishes with many records in flight, never two of one entity: a repeat after a lost acknowledgement then cannot overtake.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { js, store, service, signal, log, metrics } = options
+  const { js, store, service, created, refill, signal, log, metrics } = options
   const queue = createKeyedQueue(WINDOW)
   const records = collectionOf(store.db, outbox)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
   const taken = new Set<string>()
   let acknowledged: OutboxDocument[] = []
-  let lastSeq = 0
+  let last = { seq: 0, id: '' }
+  // An answer that will not come any more, since the connection is lost, is not waited for.
+  const unlessEnding = untilAborted(signal)
   let marking = Promise.resolve()
 
   async function publishOne(record: OutboxDocument): Promise<void> {
@@ -51,16 +59,19 @@ export function createPublisher(options: PublisherOptions): Publisher {
     })
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        const ack = await js.publish(record.subject, record.payload, {
-          msgID: record._id,
-          headers,
-          timeout: 5_000,
-          expect: { streamName: service }
-        })
-        lastSeq = Math.max(lastSeq, ack.seq)
+        const ack = await unlessEnding(
+          js.publish(record.subject, record.payload, {
+            msgID: refill === undefined ? record._id : `${record._id} ${refill}`,
+            headers,
+            timeout: 5_000,
+            expect: { streamName: service }
+          })
+        )
+        if (ack.seq > last.seq) last = { seq: ack.seq, id: record._id }
         acknowledged.push(record)
         return
       } catch (error) {
+        if (signal.aborted) return
         if (attempt % 10 === 0)
           log.warn({ err: error, event: record._id, attempt }, 'an event could not be published yet')
         await delay(Math.min(2_000, 25 * 2 ** attempt), undefined, { signal }).catch(() => 'ending')
@@ -73,11 +84,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (done.length === 0) return
     acknowledged = []
     try {
+      // First, so that the stream is never further than remembered by an event that is not published again.
+      await rememberLast(store, service, created, last)
       await records.updateMany(
         { bucket: { $in: [...new Set(done.map((r) => r.bucket))] }, _id: { $in: done.map((r) => r._id) } },
         { $set: { publishedAt: new Date() }, $unset: { pending: 1 } }
       )
-      await rememberSequence(store, service, lastSeq)
       metrics.relayed(done.length)
     } catch (error) {
       // They stay pending and are published again by the next relay, which the inboxes make harmless; here they are marked later.

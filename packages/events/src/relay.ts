@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { collectionOf, type Store } from '@skerry/store'
 import type { ChangeStream, ChangeStreamInsertDocument, Timestamp } from 'mongodb'
+import { watchConnection } from './connection.ts'
 import { type EventMetrics, type Log, NO_METRICS } from './metrics.ts'
 import { outboxStatus } from './operator/outbox-status.ts'
 import { command, StatusRequest } from './operator/protocol.ts'
@@ -10,7 +11,7 @@ import { startResponder } from './operator/responder.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { createPublisher, type Publisher } from './publisher.ts'
-import { ensureStreams } from './streams.ts'
+import { ensureStreams, findDamage } from './streams.ts'
 
 export type RelayOptions = {
   store: Store
@@ -25,6 +26,9 @@ export type RelayOptions = {
 
 const SCAN_BATCH = 500
 const DEPTH_LIMIT = 100_000
+/** How often the stream is compared with what is remembered of it. */
+const CHECK_EVERY_MS = 5_000
+const DAMAGED = new Error('the stream was damaged')
 
 /**
  * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within an entity, each
@@ -43,40 +47,96 @@ export function startRelay(options: RelayOptions): Owned {
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     async work(signal, working) {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
-      const again = await ensureStreams(store, jsm, service)
-      if (again > 0) log.info({ service, count: again }, 'the stream is filled again from the outbox')
-      const publisher = createPublisher({ js: jetstream(nc, { timeout: 5_000 }), store, service, signal, log, metrics })
-      const changes = records.watch([{ $match: { operationType: 'insert' } }], {
-        startAtOperationTime: await operationTime(store),
-        maxAwaitTimeMS: 1_000
-      }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
-      const end = () =>
-        void changes.close().catch((error: unknown) => log.warn({ err: error }, 'a change stream did not close'))
-      signal.addEventListener('abort', end)
+      const broken = new AbortController()
+      const ended = new AbortController()
+      const back = new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => resolve(), { signal: ended.signal })
+        watchConnection(nc, ended.signal, (what) => {
+          if (what === 'lost') broken.abort(new Error('the connection to NATS was lost'))
+          else resolve()
+        })
+      })
       try {
-        await publishPending(publisher)
-        working()
-        while (!signal.aborted) {
-          // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
-          const change = await changes.tryNext()
-          if (change !== null) await publisher.submit(change.fullDocument)
-        }
-      } catch (error) {
-        if (!signal.aborted) throw error
+        await carry(jsm, signal, broken, working)
+        // The next stretch begins with a look at the stream, which needs NATS.
+        if (!signal.aborted && broken.signal.reason !== DAMAGED) await back
+        if (!signal.aborted) throw broken.signal.reason
       } finally {
-        signal.removeEventListener('abort', end)
-        await changes.close()
-        await publisher.close()
+        ended.abort()
       }
     }
   })
 
-  /** What was committed while no relay ran, or could not be published before the last one ended. */
-  async function publishPending(publisher: Publisher): Promise<void> {
+  /** Resolves when the relay is to end, or when the connection or the stream is no more what it was: `broken` says why. */
+  async function carry(
+    jsm: JetStreamManager,
+    signal: AbortSignal,
+    broken: AbortController,
+    working: () => void
+  ): Promise<void> {
+    const ends = AbortSignal.any([signal, broken.signal])
+    const { damage, again, created, refill } = await ensureStreams(store, jsm, service)
+    if (again > 0) log.warn({ service, damage, count: again }, 'the stream is filled again from the outbox')
+    const js = jetstream(nc, { timeout: 5_000 })
+    const publisher = createPublisher({ js, store, service, created, refill, signal: ends, log, metrics })
+    const checking = setInterval(() => void check(jsm, broken), CHECK_EVERY_MS)
+    try {
+      await follow(publisher, ends, working)
+    } catch (error) {
+      if (!ends.aborted) throw error
+    } finally {
+      clearInterval(checking)
+      if (!ends.aborted) broken.abort(new Error('the stretch ended'))
+      await publisher.close()
+    }
+  }
+
+  /** One look at the stream while it is published to: a purge or a loss breaks no connection. */
+  async function check(jsm: JetStreamManager, broken: AbortController): Promise<void> {
+    try {
+      const damage = await findDamage(store, jsm, service)
+      if (damage === undefined) return
+      log.warn({ service, damage }, 'the stream was damaged')
+      broken.abort(DAMAGED)
+    } catch (error) {
+      log.debug({ err: error }, 'the stream could not be checked')
+    }
+  }
+
+  /** Publishes all that is pending, then what is committed from now on. */
+  async function follow(publisher: Publisher, ends: AbortSignal, working: () => void): Promise<void> {
+    const from = await operationTime(store)
+    const changes = records.watch([{ $match: { operationType: 'insert' } }], {
+      startAtOperationTime: from,
+      maxAwaitTimeMS: 1_000
+    }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
+    const end = () =>
+      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'a change stream did not close'))
+    ends.addEventListener('abort', end)
+    try {
+      await publishPending(publisher, from, ends)
+      working()
+      while (!ends.aborted) {
+        // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
+        const change = await changes.tryNext()
+        if (change !== null) await publisher.submit(change.fullDocument)
+      }
+    } finally {
+      ends.removeEventListener('abort', end)
+      await changes.close()
+    }
+  }
+
+  /**
+   * What was committed while no relay ran, or could not be published before the last one ended. Nothing newer than the change stream's
+   * beginning: the scan takes time, and could see an event and have passed the place of an earlier one that committed meanwhile.
+   */
+  async function publishPending(publisher: Publisher, until: Timestamp, ends: AbortSignal): Promise<void> {
     for await (const record of records.find(
-      { pending: true },
+      { pending: true, seq: { $lte: until } },
       { sort: { seq: 1 }, batchSize: SCAN_BATCH, comment: 'relay-pending' }
     )) {
+      if (ends.aborted) return
       await publisher.submit(record)
     }
   }

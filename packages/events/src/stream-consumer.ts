@@ -1,25 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import {
-  AckPolicy,
-  type ConsumerInfo,
-  DeliverPolicy,
-  JetStreamApiError,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-  jetstreamManager,
-  type StreamInfo
-} from '@nats-io/jetstream'
+import { type JetStreamManager, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { wireSubject } from '@skerry/contracts'
-import { collectionOf, type Store } from '@skerry/store'
+import type { Store } from '@skerry/store'
 import { applyEvent } from './apply.ts'
+import { watchConnection } from './connection.ts'
 import type { Subscription } from './consumer.ts'
-import { consumerStates } from './consumer-states.ts'
-import { createKeyedQueue } from './keyed-queue.ts'
+import { ACK_WAIT_MS, type Beginning, noteProgress, prepareDurable, StreamChanged } from './durable.ts'
+import { createKeyedQueue, type Rest } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { createControl } from './operator/control.ts'
-import { currentReplay, type Replay, replayKey, rewind } from './operator/replay.ts'
+import { replayKey } from './operator/replay.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export type StreamConsumerOptions = {
   store: Store
@@ -38,14 +28,14 @@ export type StreamConsumerOptions = {
   onLook?: (listener: () => void) => () => void
 }
 
-const NS_PER_MS = 1_000_000
-const ACK_WAIT_MS = 30_000
+/** Messages delivered and not yet worked off; the bound on what is held in memory. */
+const MAX_HELD = 512
+/** Messages that wait behind one of their entity that fails; further ones are put off, so that others find room. */
+const MAX_BEHIND = 64
 /** How often a consumer is measured, and looks for what operators have asked, should their wake-up be lost. */
 const LOOK_MS = 5_000
-/** Messages delivered and not yet acknowledged; the bound on what is held in memory. */
-const MAX_HELD = 512
-const CONSUMER_NOT_FOUND = 10014
-const STREAM_NOT_FOUND = 10059
+/** How long the server's word that it has an acknowledgement is waited for. */
+const ACK_TIMEOUT_MS = 5_000
 
 /**
  * One stretch of consuming a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
@@ -55,14 +45,37 @@ const STREAM_NOT_FOUND = 10059
 export async function consumeStream(options: StreamConsumerOptions): Promise<void> {
   const { nc, stream, durable, signal, log, metrics } = options
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
-  const { info, replay } = await prepare(jsm, options)
+  const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD, options.concurrency)
+  const failing = new Set<string>()
+  // Their messages are let go without an acknowledgement: when the entity is through with those it has, a new stretch asks for them.
+  const putOff = new Set<string>()
+  const { replay } = beginning
   const apply = applyEvent(options, (sequence) =>
     replay !== undefined && sequence >= replay.from && sequence <= replay.until ? replayKey(durable, replay) : durable
   )
   const failed = new AbortController()
   const ends = AbortSignal.any([signal, failed.signal])
+
+  const unlessEnding = untilAborted(ends)
+
+  async function work(message: JsMsg, entity: string, rest: Rest): Promise<void> {
+    try {
+      if (ends.aborted) return
+      await apply(message, { signal: ends, rest, onFault: () => failing.add(entity) })
+      failing.delete(entity)
+      await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
+        log.debug({ err: error, consumer: durable }, 'an acknowledgement may be lost: the inbox knows')
+      )
+      if (putOff.has(entity) && queue.heldOf(entity) === 1)
+        failed.abort(new Error('events were put off, and have their turn'))
+    } catch (error) {
+      if (!ends.aborted) failed.abort(error)
+    } finally {
+      held.delete(message.info.streamSequence)
+    }
+  }
 
   const consumer = await jetstream(nc).consumers.get(stream, durable)
   const messages = await consumer.consume({ max_messages: MAX_HELD / 2, expires: 10_000, idle_heartbeat: 2_000 })
@@ -70,7 +83,11 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   ends.addEventListener('abort', end)
   // A stop that came while this was prepared fires no event any more.
   if (ends.aborted) end()
-  watchConnection(nc, ends, failed)
+  // Messages that were under way when the connection broke are lost to this stretch: the next one asks for them again.
+  watchConnection(nc, ends, (what) => {
+    if (what === 'back') failed.abort(new Error('the connection to NATS was lost and is back'))
+  })
+
   let restarting = false
   const control = createControl(options, {
     ...{ jsm, queue, ends, replay },
@@ -85,36 +102,24 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   const keepAlive = setInterval(() => {
     for (const message of held.values()) message.working()
   }, ACK_WAIT_MS / 3)
-  const measure = setInterval(() => void report(jsm, options, held.size, control), LOOK_MS)
+  const reporting = { jsm, options, beginning, failed, control, held: () => held.size }
+  const measure = setInterval(() => void report(reporting), LOOK_MS)
   // A replay is followed more closely: whoever asked for it waits.
-  const follow =
-    replay === undefined ? undefined : setInterval(() => void report(jsm, options, held.size, control), LOOK_MS / 10)
+  const follow = replay === undefined ? undefined : setInterval(() => void report(reporting), LOOK_MS / 10)
   options.working()
   void control.look()
   try {
-    let expected = info.delivered.consumer_seq + 1
+    let expected = beginning.firstDelivery
     for await (const message of messages) {
       const { deliverySequence, streamSequence } = message.info
       if (deliverySequence !== expected)
         throw new Error(`a delivery was lost: expected ${expected}, got ${deliverySequence}`)
       expected++
       const entity = message.headers?.get('ce-subject') || message.subject
+      if (failing.has(entity) && queue.heldOf(entity) > MAX_BEHIND) putOff.add(entity)
+      if (putOff.has(entity)) continue
       held.set(streamSequence, message)
-      await queue.add(
-        entity,
-        async () => {
-          try {
-            if (ends.aborted) return
-            await apply(message, ends)
-            message.ack()
-          } catch (error) {
-            if (!ends.aborted) failed.abort(error)
-          } finally {
-            held.delete(streamSequence)
-          }
-        },
-        ends
-      )
+      await queue.add(entity, (rest) => work(message, entity, rest), ends)
       if (ends.aborted) break
     }
     if (restarting) return
@@ -129,94 +134,32 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
     await queue.idle()
-    await nc
-      .flush()
-      .catch((error: unknown) => log.debug({ err: error }, 'acknowledgements may be lost; the inbox knows'))
     metrics.consumerLag(durable, 0)
   }
 }
 
-/** Makes the durable or brings its filters up to date, and sets it back to its floor, or to where a replay begins. */
-async function prepare(
-  jsm: JetStreamManager,
+async function report({
+  jsm,
+  options,
+  beginning,
+  failed,
+  control,
+  held
+}: {
+  jsm: JetStreamManager
   options: StreamConsumerOptions
-): Promise<{ info: ConsumerInfo; replay: Replay | undefined }> {
-  const { store, stream, durable } = options
-  const filter_subjects = [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
-  const streamInfo = await streamWhenThere(jsm, options)
-  const states = collectionOf(store.db, consumerStates)
-  const key = `${stream}:${durable}`
-  const here = { store, jsm, durable, stream: streamInfo }
-  const replay = await currentReplay(here)
-  try {
-    const info = await jsm.consumers.info(stream, durable)
-    const same = JSON.stringify([...(info.config.filter_subjects ?? [])].sort()) === JSON.stringify(filter_subjects)
-    if (!same) await jsm.consumers.update(stream, durable, { filter_subjects })
-    await states.updateOne(
-      { _id: key },
-      { $set: { created: streamInfo.created, floor: info.ack_floor.stream_seq } },
-      { upsert: true }
-    )
-    // The numbering begins afresh here. A later info would already count what an earlier owner's open pull was given meanwhile.
-    return { info: await (replay === undefined ? jsm.consumers.reset(stream, durable) : rewind(here, replay)), replay }
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_NOT_FOUND) throw error
-    const state = await states.findOne({ _id: key })
-    const known = state !== null && state.created === streamInfo.created && state.floor > 0
-    const start = replay?.rewound ? replay.from : known ? state.floor + 1 : undefined
-    const added = await jsm.consumers.add(stream, {
-      durable_name: durable,
-      filter_subjects,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: ACK_WAIT_MS * NS_PER_MS,
-      max_ack_pending: MAX_HELD,
-      max_deliver: -1,
-      ...(start === undefined
-        ? { deliver_policy: DeliverPolicy.All }
-        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start })
-    })
-    return { info: replay === undefined || replay.rewound ? added : await rewind(here, replay), replay }
-  }
-}
-
-/** Another service may start later than this one: its stream is waited for. */
-async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<StreamInfo> {
-  for (let waited = 0; ; waited++) {
-    try {
-      return await jsm.streams.info(options.stream)
-    } catch (error) {
-      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error
-      if (waited === 40)
-        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream is not there yet')
-      await delay(50, undefined, { signal: options.signal })
-    }
-  }
-}
-
-/** Messages that were under way when the connection broke are lost to this stretch: the next one asks for them again. */
-async function watchConnection(nc: NatsConnection, ends: AbortSignal, failed: AbortController): Promise<void> {
-  for await (const status of nc.status()) {
-    if (ends.aborted) return
-    if (status.type === 'reconnect') failed.abort(new Error('the connection to NATS was lost and is back'))
-  }
-}
-
-async function report(
-  jsm: JetStreamManager,
-  options: StreamConsumerOptions,
-  held: number,
+  beginning: Beginning
+  failed: AbortController
   control: ReturnType<typeof createControl>
-): Promise<void> {
+  held: () => number
+}): Promise<void> {
   try {
-    const info = await jsm.consumers.info(options.stream, options.durable)
-    options.metrics.consumerLag(options.durable, info.num_pending + Math.max(held, info.num_ack_pending))
-    await collectionOf(options.store.db, consumerStates).updateOne(
-      { _id: `${options.stream}:${options.durable}` },
-      { $max: { floor: info.ack_floor.stream_seq } }
-    )
+    const info = await noteProgress(jsm, options, beginning)
+    options.metrics.consumerLag(options.durable, info.num_pending + Math.max(held(), info.num_ack_pending))
     await control.progress(info)
     await control.look()
   } catch (error) {
-    options.log.debug({ err: error }, 'the lag of a consumer could not be read')
+    if (error instanceof StreamChanged) failed.abort(error)
+    else options.log.debug({ err: error }, 'the lag of a consumer could not be read')
   }
 }

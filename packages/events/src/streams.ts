@@ -3,20 +3,33 @@ import {
   JetStreamApiError,
   type JetStreamManager,
   RetentionPolicy,
-  StorageType
+  StorageType,
+  type StreamConfig,
+  type StreamInfo
 } from '@nats-io/jetstream'
 import { collectionOf, defineCollection, type Store } from '@skerry/store'
 import { outbox } from './outbox.ts'
 
-type StreamState = { _id: string; created: string; lastSeq: number }
+/** What a service remembers of its stream, to notice that it was lost, replaced or cut. */
+type StreamState = {
+  _id: string
+  created: string
+  /** The last event that JetStream is known to have, by its place and its id. */
+  lastSeq: number
+  lastId?: string
+  /** Places that held no message any more when the stream was last filled: nothing but damage makes them more. */
+  holes?: number
+}
 
-/** What a service remembers of streams, to notice that one was lost or cut. */
 export const streamStates = defineCollection<StreamState>({ name: 'streams', shardKey: null, indexes: [] })
 
 const NS_PER_MS = 1_000_000
 /** How long JetStream refuses a repeated id; the inbox covers what comes later. */
 const DUPLICATE_WINDOW_MS = 120_000
-const STREAM_NOT_FOUND = 10059
+/** Records that become pending again in one command, which is bounded in time as all are. */
+const REFILL_BATCH = 2_000
+export const STREAM_NOT_FOUND = 10059
+const REFILLED = 'refilled'
 
 /**
  * On a service's stream, in its configuration: `yes` when it was empty at the service's beginning, else since when it was refilled. A
@@ -24,54 +37,128 @@ const STREAM_NOT_FOUND = 10059
  */
 export const WHOLE = 'skerry-whole'
 
-/**
- * The subject of a mark in a service's stream, which says that events before it may be missing: it was cut, or restored from an older copy.
- * A mark and no setting, since a service may not change the configuration of a stream that is there; no consumer asks for it.
- */
-export const refilledSubject = (service: string) => `${service}.refilled`
-
 /** Subjects of a service's stream and of its dead letters. */
 export const streamConfigs = (service: string) => [
   { name: service, subjects: [`${service}.>`] },
   { name: `dlq_${service}`, subjects: [`dlq.${service}.>`] }
 ]
 
+/** Where a refill of a stream begins; its mark differs for each refill. */
+export type Refill = { mark: string; from: number }
+
+/**
+ * A stream and the last refill that it tells of: consumers that had come further begin there again, the inbox knows what they had. A refill
+ * begins with a message whose subject is its mark, since a service may publish to its stream and not change its configuration.
+ */
+export async function lookAt(jsm: JetStreamManager, stream: string): Promise<{ info: StreamInfo; refill?: Refill }> {
+  const info = await jsm.streams.info(stream, { subjects_filter: `${stream}.${REFILLED}.*` })
+  const marks = Object.keys(info.state.subjects ?? {}).map((subject) => subject.split('.')[2]!)
+  const timeOf = (mark: string) => Number.parseInt(mark.split('-')[1]!, 36)
+  const mark = marks.sort((a, b) => timeOf(a) - timeOf(b)).at(-1)
+  return mark === undefined ? { info } : { info, refill: { mark, from: Number.parseInt(mark, 10) } }
+}
+
 /**
  * Makes a service's own stream and the one of its dead letters. When the event stream was lost, replaced or cut since it was last seen, all
- * that the outbox still keeps becomes pending again, and only then the new stream is remembered: an end in between repeats, it doesn't lose.
+ * that the outbox still keeps becomes pending again, and only then the stream is remembered as it is: an end in between repeats, it
+ * doesn't lose. Nothing may be published before this.
  *
- * @returns how many records became pending again
+ * @returns what was wrong, or undefined, and how many records became pending again
  */
-export async function ensureStreams(store: Store, jsm: JetStreamManager, service: string): Promise<number> {
-  const states = collectionOf(store.db, streamStates)
-  const before = await states.findOne({ _id: service })
-  const refilled = `refilled ${new Date().toISOString()}`
-  for (const { name, subjects } of streamConfigs(service))
-    await ensureStream(jsm, name, subjects, before === null ? 'yes' : refilled)
-  const info = await jsm.streams.info(service)
-  const same = before !== null && before.created === info.created && info.state.last_seq >= before.lastSeq
-  if (same) return 0
-  // Cut, or restored from an older copy: what was lost and is older than the outbox does not come back.
-  if (before !== null && info.config.metadata?.[WHOLE] === 'yes')
-    await jsm.jetstream().publish(refilledSubject(service), refilled, { msgID: `${service}:${refilled}` })
-  const again = await collectionOf(store.db, outbox).updateMany(
-    { publishedAt: { $exists: true } },
-    { $set: { pending: true }, $unset: { publishedAt: 1 } },
-    { comment: 'relay-rebuild' }
-  )
-  await states.updateOne(
+export async function ensureStreams(
+  store: Store,
+  jsm: JetStreamManager,
+  service: string
+): Promise<{ damage: string | undefined; again: number; created: string; refill: string | undefined }> {
+  const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
+  const whole = before === null ? 'yes' : `refilled ${new Date().toISOString()}`
+  for (const { name, subjects } of streamConfigs(service)) await ensureStream(jsm, name, subjects, whole)
+  const damage = await findDamage(store, jsm, service)
+  const { info, refill } = await lookAt(jsm, service)
+  const { created } = info
+  if (damage === undefined) return { damage, again: 0, created, refill: refill?.mark }
+  const again = await makePending(store)
+  // A consumer can't be further than an empty stream, and that one knows no id; but it may say of itself that it was always whole.
+  const marks = info.state.last_seq > 0 || (before !== null && info.config.metadata?.[WHOLE] === 'yes')
+  const mark = marks ? await markRefill(jsm, service, info.state.last_seq + 1) : undefined
+  await collectionOf(store.db, streamStates).replaceOne(
     { _id: service },
-    { $set: { created: info.created, lastSeq: info.state.last_seq } },
+    { created, lastSeq: info.state.last_seq, holes: holesOf(info) },
     { upsert: true }
   )
-  return again.modifiedCount
+  return { damage, again, created, refill: mark }
+}
+
+async function markRefill(jsm: JetStreamManager, service: string, from: number): Promise<string> {
+  const mark = `${from}-${Date.now().toString(36)}`
+  const options = { expect: { streamName: service }, timeout: 5_000 }
+  await jsm.jetstream().publish(`${service}.${REFILLED}.${mark}`, JSON.stringify({ from }), options)
+  return mark
+}
+
+/**
+ * Compares a service's stream with what is remembered of it. Resolves with what is wrong, or undefined. It is enough to look at the last
+ * event that was acknowledged, whose place holds another one when the stream was cut below it and has grown since, and at the number of
+ * places without a message.
+ */
+export async function findDamage(store: Store, jsm: JetStreamManager, service: string): Promise<string | undefined> {
+  // Read first: the stream is then at least as far.
+  const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
+  if (before === null) return 'it is new'
+  let info: StreamInfo
+  try {
+    info = await jsm.streams.info(service)
+  } catch (error) {
+    if (isStreamNotFound(error)) return 'it is gone'
+    throw error
+  }
+  if (info.created !== before.created) return 'it was made anew'
+  if (info.state.last_seq < before.lastSeq) return `it ends at ${info.state.last_seq}, and ${before.lastSeq} was there`
+  if (holesOf(info) > (before.holes ?? 0)) return `it has ${holesOf(info)} holes, and had ${before.holes ?? 0}`
+  if (before.lastId === undefined) return undefined
+  const last = await jsm.streams.getMessage(service, { seq: before.lastSeq })
+  if (last === null) return isLimited(info.config) ? undefined : `${before.lastSeq} is gone`
+  return last.header.get('ce-id') === before.lastId ? undefined : `another event is at ${before.lastSeq}`
+}
+
+/** Whether an error says that a stream is not there. */
+export function isStreamNotFound(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND
+}
+
+/** Places without a message. Our streams have no limits; where an operator has set some, what ages out at the front is no damage. */
+function holesOf({ state, config }: StreamInfo): number {
+  return isLimited(config) ? 0 : state.last_seq - state.messages
+}
+
+function isLimited(config: StreamConfig): boolean {
+  return [config.max_age, config.max_bytes, config.max_msgs, config.max_msgs_per_subject].some((n) => (n ?? 0) > 0)
+}
+
+async function makePending(store: Store): Promise<number> {
+  const records = collectionOf(store.db, outbox)
+  let again = 0
+  for (;;) {
+    const published = await records
+      .find(
+        { publishedAt: { $exists: true } },
+        { projection: { bucket: 1 }, limit: REFILL_BATCH, comment: 'relay-rebuild' }
+      )
+      .toArray()
+    if (published.length === 0) return again
+    const { modifiedCount } = await records.updateMany(
+      { bucket: { $in: [...new Set(published.map((r) => r.bucket))] }, _id: { $in: published.map((r) => r._id) } },
+      { $set: { pending: true }, $unset: { publishedAt: 1 } }
+    )
+    again += modifiedCount
+  }
 }
 
 async function ensureStream(jsm: JetStreamManager, name: string, subjects: string[], whole: string): Promise<void> {
   try {
     await jsm.streams.info(name)
   } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error
+    if (!isStreamNotFound(error)) throw error
     await jsm.streams.add({
       name,
       subjects,
@@ -85,7 +172,15 @@ async function ensureStream(jsm: JetStreamManager, name: string, subjects: strin
   }
 }
 
-/** Remembers how far the stream had come, so that a later cut is seen. */
-export async function rememberSequence(store: Store, service: string, lastSeq: number): Promise<void> {
-  await collectionOf(store.db, streamStates).updateOne({ _id: service }, { $max: { lastSeq } })
+/** Remembers the last event that a stream has acknowledged, so that a later cut is seen. */
+export async function rememberLast(
+  store: Store,
+  service: string,
+  created: string,
+  last: { seq: number; id: string }
+): Promise<void> {
+  await collectionOf(store.db, streamStates).updateOne(
+    { _id: service, created, lastSeq: { $lt: last.seq } },
+    { $set: { lastSeq: last.seq, lastId: last.id } }
+  )
 }

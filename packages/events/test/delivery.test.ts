@@ -1,34 +1,18 @@
-import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { jetstream } from '@nats-io/jetstream'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { on, publish, startConsumer, startRelay } from '../src/index.ts'
 import { outbox } from '../src/outbox.ts'
-import { Counted, openTestStore, tallies, tally, write } from './fixtures/counting.ts'
+import { Counted, tallies, tally, write } from './fixtures/counting.ts'
+import { openService } from './fixtures/service.ts'
 
 const stores = await useStores(t)
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
-
-async function open(t: { teardown(f: () => Promise<void>): unknown }, name: string) {
-  const store = await openTestStore(stores.mongoUrl, stores.database(name), true)
-  const nc = await connect({ servers: stores.nats.url, user: stores.nats.user, pass: stores.nats.password })
-  const jsm = await jetstreamManager(nc)
-  for (const stream of ['content', 'dlq_content']) await jsm.streams.delete(stream).catch(isMissing)
-  t.teardown(async () => {
-    await nc.close()
-    await store.close()
-  })
-  return { store, nc, jsm, common: { store, nc, service: 'content', instance: 'a', log: silent, leaseMs: 1_000 } }
-}
-
-function isMissing(error: Error): void {
-  if (!/not found/.test(error.message)) throw error
-}
+const open = (t: { teardown(f: () => Promise<void>): unknown }, name: string) => openService(t, stores, name)
 
 t.test('every committed event is applied once, in order of its entity', async (t) => {
   const { store, common } = await open(t, 'order')
-  const ids = Array.from({ length: 20 }, () => newId(randomBucket()))
+  const ids = Array.from({ length: 8 }, () => newId(randomBucket()))
   const relay = startRelay(common)
   const consumer = startConsumer({
     ...common,

@@ -1,92 +1,149 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
-import { useStores, waitFor } from '@skerry/testing'
+import { startTestNats, startTestStores, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { openTestStore, tallies, write } from './fixtures/counting.ts'
+import { outbox } from '../src/outbox.ts'
+import { openTestStore, sources, tallies } from './fixtures/counting.ts'
+import { KILL_POINTS } from './fixtures/kill-points.ts'
+import { randomOf } from './fixtures/random.ts'
+import { redeliver } from './fixtures/redeliver.ts'
+import { besiege } from './fixtures/siege.ts'
 
-const stores = await useStores(t)
-// A seed makes a run repeatable: which instance dies, and after how many writes.
-const seed = Number(process.env.SKERRY_SEED ?? 1)
-const kills = Number(process.env.SKERRY_KILLS ?? 8)
+const long = process.env.SKERRY_FAULTS !== undefined
+/** A run's fate: which step each process dies at and when, and how NATS is ended. The same number brings it back. */
+const seed = Number(process.env.SKERRY_SEED ?? (long ? Math.floor(Math.random() * 1e6) : 1))
+const kills = Number(process.env.SKERRY_KILLS ?? (long ? 520 : 30))
+const restarts = Number(process.env.SKERRY_RESTARTS ?? (long ? 52 : 5))
+/** Events on their way at most: writers wait when effects fall behind. */
+const AHEAD = 400
+const WAIT = { timeoutMs: 300_000 }
+/** Of a whole run, on a machine that has other things to do. */
+const BOUND_MS = 2_400_000
+t.setTimeout(BOUND_MS)
 
-function random(state: { s: number }): number {
-  state.s = (Math.imul(state.s, 1664525) + 1013904223) >>> 0
-  return state.s / 2 ** 32
-}
+const name = `${kills} kill -9 at every step, NATS restarted ${restarts} times, its store lost once and once an older one: nothing lost, nothing twice, in order (SKERRY_SEED=${seed})`
+t.test(name, { timeout: BOUND_MS }, async (t) => {
+  t.comment(`SKERRY_SEED=${seed}`)
+  // Its own: a killed process leaves transactions open, and here mongod ends them sooner than others would like.
+  const { shared, stop } = await startTestStores((line) => t.comment(line))
+  t.teardown(stop)
+  const database = 'kill'
+  const store = await openTestStore(shared.mongoUrl, database)
+  await store.client.db('admin').command({ setParameter: 1, transactionLifetimeLimitSeconds: 1 })
+  const nats = await startTestNats(t)
+  const nc = await connect({ servers: nats.url, user: nats.user, pass: nats.password, maxReconnectAttempts: -1 })
+  const js = jetstream(nc)
+  const entities = Array.from({ length: 60 }, () => newId(randomBucket()))
+  const filter = { bucket: { $in: entities.map(bucketOf) }, _id: { $in: entities } }
+  const rows = collectionOf(store.db, tallies)
+  const random = randomOf(`${seed} nats`)
 
-t.test(
-  `${kills} kill -9 of relays and consumers under writes: nothing lost, nothing twice, in order (seed ${seed})`,
-  async (t) => {
-    const database = stores.database('kill')
-    const store = await openTestStore(stores.mongoUrl, database)
-    const ids = Array.from({ length: 10 }, () => newId(randomBucket()))
-    const children = new Map<string, ChildProcess>()
+  // Restarts that are due: one that comes while the last goes on is not forgotten, and none is left when all have died.
+  let due = 0
+  const siege = besiege({
+    seed,
+    kills,
+    entities,
+    common: {
+      leaseMs: 600,
+      mongo: { url: shared.mongoUrl, database },
+      nats: { url: nats.url, user: nats.user, password: nats.password }
+    },
+    onDeath(deaths) {
+      due = deaths >= kills ? restarts : Math.floor((deaths * restarts) / kills)
+    }
+  })
+  t.teardown(async () => {
+    await siege.stop()
+    await nc.close()
+    await store.close()
+  })
 
-    async function launch(instance: string): Promise<void> {
-      const child = fork(new URL('fixtures/worker.ts', import.meta.url), {
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-        execArgv: [],
-        env: {
-          MONGO_URL: stores.mongoUrl,
-          MONGO_DATABASE: database,
-          NATS_URL: stores.nats.url,
-          NATS_USER: stores.nats.user,
-          NATS_PASSWORD: stores.nats.password,
-          INSTANCE: instance,
-          LEASE_MS: '800'
+  const applied = async () => (await rows.find(filter).toArray()).reduce((sum, row) => sum + row.last, 0)
+  let writing = true
+  // A long run is watched by its figures.
+  const progress = setInterval(async () => {
+    const dead = [...siege.deaths.values()].reduce((a, b) => a + b, 0)
+    t.comment(`${dead} deaths, ${siege.written()} writes, ${await applied()} effects`)
+  }, 10_000)
+  t.teardown(() => clearInterval(progress))
+  const pacing = (async () => {
+    while (writing) {
+      const room = AHEAD - (siege.written() - (await applied())) - siege.outstanding()
+      if (room > 20) siege.allow(Math.min(room, AHEAD))
+      const before = siege.written()
+      await waitFor(() => !writing || siege.written() >= before + 20 || siege.outstanding() === 0, WAIT)
+    }
+  })()
+
+  /** NATS goes down under load again and again; once it comes back with an older copy of its data, once with none. */
+  let repeated = 0
+  const storm = (async () => {
+    for (let i = 0; i < restarts; i++) {
+      await waitFor(() => due > i, { timeoutMs: BOUND_MS })
+      await nats.restart(random() < 0.7 ? 'SIGKILL' : 'SIGTERM', async (data) => {
+        const copy = join(data, '../copy')
+        if (i === Math.floor(restarts * 0.3)) await cp(data, copy, { recursive: true })
+        if (i === Math.floor(restarts * 0.5)) {
+          await rm(data, { recursive: true })
+          await cp(copy, data, { recursive: true })
+          t.comment('NATS comes back with an older copy of its data')
+        }
+        if (i === Math.floor(restarts * 0.7)) {
+          await rm(data, { recursive: true })
+          t.comment('NATS comes back with nothing')
         }
       })
-      children.set(instance, child)
-      await once(child, 'message')
+      const jsm = await jetstreamManager(nc, { checkAPI: false })
+      const isThere = () => jsm.streams.info('content').then(Boolean, () => false)
+      await waitFor(isThere, { ...WAIT, message: 'the stream is there, or made again' })
+      repeated += await redeliver(store, js, entities[i % entities.length]!, 10)
     }
-    t.teardown(async () => {
-      for (const child of children.values()) child.kill('SIGKILL')
-      await store.close()
-    })
+  })()
 
-    await Promise.all([launch('a'), launch('b')])
-    const acknowledged = new Map<string, number>()
-    let writing = true
-    let written = 0
-    let allowed = 0
-    const writers = ids.map(async (id) => {
-      while (writing) {
-        // Writers keep ahead of the kills, not of the machine.
-        if (written >= allowed) await waitFor(() => written < allowed || !writing)
-        acknowledged.set(id, await write(store, id, bucketOf(id)))
-        written++
-      }
-    })
-    const state = { s: seed }
-    for (let i = 0; i < kills; i++) {
-      const target = written + 20 + Math.floor(random(state) * 100)
-      allowed = target + 50
-      await waitFor(() => written >= target)
-      const instance = random(state) < 0.5 ? 'a' : 'b'
-      const child = children.get(instance)!
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-      await launch(`${instance}`)
-    }
-    writing = false
-    await Promise.all(writers)
-
-    const rows = collectionOf(store.db, tallies)
-    const all = { bucket: { $in: ids.map(bucketOf) }, _id: { $in: ids } }
-    await waitFor(
-      async () =>
-        (await rows.find(all).toArray()).filter((row) => row.last >= (acknowledged.get(row._id) ?? 0)).length ===
-        ids.length,
-      { timeoutMs: 60_000, message: 'every acknowledged write reaches its effect' }
-    )
-    for (const row of await rows.find(all).toArray()) {
-      const expected = acknowledged.get(row._id)
-      t.same(
-        { last: row.last, applied: row.applied, disorder: row.disorder ?? [] },
-        { last: expected, applied: expected, disorder: [] }
-      )
-    }
-    t.comment(`${written} writes`)
+  await Promise.race([siege.over, storm.then(() => siege.over), pacing])
+  await storm
+  writing = false
+  await pacing
+  clearInterval(progress)
+  await waitFor(() => siege.outstanding() === 0, { ...WAIT, message: 'the writers come to their end' })
+  const pending = () =>
+    collectionOf(store.db, outbox).countDocuments({ pending: true }, { comment: 'relay-pending', limit: 1 })
+  await waitFor(async () => (await pending()) === 0, { ...WAIT, message: 'every event is published' })
+  const written = new Map((await collectionOf(store.db, sources).find(filter).toArray()).map((s) => [s._id, s.n]))
+  const done = async () => {
+    const reached = new Map((await rows.find(filter).toArray()).map((row) => [row._id, row.last]))
+    return [...written].every(([id, n]) => (reached.get(id) ?? 0) >= n)
   }
-)
+  await waitFor(done, { ...WAIT, message: 'every write reaches its effect' })
+  await waitFor(
+    async () => {
+      const info = await (await jetstreamManager(nc)).consumers.info('content', 'content--tally')
+      return info.num_pending + info.num_ack_pending === 0
+    },
+    { ...WAIT, message: 'repeats have come to their end' }
+  )
+
+  const [lost, twice, disorder]: string[][] = [[], [], []]
+  const effects = new Map((await rows.find(filter).toArray()).map((row) => [row._id, row]))
+  for (const [id, n] of written) {
+    const { applied = 0, disorder: found = [] } = effects.get(id) ?? {}
+    if (applied < n || n < (siege.acknowledged.get(id) ?? 0)) lost!.push(`${id}: ${applied} of ${n}`)
+    if (applied > n) twice!.push(`${id}: ${applied} for ${n}`)
+    disorder!.push(...found.map((d) => `${id}: ${d}`))
+  }
+  t.ok(written.size >= siege.acknowledged.size && siege.acknowledged.size > entities.length / 2)
+  t.same(lost, [], 'nothing is lost')
+  t.same(twice, [], 'nothing has its effect twice')
+  t.same(disorder, [], 'the order of each entity is kept')
+  t.ok([...siege.deaths.values()].reduce((sum, n) => sum + n, 0) >= kills)
+  if (kills >= 100)
+    for (const step of Object.values(KILL_POINTS).flat())
+      t.ok((siege.deaths.get(step) ?? 0) > 0, `someone died at "${step}"`)
+  t.equal((await (await jetstreamManager(nc)).streams.info('dlq_content')).state.messages, 0, 'no dead letter')
+  t.comment(`${siege.written()} writes acknowledged, ${await applied()} effects, ${repeated} forced repeats`)
+  for (const [step, n] of siege.deaths) t.comment(`died ${step}: ${n}`)
+})

@@ -3,7 +3,7 @@ import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type ModelStatus, type OperationView, on, startReadModel, startRelay, WHOLE } from '../src/index.ts'
 import { readModels } from '../src/read-model/state.ts'
-import { ensureStreams, rememberSequence } from '../src/streams.ts'
+import { ensureStreams, rememberLast } from '../src/streams.ts'
 import { Counted, openTestStore, tallies, tally, write } from './fixtures/counting.ts'
 import { type Bench, openBench } from './fixtures/operator.ts'
 
@@ -212,7 +212,8 @@ t.test('a stream that was cut is refused as well; generations are counted', asyn
   await t.rejects(command(bench, 'rebuild'), /REFUSED: it had 50 generations/)
   await collectionOf(store.db, readModels).deleteOne({ _id: 'content--tallies' })
   // It was further than it is.
-  await rememberSequence(store, 'content', 1_000)
+  const { created } = await jsm.streams.info('content')
+  await rememberLast(store, 'content', created, { seq: 1_000, id: 'gone' })
   const relay = startRelay(common)
   await waitFor(() => relay.owner())
   await t.rejects(command(bench, 'rebuild'), /PARTIAL: .* it was cut, and refilled with what the outbox kept/)

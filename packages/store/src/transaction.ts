@@ -1,6 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { deadlinePassed, remainingMs } from '@skerry/deadline'
-import { type ClientSession, MongoError, MongoServerError } from 'mongodb'
+import {
+  type ClientSession,
+  MongoAPIError,
+  MongoError,
+  MongoNotConnectedError,
+  MongoServerError,
+  MongoTopologyClosedError
+} from 'mongodb'
 import { DURABLE, type Store } from './store.ts'
 
 /** A running transaction. Repositories pass `session` to the driver; nothing else may. */
@@ -112,12 +119,26 @@ export function isDuplicate(error: unknown, collection?: string): boolean {
   return error.message.includes(`.${collection} `) || error.message.includes(`.${collection}--r`)
 }
 
-/** Whether an error means that the database was away or busy, so that the same work may succeed later. */
+/** What a server says that is away, stopping, no primary, or too busy for a bound: codes of the retryable reads specification and two of time. */
+const TRANSIENT_CODES: ReadonlySet<unknown> = new Set([
+  ...[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436],
+  ...[50, 64]
+])
+
+/**
+ * Whether an error means that the database was away or busy, so that the same work may succeed later. Wrong use of the driver never is:
+ * it would be waited for without end.
+ */
 export function isTransient(error: unknown): boolean {
-  if (!(error instanceof Error) || !error.name.startsWith('Mongo')) return false
+  if (!(error instanceof MongoError)) return false
+  if (error instanceof MongoNotConnectedError || error instanceof MongoTopologyClosedError) return true
+  if (error instanceof MongoAPIError) return false
   if (!(error instanceof MongoServerError)) return true
   const labels = error.errorLabels
-  return labels.some(
-    (l) => l === 'TransientTransactionError' || l === 'RetryableWriteError' || l === 'UnknownTransactionCommitResult'
+  return (
+    TRANSIENT_CODES.has(error.code) ||
+    labels.some(
+      (l) => l === 'TransientTransactionError' || l === 'RetryableWriteError' || l === 'UnknownTransactionCommitResult'
+    )
   )
 }

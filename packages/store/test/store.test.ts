@@ -1,4 +1,5 @@
 import { useStores, waitFor } from '@skerry/testing'
+import { MongoServerError } from 'mongodb'
 import t from 'tap'
 import {
   collectionOf,
@@ -146,6 +147,20 @@ t.test('a lease has one owner, and passes on when it ends', async (t) => {
   await releaseLease(store, 'work', owner)
   t.equal(await takeLease(store, 'work', 'd', 50), 2)
   await waitFor(async () => (await takeLease(store, 'work', 'e', 60_000)) === 3)
+})
+
+t.test('wrong use of the driver, and what a server refuses, is no outage; a bound that ran out is', async (t) => {
+  const store = await open(t)
+  const rows = collectionOf(store.db, things)
+  const wrong = await rows.insertMany([]).catch((e: unknown) => e)
+  t.match(wrong, { name: 'MongoInvalidArgumentError' })
+  t.notOk(isTransient(wrong))
+  const refused = await store.db.command({ noSuchCommand: 1 }).catch((e: unknown) => e)
+  t.match(refused, { codeName: 'CommandNotFound' })
+  t.notOk(isTransient(refused))
+  t.ok(isTransient(new MongoServerError({ message: 'operation exceeded time limit', code: 50 })))
+  t.ok(isTransient(new MongoServerError({ message: 'not primary', code: 10107 })))
+  t.notOk(isTransient(new Error('of the handler')))
 })
 
 t.test('a database that is not there is a bounded, transient error', async (t) => {

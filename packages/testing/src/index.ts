@@ -1,3 +1,4 @@
+export { startTestNats, type TestNats } from './nats-server.ts'
 export { type RunFile, type System, startSystem } from './system.ts'
 export {
   binCache,

@@ -52,14 +52,22 @@ export async function currentReplay({ store, durable, stream }: Consumer): Promi
   return replay
 }
 
-/** Has JetStream deliver from the replay's first sequence, once; later from the acknowledged floor, as always. */
-export async function rewind({ store, jsm, durable, stream }: Consumer, replay: Replay): Promise<ConsumerInfo> {
+/**
+ * Has JetStream deliver from the replay's first sequence, once; later stretches begin at the acknowledged floor, as always.
+ *
+ * @param floor where the durable stands: it is not set forward over what it has not had
+ */
+export async function rewind(
+  { store, jsm, durable, stream }: Consumer,
+  replay: Replay,
+  floor: number
+): Promise<ConsumerInfo> {
   const name = stream.config.name
-  if (replay.rewound) return jsm.consumers.reset(name, durable)
-  const info = await jsm.consumers.reset(name, durable, replay.from)
+  const from = Math.min(replay.from, floor + 1)
+  const info = await jsm.consumers.reset(name, durable, from)
   await collectionOf(store.db, consumerStates).updateOne(
     { _id: `${name}:${durable}` },
-    { $set: { 'replay.rewound': true, floor: replay.from - 1 } }
+    { $set: { 'replay.rewound': true, floor: from - 1 } }
   )
   replay.rewound = true
   return info

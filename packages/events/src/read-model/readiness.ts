@@ -1,6 +1,6 @@
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { OperatorError } from '../operator/protocol.ts'
-import { refilledSubject, WHOLE } from '../streams.ts'
+import { lookAt, WHOLE } from '../streams.ts'
 import type { ModelState } from './state.ts'
 
 const NOT_FOUND = [10014, 10059]
@@ -8,8 +8,8 @@ const NOT_FOUND = [10014, 10059]
 /** Rejects with PARTIAL, and the reason, where a stream does not hold every event from the first one on. */
 export async function assertWhole(jsm: JetStreamManager, streams: readonly string[]): Promise<void> {
   for (const stream of streams) {
-    const mark = refilledSubject(stream)
-    const lack = lackOf(await jsm.streams.info(stream, { subjects_filter: mark }), mark)
+    const { info, refill } = await lookAt(jsm, stream)
+    const lack = lackOf(info, refill !== undefined)
     if (lack === undefined) continue
     throw new OperatorError(
       'PARTIAL',
@@ -18,12 +18,12 @@ export async function assertWhole(jsm: JetStreamManager, streams: readonly strin
   }
 }
 
-function lackOf({ state, config }: StreamInfo, mark: string): string | undefined {
+function lackOf({ state, config }: StreamInfo, refilled: boolean): string | undefined {
   const whole = config.metadata?.[WHOLE]
   const oldest = state.messages === 0 ? '' : ` of ${state.first_ts}`
   if (whole === undefined) return 'it was made by a release that did not note whether it is whole'
   if (whole !== 'yes') return `it was lost or cut, and ${whole} with what the outbox kept`
-  if (state.subjects?.[mark] !== undefined) return 'it was cut, and refilled with what the outbox kept'
+  if (refilled) return 'it was cut, and refilled with what the outbox kept'
   if (state.first_seq > 1) return `its oldest event is number ${state.first_seq}${oldest}`
   if ((state.num_deleted ?? 0) > 0) return `${state.num_deleted} events were deleted from it`
   return undefined

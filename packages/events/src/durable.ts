@@ -1,0 +1,151 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  AckPolicy,
+  type ConsumerInfo,
+  DeliverPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  type StreamInfo
+} from '@nats-io/jetstream'
+import { wireSubject } from '@skerry/contracts'
+import { collectionOf } from '@skerry/store'
+import { consumerStates } from './consumer-states.ts'
+import { currentReplay, type Replay, rewind } from './operator/replay.ts'
+import type { StreamConsumerOptions } from './stream-consumer.ts'
+import { isStreamNotFound, lookAt, type Refill } from './streams.ts'
+
+const NS_PER_MS = 1_000_000
+export const ACK_WAIT_MS = 30_000
+/** Messages delivered and not acknowledged: what is held in memory, and what waits behind an event that fails. */
+const MAX_ACK_PENDING = 8_192
+const CONSUMER_NOT_FOUND = 10014
+
+/** Where a stretch of consuming begins. */
+export type Beginning = {
+  /** The running number of the first delivery. */
+  firstDelivery: number
+  /** The stream as the stretch knows it; another one later means that it was made anew or filled again. */
+  stream: string
+  /** What is to be replayed first. */
+  replay: Replay | undefined
+}
+
+type Look = { info: StreamInfo; refill?: Refill }
+
+const keyOf = (options: StreamConsumerOptions) => `${options.stream}:${options.durable}`
+const identityOf = ({ info, refill }: Look) => `${info.created} ${refill?.mark ?? ''}`
+
+/**
+ * Makes the durable or brings it up to date, and sets it back to its floor. Where the stream was filled again below that, it begins at the
+ * refill: some of it may never have been delivered, and the inbox knows the rest. A replay that was asked for begins where it says.
+ */
+export async function prepareDurable(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Beginning> {
+  const { store, stream, durable } = options
+  const look = await streamWhenThere(jsm, options)
+  const { info, refill } = look
+  const here = { store, jsm, durable, stream: info }
+  const replay = await currentReplay(here)
+  const states = collectionOf(store.db, consumerStates)
+  const state = await states.findOne({ _id: keyOf(options) })
+  const before = await durableOf(jsm, stream, durable)
+  const floor = before?.ack_floor.stream_seq ?? (state?.created === info.created ? state.floor : 0)
+  const behind = refill !== undefined && refill.mark !== state?.refill && refill.from <= floor
+  const from = behind ? refill.from - 1 : floor
+  const consumer =
+    before === undefined || behind
+      ? await makeDurable(jsm, options, before, from)
+      : await resetDurable(jsm, options, before)
+  await states.updateOne(
+    { _id: keyOf(options) },
+    { $set: { created: info.created, floor: from, ...(refill === undefined ? {} : { refill: refill.mark }) } },
+    { upsert: true }
+  )
+  const starts = replay === undefined || replay.rewound ? consumer : await rewind(here, replay, from)
+  return { firstDelivery: starts.delivered.consumer_seq + 1, stream: identityOf(look), replay }
+}
+
+/**
+ * Reads how far the consumer has come and keeps it. Rejects when the durable or the stream is not the one that the stretch began with, which
+ * no broken connection tells of.
+ */
+export async function noteProgress(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions,
+  beginning: Beginning
+): Promise<ConsumerInfo> {
+  const look = await lookAt(jsm, options.stream)
+  if (identityOf(look) !== beginning.stream) throw new StreamChanged('the stream was made anew or filled again')
+  const consumer = await durableOf(jsm, options.stream, options.durable)
+  if (consumer === undefined) throw new StreamChanged('the durable is gone')
+  await collectionOf(options.store.db, consumerStates).updateOne(
+    { _id: keyOf(options), created: look.info.created },
+    { $max: { floor: consumer.ack_floor.stream_seq } }
+  )
+  return consumer
+}
+
+/** The stretch must begin again: what it consumes is no longer what it began with. */
+export class StreamChanged extends Error {}
+
+async function durableOf(jsm: JetStreamManager, stream: string, durable: string): Promise<ConsumerInfo | undefined> {
+  try {
+    return await jsm.consumers.info(stream, durable)
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === CONSUMER_NOT_FOUND) return undefined
+    throw isStreamNotFound(error) ? new StreamChanged('the stream is gone') : error
+  }
+}
+
+function filtersOf(options: StreamConsumerOptions): string[] {
+  return [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
+}
+
+async function resetDurable(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions,
+  { config }: ConsumerInfo
+): Promise<ConsumerInfo> {
+  const { stream, durable } = options
+  const filter_subjects = filtersOf(options)
+  const same = JSON.stringify([...(config.filter_subjects ?? [])].sort()) === JSON.stringify(filter_subjects)
+  if (!same || config.max_ack_pending !== MAX_ACK_PENDING)
+    await jsm.consumers.update(stream, durable, { filter_subjects, max_ack_pending: MAX_ACK_PENDING })
+  // The numbering begins afresh here. A later info would already count what an earlier owner's open pull was given meanwhile.
+  return await jsm.consumers.reset(stream, durable)
+}
+
+/** @param from the last place that need not be delivered; 0 for all */
+async function makeDurable(
+  jsm: JetStreamManager,
+  options: StreamConsumerOptions,
+  before: ConsumerInfo | undefined,
+  from: number
+): Promise<ConsumerInfo> {
+  const { stream, durable } = options
+  if (before !== undefined) await jsm.consumers.delete(stream, durable)
+  return await jsm.consumers.add(stream, {
+    durable_name: durable,
+    filter_subjects: filtersOf(options),
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: ACK_WAIT_MS * NS_PER_MS,
+    max_ack_pending: MAX_ACK_PENDING,
+    max_deliver: -1,
+    ...(from > 0
+      ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from + 1 }
+      : { deliver_policy: DeliverPolicy.All })
+  })
+}
+
+/** Another service may start later than this one: its stream is waited for. */
+async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Look> {
+  for (let waited = 0; ; waited++) {
+    try {
+      return await lookAt(jsm, options.stream)
+    } catch (error) {
+      if (!isStreamNotFound(error)) throw error
+      if (waited === 40)
+        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream is not there yet')
+      await delay(50, undefined, { signal: options.signal })
+    }
+  }
+}
