@@ -6,15 +6,32 @@ import {
   ProfileCreated,
   ProfileUpdated
 } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  cleanUp,
+  eventMetrics,
+  type Log,
+  onIdempotent,
+  startConsumer,
+  startJobs,
+  startRelay,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import { saveAuthor } from './data/authors.ts'
 import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
 import { follow, unfollow } from './domain/follow.ts'
+import { trendsJob } from './domain/trends.ts'
 
-export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
+export type EventsOptions = {
+  nc: NatsConnection
+  instance: string
+  log: Log
+  metrics: Metrics
+  leaseMs?: number
+  jobsTickMs?: number
+}
 
 /** Publishes what this service's outbox holds, fills feeds from its own events and keeps what it knows of people from those of users. */
 export function startEvents(deps: Deps, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
@@ -40,7 +57,13 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
       onIdempotent(FollowDeleted, ({ data }) => unfollow(deps, data))
     ]
   })
-  const parts = { relay, feeds, people }
+  const jobs = startJobs({
+    ...shared,
+    handlers: [cleanUp(deps.store, 'content'), trendsJob(deps)],
+    now: deps.now,
+    ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
+  })
+  const parts = { relay, feeds, people, ...jobs }
   return together(parts)
 }
 

@@ -5,6 +5,7 @@ import { outbox } from './outbox.ts'
 import { consumerStates } from './stream-consumer.ts'
 import { streamStates } from './streams.ts'
 
+export { type CleanUpOptions, cleanUp } from './clean-up.ts'
 export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from './consumer.ts'
 export { type Envelope, fromHeaders, toHeaders } from './headers.ts'
 export { INBOX_RETENTION_S } from './inbox.ts'

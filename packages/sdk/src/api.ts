@@ -86,6 +86,11 @@ export function createApi({ call, session }: ApiDeps) {
     unlike: <O extends CallOptions>(id: string, options?: O) => to(contentRoutes.unlike, { params: { id } }, options)
   }
 
+  const trends = {
+    list: <O extends CallOptions>(query: QueryOf<typeof contentRoutes.trends> = {}, options?: O) =>
+      to(contentRoutes.trends, { query }, options)
+  }
+
   const comments = {
     create: <O extends CallOptions>(postId: string, body: BodyOf<typeof contentRoutes.createComment>, options?: O) =>
       to(contentRoutes.createComment, { params: { id: postId }, body }, options),
@@ -103,5 +108,5 @@ export function createApi({ call, session }: ApiDeps) {
       to(contentRoutes.feed, { query }, options)
   }
 
-  return { auth, users, posts, comments, feed }
+  return { auth, users, posts, comments, feed, trends }
 }
