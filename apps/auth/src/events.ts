@@ -1,7 +1,17 @@
 import { SessionRevoked } from '@skerry/contracts'
-import { eventMetrics, type Log, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  cleanUp,
+  eventMetrics,
+  type Log,
+  onIdempotent,
+  startConsumer,
+  startJobs,
+  startRelay,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
+import { expireSessionsJob } from './domain/expire-sessions.ts'
 import type { Publisher } from './revocations.ts'
 
 export type EventsOptions = {
@@ -12,11 +22,14 @@ export type EventsOptions = {
   publisher: Publisher
   accessTtlMs: number
   leaseMs?: number
+  jobsTickMs?: number
+  /** Epoch milliseconds. */
+  now?: () => number
 }
 
 /** Publishes what this service's outbox holds, and makes sure that every ended session gets into the bucket `identity`. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
-  const { publisher, accessTtlMs } = options
+  const { publisher, accessTtlMs, now = Date.now } = options
   const shared = { ...options, store, service: 'auth', metrics: eventMetrics(options.metrics) }
   const parts = {
     relay: startRelay(shared),
@@ -29,6 +42,12 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
           if (until > Date.now()) await publisher.revoke(data.sessionId, Math.ceil(until / 1000))
         })
       ]
+    }),
+    ...startJobs({
+      ...shared,
+      handlers: [cleanUp(store, 'auth'), expireSessionsJob({ store, now })],
+      now,
+      ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
     })
   }
   return together(parts)

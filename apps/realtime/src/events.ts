@@ -1,5 +1,14 @@
 import { CommentCreated, FollowCreated, FollowDeleted, LikeCreated } from '@skerry/contracts'
-import { type EventMetrics, type Owned, on, onIdempotent, startConsumer, startRelay } from '@skerry/events'
+import {
+  cleanUp,
+  type EventMetrics,
+  type Owned,
+  on,
+  onIdempotent,
+  startConsumer,
+  startJobs,
+  startRelay
+} from '@skerry/events'
 import type { Logger, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { putFollower, removeFollower } from './data/followers.ts'
@@ -71,7 +80,8 @@ export function startEvents(deps: EventsDeps): Owned {
           })
         )
       ]
-    })
+    }),
+    ...Object.values(startJobs({ ...base, handlers: [cleanUp(store, 'realtime')] }))
   ]
   return {
     attached: () => parts.every((part) => part.attached()),

@@ -1,5 +1,15 @@
 import { AccountCreated, AccountDeleted, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
-import { eventMetrics, type Log, on, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  cleanUp,
+  eventMetrics,
+  type Log,
+  on,
+  onIdempotent,
+  startConsumer,
+  startJobs,
+  startRelay,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import { createTurns, type Store } from '@skerry/store'
 import { countPost } from './domain/count-post.ts'
@@ -35,7 +45,8 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
         on(PostCreated, ({ data }, tx) => countPost(deps, tx, data.authorId, 1)),
         on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
       ]
-    })
+    }),
+    ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })
   }
   return together(parts)
 }

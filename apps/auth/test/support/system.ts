@@ -101,7 +101,9 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
       metrics,
       publisher,
       accessTtlMs,
-      leaseMs: 2_000
+      leaseMs: 2_000,
+      jobsTickMs: 20,
+      now: () => Date.now() + clock.offsetMs
     })
     const redis =
       options.redis === false ? undefined : openRedis({ url: config.REDIS_URL ?? '', commandTimeoutMs: 5_000, log })

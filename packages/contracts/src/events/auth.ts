@@ -42,7 +42,7 @@ export const SessionCreated = defineEvent({
 export const SessionRevoked = defineEvent({
   subject: 'auth.session.revoked',
   version: 1,
-  summary: 'A session ended: by logout, by its owner, by a changed password or by a stolen refresh token.',
+  summary: 'A session ended: by logout, by its owner, by a changed password, by a stolen refresh token, or by its age.',
   entity: (d) => d.sessionId,
   data: Type.Object({ sessionId: IdSchema, userId: IdSchema, reason: Type.String() })
 })
