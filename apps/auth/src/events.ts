@@ -13,6 +13,7 @@ import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { expireSessionsJob } from './domain/expire-sessions.ts'
 import type { Publisher } from './revocations.ts'
+import { startSagas } from './sagas.ts'
 
 export type EventsOptions = {
   nc: NatsConnection
@@ -27,8 +28,11 @@ export type EventsOptions = {
   now?: () => number
 }
 
-/** Publishes what this service's outbox holds, and makes sure that every ended session gets into the bucket `identity`. */
-export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
+/** Publishes what this service's outbox holds, makes sure that every ended session gets into the bucket `identity`, and hears what erasures and exports are answered. */
+export async function startEvents(
+  store: Store,
+  options: EventsOptions
+): Promise<{ checks: Checks; stop(): Promise<void> }> {
   const { publisher, accessTtlMs, now = Date.now } = options
   const shared = { ...options, store, service: 'auth', metrics: eventMetrics(options.metrics) }
   const parts = {
@@ -50,5 +54,12 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
     })
   }
-  return together(parts)
+  const events = together(parts)
+  const sagas = await startSagas({ ...shared, now })
+  return {
+    checks: events.checks,
+    async stop() {
+      await Promise.all([events.stop(), sagas.stop()])
+    }
+  }
 }

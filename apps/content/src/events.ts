@@ -14,6 +14,7 @@ import {
   startConsumer,
   startJobs,
   startRelay,
+  takePart,
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
@@ -22,6 +23,7 @@ import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
 import { follow, unfollow } from './domain/follow.ts'
+import { contentPart } from './domain/take-part.ts'
 import { trendsJob } from './domain/trends.ts'
 
 export type EventsOptions = {
@@ -63,7 +65,8 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     now: deps.now,
     ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
   })
-  const parts = { relay, feeds, people, ...jobs }
+  const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(contentPart(deps)) })
+  const parts = { relay, feeds, people, sagas, ...jobs }
   return together(parts)
 }
 

@@ -7,7 +7,8 @@ import {
   onIdempotent,
   startConsumer,
   startJobs,
-  startRelay
+  startRelay,
+  takePart
 } from '@skerry/events'
 import type { Logger, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
@@ -15,12 +16,14 @@ import { putFollower, removeFollower } from './data/followers.ts'
 import { type FanOutDeps, fanOut } from './domain/fan-out.ts'
 import { LIVE_RULES } from './domain/messages.ts'
 import { notify } from './domain/notify.ts'
+import { type PartDeps, realtimePart } from './domain/take-part.ts'
 
 export type EventsDeps = {
   store: Store
   nc: NatsConnection
   instance: string
   fanOut: FanOutDeps
+  part: PartDeps
   log: Logger
   metrics: EventMetrics
 }
@@ -81,6 +84,7 @@ export function startEvents(deps: EventsDeps): Owned {
         )
       ]
     }),
+    startConsumer({ ...base, purpose: 'sagas', subscriptions: takePart(realtimePart(deps.part)) }),
     ...Object.values(startJobs({ ...base, handlers: [cleanUp(store, 'realtime')] }))
   ]
   return {

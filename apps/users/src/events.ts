@@ -8,6 +8,7 @@ import {
   startConsumer,
   startJobs,
   startRelay,
+  takePart,
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
@@ -16,6 +17,7 @@ import { countPost } from './domain/count-post.ts'
 import { createProfile } from './domain/create-profile.ts'
 import { removePerson } from './domain/delete-profile.ts'
 import { renameProfile } from './domain/rename-profile.ts'
+import { usersPart } from './domain/take-part.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
@@ -33,9 +35,9 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
           await createProfile(deps, tx, data)
         }),
         on(AccountUpdated, ({ data, time }, tx) => renameProfile(deps, tx, { ...data, at: new Date(time) })),
-        onIdempotent(AccountDeleted, ({ data, traceparent }) =>
-          removePerson(deps, data.userId, traceparent === undefined ? {} : { traceparent })
-        )
+        onIdempotent(AccountDeleted, async ({ data, traceparent }) => {
+          await removePerson(deps, data.userId, traceparent === undefined ? {} : { traceparent })
+        })
       ]
     }),
     posts: startConsumer({
@@ -46,6 +48,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
         on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
       ]
     }),
+    sagas: startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(usersPart(deps)) }),
     ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })
   }
   return together(parts)

@@ -19,6 +19,8 @@ export { OUTBOX_RETENTION_S, publish } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'
 export { together } from './parts.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
+export { eraseEvents } from './sagas/erase-events.ts'
+export { type Counts, type ExportItem, type Part, takePart } from './sagas/take-part.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
 export const eventCollections = [outbox, inbox, streamStates, consumerStates, leases, plannedJobs]

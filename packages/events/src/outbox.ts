@@ -33,6 +33,7 @@ export const outbox = defineCollection<OutboxDocument>({
   untargeted: {
     'relay-pending': 'The relay reads what is pending on every shard when it starts.',
     'relay-rebuild': 'A lost stream is filled again from every shard.',
+    'outbox-erase': 'What says something of an erased user is looked for on every shard.',
     'clean-up': 'One instance looks on every shard for what is old.'
   }
 })

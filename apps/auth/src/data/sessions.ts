@@ -152,3 +152,15 @@ export async function deleteExpired(store: Store, tx: Tx, session: SessionDocume
   )
   return result.deletedCount === 1
 }
+
+/** Removes all sessions of a user. */
+export async function deleteSessionsOf(store: Store, userId: string): Promise<void> {
+  await collectionOf(store.db, sessions).deleteMany({ bucket: bucketOf(userId), userId })
+}
+
+/** All sessions of a user that are kept, newest first. */
+export function findSessionsOf(store: Store, userId: string, limit: number): Promise<SessionDocument[]> {
+  return collectionOf(store.db, sessions)
+    .find({ bucket: bucketOf(userId), userId }, { sort: { _id: -1 }, limit })
+    .toArray()
+}

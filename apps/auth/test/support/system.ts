@@ -94,7 +94,7 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
     const identity = await openIdentity(nc, { log })
     const publisher = publishIdentity(nc)
     const metrics = createMetrics({ service: 'auth', instance: String(i), processMetrics: false })
-    const events = startEvents(store, {
+    const events = await startEvents(store, {
       nc,
       instance: String(i),
       log,

@@ -26,9 +26,9 @@ export const AccountUpdated = defineEvent({
 export const AccountDeleted = defineEvent({
   subject: 'auth.account.deleted',
   version: 1,
-  summary: 'An account has ended.',
+  summary: 'An account has ended: every service that takes part has erased what it had of its owner.',
   entity: (d) => d.userId,
-  data: Type.Object({ userId: IdSchema })
+  data: Type.Object({ userId: IdSchema, erasureId: Type.Optional(IdSchema) })
 })
 
 export const SessionCreated = defineEvent({
