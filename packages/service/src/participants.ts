@@ -10,7 +10,7 @@ const RETRY_MS = 1_000
 
 /**
  * Declares that a service takes part in erasures and exports: from then on they wait for it, also while it does not run. The declaration is
- * kept on disk by NATS until `skerry` or an operator takes it back; it is made again at each start and reconnect, since NATS may have lost
+ * kept on disk by NATS until it is taken back (`withdrawParticipant`); it is made again at each start and reconnect, since NATS may have lost
  * it. Resolves when it is made. See docs/sagas.md.
  */
 export async function declareParticipant(
@@ -58,6 +58,11 @@ export async function declareParticipant(
       await kept
     }
   }
+}
+
+/** Takes a declaration back, for a service that is gone for good: erasures and exports no longer wait for it. */
+export async function withdrawParticipant(nc: NatsConnection, service: string): Promise<void> {
+  await (await new Kvm(jetstreamOf(nc)).open('participants')).delete(service)
 }
 
 /**
