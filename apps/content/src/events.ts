@@ -66,8 +66,8 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
   })
   const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(contentPart(deps)) })
-  const parts = { relay, feeds, people, sagas, ...jobs }
-  return together(parts)
+  const parts = { relay, feeds, people, ...jobs }
+  return together(parts, [sagas])
 }
 
 type Profile = {

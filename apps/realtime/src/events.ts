@@ -84,14 +84,14 @@ export function startEvents(deps: EventsDeps): Owned {
         )
       ]
     }),
-    startConsumer({ ...base, purpose: 'sagas', subscriptions: takePart(realtimePart(deps.part)) }),
     ...Object.values(startJobs({ ...base, handlers: [cleanUp(store, 'realtime')] }))
   ]
+  const sagas = startConsumer({ ...base, purpose: 'sagas', subscriptions: takePart(realtimePart(deps.part)) })
   return {
     attached: () => parts.every((part) => part.attached()),
     owner: () => parts.every((part) => part.owner()),
     async stop() {
-      await Promise.all(parts.map((part) => part.stop()))
+      await Promise.all([...parts, sagas].map((part) => part.stop()))
     }
   }
 }

@@ -136,7 +136,7 @@ export async function startInstance(
 
 async function makeStreams(nc: NatsConnection): Promise<void> {
   const jsm = await jetstreamManager(nc, { checkAPI: false })
-  for (const name of ['auth', 'content', 'users'])
+  for (const name of ['content', 'users'])
     await jsm.streams.add({ name, subjects: [`${name}.>`], allow_direct: true })
 }
 

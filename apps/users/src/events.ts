@@ -48,8 +48,8 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
         on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
       ]
     }),
-    sagas: startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(usersPart(deps)) }),
     ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })
   }
-  return together(parts)
+  const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(usersPart(deps)) })
+  return together(parts, [sagas])
 }

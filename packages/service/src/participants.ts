@@ -25,8 +25,7 @@ export async function declareParticipant(
 
   const declare = async () => {
     await ensureBuckets(nc, { buckets: ['participants'], timeoutMs: 2_000 })
-    const kv = await new Kvm(jetstreamOf(nc)).open('participants')
-    if ((await kv.get(service))?.operation !== 'PUT') await kv.put(service, JSON.stringify({ service }))
+    await (await new Kvm(jetstreamOf(nc)).open('participants')).put(service, JSON.stringify({ service }))
   }
   const persist = async () => {
     while (!stopping.signal.aborted && !nc.isClosed()) {
