@@ -49,7 +49,7 @@ export type System = {
   /** The same, again while it is refused for now, as every client does: a busy machine may take a request only later. */
   persist<T = Grant & Problem>(...args: Parameters<System['call']>): Promise<Answer<T>>
   signUp(name?: string): Promise<Grant & { email: string; password: string; username: string }>
-  /** All that stands in the stream of auth. */
+  /** All events in the stream of auth. */
   readEvents(): Promise<{ subject: string; data: Record<string, unknown>; traceparent: string }[]>
 }
 
@@ -174,7 +174,8 @@ async function readEvents(nc: NatsConnection) {
   const seen = []
   for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('auth', { seq })
-    if (message === null) continue
+    // Runs of jobs are there as well, whenever they are due.
+    if (message === null || message.subject.startsWith('auth.job.')) continue
     const data = message.json<Record<string, unknown>>()
     seen.push({ subject: message.subject, data, traceparent: message.header.get('traceparent') })
   }
