@@ -12,6 +12,7 @@ import {
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { expireSessionsJob } from './domain/expire-sessions.ts'
+import { watchDeletionsJob } from './domain/waiting.ts'
 import type { Publisher } from './revocations.ts'
 import { startSagas } from './sagas.ts'
 
@@ -35,6 +36,11 @@ export async function startEvents(
 ): Promise<{ checks: Checks; stop(): Promise<void> }> {
   const { publisher, accessTtlMs, now = Date.now } = options
   const shared = { ...options, store, service: 'auth', metrics: eventMetrics(options.metrics) }
+  const waiting = options.metrics.gauge(
+    'skerry_deletions_waiting',
+    'Deletions of accounts that wait for a service, as the instance that counted last saw them.',
+    ['service']
+  )
   const parts = {
     relay: startRelay(shared),
     revocations: startConsumer({
@@ -49,7 +55,16 @@ export async function startEvents(
     }),
     ...startJobs({
       ...shared,
-      handlers: [cleanUp(store, 'auth'), expireSessionsJob({ store, now })],
+      handlers: [
+        cleanUp(store, 'auth'),
+        expireSessionsJob({ store, now }),
+        watchDeletionsJob({
+          store,
+          log: options.log,
+          now,
+          measure: (service, count) => waiting.set({ service }, count)
+        })
+      ],
       now,
       ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
     })

@@ -136,8 +136,7 @@ export async function startInstance(
 
 async function makeStreams(nc: NatsConnection): Promise<void> {
   const jsm = await jetstreamManager(nc, { checkAPI: false })
-  for (const name of ['content', 'users'])
-    await jsm.streams.add({ name, subjects: [`${name}.>`], allow_direct: true })
+  for (const name of ['content', 'users']) await jsm.streams.add({ name, subjects: [`${name}.>`], allow_direct: true })
 }
 
 /** Puts an event into its stream as its service's relay would, also a second time under the same id. Resolves with its id. */
