@@ -12,6 +12,7 @@ import { createPasswords } from './domain/passwords.ts'
 import type { SigningKey } from './domain/signing-key.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { jwksRoute } from './routes/jwks.ts'
+import { leavingRoutes } from './routes/leaving.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 
 export type AppDeps = {
@@ -38,6 +39,7 @@ export function buildApp(options: AppDeps): FastifyInstance {
   const app = buildServer({ name: 'auth', config, identity, idempotency, metrics, logger })
   accountRoutes(app, deps)
   sessionRoutes(app, deps)
+  leavingRoutes(app, deps)
   jwksRoute(app, signingKey.jwks)
   return app
 }

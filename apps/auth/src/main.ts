@@ -35,7 +35,7 @@ await runApp({
     const publisher = publishIdentity(nats)
     const tellRevoked = createTellRevoked({ identity, publisher, accessTtlMs, log })
     const instance = config.SKERRY_INSTANCE
-    const events = startEvents(store, { nc: nats, instance, log, metrics, publisher, accessTtlMs })
+    const events = await startEvents(store, { nc: nats, instance, log, metrics, publisher, accessTtlMs })
     return {
       app: buildApp({ config, store, signingKey, identity, metrics, tellRevoked, redis, logger: log }),
       routes: authRoutes,

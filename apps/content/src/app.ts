@@ -17,6 +17,8 @@ export function buildDeps(config: Config, store: Store): Deps {
   return {
     store,
     feeds: config,
+    trends: config,
+    now: Date.now,
     turns: createTurns(),
     reads: createReads(store, { followTtlMs: config.FOLLOW_TTL_MS, max: config.FOLLOW_CACHE }),
     authors: createAuthorNames(store, { ttlMs: config.AUTHOR_TTL_MS, max: config.AUTHOR_CACHE }),

@@ -20,10 +20,23 @@ export const FeedConfigSchema = Type.Object({
 })
 export type FeedConfig = Static<typeof FeedConfigSchema>
 
+/** What trends are computed of, and how often. */
+export const TrendsConfigSchema = Type.Object({
+  TRENDS_EVERY_S: Count(60, 86_400),
+  /** Older posts don't count. */
+  TRENDS_DAYS: Count(3, 30),
+  /** A post counts half as much after so many hours. */
+  TRENDS_HALF_LIFE_H: Count(12, 720),
+  /** The newest posts that are looked at, so that one computation stays small. */
+  TRENDS_POSTS_MAX: Count(20_000, 1_000_000)
+})
+export type TrendsConfig = Static<typeof TrendsConfigSchema>
+
 export const ConfigSchema = Type.Object({
   ...ServiceConfigSchema.properties,
   ...DataConfigSchema.properties,
   ...FeedConfigSchema.properties,
+  ...TrendsConfigSchema.properties,
   /** How long names and avatars of authors are served from memory, in milliseconds; 0 asks the database each time. */
   AUTHOR_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   /** How often an instance that knows of no author above FANOUT_MAX asks for one, in milliseconds. */

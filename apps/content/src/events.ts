@@ -7,12 +7,15 @@ import {
   ProfileUpdated
 } from '@skerry/contracts'
 import {
+  cleanUp,
   eventMetrics,
   type Log,
   onIdempotent,
   startConsumer,
+  startJobs,
   startReadModel,
   startRelay,
+  takePart,
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
@@ -22,8 +25,17 @@ import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
 import { follow, unfollow } from './domain/follow.ts'
+import { contentPart } from './domain/take-part.ts'
+import { trendsJob } from './domain/trends.ts'
 
-export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
+export type EventsOptions = {
+  nc: NatsConnection
+  instance: string
+  log: Log
+  metrics: Metrics
+  leaseMs?: number
+  jobsTickMs?: number
+}
 
 /** Publishes what this service's outbox holds, fills feeds from its own events and keeps what it knows of people from those of users. */
 export function startEvents(deps: Deps, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
@@ -59,8 +71,15 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
       onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data))
     ]
   })
-  const parts = { relay, feeds, people, authors }
-  return together(parts)
+  const jobs = startJobs({
+    ...shared,
+    handlers: [cleanUp(deps.store, 'content'), trendsJob(deps)],
+    now: deps.now,
+    ...(options.jobsTickMs === undefined ? {} : { tickMs: options.jobsTickMs })
+  })
+  const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(contentPart(deps)) })
+  const parts = { relay, feeds, people, authors, ...jobs }
+  return together(parts, [sagas])
 }
 
 type Profile = {

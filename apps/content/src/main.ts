@@ -1,6 +1,6 @@
 import { contentRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, runApp } from '@skerry/service'
+import { declareParticipant, openIdentity, parseConfig, runApp } from '@skerry/service'
 import { idempotencyKeys, openStore } from '@skerry/store'
 import { buildApp, buildDeps } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -23,6 +23,7 @@ await runApp({
     const identity = await openIdentity(nats, { log })
     const deps = buildDeps(config, store)
     const events = startEvents(deps, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    const participant = await declareParticipant(nats, 'content', { log })
     return {
       app: buildApp({ config, store, identity, metrics, logger: log }, deps),
       routes: contentRoutes,
@@ -35,6 +36,7 @@ await runApp({
       },
       stop: () => events.stop(),
       async close() {
+        await participant.close()
         await identity.close()
         await store.close()
       }

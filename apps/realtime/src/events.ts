@@ -1,12 +1,15 @@
 import { CommentCreated, FollowCreated, FollowDeleted, LikeCreated } from '@skerry/contracts'
 import {
+  cleanUp,
   type EventMetrics,
   type Owned,
   on,
   onIdempotent,
   startConsumer,
+  startJobs,
   startReadModel,
-  startRelay
+  startRelay,
+  takePart
 } from '@skerry/events'
 import type { Logger, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
@@ -14,12 +17,14 @@ import { followers, putFollower, removeFollower } from './data/followers.ts'
 import { type FanOutDeps, fanOut } from './domain/fan-out.ts'
 import { LIVE_RULES } from './domain/messages.ts'
 import { notify } from './domain/notify.ts'
+import { type PartDeps, realtimePart } from './domain/take-part.ts'
 
 export type EventsDeps = {
   store: Store
   nc: NatsConnection
   instance: string
   fanOut: FanOutDeps
+  part: PartDeps
   log: Logger
   metrics: EventMetrics
 }
@@ -82,13 +87,15 @@ export function startEvents(deps: EventsDeps): Owned {
           })
         )
       ]
-    })
+    }),
+    ...Object.values(startJobs({ ...base, handlers: [cleanUp(store, 'realtime')] }))
   ]
+  const sagas = startConsumer({ ...base, purpose: 'sagas', subscriptions: takePart(realtimePart(deps.part)) })
   return {
     attached: () => parts.every((part) => part.attached()),
     owner: () => parts.every((part) => part.owner()),
     async stop() {
-      await Promise.all(parts.map((part) => part.stop()))
+      await Promise.all([...parts, sagas].map((part) => part.stop()))
     }
   }
 }

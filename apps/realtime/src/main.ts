@@ -1,6 +1,6 @@
 import { realtimeRoutes } from '@skerry/contracts'
 import { eventCollections, eventMetrics } from '@skerry/events'
-import { openIdentity, parseConfig, runApp } from '@skerry/service'
+import { declareParticipant, openIdentity, parseConfig, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { RealtimeConfigSchema } from './config.ts'
@@ -31,9 +31,11 @@ await runApp({
       nc: nats,
       instance: config.SKERRY_INSTANCE,
       fanOut: { store, log: live, messageBytes: config.MESSAGE_BYTES, delivered: (count) => delivered.inc(count) },
+      part: { store, log: live },
       log,
       metrics: eventMetrics(metrics)
     })
+    const participant = await declareParticipant(nats, 'realtime', { log })
     return {
       app,
       routes: realtimeRoutes,
@@ -55,6 +57,7 @@ await runApp({
         await Promise.all([stopped, streams.drain(config.DRAIN_SPREAD_MS)])
       },
       async close() {
+        await participant.close()
         await identity.close()
         await store.close()
       }

@@ -110,6 +110,7 @@ export async function startInstance(
       nc,
       instance,
       fanOut: { store, log: live, messageBytes: config.MESSAGE_BYTES, delivered() {} },
+      part: { store, log: live },
       log,
       metrics: eventMetrics(metrics)
     })

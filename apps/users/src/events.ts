@@ -1,11 +1,23 @@
 import { AccountCreated, AccountDeleted, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
-import { eventMetrics, type Log, on, onIdempotent, startConsumer, startRelay, together } from '@skerry/events'
+import {
+  cleanUp,
+  eventMetrics,
+  type Log,
+  on,
+  onIdempotent,
+  startConsumer,
+  startJobs,
+  startRelay,
+  takePart,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import { createTurns, type Store } from '@skerry/store'
 import { countPost } from './domain/count-post.ts'
 import { createProfile } from './domain/create-profile.ts'
 import { removePerson } from './domain/delete-profile.ts'
 import { renameProfile } from './domain/rename-profile.ts'
+import { usersPart } from './domain/take-part.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
@@ -24,9 +36,9 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
           await createProfile(deps, tx, data)
         }),
         on(AccountUpdated, ({ data, time }, tx) => renameProfile(deps, tx, { ...data, at: new Date(time) })),
-        onIdempotent(AccountDeleted, ({ data, traceparent }) =>
-          removePerson(deps, data.userId, traceparent === undefined ? {} : { traceparent })
-        )
+        onIdempotent(AccountDeleted, async ({ data, traceparent }) => {
+          await removePerson(deps, data.userId, traceparent === undefined ? {} : { traceparent })
+        })
       ]
     }),
     posts: startConsumer({
@@ -37,7 +49,9 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
         on(PostCreated, ({ data }, tx) => countPost(deps, tx, data.authorId, 1)),
         on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
       ]
-    })
+    }),
+    ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })
   }
-  return together(parts)
+  const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(usersPart(deps)) })
+  return together(parts, [sagas])
 }

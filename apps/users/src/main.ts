@@ -1,6 +1,6 @@
 import { usersRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { openIdentity, parseConfig, runApp } from '@skerry/service'
+import { declareParticipant, openIdentity, parseConfig, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -20,6 +20,7 @@ await runApp({
     })
     const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
     const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    const participant = await declareParticipant(nats, 'users', { log })
     return {
       app: buildApp({ config, store, identity, metrics, logger: log }),
       routes: usersRoutes,
@@ -32,6 +33,7 @@ await runApp({
       },
       stop: () => events.stop(),
       async close() {
+        await participant.close()
         await identity.close()
         await store.close()
       }

@@ -1,4 +1,4 @@
-import type { StoreApp } from './apps.ts'
+import type { Consumers, StoreApp } from './apps.ts'
 
 export type Permissions = { publish: string[]; subscribe: string[] }
 
@@ -13,16 +13,26 @@ export const GENERATIONS = 50
  * can send on or rename what it stores, which would be a way around all this. It has no direct reads of what others or itself wrote, since
  * their answer goes to any subject that is asked for. docs/ownership.md has the whole argument.
  */
-export function servicePermissions({ name, consumers = {}, readModels = {} }: StoreApp): Permissions {
+export function servicePermissions(
+  { name, consumers = {}, readModels = {} }: StoreApp,
+  services: readonly string[] = []
+): Permissions {
+  const isAuth = name === 'auth'
   const isRealtime = name === 'realtime'
   const own = [name, `dlq_${name}`, ...(isRealtime ? ['live'] : [])]
-  const names = [...namesOf(name, { jobs: [name], ...consumers }, 1), ...namesOf(name, readModels, GENERATIONS)]
+  // Auth hears the answers to erasures and exports of whichever service takes part.
+  const sagas: Consumers = isAuth ? { sagas: services.filter((service) => service !== name) } : {}
+  const names = [
+    ...namesOf(name, { jobs: [name], ...sagas, ...consumers }, 1),
+    ...namesOf(name, readModels, GENERATIONS)
+  ]
   return {
     publish: [
       `${name}.>`,
       `dlq.${name}.>`,
       `$KV.registry.${name}.>`,
-      ...(name === 'auth' ? ['$KV.identity.>'] : []),
+      `$KV.participants.${name}`,
+      ...(isAuth ? ['$KV.identity.>'] : []),
       ...(isRealtime ? ['live.>'] : []),
       // Wakes its other instances, and answers operators; their requests it only hears.
       `ops.${name}.*.look`,
@@ -32,13 +42,15 @@ export function servicePermissions({ name, consumers = {}, readModels = {} }: St
         'STREAM.INFO.*',
         'STREAM.CREATE.KV_registry',
         'STREAM.CREATE.KV_identity',
+        'STREAM.CREATE.KV_participants',
         ...own.map((stream) => `STREAM.CREATE.${stream}`),
-        // Limits of the log change with the settings of realtime.
-        ...(isRealtime ? ['STREAM.UPDATE.live', 'DIRECT.GET.live'] : []),
+        // Limits of the log change with the settings of realtime; the messages of who is erased go.
+        ...(isRealtime ? ['STREAM.UPDATE.live', 'STREAM.PURGE.live', 'DIRECT.GET.live'] : []),
         `STREAM.MSG.GET.${name}`,
         `STREAM.MSG.GET.dlq_${name}`,
         `STREAM.MSG.DELETE.dlq_${name}`,
         ...watching('identity'),
+        ...(isAuth ? watching('participants') : []),
         ...names.flatMap(({ stream, durable }) => [
           // CREATE, INFO, RESET, PAUSE and DELETE; clients use the older form of CREATE for consumers of several subjects; and pulls.
           `CONSUMER.*.${stream}.${durable}`,
@@ -47,7 +59,8 @@ export function servicePermissions({ name, consumers = {}, readModels = {} }: St
         ])
       ].map((subject) => `$JS.API.${subject}`),
       ...names.map(({ stream, durable }) => `$JS.ACK.${stream}.${durable}.>`),
-      '$JS.FC.KV_identity.>'
+      '$JS.FC.KV_identity.>',
+      ...(isAuth ? ['$JS.FC.KV_participants.>'] : [])
     ],
     subscribe: [`_INBOX_${name}.>`, `${name}.>`, `ops.${name}.>`, ...(isRealtime ? ['live.>', 'rt.>'] : [])]
   }

@@ -52,7 +52,10 @@ export function natsConfig(options: NatsConfigOptions): string {
           users: [
             { user: 'admin', password: secrets.natsAdmin },
             ...options.apps.map((app) =>
-              user(app.name, app.kind === 'service' ? servicePermissions(app) : gatewayPermissions(app.name, services))
+              user(
+                app.name,
+                app.kind === 'service' ? servicePermissions(app, services) : gatewayPermissions(app.name, services)
+              )
             ),
             user(SUBSCRIBER, subscriberPermissions(services))
           ]

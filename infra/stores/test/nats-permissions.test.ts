@@ -65,6 +65,16 @@ t.test('the registry and the identities', async (t) => {
   await reading
 })
 
+t.test('a service declares for itself alone that it takes part in erasures', async (t) => {
+  const bucket = await users.kvm.create('participants', {})
+  await bucket.put('users', '{}')
+  await (await content.kvm.open('participants')).put('content', '{}')
+  t.equal((await (await auth.kvm.open('participants')).get('content'))?.string(), '{}', 'auth reads who does')
+  await refused(t, (await content.kvm.open('participants')).put('users', '{}'), 'for another')
+  await refused(t, (await content.kvm.open('participants')).delete('users'), 'that another does not')
+  await refused(t, (await gateway.kvm.open('participants')).put('users', '{}'), 'by the gateway')
+})
+
 t.test('how requests are spread over versions is the administrator’s to say', async (t) => {
   const rules = await gateway.kvm.create('traffic', {})
   const admin = await connect({

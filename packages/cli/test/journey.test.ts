@@ -1,4 +1,5 @@
 import type { Comment, Grant, PageOf, Post, Problem, Profile, Session } from '@skerry/contracts'
+import { createClient } from '@skerry/sdk'
 import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
@@ -261,6 +262,38 @@ t.test('logs carry the trace through HTTP and events, and no secrets', async (t)
     t.notOk(text.includes(fay.grant.accessToken), `${name} logs no token`)
     t.notOk(text.includes(fay.grant.refreshToken), `${name} logs no refresh token`)
   }
+})
+
+t.test('somebody takes what is theirs, and leaves', async (t) => {
+  const client = createClient({ baseUrl: base })
+  const password = 'correct horse battery'
+  const account = { email: 'gus@example.com', username: 'gus', password }
+  await client.auth.signup(account)
+  t.equal((await client.users.me()).username, 'gus')
+  await client.posts.create({ text: 'Gus was here.', tags: ['leaving'] })
+  await waitFor(async () => (await client.trends.list()).computedAt !== null, { message: 'the trends job has run' })
+
+  const { id } = await client.auth.requestExport()
+  await waitFor(async () => (await client.auth.exportStatus(id)).state === 'ready')
+  const { services } = await client.auth.downloadExport(id)
+  t.match(services, {
+    auth: { account: [{ email: account.email }] },
+    users: { profile: [{ username: 'gus' }] },
+    content: { posts: [{ text: 'Gus was here.' }] }
+  })
+
+  const phone = phoneOf(base, await client.auth.login({ login: 'gus', password }))
+  await t.rejects(client.auth.deleteAccount({ currentPassword: 'wrong' }), {
+    status: 401,
+    code: 'AUTH_BAD_CREDENTIALS'
+  })
+  const deletion = await client.auth.deleteAccount({ currentPassword: password })
+  t.same(deletion.waitingFor, ['content', 'realtime', 'users'])
+  t.equal((await phone.call('GET', '/v1/users/me')).status, 401, 'no token is good any more')
+  t.equal(await client.auth.current(), null)
+  await waitFor(async () => (await client.auth.deletion(deletion.id)).state === 'done')
+  await client.auth.signup(account)
+  t.same((await client.posts.list({ tag: 'leaving' })).items, [])
 })
 
 t.test('the operations ports tell the truth and are not reachable through the gateway', async (t) => {

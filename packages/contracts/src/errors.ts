@@ -35,6 +35,9 @@ export const ERRORS = {
   AUTH_BAD_REFRESH_TOKEN: { status: 401, title: 'The refresh token is not valid' },
   AUTH_REAUTHENTICATION_NEEDED: { status: 403, title: 'Sign in again or send currentPassword' },
   AUTH_SESSION_NOT_FOUND: { status: 404, title: 'There is no such session' },
+  AUTH_DELETION_NOT_FOUND: { status: 404, title: 'There is no such deletion' },
+  AUTH_EXPORT_NOT_FOUND: { status: 404, title: 'There is no such export' },
+  AUTH_EXPORT_NOT_READY: { status: 409, title: 'Not every service has answered yet' },
 
   USR_NOT_FOUND: { status: 404, title: 'There is no such user' },
   USR_SELF_FOLLOW: { status: 400, title: 'Nobody can follow themselves' },

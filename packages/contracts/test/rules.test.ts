@@ -25,7 +25,7 @@ t.test('what a cache policy names is there: parameters, events and members of th
       .filter(ofTheHouse)
       .map((route) => route.path)
       .sort(),
-    ['/.well-known/jwks.json', '/v1/users/:id']
+    ['/.well-known/jwks.json', '/v1/trends', '/v1/users/:id']
   )
   for (const { method, path, params, query, cache } of cached) {
     t.equal(method, 'GET', path)

@@ -19,7 +19,8 @@ export const INBOX_RETENTION_S = 8 * 24 * 3600
 export const inbox = defineCollection<InboxDocument>({
   name: 'inbox',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: { at: 1 }, options: { expireAfterSeconds: INBOX_RETENTION_S } }]
+  indexes: [{ key: { at: 1, _id: 1 } }],
+  untargeted: { 'clean-up': 'One instance looks on every shard for what is old.' }
 })
 
 /** The key of what a consumer knows of an event; its bucket is that of the entity, so that it lies beside the effect. */

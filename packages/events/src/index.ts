@@ -2,14 +2,19 @@ import { leases } from '@skerry/store'
 import { consumerStates } from './consumer-states.ts'
 import { faults } from './faults.ts'
 import { inbox } from './inbox.ts'
+import { plannedJobs } from './jobs/planned.ts'
 import { operations } from './operator/operations.ts'
 import { outbox } from './outbox.ts'
 import { readModels } from './read-model/state.ts'
 import { streamStates } from './streams.ts'
 
+export { type CleanUpOptions, cleanUp } from './clean-up.ts'
 export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from './consumer.ts'
 export { type Envelope, fromHeaders, toHeaders } from './headers.ts'
 export { INBOX_RETENTION_S } from './inbox.ts'
+export { defineJob, definePeriodicJob, type JobContract, type JobData } from './jobs/job.ts'
+export { cancelJob, scheduleJob } from './jobs/planned.ts'
+export { type JobHandler, type JobsOptions, onIdempotentJob, onJob, type Run, startJobs } from './jobs/start-jobs.ts'
 export { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts'
 export { eventMetrics, type Meters } from './meters.ts'
 export type { EventMetrics, Log } from './metrics.ts'
@@ -27,8 +32,20 @@ export { type Owned, runOwned } from './owner.ts'
 export { together } from './parts.ts'
 export { type ReadModelOptions, startReadModel } from './read-model/read-model.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
+export { eraseEvents } from './sagas/erase-events.ts'
+export { type Counts, type ExportItem, type Part, takePart } from './sagas/take-part.ts'
 
 export { WHOLE } from './streams.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
-export const eventCollections = [outbox, inbox, faults, streamStates, consumerStates, operations, readModels, leases]
+export const eventCollections = [
+  outbox,
+  inbox,
+  faults,
+  streamStates,
+  consumerStates,
+  operations,
+  readModels,
+  plannedJobs,
+  leases
+]

@@ -31,11 +31,13 @@ export const outbox = defineCollection<OutboxDocument>({
   indexes: [
     { key: { pending: 1, seq: 1 }, options: { partialFilterExpression: { pending: true } } },
     { key: { seq: 1 } },
-    { key: { publishedAt: 1 }, options: { expireAfterSeconds: OUTBOX_RETENTION_S } }
+    { key: { publishedAt: 1, _id: 1 }, options: { sparse: true } }
   ],
   untargeted: {
     'relay-pending': 'The relay reads what is pending on every shard when it starts.',
-    'relay-rebuild': 'A lost stream is filled again from every shard.'
+    'relay-rebuild': 'A lost stream is filled again from every shard.',
+    'outbox-erase': 'What says something of an erased user is looked for on every shard.',
+    'clean-up': 'One instance looks on every shard for what is old.'
   }
 })
 

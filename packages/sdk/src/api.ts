@@ -54,7 +54,30 @@ export function createApi({ call, session }: ApiDeps) {
     endSession: <O extends CallOptions>(id: string, options?: O) =>
       to(authRoutes.endSession, { params: { id } }, options),
     updateAccount: <O extends CallOptions>(body: BodyOf<typeof authRoutes.updateAccount>, options?: O) =>
-      to(authRoutes.updateAccount, { body }, options)
+      to(authRoutes.updateAccount, { body }, options),
+    /**
+     * Deletes the account and all that every service has of its owner; this client is signed out afterwards. Keep the id of the answer: with
+     * it `deletion` tells, to anybody, how far it has come.
+     */
+    deleteAccount: async (proof: { currentPassword?: string } = {}, options: CallOptions = {}) => {
+      const answer = (await call(authRoutes.deleteAccount, {
+        ...options,
+        body: proof,
+        safe: false
+      })) as Answer<typeof authRoutes.deleteAccount>
+      await session().clear()
+      return answer
+    },
+    deletion: <O extends CallOptions>(id: string, options?: O) =>
+      to(authRoutes.getDeletion, { params: { id } }, options),
+    /** Asks for all that every service has of this user; `exportStatus` tells when it is ready. */
+    requestExport: <O extends CallOptions>(proof: BodyOf<typeof authRoutes.requestExport> = {}, options?: O) =>
+      to(authRoutes.requestExport, { body: proof }, options),
+    exportStatus: <O extends CallOptions>(id: string, options?: O) =>
+      to(authRoutes.getExport, { params: { id } }, options),
+    /** A finished export, read into memory as a whole: it may be large, so give it a `timeoutMs`. */
+    downloadExport: <O extends CallOptions>(id: string, options?: O) =>
+      to(authRoutes.downloadExport, { params: { id } }, options)
   }
 
   const users = {
@@ -86,6 +109,11 @@ export function createApi({ call, session }: ApiDeps) {
     unlike: <O extends CallOptions>(id: string, options?: O) => to(contentRoutes.unlike, { params: { id } }, options)
   }
 
+  const trends = {
+    list: <O extends CallOptions>(query: QueryOf<typeof contentRoutes.trends> = {}, options?: O) =>
+      to(contentRoutes.trends, { query }, options)
+  }
+
   const comments = {
     create: <O extends CallOptions>(postId: string, body: BodyOf<typeof contentRoutes.createComment>, options?: O) =>
       to(contentRoutes.createComment, { params: { id: postId }, body }, options),
@@ -103,5 +131,5 @@ export function createApi({ call, session }: ApiDeps) {
       to(contentRoutes.feed, { query }, options)
   }
 
-  return { auth, users, posts, comments, feed }
+  return { auth, users, posts, comments, feed, trends }
 }

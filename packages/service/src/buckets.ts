@@ -6,12 +6,12 @@ import { jetstreamOf, managerOf, type NatsConnection } from './nats.ts'
 /** A heartbeat that is this old (milliseconds) is gone, and with it the instance. */
 export const HEARTBEAT_TTL_MS = 4_000
 
-export type BucketName = 'registry' | 'identity' | 'traffic'
+export type BucketName = 'registry' | 'identity' | 'traffic' | 'participants'
 
 /**
  * The key-value buckets. Every app knows two: `registry` is in memory, what it holds is said again every second; `identity` is on disk, a
  * revoked session stays revoked when NATS restarts. The markers tell watchers of what has expired. `traffic` is the gateways': how
- * requests are spread over versions, by service.
+ * requests are spread over versions, by service. `participants`: which services erasures and exports wait for.
  */
 const BUCKETS: Readonly<Record<BucketName, Partial<KvOptions>>> = {
   registry: {
@@ -22,7 +22,8 @@ const BUCKETS: Readonly<Record<BucketName, Partial<KvOptions>>> = {
     maxValueSize: 64 * 1024
   },
   identity: { storage: StorageType.File, history: 1, markerTTL: 60_000, maxValueSize: 256 * 1024 },
-  traffic: { storage: StorageType.File, history: 1, maxValueSize: 16 * 1024 }
+  traffic: { storage: StorageType.File, history: 1, maxValueSize: 16 * 1024 },
+  participants: { storage: StorageType.File, history: 1, maxValueSize: 1024 }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { RouteContract, Violation } from '@skerry/contracts'
-import type { TSchema } from 'typebox'
+import { IsOptional, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TValidationError } from 'typebox/error'
 import { clip } from './json-parser.ts'
@@ -24,7 +24,7 @@ export function validatorsOf(contract: RouteContract): RouteValidators {
   return {
     params: contract.params === undefined ? () => undefined : validatorOf(contract.params, 'params'),
     query: contract.query === undefined ? (value) => refuseMembers(value, 'query') : queryValidator(contract.query),
-    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : validatorOf(contract.body, 'body')
+    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(contract.body)
   }
 }
 
@@ -36,6 +36,13 @@ export function validatorOf(schema: TSchema, part: Part): Validator {
     if (value === undefined) return [{ path: part, code: 'required', message: 'is required' }]
     return violationsOf(compiled.Errors(value), part)
   }
+}
+
+/** An optional body may be left out. */
+function bodyValidator(schema: TSchema): Validator {
+  const validate = validatorOf(schema, 'body')
+  if (!IsOptional(schema)) return validate
+  return (value) => (value === undefined || value === null ? undefined : validate(value))
 }
 
 function queryValidator(schema: TSchema): Validator {

@@ -19,6 +19,8 @@ type KeyDocument = {
   bodyHash: string
   lockedUntil: Date
   answer?: StoredAnswer
+  /** The user whose answer it is. */
+  owner?: string
   expiresAt: Date
 }
 
@@ -26,7 +28,11 @@ type KeyDocument = {
 export const idempotencyKeys = defineCollection<KeyDocument>({
   name: 'idempotency',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: { expiresAt: 1 }, options: { expireAfterSeconds: 0 } }]
+  indexes: [
+    { key: { expiresAt: 1 }, options: { expireAfterSeconds: 0 } },
+    { key: { owner: 1 }, options: { sparse: true } }
+  ],
+  untargeted: { 'answers-of': 'Keys say nothing of whose they are: an erased user is looked for on every shard.' }
 })
 
 const DAY_MS = 24 * 3600 * 1000
@@ -41,13 +47,13 @@ export function createIdempotency(store: Store) {
   const keys = collectionOf(store.db, idempotencyKeys)
 
   return {
-    async claim(request: { id: string; bodyHash: string }): Promise<Claim> {
-      const { id, bodyHash } = request
+    async claim(request: { id: string; bodyHash: string; bucketOf?: string }): Promise<Claim> {
+      const { id, bodyHash, bucketOf: owner } = request
       const bucket = bucketFromText(id)
       const now = Date.now()
       const claim = { lockedUntil: new Date(now + LOCK_MS), expiresAt: new Date(now + DAY_MS) }
       try {
-        await keys.insertOne({ _id: id, bucket, bodyHash, ...claim })
+        await keys.insertOne({ _id: id, bucket, bodyHash, ...(owner === undefined ? {} : { owner }), ...claim })
         return { state: 'new' }
       } catch (error) {
         if (!isDuplicate(error)) throw error
@@ -72,4 +78,9 @@ export function createIdempotency(store: Store) {
       await keys.deleteOne({ bucket: bucketFromText(id), _id: id, answer: { $exists: false } })
     }
   }
+}
+
+/** Deletes the answers that a user was given, for they say what the user wrote. */
+export async function eraseAnswers(store: Store, userId: string): Promise<void> {
+  await collectionOf(store.db, idempotencyKeys).deleteMany({ owner: userId }, { comment: 'answers-of' })
 }

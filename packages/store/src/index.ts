@@ -6,7 +6,7 @@ export {
   type IndexDefinition
 } from './collection.ts'
 export { decodeCursor, encodeCursor, toPage } from './cursor.ts'
-export { type Claim, createIdempotency, idempotencyKeys, type StoredAnswer } from './idempotency.ts'
+export { type Claim, createIdempotency, eraseAnswers, idempotencyKeys, type StoredAnswer } from './idempotency.ts'
 export { BUCKETS, bucketFromText, bucketOf, isId, newId, randomBucket, timeOf } from './ids.ts'
 export { leases, releaseLease, takeLease } from './lease.ts'
 export { type QueryMonitor, watchQueries } from './monitor.ts'

@@ -12,6 +12,10 @@ export type AccountDocument = {
   createdAt: Date
   updatedAt: Date
   signedInAt: Date
+  /** The deletion that is under way: nobody can sign in any more. */
+  deletionId?: string
+  /** The export that was asked for last. */
+  exportId?: string
 }
 
 export const accounts = defineCollection<AccountDocument>({
@@ -32,13 +36,13 @@ export async function findAccount(store: Store, userId: string, tx?: Tx): Promis
 }
 
 /**
- * Notes a sign-in with the password whose hash is `passwordHash`. False when the account has another one by now: writing the account is what
+ * Notes a sign-in with the password whose hash is `passwordHash`. False when the account has another one by now, or is being deleted: writing the account is what
  * makes a sign-in and a change of the password exclude each other.
  */
 export async function noteSignIn(store: Store, tx: Tx, account: AccountDocument, at: Date): Promise<boolean> {
   const { bucket, _id, passwordHash } = account
   const result = await collectionOf(store.db, accounts).updateOne(
-    { bucket, _id, passwordHash },
+    { bucket, _id, passwordHash, deletionId: { $exists: false } },
     { $set: { signedInAt: at } },
     { session: tx.session }
   )
@@ -48,4 +52,22 @@ export async function noteSignIn(store: Store, tx: Tx, account: AccountDocument,
 export async function saveAccount(store: Store, tx: Tx, account: AccountDocument): Promise<void> {
   const { bucket, _id, ...rest } = account
   await collectionOf(store.db, accounts).updateOne({ bucket, _id }, { $set: rest }, { session: tx.session })
+}
+
+/** Marks an account as being deleted, or as exported: of two who want that at once, the second sees what the first did. */
+export async function markAccount(
+  store: Store,
+  tx: Tx,
+  userId: string,
+  mark: { deletionId: string } | { exportId: string }
+): Promise<void> {
+  await collectionOf(store.db, accounts).updateOne(
+    { bucket: bucketOf(userId), _id: userId },
+    { $set: mark },
+    { session: tx.session }
+  )
+}
+
+export async function removeAccount(store: Store, tx: Tx, userId: string): Promise<void> {
+  await collectionOf(store.db, accounts).deleteOne({ bucket: bucketOf(userId), _id: userId }, { session: tx.session })
 }

@@ -27,10 +27,11 @@ export const sessions = defineCollection<SessionDocument>({
   indexes: [
     { key: { bucket: 1, userId: 1, _id: -1 } },
     { key: { revokedAt: 1 }, options: { sparse: true } },
-    { key: { expiresAt: 1 }, options: { expireAfterSeconds: 0 } }
+    { key: { expiresAt: 1, _id: 1 } }
   ],
   untargeted: {
-    'recently-revoked': 'What ended in the last minutes is told again, of all users, when NATS comes back.'
+    'recently-revoked': 'What ended in the last minutes is told again, of all users, when NATS comes back.',
+    'expired-sessions': 'One instance ends what has expired, of all users.'
   }
 })
 
@@ -133,4 +134,33 @@ export async function* recentlyRevoked(store: Store, since: Date): AsyncGenerato
   )
   for await (const session of found)
     if (session.revokedAt !== undefined) yield { id: session._id, revokedAt: session.revokedAt }
+}
+
+/** Sessions of all users that have expired, the longest ago first. */
+export async function findExpired(store: Store, now: Date, limit: number): Promise<SessionDocument[]> {
+  return collectionOf(store.db, sessions)
+    .find({ expiresAt: { $lte: now } }, { sort: { expiresAt: 1, _id: 1 }, limit, comment: 'expired-sessions' })
+    .toArray()
+}
+
+/** Removes a session that has expired. False when it is gone, or was refreshed meanwhile. */
+export async function deleteExpired(store: Store, tx: Tx, session: SessionDocument, now: Date): Promise<boolean> {
+  const { bucket, _id } = session
+  const result = await collectionOf(store.db, sessions).deleteOne(
+    { bucket, _id, expiresAt: { $lte: now } },
+    { session: tx.session }
+  )
+  return result.deletedCount === 1
+}
+
+/** Removes all sessions of a user. */
+export async function deleteSessionsOf(store: Store, userId: string): Promise<void> {
+  await collectionOf(store.db, sessions).deleteMany({ bucket: bucketOf(userId), userId })
+}
+
+/** All sessions of a user that are kept, newest first. */
+export function findSessionsOf(store: Store, userId: string, limit: number): Promise<SessionDocument[]> {
+  return collectionOf(store.db, sessions)
+    .find({ bucket: bucketOf(userId), userId }, { sort: { _id: -1 }, limit })
+    .toArray()
 }

@@ -4,7 +4,14 @@ import { type CallContext, type Tx, transaction } from '@skerry/store'
 import { activeSessionIds, markRevoked } from '../data/sessions.ts'
 import type { Deps } from './deps.ts'
 
-export type Reason = 'logout' | 'ended' | 'password_changed' | 'refresh_token_reused' | 'too_many'
+export type Reason =
+  | 'logout'
+  | 'ended'
+  | 'password_changed'
+  | 'refresh_token_reused'
+  | 'too_many'
+  | 'expired'
+  | 'account_deleted'
 
 /** Sessions that one transaction ends at most; a user has fewer, unless MAX_SESSIONS was lowered. */
 const BATCH = 1_000

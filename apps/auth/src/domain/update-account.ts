@@ -4,13 +4,12 @@ import { type CallContext, type Tx, transaction } from '@skerry/store'
 import { type AccountDocument, findAccount, saveAccount } from '../data/accounts.ts'
 import { emails, release, reserve, usernames } from '../data/reservations.ts'
 import { findSession } from '../data/sessions.ts'
-import { takeAttempt } from './attempt.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
 import { presentAccount } from './grant.ts'
 import { emailKey, usernameKey } from './names.ts'
+import { type Proving, proveOwner } from './prove-owner.ts'
 import { endOthers } from './revoke.ts'
-import type { Who } from './sessions.ts'
 
 type Change = BodyOf<typeof authRoutes.updateAccount>
 
@@ -20,7 +19,7 @@ type Change = BodyOf<typeof authRoutes.updateAccount>
  */
 export async function updateAccount(
   deps: Deps,
-  who: Who & { authenticatedAt: number },
+  who: Proving,
   change: Change,
   call: CallContext
 ): Promise<{ account: Account; ended: string[] }> {
@@ -44,7 +43,7 @@ export async function updateAccount(
     done = await transaction(store, call, async (tx) => {
       const before = await findAccount(store, who.userId, tx)
       const session = await findSession(store, who.sessionId, tx)
-      if (before === null || session === null || session.revokedAt !== undefined)
+      if (before === null || before.deletionId !== undefined || session === null || session.revokedAt !== undefined)
         throw new SkerryError('SESSION_REVOKED')
       // The password that was proved has been changed meanwhile.
       if (before.passwordHash !== proven) throw new SkerryError('AUTH_BAD_CREDENTIALS')
@@ -58,27 +57,6 @@ export async function updateAccount(
   }
   await deps.tellRevoked(done.ended)
   return { account: presentAccount(done.account), ended: done.ended }
-}
-
-/** Answers the password hash that the proof belongs to. */
-async function proveOwner(
-  deps: Deps,
-  who: Who & { authenticatedAt: number },
-  currentPassword: string | undefined
-): Promise<string> {
-  const account = await findAccount(deps.store, who.userId)
-  if (account === null) throw new SkerryError('SESSION_REVOKED')
-  if (currentPassword === undefined) {
-    const recent = deps.now() - who.authenticatedAt * 1000 <= deps.limits.recentSignInMs
-    if (!recent) throw new SkerryError('AUTH_REAUTHENTICATION_NEEDED')
-    return account.passwordHash
-  }
-  await takeAttempt(deps, who.userId)
-  if (!(await deps.passwords.verify(currentPassword, account.passwordHash)))
-    throw new SkerryError('AUTH_BAD_CREDENTIALS', {
-      errors: [{ path: 'body.currentPassword', code: 'wrong', message: 'is not the password of this account' }]
-    })
-  return account.passwordHash
 }
 
 async function apply(

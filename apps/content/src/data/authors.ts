@@ -48,3 +48,12 @@ export async function saveAuthor(store: Store, author: Author, version: number):
     if (!isDuplicate(error, authors.name)) throw error
   }
 }
+
+/** Puts a mark in place of an author: nothing that is told of them later takes its place, for no version is higher. */
+export async function forgetAuthor(store: Store, id: string): Promise<void> {
+  await collectionOf(store.db, authors).updateOne(
+    { bucket: bucketOf(id), _id: id },
+    { $set: { username: 'deleted', displayName: 'Deleted', avatar: null, version: Number.MAX_SAFE_INTEGER } },
+    { upsert: true, hint: { _id: 1 } }
+  )
+}

@@ -29,3 +29,7 @@ export async function hasBigAuthors(store: Store): Promise<boolean> {
   const known = await collectionOf(store.db, bigAuthors).findOne({ _id: { $gte: '' } }, { projection: { _id: 1 } })
   return known !== null
 }
+
+export async function deleteBigState(store: Store, authorId: string): Promise<void> {
+  await collectionOf(store.db, bigAuthors).deleteOne({ _id: authorId })
+}

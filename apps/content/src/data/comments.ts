@@ -13,12 +13,20 @@ export type CommentDocument = {
   deletedAt?: Date
 }
 
+/** For what concerns one person: erasing and exporting. */
+const BY_AUTHOR = { authorId: 1, _id: -1 } as const
 const BY_POST = { bucket: 1, postId: 1, _id: -1 } as const
 
 export const comments = defineCollection<CommentDocument>({
   name: 'comments',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: BY_POST, options: { partialFilterExpression: { live: true } } }]
+  indexes: [
+    { key: BY_POST, options: { partialFilterExpression: { live: true } } },
+    { key: BY_AUTHOR, options: { partialFilterExpression: { live: true } } }
+  ],
+  untargeted: {
+    'comments-by': "They lie with the posts: an author's are looked for on every shard, to erase or export them."
+  }
 })
 
 /** The comment unless it is gone. */
@@ -38,6 +46,21 @@ export function findCommentsOf(
     .find(
       { bucket: post.bucket, postId: post.postId, live: true, ...older },
       { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_POST }
+    )
+    .toArray()
+}
+
+/** What somebody wrote under the posts of all, newest first. */
+export function findCommentsBy(
+  store: Store,
+  authorId: string,
+  { before, limit }: ListOptions
+): Promise<CommentDocument[]> {
+  const older = before === undefined ? {} : { _id: { $lt: before } }
+  return collectionOf(store.db, comments)
+    .find(
+      { authorId, live: true, ...older },
+      { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_AUTHOR, comment: 'comments-by' }
     )
     .toArray()
 }

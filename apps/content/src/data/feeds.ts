@@ -76,6 +76,14 @@ export async function deleteEntriesOf(store: Store, ownerId: string, authorId: s
   })
 }
 
+/** Empties a feed. */
+export async function deleteFeed(store: Store, ownerId: string): Promise<void> {
+  await collectionOf(store.db, feeds).deleteMany({
+    bucket: bucketOf(ownerId),
+    _id: { $gte: `${ownerId}:`, $lt: `${ownerId};` }
+  })
+}
+
 /** Keeps the newest `keep` entries of a feed. */
 export async function trimFeed(store: Store, ownerId: string, keep: number): Promise<void> {
   const bucket = bucketOf(ownerId)

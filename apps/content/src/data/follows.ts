@@ -133,3 +133,14 @@ export async function findStillFollowing(
     .toArray()
   return new Set(found.map((follower) => follower._id.slice(27)))
 }
+
+/** Whom somebody follows: up to `limit`. */
+export async function findFollowedBy(store: Store, followerId: string, limit: number): Promise<string[]> {
+  const found = await collectionOf(store.db, follows)
+    .find(
+      { bucket: bucketOf(followerId), _id: { $gte: `${followerId}:`, $lt: `${followerId};` } },
+      { sort: { _id: 1 }, limit, batchSize: limit + 1, hint: { _id: 1 } }
+    )
+    .toArray()
+  return found.map((follow) => follow.followedId)
+}

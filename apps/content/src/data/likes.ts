@@ -43,3 +43,19 @@ export async function deleteLike(store: Store, tx: Tx, liker: Liker, postId: str
   )
   return done.deletedCount === 1
 }
+
+/** The ids of posts somebody likes, in their order, after one. */
+export async function findLikesOf(
+  store: Store,
+  liker: Liker,
+  { after, limit }: { after: string | undefined; limit: number }
+): Promise<{ postId: string; at: Date }[]> {
+  const from = after === undefined ? { $gte: `${liker.userId}:` } : { $gt: `${liker.userId}:${after}` }
+  const found = await collectionOf(store.db, likes)
+    .find(
+      { bucket: liker.bucket, _id: { ...from, $lt: `${liker.userId};` } },
+      { sort: { _id: 1 }, limit, batchSize: limit + 1, hint: { _id: 1 } }
+    )
+    .toArray()
+  return found.map((like) => ({ postId: like._id.slice(27), at: like.at }))
+}

@@ -1,5 +1,5 @@
 import type { Store, Turns } from '@skerry/store'
-import type { FeedConfig } from '../config.ts'
+import type { FeedConfig, TrendsConfig } from '../config.ts'
 import type { AnyMerged } from './any-merged.ts'
 import type { AuthorNames } from './author-names.ts'
 import type { Reads } from './reads.ts'
@@ -13,6 +13,9 @@ export type Deps = {
   turns: Turns
   anyMerged: AnyMerged
   feeds: FeedConfig
+  trends: TrendsConfig
+  /** Epoch milliseconds. */
+  now(): number
 }
 
 /** The part of a caller that the domain looks at. */

@@ -6,6 +6,7 @@ import type { Deps } from '../domain/deps.ts'
 import { deletePost, updatePost } from '../domain/edit-post.ts'
 import { readFeed } from '../domain/read-feed.ts'
 import { getPost, listPosts } from '../domain/read-posts.ts'
+import { readTrends } from '../domain/trends.ts'
 
 export function postRoutes(app: FastifyInstance, deps: Deps): void {
   route(app, contentRoutes.createPost, ({ caller, body, call }) => createPost(deps, caller, body, call))
@@ -19,4 +20,5 @@ export function postRoutes(app: FastifyInstance, deps: Deps): void {
   })
   route(app, contentRoutes.listPosts, ({ caller, query }) => listPosts(deps, caller, query))
   route(app, contentRoutes.feed, ({ caller, query }) => readFeed(deps, caller, query))
+  route(app, contentRoutes.trends, ({ query }) => readTrends(deps, query.limit))
 }

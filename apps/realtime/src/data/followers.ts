@@ -39,3 +39,12 @@ export async function pageOfFollowers(
     .toArray()
   return documents.map((d) => d._id.slice(followedId.length + 1))
 }
+
+/** Removes all who follow somebody. Answers how many. */
+export async function deleteFollowersOf(store: Store, followedId: string): Promise<number> {
+  const { deletedCount } = await collectionOf(store.db, followers).deleteMany({
+    bucket: bucketOf(followedId),
+    _id: { $gte: `${followedId}:`, $lt: `${followedId};` }
+  })
+  return deletedCount
+}

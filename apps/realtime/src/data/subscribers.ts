@@ -59,3 +59,7 @@ export async function activeAmong(store: Store, userIds: readonly string[], time
     .toArray()
   return documents.map((d) => d._id)
 }
+
+export async function deleteSubscriber(store: Store, userId: string): Promise<void> {
+  await collectionOf(store.db, subscribers).deleteOne(keyOf(userId))
+}

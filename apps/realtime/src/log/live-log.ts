@@ -45,6 +45,8 @@ export type LiveLog = {
   append(userId: string, message: LiveMessageToAppend): Promise<void>
   /** Appends, again and again while NATS is away; rejects once `close` was called. */
   appendSurely(userId: string, message: LiveMessageToAppend): Promise<void>
+  /** Removes all messages of a user; resolves with how many. */
+  erase(userId: string): Promise<number>
   onReconnect(listener: () => void): void
   /** Ends the waits of `appendSurely`. The connection is the caller's to close. */
   close(): void
@@ -136,6 +138,9 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
           await live.position().catch((e: unknown) => log.debug({ err: e }, 'nor does the log answer'))
         }
       }
+    },
+    async erase(userId) {
+      return (await jsm.streams.purge(LOG, { filter: `${LOG}.${userId}` })).purged
     },
     onReconnect: (listener) => listeners.push(listener),
     close: () => closing.abort(new Error('the live log is closing'))

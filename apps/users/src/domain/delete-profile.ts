@@ -9,23 +9,33 @@ import type { Deps } from './deps.ts'
 const BATCH = 100
 
 /** Removes somebody whose account has ended: the profile, the name and, one by one, all follows of and by them. Harmless when repeated. */
-export async function removePerson(deps: Deps, userId: string, call: CallContext): Promise<void> {
+export async function removePerson(
+  deps: Deps,
+  userId: string,
+  call: CallContext
+): Promise<{ profiles: number; following: number; followers: number }> {
   const { store } = deps
-  await transaction(store, call, async (tx) => {
+  const profiles = await transaction(store, call, async (tx) => {
     const before = await deleteProfile(store, tx, userId, new Date())
     if (before !== null) await deleteUsername(store, tx, before.username, userId)
+    return before === null ? 0 : 1
   })
-  for (const side of ['following', 'followers'] as const) await removeFollows(deps, side, userId, call)
+  return {
+    profiles,
+    following: await removeFollows(deps, 'following', userId, call),
+    followers: await removeFollows(deps, 'followers', userId, call)
+  }
 }
 
-async function removeFollows(deps: Deps, side: Side, userId: string, call: CallContext): Promise<void> {
-  for (;;) {
+async function removeFollows(deps: Deps, side: Side, userId: string, call: CallContext): Promise<number> {
+  for (let removed = 0; ; ) {
     const edges = await findEdges(deps.store, side, userId, undefined, BATCH)
-    if (edges.length === 0) return
+    if (edges.length === 0) return removed
     for (const { otherId } of edges) {
       const follow: Follow =
         side === 'following' ? { followerId: userId, followedId: otherId } : { followerId: otherId, followedId: userId }
       await removeFollow(deps, follow, otherId, side, call)
+      removed++
     }
   }
 }

@@ -23,7 +23,6 @@ const TAKEN: Readonly<Record<string, string>> = {
   registry: 'the bucket in which instances announce themselves',
   identity: 'the bucket of keys and ended sessions',
   traffic: 'the bucket of traffic rules',
-  subscriber: 'the NATS user of those who only listen',
   dlq: 'the first part of all dead letters',
   live: "realtime's log",
   subscriber: 'the NATS user of those who only listen',

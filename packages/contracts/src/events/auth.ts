@@ -26,9 +26,9 @@ export const AccountUpdated = defineEvent({
 export const AccountDeleted = defineEvent({
   subject: 'auth.account.deleted',
   version: 1,
-  summary: 'An account has ended.',
+  summary: 'An account has ended: every service that takes part has erased what it had of its owner.',
   entity: (d) => d.userId,
-  data: Type.Object({ userId: IdSchema })
+  data: Type.Object({ userId: IdSchema, erasureId: Type.Optional(IdSchema) })
 })
 
 export const SessionCreated = defineEvent({
@@ -42,7 +42,7 @@ export const SessionCreated = defineEvent({
 export const SessionRevoked = defineEvent({
   subject: 'auth.session.revoked',
   version: 1,
-  summary: 'A session ended: by logout, by its owner, by a changed password or by a stolen refresh token.',
+  summary: 'A session ended: by logout, by its owner, by a changed password, by a stolen refresh token, or by its age.',
   entity: (d) => d.sessionId,
   data: Type.Object({
     sessionId: IdSchema,

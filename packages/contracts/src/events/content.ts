@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { IdSchema, Nullable, TimeSchema } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
 const post = Type.Object({
   postId: IdSchema,
@@ -78,3 +79,7 @@ export const LikeDeleted = defineEvent({
   entity: (d) => `${d.postId}:${d.userId}`,
   data: like
 })
+
+export const ContentErasureCompleted = erasureCompletedBy('content')
+export const ContentExportPart = exportPartOf('content')
+export const ContentExportCompleted = exportCompletedBy('content')

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { IdSchema, Nullable, OpenEnum, TimeSchema } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
 export const NotificationCreated = defineEvent({
   subject: 'realtime.notification.created',
@@ -16,3 +17,7 @@ export const NotificationCreated = defineEvent({
     createdAt: TimeSchema
   })
 })
+
+export const RealtimeErasureCompleted = erasureCompletedBy('realtime')
+export const RealtimeExportPart = exportPartOf('realtime')
+export const RealtimeExportCompleted = exportCompletedBy('realtime')

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { IdSchema, ImageSchema, Nullable, TimeSchema } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
 const profile = Type.Object({
   userId: IdSchema,
@@ -44,3 +45,7 @@ export const FollowDeleted = defineEvent({
   entity: (d) => `${d.followerId}:${d.followedId}`,
   data: follow
 })
+
+export const UsersErasureCompleted = erasureCompletedBy('users')
+export const UsersExportPart = exportPartOf('users')
+export const UsersExportCompleted = exportCompletedBy('users')

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import {
   EmailSchema,
+  FieldsSchema,
   IdSchema,
   Nullable,
   Page,
@@ -55,6 +56,60 @@ export const JwksSchema = Type.Object(
   { keys: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
   { title: 'Jwks', description: 'A JSON Web Key Set (RFC 7517).' }
 )
+
+const CountsSchema = Type.Record(Type.String(), Type.Integer())
+
+export const DeletionSchema = Type.Object(
+  {
+    id: IdSchema,
+    state: Type.String({ description: 'erasing, ending, done; an open enum' }),
+    requestedAt: TimeSchema,
+    finishedAt: Nullable(TimeSchema),
+    waitingFor: Type.Array(Type.String({ description: 'A service that has not answered yet.' })),
+    erased: Type.Array(Type.Object({ service: Type.String(), at: TimeSchema, counts: CountsSchema }))
+  },
+  {
+    title: 'Deletion',
+    description:
+      'How far the deletion of an account has come, with what each service erased. Its id is all that is needed to read it: keep it.'
+  }
+)
+export type Deletion = Static<typeof DeletionSchema>
+
+export const ExportSchema = Type.Object(
+  {
+    id: IdSchema,
+    state: Type.String({ description: 'collecting, ready; an open enum' }),
+    requestedAt: TimeSchema,
+    readyAt: Nullable(TimeSchema),
+    expiresAt: TimeSchema,
+    waitingFor: Type.Array(Type.String()),
+    parts: Type.Array(
+      Type.Object({
+        service: Type.String(),
+        at: TimeSchema,
+        parts: Type.Integer(),
+        counts: CountsSchema,
+        truncated: Type.Boolean()
+      })
+    )
+  },
+  { title: 'Export', description: 'How far an export has come, with what each service sent.' }
+)
+export type Export = Static<typeof ExportSchema>
+
+export const ExportDocumentSchema = Type.Object(
+  {
+    exportId: IdSchema,
+    userId: IdSchema,
+    requestedAt: TimeSchema,
+    services: Type.Record(Type.String(), Type.Record(Type.String(), Type.Array(Type.Unknown())))
+  },
+  { title: 'ExportDocument', description: 'All that the services keep of somebody: lists by service and section.' }
+)
+export type ExportDocument = Static<typeof ExportDocumentSchema>
+
+const CurrentPassword = { currentPassword: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })) }
 
 const DisplayNameSchema = Type.String({ minLength: 1, maxLength: 80 })
 
@@ -150,6 +205,64 @@ export const authRoutes = {
     ),
     response: { 200: AccountSchema },
     errors: ['AUTH_EMAIL_TAKEN', 'AUTH_USERNAME_TAKEN', 'AUTH_REAUTHENTICATION_NEEDED', 'AUTH_BAD_CREDENTIALS']
+  }),
+  deleteAccount: defineRoute({
+    method: 'DELETE',
+    path: '/v1/auth/account',
+    tag: 'auth',
+    auth: 'required',
+    limit: 'sign-in',
+    summary:
+      'Delete the account and all that every service has of its owner; needs currentPassword or a sign-in in the last 10 minutes. All sessions end at once.',
+    body: Type.Optional(Strict(CurrentPassword)),
+    response: { 202: DeletionSchema },
+    errors: ['AUTH_REAUTHENTICATION_NEEDED', 'AUTH_BAD_CREDENTIALS']
+  }),
+  getDeletion: defineRoute({
+    method: 'GET',
+    path: '/v1/auth/account/deletions/:id',
+    tag: 'auth',
+    auth: 'none',
+    summary: 'How far a deletion has come. Nobody is signed in by then: its id is the key.',
+    params: Strict({ id: IdSchema }),
+    query: Strict({ fields: Type.Optional(FieldsSchema) }),
+    response: { 200: DeletionSchema },
+    errors: ['AUTH_DELETION_NOT_FOUND']
+  }),
+  requestExport: defineRoute({
+    method: 'POST',
+    path: '/v1/auth/account/exports',
+    tag: 'auth',
+    auth: 'required',
+    limit: 'sign-in',
+    summary:
+      'Collect all that every service has of the caller; needs currentPassword or a sign-in in the last 10 minutes. One at a time.',
+    body: Strict(CurrentPassword),
+    response: { 202: ExportSchema },
+    errors: ['AUTH_REAUTHENTICATION_NEEDED', 'AUTH_BAD_CREDENTIALS']
+  }),
+  getExport: defineRoute({
+    method: 'GET',
+    path: '/v1/auth/account/exports/:id',
+    tag: 'auth',
+    auth: 'required',
+    summary: 'How far an export of the caller has come.',
+    params: Strict({ id: IdSchema }),
+    query: Strict({ fields: Type.Optional(FieldsSchema) }),
+    response: { 200: ExportSchema },
+    errors: ['AUTH_EXPORT_NOT_FOUND']
+  }),
+  downloadExport: defineRoute({
+    method: 'GET',
+    path: '/v1/auth/account/exports/:id/document',
+    tag: 'auth',
+    auth: 'required',
+    priority: 'low',
+    stream: true,
+    summary: 'A finished export as one JSON document, sent as it is read.',
+    params: Strict({ id: IdSchema }),
+    response: { 200: ExportDocumentSchema },
+    errors: ['AUTH_EXPORT_NOT_FOUND', 'AUTH_EXPORT_NOT_READY']
   }),
   jwks: defineRoute({
     method: 'GET',

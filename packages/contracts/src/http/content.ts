@@ -52,6 +52,22 @@ export const CommentSchema = Type.Object(
 )
 export type Comment = Static<typeof CommentSchema>
 
+export const TrendsSchema = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object({
+        tag: Type.String(),
+        posts: Type.Integer({ description: 'Posts with the tag in the time that was looked at.' }),
+        authors: Type.Integer({ description: 'Who wrote them.' }),
+        score: Type.Number()
+      })
+    ),
+    computedAt: Nullable(TimeSchema)
+  },
+  { title: 'Trends', description: 'Tags in the order of their score, as they were computed last.' }
+)
+export type Trends = Static<typeof TrendsSchema>
+
 const byId = Strict({ id: IdSchema })
 
 export const contentRoutes = {
@@ -184,5 +200,21 @@ export const contentRoutes = {
     params: byId,
     response: { 204: null },
     errors: ['CNT_COMMENT_NOT_FOUND', 'FORBIDDEN']
+  }),
+  trends: defineRoute({
+    method: 'GET',
+    path: '/v1/trends',
+    tag: 'content',
+    auth: 'none',
+    priority: 'low',
+    // They are computed once a minute; who asks gets the same for all.
+    cache: { scope: 'public', ttl: 30, staleWhileRevalidate: 60, staleIfError: 3600 },
+    summary: 'The tags that most people have written about in the last days.',
+    query: Strict({
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 20 })),
+      fields: Type.Optional(FieldsSchema)
+    }),
+    response: { 200: TrendsSchema },
+    errors: []
   })
 }

@@ -1,3 +1,4 @@
+import { IsOptional } from 'typebox'
 import { ProblemSchema } from '../common.ts'
 import { ERRORS, type ErrorCode, problem } from '../errors.ts'
 import type { RouteContract } from '../route.ts'
@@ -55,7 +56,12 @@ export function operationOf(
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: components.schema(body) } } } }),
+      : {
+          requestBody: {
+            required: !IsOptional(body),
+            content: { 'application/json': { schema: components.schema(body) } }
+          }
+        }),
     responses: responsesOf(contract, components, habits),
     security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
     ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),

@@ -1,0 +1,117 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Problem } from '@skerry/contracts'
+import { openStore } from '@skerry/store'
+import { useStores, waitFor } from '@skerry/testing'
+import type { Test } from 'tap'
+import { newSigningKey } from './system.ts'
+
+export type App = 'auth' | 'users' | 'content' | 'realtime'
+const APPS: readonly App[] = ['auth', 'users', 'content', 'realtime']
+
+/** The services as processes, on stores of their own, without a gateway. */
+export type House = {
+  start(app: App): Promise<void>
+  /** Ends a service: in order, or with `SIGKILL` at once. */
+  stop(app: App, signal?: NodeJS.Signals): Promise<void>
+  /** A request to the service that has the path. A service that is not there yet is waited for. */
+  call<T = Problem>(
+    method: string,
+    path: string,
+    options?: { token?: string; body?: unknown; key?: string }
+  ): Promise<{ status: number; body: T }>
+  /** Documents of any of the databases that have one of the texts in them: `<app>.<collection> <text>`. */
+  search(texts: readonly string[]): Promise<string[]>
+  documents(app: App, collection: string): Promise<Record<string, unknown>[]>
+  nats: { url: string; user: string; password: string }
+  mongoUrl: string
+  database(name: string): string
+}
+
+function appOf(path: string): App {
+  if (path.startsWith('/v1/auth')) return 'auth'
+  if (path.startsWith('/v1/users')) return 'users'
+  return path.startsWith('/v1/live') ? 'realtime' : 'content'
+}
+
+export async function startHouse(t: Test): Promise<House> {
+  const stores = await useStores(t)
+  const env = Object.fromEntries(APPS.map((app) => [app, stores.envFor(app)])) as Record<App, Record<string, string>>
+  const signingKey = newSigningKey()
+  const children = new Map<App, { child: ChildProcess; url: string }>()
+  const reader = await openStore({ url: stores.mongoUrl, database: env.auth.MONGO_DATABASE!, collections: [] })
+
+  async function start(app: App): Promise<void> {
+    const child = fork(join(import.meta.dirname, `../../../${app}/src/main.ts`), {
+      env: {
+        ...process.env,
+        LOG_LEVEL: process.env.SKERRY_LOG_LEVEL ?? 'fatal',
+        DRAIN_MS: '0',
+        IDLE_KEPT_MS: '0',
+        LOG_MAX_BYTES: '33554432',
+        ...env[app],
+        AUTH_SIGNING_KEY: signingKey
+      },
+      execArgv: [],
+      silent: process.env.SKERRY_LOG_LEVEL === undefined
+    })
+    const [ready] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [{ url: string } | number]
+    if (typeof ready !== 'object' || ready === null) throw new Error(`${app} ended before it was ready`)
+    children.set(app, { child, url: ready.url })
+  }
+
+  async function stop(app: App, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const running = children.get(app)
+    if (running === undefined) return
+    children.delete(app)
+    const exited = once(running.child, 'exit')
+    running.child.kill(signal)
+    await exited
+  }
+
+  t.teardown(async () => {
+    await Promise.all(APPS.map((app) => stop(app)))
+    await reader.close()
+  })
+  // Auth first, for its keys; the others then come at once.
+  await start('auth')
+  await Promise.all(APPS.slice(1).map(start))
+  const databaseOf = (app: App) => reader.client.db(env[app].MONGO_DATABASE!)
+
+  return {
+    start,
+    stop,
+    async call(method, path, { token, body, key } = {}) {
+      const app = appOf(path)
+      await waitFor(() => children.has(app), { message: `${app} runs` })
+      const answer = await fetch(`${children.get(app)!.url}${path}`, {
+        method,
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(key === undefined ? {} : { 'idempotency-key': key })
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) })
+      })
+      const text = await answer.text()
+      return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) }
+    },
+    async search(texts) {
+      const found: string[] = []
+      for (const app of APPS) {
+        for (const { name } of await databaseOf(app).listCollections({}, { nameOnly: true }).toArray()) {
+          for (const document of await databaseOf(app).collection(name).find().toArray()) {
+            const json = JSON.stringify(document).toLowerCase()
+            for (const text of texts) if (json.includes(text.toLowerCase())) found.push(`${app}.${name} ${text}`)
+          }
+        }
+      }
+      return found
+    },
+    documents: (app, collection) => databaseOf(app).collection(collection).find().toArray(),
+    nats: stores.nats,
+    mongoUrl: stores.mongoUrl,
+    database: stores.database
+  }
+}
