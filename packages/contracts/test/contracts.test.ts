@@ -58,17 +58,19 @@ t.test(
     const seen = new Set<string>()
     for (const route of routes as contracts.RouteContract[]) {
       const name = `${route.method} ${route.path}`
-      t.match(route.path, /^\/(v1|\.well-known)\//, name)
       t.notOk(seen.has(name), name)
       seen.add(name)
+      for (const code of route.errors) t.ok(contracts.ERRORS[code], code)
+      const named = [...route.path.matchAll(/:(\w+)/g)].map((m) => m[1])
+      t.same(Object.keys((route.params as { properties?: object } | undefined)?.properties ?? {}), named, name)
+      // Conduit speaks the contract of RealWorld's clients, which is not ours to shape.
+      if (route.path.startsWith(`${contracts.CONDUIT_PREFIX}/`)) continue
+      t.match(route.path, /^\/(v1|\.well-known)\//, name)
       t.equal(Object.keys(route.response).length, 1, `${name} has one success`)
       for (const schema of [route.params, route.query, route.body]) {
         if (schema !== undefined)
           t.equal((schema as { additionalProperties?: boolean }).additionalProperties, false, name)
       }
-      for (const code of route.errors) t.ok(contracts.ERRORS[code], code)
-      const named = [...route.path.matchAll(/:(\w+)/g)].map((m) => m[1])
-      t.same(Object.keys((route.params as { properties?: object } | undefined)?.properties ?? {}), named, name)
     }
   }
 )
