@@ -27,7 +27,9 @@ export async function startSagas(options: SagasOptions): Promise<{ stop(): Promi
 
   const listen = (service: string) => {
     if (consumers.has(service) || stopping.signal.aborted) return
-    consumers.set(service, startConsumer({ ...options, purpose: 'sagas', subscriptions: answersOf(deps, service) }))
+    const subscriptions = answersOf(deps, service)
+    // Each by itself, so that operators can tell them apart.
+    consumers.set(service, startConsumer({ ...options, purpose: `sagas-${service}`, subscriptions }))
   }
   /** One after the other, each until it has worked. */
   const surely = (work: () => Promise<void>) => {

@@ -15,9 +15,20 @@ import {
   ProfileUpdated,
   SessionRevoked
 } from '@skerry/contracts'
-import { eventMetrics, type Log, on, onIdempotent, type Subscription, startConsumer, together } from '@skerry/events'
+import {
+  eventMetrics,
+  type Log,
+  on,
+  onIdempotent,
+  type Subscription,
+  startConsumer,
+  startReadModel,
+  startRelay,
+  together
+} from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
+import { modelCollections } from './data/collections.ts'
 import { deleteComments } from './data/comments.ts'
 import { numberOf } from './data/numbers.ts'
 import { saveName, saveProfile } from './data/people.ts'
@@ -28,14 +39,22 @@ import { applyComment, applyCommentDeleted, applyPost, applyPostDeleted, applyRe
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
-/** Keeps the read model as events tell (docs/conduit.md). Conduit publishes nothing: what it changes it changes through the API. */
+/** Keeps the read model as events tell (docs/conduit.md). Conduit publishes no event: what it changes it changes through the API. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
   const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
   return together({
-    model: startConsumer({ ...shared, purpose: 'model', subscriptions: modelSubscriptions(store) }),
+    // It makes the stream of its dead letters, without which an event that cannot be applied would be tried for ever.
+    relay: startRelay(shared),
+    model: startReadModel({
+      ...shared,
+      purpose: 'model',
+      collections: modelCollections,
+      subscriptions: modelSubscriptions
+    }),
     sessions: startConsumer({
       ...shared,
       purpose: 'sessions',
+      replays: 'safe',
       subscriptions: [
         onIdempotent(SessionRevoked, ({ data }) => deleteSession(store, data.sessionId)),
         onIdempotent(AccountUpdated, ({ data }) => markStale(store, data.userId)),
@@ -46,6 +65,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
     clearing: startConsumer({
       ...shared,
       purpose: 'clearing',
+      replays: 'safe',
       subscriptions: [onIdempotent(PostDeleted, ({ data }) => deleteComments(store, data.postId))]
     })
   })

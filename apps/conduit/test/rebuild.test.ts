@@ -128,3 +128,19 @@ t.test('from nothing but its events: the same articles, slugs and numbers', asyn
   await waitFor(async () => (await shown()).articles.length === 3 && (await applied()))
   t.same(await shown(), before)
 })
+
+t.test('beside the live one, as an operator asks, and switched over', async (t) => {
+  const before = await shown()
+  const ask = async (command: string, request: object) => {
+    const answer = await nc.request(`ops.conduit.model.model.${command}`, JSON.stringify(request))
+    return answer.json<{ ok: boolean; value?: { current: number } }>()
+  }
+  // These streams were made by this test, and nothing says that they are whole.
+  t.match(await ask('rebuild', { by: 'ada' }), { ok: false, code: 'PARTIAL' })
+  t.match(await ask('rebuild', { by: 'ada', partial: true }), { ok: true })
+  await waitFor(async () => (await ask('status', {})).value?.current === 2, { message: 'the new one is read' })
+  t.same(await shown(), before, 'the same articles, slugs and numbers')
+  t.equal(await store.db.collection('articles--r2').countDocuments({ live: true }), 3)
+  await publish(PostUpdated, post('After the switch', 4, newId(bucketOf(ada))))
+  await waitFor(async () => (await shown()).articles.some(({ title }) => title === 'After the switch'))
+})

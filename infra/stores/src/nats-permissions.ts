@@ -21,7 +21,8 @@ export function servicePermissions(
   const isRealtime = name === 'realtime'
   const own = [name, `dlq_${name}`, ...(isRealtime ? ['live'] : [])]
   // Auth hears the answers to erasures and exports of whichever service takes part.
-  const sagas: Consumers = isAuth ? { sagas: services.filter((service) => service !== name) } : {}
+  const others = services.filter((service) => service !== name)
+  const sagas: Consumers = isAuth ? Object.fromEntries(others.map((one) => [`sagas-${one}`, [one]])) : {}
   const names = [
     ...namesOf(name, { jobs: [name], ...sagas, ...consumers }, 1),
     ...namesOf(name, readModels, GENERATIONS)

@@ -1,6 +1,6 @@
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type RouteContract, wireSubject } from '@skerry/contracts'
+import { ownerOf, type RouteContract, sagaAnswers, wireSubject } from '@skerry/contracts'
 import { type Declared, isEvent, nameOf } from '@skerry/contracts/compat'
 
 /** Somebody who relies on a contract, and where it says so. */
@@ -26,6 +26,7 @@ export async function findUses(repo: string, module: object, declared: Declared)
     if (!known.some(({ by, where }) => by === use.by && where === use.where)) uses.set(contract, [...known, use])
   }
   const exported = new Map(Object.entries(module))
+  const owners = new Set([...declared.events.values()].map(ownerOf))
   for await (const found of glob('{apps,packages}/*/src/**/*.ts', { cwd: repo })) {
     const path = found.replaceAll('\\', '/')
     const by = path.split('/')[1]!
@@ -33,6 +34,12 @@ export async function findUses(repo: string, module: object, declared: Declared)
       const value = exported.get(name)
       const where = `${path}:${line}`
       if (isEvent(value)) add(wireSubject(value), { by, where })
+      // Each service's own of a kind: an app that hears one of them hears all. What packages make of them is published.
+      else if (sagaAnswers[name] !== undefined && found.startsWith('apps'))
+        for (const owner of owners) {
+          const subject = wireSubject(sagaAnswers[name](owner))
+          if (declared.events.has(subject)) add(subject, { by, where })
+        }
       else if (name.endsWith('Routes') && member !== undefined && name !== `${camel(by)}Routes`) {
         const route = (value as Record<string, RouteContract> | undefined)?.[member]
         if (route !== undefined) add(nameOf(route), { by, where })

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { IdSchema, TimeSchema } from '../common.ts'
-import { defineEvent } from '../event.ts'
+import { defineEvent, type EventContract } from '../event.ts'
 
 /** How many of what: `{ posts: 12 }`. */
 const CountsSchema = Type.Record(Type.String(), Type.Integer({ minimum: 0 }))
@@ -69,4 +69,11 @@ export function exportCompletedBy(service: string) {
       truncated: Type.Boolean({ description: 'There was more than one export may hold.' })
     })
   })
+}
+
+/** The events of which each service that takes part has its own, by the name of what makes them. */
+export const sagaAnswers: Readonly<Record<string, (service: string) => EventContract>> = {
+  erasureCompletedBy,
+  exportPartOf,
+  exportCompletedBy
 }

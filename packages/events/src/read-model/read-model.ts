@@ -29,13 +29,15 @@ export type ReadModelOptions = Omit<ConsumerOptions, 'subscriptions'> & {
 }
 
 const CHECK_MS = 2_000
+/** A generation is dropped when every instance has had so many looks since it was last read. */
+const LOOKS_BEFORE_DROP = 3
 
 /**
  * Keeps a read model from events, so that it can be rebuilt beside the live one and switched over (docs/events-operations.md). Reads go
  * through `collectionOf(options.store.db, …)` as always and find the generation that is current. It is attached once that one is known.
  */
 export function startReadModel(options: ReadModelOptions): Owned {
-  const { store, nc, service, purpose, collections, log, instance } = options
+  const { store, nc, service, purpose, collections, log, instance, checkMs = CHECK_MS } = options
   const name = `${service}--${purpose}`
   const streams = [...new Set(options.subscriptions(store).map((s) => ownerOf(s.event)))]
   const manager = once(() => jetstreamManager(nc, { checkAPI: false, timeout: 3_000 }))
@@ -94,6 +96,8 @@ export function startReadModel(options: ReadModelOptions): Owned {
     if (state.building !== undefined && !state.building.stay && fed.get(state.building.generation)?.attached())
       await switchWhenReady(state.building)
     if (state.retired.length === 0 && swept) return
+    // An instance that has not looked since the switch still reads what would be dropped, and would find it empty.
+    if (Date.now() - (state.switchedAt?.getTime() ?? 0) < LOOKS_BEFORE_DROP * checkMs) return
     const model = { store, jsm: await manager(), instance, name, streams, collections }
     for (const generation of state.retired) {
       if (await dropGeneration(model, generation)) log.info({ model: name, generation }, 'a generation was dropped')
@@ -132,7 +136,7 @@ export function startReadModel(options: ReadModelOptions): Owned {
       if (woken || stopping.signal.aborted) continue
       const waking = new AbortController()
       wakeUp = () => waking.abort()
-      await delay(options.checkMs ?? CHECK_MS, undefined, {
+      await delay(checkMs, undefined, {
         signal: AbortSignal.any([waking.signal, stopping.signal]),
         ref: false
       }).catch(() => 'woken or stopping')

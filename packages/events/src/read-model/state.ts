@@ -26,7 +26,9 @@ export type ModelState = {
   }
   /** What was read before the last switch: fed until it is told to go. */
   kept?: number
-  /** To be dropped. */
+  /** When another generation was last made the one that is read. */
+  switchedAt?: Date
+  /** To be dropped, when no instance can read them any more. */
   retired: number[]
 }
 
@@ -101,14 +103,14 @@ export function switchOver(generation?: number) {
     const { building, ...rest } = state
     if (building === undefined || (generation !== undefined && building.generation !== generation))
       throw new OperatorError('REFUSED', 'nothing is being built that could be switched to')
-    return { ...rest, current: building.generation, kept: state.current }
+    return { ...rest, current: building.generation, kept: state.current, switchedAt: new Date() }
   }
 }
 
 export function rollback(state: ModelState): ModelState {
   const { kept, ...rest } = state
   if (kept === undefined) throw new OperatorError('REFUSED', 'no earlier generation is kept to go back to')
-  return { ...rest, current: kept, retired: [...rest.retired, state.current] }
+  return { ...rest, current: kept, switchedAt: new Date(), retired: [...rest.retired, state.current] }
 }
 
 export function finish(state: ModelState): ModelState {
