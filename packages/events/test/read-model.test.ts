@@ -9,17 +9,17 @@ import { type Bench, openBench } from './fixtures/operator.ts'
 
 const stores = await useStores(t)
 
-type ModelOptions = { instance?: string; store?: Bench['store']; poison?: () => boolean }
+type ModelOptions = { instance?: string; store?: Bench['store']; poison?: () => boolean; checkMs?: number }
 
 function startModel(bench: Bench, options: ModelOptions = {}) {
-  const { store = bench.store, instance = 'a', poison = () => false } = options
+  const { store = bench.store, instance = 'a', poison = () => false, checkMs = 100 } = options
   return startReadModel({
     ...bench.common,
     store,
     instance,
     purpose: 'tallies',
     collections: [tallies],
-    checkMs: 100,
+    checkMs,
     backoffMs: [],
     subscriptions: (view) => [
       on(Counted, async (e, tx) => {
@@ -197,6 +197,28 @@ t.test('a stream that does not reach back to the beginning is refused', async (t
   await waitFor(async () => (await status(bench)).building?.waits === null)
   await restart(() => jsm.streams.delete('content'))
   t.match((await status(bench)).building?.waits, /the stream content was replaced since the rebuild began/)
+  await model.stop()
+  await relay.stop()
+})
+
+t.test('what was read is not dropped while an instance may still read it', async (t) => {
+  const bench = await openBench(t, stores, 'late')
+  const { store, common } = bench
+  const relay = startRelay(common)
+  // It looks when it is woken, and its three looks by the clock are far away.
+  const model = startModel(bench, { checkMs: 600_000 })
+  await write(store, id, bucketOf(id))
+  await waitFor(async () => (await read(store))?.last === 1)
+  await command(bench, 'rebuild', { stay: true })
+  await waitFor(async () => (await status(bench)).building?.waits === null)
+  await command(bench, 'switch')
+  await command(bench, 'finish')
+  // The next rebuild is begun by a look that has seen the end of the last one.
+  await command(bench, 'rebuild', { stay: true })
+  await waitFor(async () => (await status(bench)).building?.waits === null)
+  t.same((await status(bench)).retired, [1])
+  t.same(await collectionsOf(bench), ['tallies', 'tallies--r2', 'tallies--r3'])
+  t.match(await store.db.collection<{ _id: string }>('tallies').findOne(key), { last: 1 }, 'with all that is in it')
   await model.stop()
   await relay.stop()
 })
