@@ -103,13 +103,16 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     closing = true
     clearInterval(sweeper)
     http2.drain()
-    const closer = setInterval(() => {
+    const sweep = () => {
       // Also those whose last answer did not say that it was the last; while draining they are left to their clients.
       if (!draining()) server.closeIdleConnections()
       const now = performance.now()
-      newcomers.dismiss(now - CLOSING_GRACE_MS)
+      // While draining a new connection is an idle one like others: its request may be on its way.
+      newcomers.dismiss(now - (draining() ? Math.max(CLOSING_GRACE_MS, config.IDLE_KEPT_MS) : CLOSING_GRACE_MS))
       http2.sweep(now)
-    }, CLOSING_SWEEP_MS)
+    }
+    // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
+    const closer = setInterval(() => setImmediate(sweep), CLOSING_SWEEP_MS)
     const bound = setTimeout(() => http2.destroy(), config.H2_DRAIN_MS)
     server.once('close', () => {
       clearInterval(closer)
