@@ -56,7 +56,8 @@ t.test('versions side by side', async (t) => {
   })
 
   t.test('answers are kept for each version apart', async (t) => {
-    traffic.set('content', { weights: { '2.0.0': 50 } })
+    // Both are named: a version that rules do not name cannot be asked for, and would be drawn.
+    traffic.set('content', { weights: { '1.0.0': 50, '2.0.0': 50 } })
     const seen = new Set<string>()
     const before = old.requests.length + canary.requests.length
     for (let i = 0; i < 200; i++) {
