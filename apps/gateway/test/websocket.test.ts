@@ -275,9 +275,7 @@ t.test('WebSocket: whoever reads slowly slows the sender down', async (t) => {
   const server = new WebSocketServer({ server: upstream.server })
   t.teardown(() => server.close())
   await g.live('realtime', 1)
-  const connection = once(server, 'connection')
-  const ws = open(g)
-  const [[there]] = (await Promise.all([connection, once(ws, 'open')])) as [[WebSocket], unknown]
+  const { ws, there } = await openBoth(g, server)
   ws.pause()
   const part = Buffer.alloc(65_536, 'x')
   let sent = 0
@@ -305,16 +303,22 @@ t.test('WebSocket: a service that dies is told to the client as that', async (t)
   const server = new WebSocketServer({ server: upstream.server })
   t.teardown(() => server.close())
   await g.live('realtime', 1)
-  const connection = once(server, 'connection')
-  const ws = open(g)
+  const { ws, there } = await openBoth(g, server)
   const closed = once(ws, 'close')
-  const [[there]] = (await Promise.all([connection, once(ws, 'open')])) as [[WebSocket], unknown]
   there.terminate()
   t.equal((await closed)[0], 1014)
 })
 
 function open(g: TestGateway): WebSocket {
   return new WebSocket(`${g.url.replace('http', 'ws')}/v1/live/ws`, { headers: { ...g.issuer.bearer() } })
+}
+
+/** A client that is connected, and its other end at the service. */
+async function openBoth(g: TestGateway, server: WebSocketServer) {
+  const connection = once(server, 'connection')
+  const ws = open(g)
+  const [[there]] = (await Promise.all([connection, once(ws, 'open')])) as [[WebSocket], unknown]
+  return { ws, there }
 }
 
 function connectionsOf(server: import('node:http').Server): Promise<number> {

@@ -1,27 +1,17 @@
 import { hash } from 'node:crypto'
 import { gatewayRoutes, houseErrors, openApiOf, type RouteContract } from '@skerry/contracts'
-import type { Instance, Logger } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
-import type { GatewayConfig } from '../config.ts'
-import { createCollector, type Held } from './collector.ts'
+import type { Held } from './collector.ts'
 import { fetchDocument } from './fetch-document.ts'
 import { mergeDocuments } from './merge.ts'
 import { referenceRoutes } from './reference-routes.ts'
 import { sendCached } from './send-cached.ts'
 import { readDocument, type ServiceDocument } from './service-document.ts'
+import { type CollectingOptions, startCollector } from './start-collector.ts'
 
-export type DocumentOptions = {
-  /** Who is there now. */
-  live(): readonly Instance[]
+export type DocumentOptions = CollectingOptions & {
   /** The service that a path leads to. */
   holderOf(path: string): string | undefined
-  log: Logger
-  config: Pick<
-    GatewayConfig,
-    'DOCUMENT_TIMEOUT_MS' | 'DOCUMENT_LIMIT' | 'DOCUMENT_SERVICES' | 'DOCUMENT_KEEP_MS' | 'DOCUMENT_LOOK_MS'
-  >
-  /** Milliseconds; injected by tests. */
-  now?: () => number
 }
 
 /** Own answers that carry an ETag. */
@@ -35,32 +25,25 @@ const INFO = {
 }
 
 /**
- * `/openapi.json`, the document of everything behind the gateway, and `/docs`, the page that shows it. Documents of services are looked
- * for when somebody asks and every DOCUMENT_LOOK_MS besides, so that one which goes away has been seen.
+ * `/openapi.json`, the document of everything behind the gateway, and `/docs`, the page that shows it. Documents of services are
+ * collected as they announce them.
  */
 export function documentRoutes(app: FastifyInstance, options: DocumentOptions): void {
-  const { live, holderOf, log, config } = options
+  const { holderOf, log } = options
   const own = ownDocument()
-  const collector = createCollector({
-    source: {
+  const collect = startCollector(
+    app,
+    {
       announced: ({ contract }) => contract,
       fetch: async (ops, contract, _service, bounds) =>
         readDocument(await fetchDocument(ops, '/openapi.json', contract, bounds))
     },
-    log,
-    timeoutMs: config.DOCUMENT_TIMEOUT_MS,
-    maxBytes: config.DOCUMENT_LIMIT,
-    maxServices: config.DOCUMENT_SERVICES,
-    keepMs: config.DOCUMENT_KEEP_MS,
-    ...(options.now === undefined ? {} : { now: options.now })
-  })
-  const timer = setInterval(() => void collector.collect(live()), config.DOCUMENT_LOOK_MS)
-  timer.unref()
-  app.addHook('onClose', () => clearInterval(timer))
+    options
+  )
 
   let merged: { made: string; body: Buffer; etag: string } | undefined
   app.get('/openapi.json', async (request, reply) => {
-    merged = mergedOf(await collector.collect(live()))
+    merged = mergedOf(await collect())
     return sendCached(request, reply, 'application/json; charset=utf-8', merged)
   })
   referenceRoutes(app, log)

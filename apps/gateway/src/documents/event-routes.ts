@@ -1,26 +1,13 @@
 import { hash } from 'node:crypto'
 import { SkerryError } from '@skerry/contracts'
 import { asyncApiOf, type DescribedEvent, eventSchemaOf } from '@skerry/contracts/asyncapi'
-import type { Instance, Logger } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
-import type { GatewayConfig } from '../config.ts'
-import { createCollector, type Held } from './collector.ts'
+import type { Held } from './collector.ts'
 import { eventsPage, policyOfEventsPage } from './events-page.ts'
 import { fetchDocument } from './fetch-document.ts'
 import { sendCached } from './send-cached.ts'
 import { readEvents } from './service-events.ts'
-
-export type EventRoutesOptions = {
-  /** Who is there now. */
-  live(): readonly Instance[]
-  log: Logger
-  config: Pick<
-    GatewayConfig,
-    'DOCUMENT_TIMEOUT_MS' | 'DOCUMENT_LIMIT' | 'DOCUMENT_SERVICES' | 'DOCUMENT_KEEP_MS' | 'DOCUMENT_LOOK_MS'
-  >
-  /** Milliseconds; injected by tests. */
-  now?: () => number
-}
+import { type CollectingOptions, startCollector } from './start-collector.ts'
 
 const INFO = {
   title: 'Skerry events',
@@ -37,28 +24,20 @@ type Made = { made: string; document: Cached; page: Cached; schemas: ReadonlyMap
  * `/asyncapi.json`, the document of all events; `/docs/events`, the page that shows it; `/schemas/events/<subject>.json`, the JSON Schema of
  * each. Documents of services are looked for as those of their routes are.
  */
-export function eventRoutes(app: FastifyInstance, options: EventRoutesOptions): void {
-  const { live, log, config } = options
-  const collector = createCollector<DescribedEvent[]>({
-    source: {
+export function eventRoutes(app: FastifyInstance, options: CollectingOptions): void {
+  const collect = startCollector<DescribedEvent[]>(
+    app,
+    {
       announced: ({ events }) => events,
       fetch: async (ops, contract, service, bounds) =>
         readEvents(await fetchDocument(ops, '/asyncapi.json', contract, bounds), service)
     },
-    log,
-    timeoutMs: config.DOCUMENT_TIMEOUT_MS,
-    maxBytes: config.DOCUMENT_LIMIT,
-    maxServices: config.DOCUMENT_SERVICES,
-    keepMs: config.DOCUMENT_KEEP_MS,
-    ...(options.now === undefined ? {} : { now: options.now })
-  })
-  const timer = setInterval(() => void collector.collect(live()), config.DOCUMENT_LOOK_MS)
-  timer.unref()
-  app.addHook('onClose', () => clearInterval(timer))
+    options
+  )
 
   let last: Made | undefined
   const current = async () => {
-    last = madeOf(await collector.collect(live()), last)
+    last = madeOf(await collect(), last)
     return last
   }
   app.get('/asyncapi.json', async (request, reply) => sendCached(request, reply, JSON_TYPE, (await current()).document))

@@ -20,6 +20,7 @@ import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { limitHeaders, requestHeaders } from './headers.ts'
 import { sendKept } from './kept-answer.ts'
+import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
 
@@ -371,26 +372,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   private clientClosed(): void {
     if (this.streaming) this.deps.streams.delete(this)
-    else if (this.answering) this.record()
+    else if (this.answering) recordAnswer(this.deps, this.visit, this.res.statusCode)
     if (this.res.writableFinished && !this.streaming) return
     this.gone = true
     this.writer.destroy()
     this.settle('ignored')
     this.controller?.abort(new CallerGoneError())
-  }
-
-  private record(): void {
-    const { visit, deps } = this
-    const status = this.res.statusCode
-    const ms = performance.now() - visit.startedAt
-    deps.metrics.answered(visit.route, visit.method, status, ms / 1_000)
-    if (!deps.log.isLevelEnabled('debug')) return
-    const { traceId } = visit.trace
-    const upstream = visit.route?.service
-    deps.log.debug(
-      { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
-      'answered'
-    )
   }
 
   private revokeSessions(header: string | string[] | undefined): void {

@@ -1,5 +1,6 @@
 import type { Balancer } from '../upstreams/balancer.ts'
 import { failureOf, NoUpstreamError } from '../upstreams/errors.ts'
+import { isRetried, Retries } from '../upstreams/retries.ts'
 import { retryAfterMs } from '../upstreams/retry-after.ts'
 import type { ServiceUpstreams } from '../upstreams/service-upstreams.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
@@ -13,9 +14,6 @@ export type ConnectRequest = Omit<HandshakeRequest, 'url'> & {
   version: string | undefined
 }
 
-/** Answers that another instance may give better. */
-const ELSEWHERE = new Set([502, 503, 504])
-
 /**
  * Asks a service's instances for a WebSocket, one after another, within the same retry budget, circuits and ejections as requests: a
  * handshake changes nothing, so it may be repeated. The last refusal is the answer when nobody else is left. A connection that comes
@@ -25,35 +23,23 @@ export async function connect(balancer: Balancer, request: ConnectRequest): Prom
   const service = balancer.service(request.service)
   if (service === undefined) throw new NoUpstreamError(request.service, 'away')
   service.budget.deposit()
-  const tried: Upstream[] = []
+  const wanted = { stream: true, repeatable: true, version: request.version }
+  const first = service.pick(wanted, performance.now(), undefined)
+  if (typeof first === 'string') throw new NoUpstreamError(service.name, first)
+  const retries = new Retries(service, wanted, balancer.options.retries)
   let refusal: Connected | undefined
   let error: Error | undefined
-  for (let attempts = 1 + balancer.options.retries; attempts > 0; attempts--) {
-    const upstream = service.pick(
-      { stream: true, repeatable: true, version: request.version },
-      performance.now(),
-      tried.length === 0 ? undefined : tried
-    )
-    if (typeof upstream === 'string') {
-      error ??= new NoUpstreamError(service.name, upstream)
-      break
-    }
-    if (tried.length > 0) {
-      if (!service.budget.withdraw()) {
-        if (upstream.circuit.isOpen) upstream.circuit.release()
-        break
-      }
-      balancer.events.retried(service.name)
-    }
-    tried.push(upstream)
+  for (let upstream: Upstream | undefined = first; upstream !== undefined; ) {
     try {
-      const answer = await attempt(balancer, service, upstream, request)
-      if (!ELSEWHERE.has(answer.status)) return answer
+      const answer: Connected = await attempt(balancer, service, upstream, request)
+      if (!isRetried(answer.status, answer.headers)) return answer
       refusal = answer
     } catch (reason) {
       error = reason as Error
-      if (failureOf(error) === undefined) break
+      if (!retries.mayFollow(error, true)) break
     }
+    upstream = retries.next(upstream, false, performance.now())
+    if (upstream !== undefined) balancer.events.retried(service.name)
   }
   if (refusal !== undefined) return refusal
   throw error

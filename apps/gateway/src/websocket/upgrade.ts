@@ -6,6 +6,7 @@ import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import { asProblem } from '../proxy/exchange.ts'
 import { requestHeaders, responseHeaders } from '../proxy/headers.ts'
+import { recordAnswer } from '../proxy/record.ts'
 import { type RefuseDeps, refuse } from '../proxy/refuse.ts'
 import type { OpenStreams } from '../proxy/streams.ts'
 import { isOwn } from '../routes/own.ts'
@@ -76,7 +77,7 @@ export function createUpgrade(deps: UpgradeDeps): (request: IncomingMessage, soc
     }
     const fail = (error: Error) => {
       if (!settle()) return
-      record(deps, visit, refuse(deps, visit, request, response, error))
+      recordAnswer(deps, visit, refuse(deps, visit, request, response, error))
       gone.abort()
     }
 
@@ -92,7 +93,7 @@ export function createUpgrade(deps: UpgradeDeps): (request: IncomingMessage, soc
               answer.socket?.destroy()
               return
             }
-            record(deps, visit, answer.status)
+            recordAnswer(deps, visit, answer.status)
             if (answer.socket === undefined) relay(deps, visit, response, answer)
             else {
               response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
@@ -185,18 +186,6 @@ function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer
   const { 'content-length': _length, ...headers } = answer.headers
   response.writeHead(answer.status, responseHeaders(headers, own, deps.securityHeaders))
   response.end(answer.bytes)
-}
-
-function record(deps: UpgradeDeps, visit: Visit, status: number): void {
-  const ms = performance.now() - visit.startedAt
-  deps.metrics.answered(visit.route, visit.method, status, ms / 1_000)
-  if (!deps.log.isLevelEnabled('debug')) return
-  const { traceId } = visit.trace
-  const upstream = visit.route?.service
-  deps.log.debug(
-    { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
-    'answered'
-  )
 }
 
 function ignore(): void {}

@@ -1,7 +1,7 @@
 import { asyncApiOf, type DescribedEvent } from '@skerry/contracts/asyncapi'
 import type { Instance } from '@skerry/service'
 import type { Test } from 'tap'
-import { type OpsPort, startOpsPort } from './documents.ts'
+import { instanceOf, type OpsPort, startOpsPort } from './documents.ts'
 
 /** An event as a service describes it. */
 export function eventOf(subject: string, more: Partial<DescribedEvent> = {}): DescribedEvent {
@@ -25,15 +25,6 @@ export function publisherOf(
   ops: { url: string; contract: string },
   more: Partial<Instance> = {}
 ): Instance {
-  return {
-    service,
-    version: '1.0.0',
-    instance: '1',
-    url: ops.url,
-    weight: 1,
-    prefixes: [],
-    ops: ops.url,
-    events: ops.contract,
-    ...more
-  }
+  const { contract, ...rest } = instanceOf(service, ops)
+  return { ...rest, prefixes: [], events: contract, ...more }
 }
