@@ -50,15 +50,19 @@ export async function transaction<T>(store: Store, call: CallContext, work: (tx:
   const until = Date.now() + RETRY_FOR_MS
   try {
     for (let attempt = 0; ; attempt++) {
+      let committing = false
       try {
         refuseLate()
         session.startTransaction(OPTIONS)
         const result = await runWork(session, call, work)
         refuseLate()
+        committing = true
         await commit(session, until)
         return result
       } catch (error) {
         if (session.inTransaction()) await abort(session)
+        // An operation that was stopped by what was left of the deadline rejects with mongod's own code.
+        if (!committing && error instanceof MongoError && remainingMs() <= 0) throw deadlinePassed(error)
         if (!hasLabel(error, 'TransientTransactionError') || Date.now() > until) throw error
         // Full jitter: two writers of one document would else meet again and again.
         await delay(Math.min(Math.random() * Math.min(200, 2 * 2 ** attempt), Math.max(0, remainingMs())))

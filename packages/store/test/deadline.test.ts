@@ -134,6 +134,19 @@ t.test('a transaction that conflicts is not tried again after its deadline', asy
   t.equal(attempts, made)
 })
 
+t.test('a transaction whose operation is stopped by the deadline ends as any that is late', async (t) => {
+  const { rows, store, running } = await open(t)
+  const asked = withDeadline(within(100), () =>
+    transaction(store, {}, async ({ session }) => {
+      await rows.insertOne({ _id: 'x', bucket: 1, n: 1 }, { session })
+      await rows.updateOne(ENDLESS, { $set: { n: 1 } }, { session })
+    })
+  )
+  await t.rejects(asked, { ...late, cause: { code: 50 } })
+  await waitFor(async () => (await running()).length === 0)
+  t.equal(await rows.findOne({ _id: 'x' }), null)
+})
+
 t.test('a transaction whose deadline passes before the commit leaves nothing', async (t) => {
   const { rows, store } = await open(t)
   let left = 1_000
