@@ -1,6 +1,7 @@
 import type { BatchAnswer } from '@skerry/contracts'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
+import { talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -56,6 +57,13 @@ t.test('a batch', async (t) => {
     return { status: answer.status, body: (await answer.json()) as Problem & { responses: BatchAnswer[] } }
   }
   const get = (path: string, more: object = {}) => ({ method: 'GET', path, ...more })
+
+  t.test('a request that announces a body and has none is refused at once', async (t) => {
+    for (const type of ['content-type: application/json\r\n', '']) {
+      const head = `POST /v1/batch HTTP/1.1\r\nhost: x\r\n${type}connection: close\r\n\r\n`
+      t.match(await talk(Number(new URL(g.url).port), head), /^HTTP\/1\.1 400 .*"code":"BAD_REQUEST".*"path":"body"/s)
+    }
+  })
 
   t.test('runs its requests side by side, as their sender', async (t) => {
     const bearer = g.issuer.bearer()

@@ -81,6 +81,11 @@ export function writePairs(
   else response.writeHead(status, joined(common, pairs))
 }
 
+/** Lets the head of an answer say how long its connection is kept, where Node does not keep it by a timer of its own. */
+export function tellKeepAlive(response: ServerResponse, ms: number): void {
+  ;(response as unknown as Inside)._keepAliveTimeout = ms
+}
+
 const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
 
 /** As Node takes them; its type does not know of lists. */

@@ -3,8 +3,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
-import { GatewayResponse } from './http1-response.ts'
+import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
+import { createKeptConnections } from './kept-connections.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
 import { openTls } from './tls.ts'
 
@@ -56,20 +57,37 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     maxHeaderSize: config.HEADER_LIMIT,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
+    // `kept` does it for less.
+    keepAliveTimeout: 0,
+    // Spares a request without a body the life of a stream; who reads it must look first whether there is one (`mayHaveBody`).
+    optimizeEmptyRequests: true,
     connectionsCheckingInterval: Math.min(SWEEP_MS, config.HEADERS_TIMEOUT_MS)
   })
   const closed = new Promise<void>((resolve) => server.once('close', resolve))
   server.maxConnections = config.MAX_CONNECTIONS
-  server.on('request', handler)
+  const kept = createKeptConnections()
+  server.on('request', (request, response) => {
+    kept.use(request.socket, response)
+    tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
+    handler(request, response)
+  })
   server.on('clientError', (error, socket) => clientError(error, socket as Socket))
-  if (options.upgrade !== undefined) server.on('upgrade', options.upgrade)
+  const { upgrade } = options
+  if (upgrade !== undefined)
+    server.on('upgrade', (request, socket, head) => {
+      kept.leave(request.socket)
+      upgrade(request, socket, head)
+    })
 
   const newcomers = createNewcomers()
   const http2 = createHttp2({ config, handler, draining, onEnded })
-  const http1 = takeConnections(server, (socket) => newcomers.add(socket, (protocol) => assign(protocol, socket)))
+  const serveHttp1 = takeConnections(server, (socket) => newcomers.add(socket, (protocol) => assign(protocol, socket)))
+  const http1 = (socket: Socket) => {
+    kept.add(socket)
+    serveHttp1(socket)
+  }
   const tls = await openTls(config, options.log, {
-    http1: (socket) => http1(socket),
+    http1,
     http2: (socket) => http2.accept(socket)
   })
 
@@ -85,11 +103,14 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   let sweeper: NodeJS.Timeout | undefined
   server.on('listening', () => {
     const every = Math.min(SWEEP_MS, config.HEADERS_TIMEOUT_MS)
-    sweeper = setInterval(() => {
+    const sweep = () => {
       const now = performance.now()
       newcomers.dismiss(now - config.HEADERS_TIMEOUT_MS)
+      kept.sweep(now, config.KEEP_ALIVE_TIMEOUT_MS)
       http2.sweep(now)
-    }, every).unref()
+    }
+    // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
+    sweeper = setInterval(() => setImmediate(sweep), every).unref()
   })
 
   keepIdleConnections(server, { draining, keptMs: config.IDLE_KEPT_MS })
@@ -111,7 +132,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       newcomers.dismiss(now - (draining() ? Math.max(CLOSING_GRACE_MS, config.IDLE_KEPT_MS) : CLOSING_GRACE_MS))
       http2.sweep(now)
     }
-    // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
+    // As above.
     const closer = setInterval(() => setImmediate(sweep), CLOSING_SWEEP_MS)
     const bound = setTimeout(() => http2.destroy(), config.H2_DRAIN_MS)
     server.once('close', () => {

@@ -11,12 +11,12 @@ export function readBody(
   limit: number,
   done: (error: Error | undefined, body: Buffer | null) => void
 ): void {
-  const { headers } = request
-  const told = headers['content-length']
-  if (told === undefined && headers['transfer-encoding'] === undefined && request.httpVersionMajor < 2) {
+  if (!mayHaveBody(request)) {
     done(undefined, null)
     return
   }
+  const { headers } = request
+  const told = headers['content-length']
   if (told !== undefined && Number(told) > limit) {
     done(new SkerryError('BODY_TOO_LARGE'), null)
     return
@@ -43,6 +43,11 @@ export function readBody(
     else end(undefined, parts.length === 1 ? parts[0]! : Buffer.concat(parts, size))
   })
   request.on('close', () => end(new BodyBrokenOffError(), null))
+}
+
+/** Whether a body comes with a request, as far as its head tells. Where none does, Node gives no `end` to wait for (`optimizeEmptyRequests`). */
+export function mayHaveBody({ headers, httpVersionMajor }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined || httpVersionMajor >= 2
 }
 
 /** The client went away in the middle of its request: there is nobody to answer. */

@@ -4,6 +4,7 @@ import { inTurn, isItsTurn } from '../door/in-turn.ts'
 import { guardMessage } from '../door/message-guard.ts'
 import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
+import { mayHaveBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { refuse } from './refuse.ts'
 
@@ -29,6 +30,8 @@ export function createEntry(deps: ExchangeDeps, fastify: RequestListener): Reque
       refuseHere(request, response, error)
       return
     }
+    // Fastify would wait for the body that a type announces.
+    if (!mayHaveBody(request)) delete request.headers['content-type']
     fastify(request, response)
   }
   const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>

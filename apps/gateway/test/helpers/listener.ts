@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config.ts'
 import { refuse } from '../../src/door/refuse-connection.ts'
 import type { Reason } from '../../src/listen/http2.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/listen/listener.ts'
+import { mayHaveBody } from '../../src/proxy/body.ts'
 
 export type TestListener = {
   listener: Listener
@@ -36,11 +37,12 @@ export async function startListener(
 /** Answers with what the handler was given and the whole body. */
 export function echo(request: IncomingMessage, response: ServerResponse): void {
   const parts: Buffer[] = []
-  request.on('data', (part: Buffer) => parts.push(part))
-  request.on('end', () => {
+  const answer = () => {
     const { method, url, headers, rawHeaders, httpVersion, complete } = request
     const body = Buffer.concat(parts).toString()
     response.writeHead(200, ['content-type', 'application/json'])
     response.end(JSON.stringify({ method, url, headers, rawHeaders, httpVersion, complete, body }))
-  })
+  }
+  if (!mayHaveBody(request)) answer()
+  else request.on('data', (part: Buffer) => parts.push(part)).on('end', answer)
 }
