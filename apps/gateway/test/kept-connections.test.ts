@@ -88,7 +88,7 @@ t.test('what has left is left alone', async (t) => {
 })
 
 t.test('the listener', async (t) => {
-  const env = { KEEP_ALIVE_TIMEOUT_MS: '50', HEADERS_TIMEOUT_MS: '40' }
+  const env = { KEEP_ALIVE_TIMEOUT_MS: '50' }
   const held: (() => void)[] = []
   const upgraded: Socket[] = []
   const { port } = await startListener(t, {
