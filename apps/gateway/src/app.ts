@@ -13,12 +13,14 @@ import {
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
+import { varyByCoding } from './bytes/coding-headers.ts'
 import { createCompressor } from './bytes/compressor.ts'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
 import type { GatewayConfig } from './config.ts'
 import { documentRoutes } from './documents/document-routes.ts'
 import { eventRoutes } from './documents/event-routes.ts'
+import { createSender } from './documents/send-document.ts'
 import { parseNetworks } from './door/address.ts'
 import { registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
@@ -146,6 +148,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   app.addHook('onSend', (request, reply, _payload, done) => {
     const own: Record<string, string> = {}
     corsHeaders(request.headers.origin, own)
+    // Both speak in it: a document differs by coding as well.
+    if (own.vary !== undefined && reply.getHeader('vary') === 'accept-encoding') own.vary = varyByCoding(own.vary)
     if (request.visit?.verdict !== undefined) limitHeaders(request.visit.verdict, own)
     for (const [name, value] of securityHeaders) reply.header(name, value)
     reply.headers(own)
@@ -181,11 +185,13 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     log
   })
   const purger = deps.nats === undefined ? undefined : createPurger({ nc: deps.nats, cache, log })
+  const compressor = createCompressor({ concurrency: config.COMPRESS_CONCURRENCY, streams: config.COMPRESS_STREAMS })
+  const send = createSender(compressor, config.COMPRESS_MIN_BYTES)
   healthRoutes(app, deps.checks)
   await app.register(async (scope) => {
     useDoor(scope, door)
-    documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config })
-    eventRoutes(scope, { live: () => live, log, config })
+    documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config, send })
+    eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
       urlLimit: config.URL_LIMIT,
@@ -204,7 +210,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       cache,
       overload,
       traffic: deps.traffic,
-      compressor: createCompressor({ concurrency: config.COMPRESS_CONCURRENCY, streams: config.COMPRESS_STREAMS }),
+      compressor,
       compressMinBytes: config.COMPRESS_MIN_BYTES,
       compressWholeBytes: config.COMPRESS_WHOLE_BYTES,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,

@@ -185,6 +185,12 @@ t.test('entity tags', async (t) => {
   t.equal(untagHeader('"a~b"'), '"a~b"')
   t.equal(untagHeader('*'), '*')
   t.equal(untagHeader('"a~br~br"'), '"a~br"')
+  t.equal(
+    untagHeader('"a~br", W/"a~gzip"', 'gzip, deflate'),
+    '"a~br", W/"a"',
+    'one that it cannot read it must not get'
+  )
+  t.equal(untagHeader('"a~br", "a~gzip"', ''), '"a~br", "a~gzip"')
   const plain = '"a", "b"'
   t.equal(untagHeader(plain), plain)
 
@@ -193,6 +199,8 @@ t.test('entity tags', async (t) => {
   t.equal(retag('"a"', '"a~br", "a"'), '"a"')
   t.equal(retag('"a"', '*'), '"a"')
   t.equal(retag('"a"', '"b~br"'), '"a"')
+  t.equal(retag('"a"', '"a~br", "a~gzip"', 'gzip'), '"a~gzip"')
+  t.equal(retag('"a"', 'W/"a~gzip"', 'gzip'), '"a~gzip"', 'a proxy in front made it weak')
 })
 
 t.test('the head of an encoded answer', async (t) => {

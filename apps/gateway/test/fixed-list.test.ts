@@ -60,13 +60,25 @@ t.test('routes are read as they are written', async (t) => {
     /v1/posts/ = https://posts.example:8443;/my-feed=http://localhost:1 # a comment
     /My_Feed=http://[::1]:80`
   t.same(
-    parseRoutes(text).map(({ prefix, service, origins }) => [prefix, service, ...origins.map(({ origin }) => origin)]),
+    parseRoutes(text).map(({ prefix, service, origins }) => [prefix, service, ...origins.map(({ url }) => url.origin)]),
     [
       ['/feed', 'feed', 'http://127.0.0.1:9001', 'http://127.0.0.1:9002'],
       ['/v1/posts', 'v1-posts', 'https://posts.example:8443'],
       ['/my-feed', 'my--feed', 'http://localhost:1'],
       ['/My_Feed', 'route-my-feed-dc8b8baeda30', 'http://[::1]']
     ]
+  )
+  t.same(
+    parseRoutes('/feed=http://a:1*3, http://[::1]:2 * 0.5,https://c*1000,http://d').flatMap(({ origins }) =>
+      origins.map(({ url, weight }) => [url.origin, weight])
+    ),
+    [
+      ['http://a:1', 3],
+      ['http://[::1]:2', 0.5],
+      ['https://c', 1_000],
+      ['http://d', 1]
+    ],
+    'an address may have a weight'
   )
   const prefixes = [
     '/a-b',
@@ -104,7 +116,13 @@ t.test('a route that does not fit is named, with what would', async (t) => {
     ['/feed=http://u:secret@a', /^route \/feed has a user in an address: leave it out/],
     ['/feed=http://a/v1', /has http:\/\/a with a path: leave it out/],
     ['/feed=http://a?x', /with a path/],
-    ['/feed=http://a,http://a:80', /route \/feed names http:\/\/a twice/],
+    ['/feed=http://a,http://a:80*2', /route \/feed names http:\/\/a twice: give it a weight, as in http:\/\/a\*2/],
+    ...['', '0', '0.0', '-1', '1001', 'x', '1e3', '0x1', '3*', '.5', '1.2345', 'NaN', '3/v1'].map(
+      (weight): [string, RegExp] => [
+        `/feed=http://a*${weight}`,
+        /no address: write it as|route \/feed has http:\/\/a with the weight ".*": give a number above 0, up to 1000, as in http:\/\/a\*3/
+      ]
+    ),
     ['/feed=http://a;/feed=http://b', /route \/feed is there twice: give all its addresses in one/],
     [Array.from({ length: 1_001 }, (_, i) => `/r${i}=http://a`).join('\n'), /1001 routes, and 1000 at most/]
   ]
@@ -177,6 +195,17 @@ t.test('each address is an instance with its rules; a name is all its addresses'
   })
   t.same(state.live.at(-1)?.routes, [{ method: 'GET', path: '/other', auth: 'none' }])
   t.equal(new Set(state.live.map(({ instance }) => instance)).size, 5)
+})
+
+t.test('a weight is that of each address of a name, and changes without a new connection', async (t) => {
+  const { state, list } = await open(t, '/feed=http://feed.internal:80*3,http://10.0.0.2,http://10.0.0.3*0.5')
+  const weights = () => state.live.map(({ url, weight }) => `${url} ${weight}`)
+  state.names['feed.internal'] = ['10.0.0.1', '10.0.0.2']
+  t.equal(await list.reload(), true)
+  t.same(weights(), ['http://10.0.0.1 3', 'http://10.0.0.2 3', 'http://10.0.0.3 0.5'], 'of two the first')
+  state.routes = '/feed=http://10.0.0.1*2'
+  t.equal(await list.reload(), true)
+  t.same(weights(), ['http://10.0.0.1 2'])
 })
 
 t.test('the name of a certificate stays, and so does localhost', async (t) => {

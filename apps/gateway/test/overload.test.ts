@@ -1,7 +1,7 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { type LoadRequest, type LoadResult, runLoad } from './helpers/load.ts'
+import { goodputOf, type LoadRequest, type LoadResult, median, runLoad } from './helpers/load.ts'
 import { startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
 
@@ -15,12 +15,7 @@ const JSON_BODY = { 'content-type': 'application/json' }
 /** Each phase is seen in so many parts, of which the median counts: a pause of the machine belongs to none of the programs here. */
 const SLICES = 5
 type Slice = LoadResult['slices'][number]
-const goodputOf = ({ goodput }: Slice) => goodput
 const p99Of = ({ statuses }: Slice) => statuses[200]?.p99 ?? Number.POSITIVE_INFINITY
-
-function median({ slices }: LoadResult, of: (slice: Slice) => number): number {
-  return slices.map(of).sort((a, b) => a - b)[Math.floor(slices.length / 2)]!
-}
 
 /** A crawler in five, a write in seven, reads else. */
 function mixed(index: number): LoadRequest {

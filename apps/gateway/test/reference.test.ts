@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import t from 'tap'
 import { policyOf } from '../src/documents/reference-page.ts'
-import { codingOf } from '../src/documents/reference-routes.ts'
 import { startGateway } from './helpers/gateway.ts'
 
 t.test('the page of the reference loads what it needs from this gateway and nothing from elsewhere', async (t) => {
@@ -55,20 +54,6 @@ t.test('the page of the reference loads what it needs from this gateway and noth
   t.ok(gzip.text === plain.text && brotli.text === plain.text)
   const tags = [plain, gzip, brotli].map(({ answer }) => answer.headers.get('etag'))
   t.equal(new Set(tags).size, 3, 'each coding has its own tag')
-})
-
-t.test('codings', async (t) => {
-  for (const [accepted, coding] of [
-    [undefined, 'identity'],
-    ['', 'identity'],
-    ['deflate', 'identity'],
-    ['gzip;q=1.0, identity; q=0.5', 'gzip'],
-    ['GZIP, BR', 'br'],
-    ['br;q=0, gzip', 'gzip'],
-    ['br; q=0.000', 'identity'],
-    ['brotli', 'identity']
-  ] as const)
-    t.equal(codingOf(accepted), coding, String(accepted))
 })
 
 t.test('the policy allows the scripts that stand in the page and no other', async (t) => {

@@ -55,6 +55,22 @@ t.test('versions side by side', async (t) => {
     t.ok(canary.requests.slice(before).every((one) => one.headers['x-skerry-mirror'] === '1' && one.method === 'GET'))
   })
 
+  t.test('of reads through the cache it gets what goes to the service, and not what is kept', async (t) => {
+    const kept = '/v1/posts/kept?mirrored'
+    const copies = (from: number) => canary.requests.slice(from).filter(({ url }) => url === kept)
+    const before = { old: old.requests.length, canary: canary.requests.length }
+    const read = async () => ((await (await fetch(`${g.url}${kept}`)).json()) as { version: string }).version
+    t.same(new Set(await Promise.all(Array.from({ length: 10 }, read))), new Set(['1.0.0']))
+    t.equal(await read(), '1.0.0')
+    t.equal(old.requests.length - before.old, 1, 'one for all')
+    await waitFor(() => copies(before.canary).length > 0)
+    // Nothing else is on its way when this one has come.
+    t.equal(await versionFor(), '1.0.0')
+    await waitFor(() => canary.requests.some(({ url }, i) => i >= before.canary && url === '/v1/posts'))
+    t.equal(copies(before.canary).length, 1, 'and so one copy')
+    t.match(copies(before.canary)[0]?.headers, { 'x-skerry-mirror': '1' })
+  })
+
   t.test('answers are kept for each version apart', async (t) => {
     // Both are named: a version that rules do not name cannot be asked for, and would be drawn.
     traffic.set('content', { weights: { '1.0.0': 50, '2.0.0': 50 } })

@@ -36,14 +36,16 @@ It can be interrupted and run again; what is loaded already is passed over.
   },
   gateway: {
     line: 'run the gateway alone, in front of services of your own',
-    more: `skerry gateway --route /PREFIX=URL[,URL…] [--route …] [options]
+    more: `skerry gateway --route /PREFIX=URL[*WEIGHT][,URL…] [--route …] [options]
 
 Runs the gateway in the foreground, without NATS and MongoDB: balancing, health, retries, limits and everything else
 are on. Ctrl-C stops it in order; SIGHUP has it read its files again.
 
   --route /feed=http://127.0.0.1:9001,http://127.0.0.1:9002
                        what answers a path and all below it; may be given again. A host name stands for all its
-                       addresses and is resolved again every 5 s; https and localhost stay as they are
+                       addresses and is resolved again every 5 s; https and localhost stay as they are.
+                       '/feed=http://a:9001*3,http://b:9001' gives the first three times the weight of the second, and
+                       *0.05 makes a canary; quoted, since shells take a * for theirs
   --routes-file FILE   the same from a file, a line each, # begins a comment; taken over when it changes
   --rules FILE         rules of routes: a JSON array of { method, path, auth, timeoutMs, cache, … }; taken over as well
   --port N             8080; 0 takes a free one

@@ -1,29 +1,37 @@
-import type { Coding } from './negotiate.ts'
+import { type Coding, negotiate } from './negotiate.ts'
 
 /**
  * What stands between a service's ETag and the coding. Strong ETags must differ by coding (RFC 9110 8.8.3.3); services must not end
  * theirs in `~br`, `~zstd` or `~gzip`.
  */
-const TAGGED = /~(?:br|zstd|gzip)"/g
+const TAGGED = /~(br|zstd|gzip)"/g
 
 /** A service's ETag for its body in a coding: `"abc"` becomes `"abc~br"`. Weak tags hold for every coding and stay as they are. */
 export function tagFor(etag: string, coding: Coding): string {
   return etag.startsWith('"') && etag.endsWith('"') && etag.length > 1 ? `${etag.slice(0, -1)}~${coding}"` : etag
 }
 
+/** Each alone, as an array that is the same each time. */
+const ALONE: Readonly<Record<Coding, readonly Coding[]>> = { br: ['br'], zstd: ['zstd'], gzip: ['gzip'] }
+
 /**
  * The value of `If-None-Match` or `If-Match` as the service knows its tags. Not for `If-Range`: a client that holds a part of an
- * encoded body must not get the rest of the plain one. Left as it is, its tag matches nothing and the service sends the whole.
+ * encoded body must not get the rest of the plain one. Left as it is, its tag matches nothing and the service sends the whole. So do tags of
+ * codings that `acceptEncoding`, the client's, rules out: a cache in front names all bodies it holds, and would give this client one that
+ * it cannot read. A client that says nothing takes any (RFC 9110 12.5.3).
  */
-export function untagHeader(value: string): string {
-  return value.includes('~') ? value.replace(TAGGED, '"') : value
+export function untagHeader(value: string, acceptEncoding?: string): string {
+  if (!value.includes('~')) return value
+  return value.replace(TAGGED, (tagged, coding: Coding) =>
+    acceptEncoding === undefined || negotiate(acceptEncoding, ALONE[coding]) !== undefined ? '"' : tagged
+  )
 }
 
 /**
  * The ETag of a 304, which the service gave by its own tag: the one of `ifNoneMatch` (as the client sent it) that it stands for, since
- * this is the body the client holds.
+ * this is the body the client holds, in a coding of its `acceptEncoding`.
  */
-export function retag(etag: string, ifNoneMatch: string): string {
+export function retag(etag: string, ifNoneMatch: string, acceptEncoding?: string): string {
   if (!ifNoneMatch.includes('~')) return etag
   for (const part of ifNoneMatch.split(',')) {
     const candidate = part.trim()
@@ -31,7 +39,9 @@ export function retag(etag: string, ifNoneMatch: string): string {
   }
   for (const part of ifNoneMatch.split(',')) {
     const candidate = part.trim()
-    if (untagHeader(candidate) === etag) return candidate
+    // What makes tags weak in front of us means the same body.
+    const strong = candidate.startsWith('W/') ? candidate.slice(2) : candidate
+    if (untagHeader(strong, acceptEncoding) === etag) return strong
   }
   return etag
 }

@@ -1,15 +1,15 @@
-import { hash } from 'node:crypto'
 import { gatewayRoutes, houseErrors, openApiOf, type RouteContract } from '@skerry/contracts'
 import type { FastifyInstance } from 'fastify'
 import type { Held } from './collector.ts'
 import { fetchDocument } from './fetch-document.ts'
 import { mergeDocuments } from './merge.ts'
 import { referenceRoutes } from './reference-routes.ts'
-import { sendCached } from './send-cached.ts'
+import { type OwnDocument, ownDocument, type SendDocument } from './send-document.ts'
 import { readDocument, type ServiceDocument } from './service-document.ts'
 import { type CollectingOptions, startCollector } from './start-collector.ts'
 
 export type DocumentOptions = CollectingOptions & {
+  send: SendDocument
   /** The service that a path leads to. */
   holderOf(path: string): string | undefined
 }
@@ -17,6 +17,7 @@ export type DocumentOptions = CollectingOptions & {
 /** Own answers that carry an ETag. */
 const TAGGED: readonly RouteContract[] = [gatewayRoutes.openApi, gatewayRoutes.asyncApi, gatewayRoutes.eventSchema]
 
+const JSON_TYPE = 'application/json; charset=utf-8'
 const INFO = {
   title: 'Skerry API',
   version: 'v1',
@@ -29,8 +30,8 @@ const INFO = {
  * collected as they announce them.
  */
 export function documentRoutes(app: FastifyInstance, options: DocumentOptions): void {
-  const { holderOf, log } = options
-  const own = ownDocument()
+  const { holderOf, log, send } = options
+  const own = describedRoutes()
   const collect = startCollector(
     app,
     {
@@ -41,12 +42,12 @@ export function documentRoutes(app: FastifyInstance, options: DocumentOptions): 
     options
   )
 
-  let merged: { made: string; body: Buffer; etag: string } | undefined
+  let merged: { made: string; document: OwnDocument } | undefined
   app.get('/openapi.json', async (request, reply) => {
     merged = mergedOf(await collect())
-    return sendCached(request, reply, 'application/json; charset=utf-8', merged)
+    return send(request, reply, merged.document)
   })
-  referenceRoutes(app, log)
+  referenceRoutes(app, log, send)
 
   /** Made anew only when another document, or another path of one, comes in. */
   function mergedOf(held: ReadonlyMap<string, Held<ServiceDocument>>) {
@@ -60,13 +61,12 @@ export function documentRoutes(app: FastifyInstance, options: DocumentOptions): 
     )
     if (merged?.made === made) return merged
     const all = [{ service: 'gateway', document: own, paths: [...own.paths.keys()] }, ...contributions]
-    const body = Buffer.from(JSON.stringify(mergeDocuments(INFO, all)))
-    return { made, body, etag: `"${hash('sha256', body, 'base64url')}"` }
+    return { made, document: ownDocument(JSON_TYPE, JSON.stringify(mergeDocuments(INFO, all))) }
   }
 }
 
 /** What the gateway answers itself. Its own pages meet no limit and no service, so only a batch has the errors of the house. */
-function ownDocument() {
+function describedRoutes() {
   const document = openApiOf({
     ...INFO,
     routes: gatewayRoutes,

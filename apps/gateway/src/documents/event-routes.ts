@@ -1,11 +1,10 @@
-import { hash } from 'node:crypto'
 import { SkerryError } from '@skerry/contracts'
 import { asyncApiOf, type DescribedEvent, eventSchemaOf } from '@skerry/contracts/asyncapi'
 import type { FastifyInstance } from 'fastify'
 import type { Held } from './collector.ts'
 import { eventsPage, policyOfEventsPage } from './events-page.ts'
 import { fetchDocument } from './fetch-document.ts'
-import { sendCached } from './send-cached.ts'
+import { type OwnDocument, ownDocument, type SendDocument } from './send-document.ts'
 import { readEvents } from './service-events.ts'
 import { type CollectingOptions, startCollector } from './start-collector.ts'
 
@@ -15,16 +14,15 @@ const INFO = {
   description:
     'What services tell each other, over NATS JetStream. At least once, in order within an entity; CloudEvents 1.0 in binary mode. Readers pass members and values of open enums over that they do not know.'
 }
-const JSON_TYPE = 'application/json; charset=utf-8'
 
-type Cached = { body: Buffer; etag: string }
-type Made = { made: string; document: Cached; page: Cached; schemas: ReadonlyMap<string, Cached> }
+type Made = { made: string; document: OwnDocument; page: OwnDocument; schemas: ReadonlyMap<string, OwnDocument> }
 
 /**
  * `/asyncapi.json`, the document of all events; `/docs/events`, the page that shows it; `/schemas/events/<subject>.json`, the JSON Schema of
  * each. Documents of services are looked for as those of their routes are.
  */
-export function eventRoutes(app: FastifyInstance, options: CollectingOptions): void {
+export function eventRoutes(app: FastifyInstance, options: CollectingOptions & { send: SendDocument }): void {
+  const { send } = options
   const collect = startCollector<DescribedEvent[]>(
     app,
     {
@@ -40,22 +38,20 @@ export function eventRoutes(app: FastifyInstance, options: CollectingOptions): v
     last = madeOf(await collect(), last)
     return last
   }
-  app.get('/asyncapi.json', async (request, reply) => sendCached(request, reply, JSON_TYPE, (await current()).document))
+  app.get('/asyncapi.json', async (request, reply) => send(request, reply, (await current()).document))
   app.get<{ Params: { file: string } }>('/schemas/events/:file', async (request, reply) => {
     const subject = request.params.file.replace(/\.json$/, '')
     const schema = (await current()).schemas.get(subject)
     if (schema === undefined || subject === request.params.file)
       throw new SkerryError('NOT_FOUND', { detail: 'There is no such event: /asyncapi.json has all.' })
-    return sendCached(request, reply, 'application/schema+json', schema)
+    return send(request, reply, schema)
   })
   app.register(async (docs) => {
     // After the gateway's own hook, whose policy lets a page have no style.
     docs.addHook('onSend', async (_request, reply) => {
       reply.header('content-security-policy', policyOfEventsPage())
     })
-    docs.get('/docs/events', async (request, reply) =>
-      sendCached(request, reply, 'text/html; charset=utf-8', (await current()).page)
-    )
+    docs.get('/docs/events', async (request, reply) => send(request, reply, (await current()).page))
   })
 }
 
@@ -67,13 +63,13 @@ function madeOf(held: ReadonlyMap<string, Held<DescribedEvent[]>>, last: Made | 
   const document = asyncApiOf({ ...INFO, events })
   return {
     made,
-    document: tagged(JSON.stringify(document)),
-    page: tagged(eventsPage(INFO, events)),
-    schemas: new Map(events.map((event) => [event.subject, tagged(JSON.stringify(eventSchemaOf(event)))]))
+    document: ownDocument('application/json; charset=utf-8', JSON.stringify(document)),
+    page: ownDocument('text/html; charset=utf-8', eventsPage(INFO, events)),
+    schemas: new Map(
+      events.map((event) => [
+        event.subject,
+        ownDocument('application/schema+json', JSON.stringify(eventSchemaOf(event)))
+      ])
+    )
   }
-}
-
-function tagged(text: string): Cached {
-  const body = Buffer.from(text)
-  return { body, etag: `"${hash('sha256', body, 'base64url')}"` }
 }

@@ -1,17 +1,18 @@
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { type OwnDocument, ownDocument } from './send-document.ts'
 
-/** The page that shows the document, and its script in each coding it is sent in. */
+/** The page that shows the document, and its script. */
 export type ReferencePage = {
-  html: { body: Buffer; etag: string }
+  html: OwnDocument
   /** `Content-Security-Policy` of the page. */
   policy: string
-  script: Readonly<Record<'identity' | 'br' | 'gzip', { body: Buffer; etag: string }>>
+  script: OwnDocument
 }
 
-/** What the worker tells; buffers come over as plain bytes. */
-type Told = { html: string; script: Record<'identity' | 'br' | 'gzip', Uint8Array> }
+/** What the worker tells; a buffer comes over as plain bytes. */
+type Told = { html: string; script: Uint8Array }
 
 /** Makes the page of @scalar/fastify-api-reference in a worker, once. Rejects when that fails. */
 export async function loadReferencePage(): Promise<ReferencePage> {
@@ -20,22 +21,13 @@ export async function loadReferencePage(): Promise<ReferencePage> {
     // A worker that fails emits `error`, which rejects.
     const [told] = (await once(worker, 'message')) as [Told]
     return {
-      html: tagged(Buffer.from(told.html)),
+      html: ownDocument('text/html; charset=utf-8', told.html),
       policy: policyOf(told.html),
-      script: {
-        identity: tagged(Buffer.from(told.script.identity)),
-        br: tagged(Buffer.from(told.script.br)),
-        gzip: tagged(Buffer.from(told.script.gzip))
-      }
+      script: ownDocument('text/javascript; charset=utf-8', told.script)
     }
   } finally {
     await worker.terminate()
   }
-}
-
-/** Each coding is a representation of its own, so each has its own tag. */
-function tagged(body: Buffer): { body: Buffer; etag: string } {
-  return { body, etag: `"${hash('sha256', body, 'base64url')}"` }
 }
 
 /** Everything from this gateway and nothing from elsewhere; inline only the scripts that stand in the page, by their hashes. */

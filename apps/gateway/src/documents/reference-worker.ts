@@ -1,7 +1,6 @@
-// Runs in a worker that ends when it has told: the package holds the script of its page as one string of 5 MB. Importing and compressing
-// it would cost the gateway seconds in which it serves nobody, and 38 MB for good.
+// Runs in a worker that ends when it has told: the package holds the script of its page as one string of 5 MB. Importing it would cost the
+// gateway time in which it serves nobody, and 38 MB for good.
 import { parentPort } from 'node:worker_threads'
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import reference from '@scalar/fastify-api-reference'
 import Fastify from 'fastify'
 
@@ -29,12 +28,4 @@ const script = await app.inject('/docs/js/scalar.js')
 await app.close()
 if (page.statusCode !== 200 || script.statusCode !== 200) throw new Error('the page of the reference cannot be made')
 
-const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 22 } }
-parentPort?.postMessage({
-  html: page.body,
-  script: {
-    identity: script.rawPayload,
-    br: brotliCompressSync(script.rawPayload, quality),
-    gzip: gzipSync(script.rawPayload)
-  }
-})
+parentPort?.postMessage({ html: page.body, script: script.rawPayload })

@@ -10,9 +10,12 @@ export function currentResponse(socket: Socket): ServerResponse | undefined {
   return current === undefined || current === null || current.closed ? undefined : current
 }
 
-/** Whether a request can be worked on: no other answer comes first on its connection, and the connection takes its own. */
+/**
+ * Whether a request can be worked on: no other answer comes first on its connection, and the connection takes its own. Over HTTP/2 it always
+ * is; `writable` is that of its stream there, which for a HEAD has ended before it begins.
+ */
 export function isItsTurn(response: ServerResponse): boolean {
-  return response.socket?.writable === true
+  return response.socket?.writable === true || response.req.httpVersionMajor === 2
 }
 
 /**

@@ -46,7 +46,7 @@ export class AnswerWriter {
     const list = responseHeaders(came, own, deps.securityHeaders)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
-    if (status === 304) retagPairs(list, headers['if-none-match'])
+    if (status === 304) retagPairs(list, headers)
     else if (compressible(visit.method, status, came, length, deps.compressMinBytes)) {
       const coding = negotiate(headers['accept-encoding'] as string | undefined, ON_THE_WAY)
       if (coding !== undefined && length !== undefined && length <= deps.compressWholeBytes) {
@@ -121,8 +121,14 @@ export class AnswerWriter {
   }
 }
 
-/** A 304 speaks of the body that the client holds, whose ETag may be that of a coding. */
-function retagPairs(list: string[], ifNoneMatch: string | string[] | undefined): void {
+/**
+ * A 304 speaks of the body that the client holds, whose ETag may be that of a coding. A cache in front takes its `Vary` for that of the body, so
+ * coding is in it, too.
+ */
+function retagPairs(list: string[], asked: IncomingHttpHeaders): void {
+  const ifNoneMatch = asked['if-none-match']
+  describeVariants(list)
   const at = list.indexOf('etag')
-  if (at !== -1 && at % 2 === 0 && typeof ifNoneMatch === 'string') list[at + 1] = retag(list[at + 1]!, ifNoneMatch)
+  if (at === -1 || at % 2 !== 0 || ifNoneMatch === undefined) return
+  list[at + 1] = retag(list[at + 1]!, ifNoneMatch, asked['accept-encoding'] as string | undefined)
 }

@@ -132,9 +132,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
         ...this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs),
         method: 'GET'
       }
-      return inPlace(deps.overload, shared.origin, visit.priority, () =>
-        collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
-      )
+      return inPlace(deps.overload, shared.origin, visit.priority, () => {
+        this.mirror(shared)
+        return collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
+      })
     }
     const found = cache.find(key)
     if (found !== undefined) {
@@ -216,11 +217,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       return
     }
     const request = this.request(headers, timeoutMs)
-    // A copy of a write would be done twice: shadow versions share the stores.
-    const mirror = request.hedgeable ? deps.traffic?.mirrorOf(request.origin) : undefined
-    if (mirror !== undefined) deps.balancer.mirror(request, mirror)
+    this.mirror(request)
     // Until it is sent the call is what can be aborted.
     this.controller = deps.balancer.call(request, this) ?? this.controller
+  }
+
+  /** Sends a copy of what goes to its service to a shadow version. Not of a write, which would be done twice: they share the stores. */
+  private mirror(request: BalancedRequest): void {
+    const { traffic, balancer } = this.deps
+    const version = request.hedgeable ? traffic?.mirrorOf(request.origin) : undefined
+    if (version !== undefined) balancer.mirror(request, version)
   }
 
   private settle(outcome: Outcome): void {

@@ -58,7 +58,8 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
     const value = came[name]
     if (typeof value !== 'string') continue
     // The service knows its ETags without what we add for a coding.
-    list.push(name, name === 'if-none-match' || name === 'if-match' ? untagHeader(value) : value)
+    if (name === 'if-none-match') list.push(name, untagHeader(value, came['accept-encoding'] as string | undefined))
+    else list.push(name, name === 'if-match' ? untagHeader(value) : value)
   }
   list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)

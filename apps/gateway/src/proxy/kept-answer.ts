@@ -28,12 +28,14 @@ export function sendKept(
   const { answer } = served
   const { headers } = visit.raw
   const asked = headers['if-none-match'] as string | undefined
-  if (asked !== undefined && isNotModified(untagHeader(asked), answer)) {
-    writePairs(res, 304, withOwn(cachedHeaders(served, cached, retag(answer.etag!, asked)), own, deps.securityHeaders))
+  const accepted = headers['accept-encoding'] as string | undefined
+  if (asked !== undefined && isNotModified(untagHeader(asked, accepted), answer)) {
+    const etag = retag(answer.etag!, asked, accepted)
+    writePairs(res, 304, withOwn(cachedHeaders(served, cached, etag), own, deps.securityHeaders))
     res.end()
     return
   }
-  const coding = negotiate(headers['accept-encoding'] as string | undefined, TO_KEEP)
+  const coding = negotiate(accepted, TO_KEEP)
   if (coding === undefined || !isWorth(answer, deps.compressMinBytes)) {
     send(undefined)
     return

@@ -81,7 +81,14 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
     return refusal === ''
   }
   const resolve = async () => {
-    await names.look(routes.flatMap(({ origins }) => origins.filter(isResolved).map(({ hostname }) => hostname)))
+    await names.look(
+      routes.flatMap(({ origins }) =>
+        origins
+          .map(({ url }) => url)
+          .filter(isResolved)
+          .map(({ hostname }) => hostname)
+      )
+    )
     const instances = routes.flatMap(instancesOf)
     const text = JSON.stringify(instances)
     if (closed || text === told) return
@@ -89,15 +96,18 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
     options.onChange(instances)
   }
   const instancesOf = ({ prefix, service, origins }: FixedRoute): FixedInstance[] => {
-    const urls = origins.flatMap((url) =>
-      isResolved(url) ? names.of(url.hostname).map((address) => withHost(url, address)) : [url.origin]
-    )
-    return Array.from(new Set(urls), (url) => ({
+    const weights = new Map<string, number>()
+    for (const { url, weight } of origins) {
+      const urls = isResolved(url) ? names.of(url.hostname).map((address) => withHost(url, address)) : [url.origin]
+      // What two of the list lead to is one instance, with the weight that stands first.
+      for (const one of urls) if (!weights.has(one)) weights.set(one, weight)
+    }
+    return Array.from(weights, ([url, weight]) => ({
       service,
       version: 'fixed',
       instance: instanceOf(url),
       url,
-      weight: 1,
+      weight,
       prefixes: [prefix],
       routes: rules.get(service) ?? []
     }))

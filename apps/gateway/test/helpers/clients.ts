@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { makeCertificate } from './self-signed.ts'
 
@@ -24,6 +25,34 @@ export async function ask(session: ClientHttp2Session, headers: object = {}, bod
   if (body !== undefined) stream.end(body)
   const [head] = await once(stream, 'response')
   return { status: head[':status'], headers: head, body: await text(stream) }
+}
+
+export type Got = { status: number; headers: IncomingHttpHeaders; body: Buffer }
+export type Get = (path: string, headers?: Record<string, string>, method?: string) => Promise<Got>
+
+/** What asks over HTTP/1.1 or HTTP/2, with no header of its own. */
+export function getters(t: Test, url: string): Record<'HTTP/1.1' | 'HTTP/2', Get> {
+  const session = openSession(t, url)
+  return {
+    async 'HTTP/1.1'(path, headers = {}, method = 'GET') {
+      const { promise, resolve, reject } = Promise.withResolvers<Got>()
+      httpRequest(url + path, { method, headers }, async (answer) => {
+        resolve({ status: answer.statusCode!, headers: answer.headers, body: await buffer(answer) })
+      })
+        .once('error', reject)
+        .end()
+      return promise
+    },
+    async 'HTTP/2'(path, headers = {}, method = 'GET') {
+      const stream = session.request({ ':path': path, ':method': method, ...headers })
+      const { promise, resolve, reject } = Promise.withResolvers<Got>()
+      stream.once('error', reject)
+      stream.once('response', async (head) => {
+        resolve({ status: Number(head[':status']), headers: head as IncomingHttpHeaders, body: await buffer(stream) })
+      })
+      return promise
+    }
+  }
 }
 
 /** Sends parts one after another, each in a packet of its own, and reads until the server closes. */

@@ -169,3 +169,12 @@ function summary(list: number[]): Latencies {
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
   return { count: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1)! }
 }
+
+type Slice = LoadResult['slices'][number]
+
+export const goodputOf = ({ goodput }: Slice) => goodput
+
+/** Of a figure of the parts of a load the one in the middle: a pause of the machine belongs to none of the programs that are measured. */
+export function median({ slices }: LoadResult, of: (slice: Slice) => number): number {
+  return slices.map(of).sort((a, b) => a - b)[Math.floor(slices.length / 2)]!
+}
