@@ -1,46 +1,48 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JsMsg, jetstream } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
-import { isTransient, transaction } from '@skerry/store'
-import type { Incoming, Subscription } from './consumer.ts'
+import { isTransient } from '@skerry/store'
+import { type Application, applyOnce } from './apply-once.ts'
+import { createBatches } from './batches.ts'
+import type { Subscription } from './consumer.ts'
 import { sendDeadLetter } from './dead-letter.ts'
 import { type Faults, forgetFaults, noteFault } from './faults.ts'
-import { type Envelope, fromHeaders } from './headers.ts'
-import { isAlreadyApplied, markAlso, markApplied, wasApplied } from './inbox.ts'
-import type { Rest } from './keyed-queue.ts'
+import { fromHeaders } from './headers.ts'
+import type { Places } from './places.ts'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 import { validatorOf } from './validate.ts'
 
 /** An event that no attempt can help: it goes to the dead letters at once. */
 class Unprocessable extends Error {}
 
-/** How an event is worked on: it rests between attempts, and says when it fails for the first time. */
-export type Attempts = { signal: AbortSignal; rest: Rest; onFault(): void }
-
 /**
  * Applies one message: resolves when its effect and its id are committed, or when it has become a dead letter. A database that is away is
- * waited for without end, since that is not the event's fault. Rejects only when the signal aborts or the dead letter cannot be kept.
+ * waited for without end, since that is not the event's fault. Rejects only when the signal aborts or the dead letter cannot be kept. Tells
+ * `onFault` when the event fails for the first time.
  *
+ * @param places what bounds the transactions at once; between attempts an event has none
  * @param keyOf under which name the inbox is to know the event of a sequence: the durable's, or that of a replay
  */
 export function applyEvent(
   options: StreamConsumerOptions,
+  places: Places,
   keyOf: (sequence: number) => string
-): (message: JsMsg, attempts: Attempts) => Promise<void> {
-  const { store, durable, log, metrics } = options
+): (message: JsMsg, onFault: () => void) => Promise<void> {
+  const { store, durable, log, metrics, signal } = options
   const bySubject = new Map(options.subscriptions.map((s) => [wireSubject(s.event), s]))
   const js = jetstream(options.nc, { timeout: 5_000 })
+  const join = createBatches(options)
 
-  return async (message, { signal, rest, onFault }) => {
+  return async (message, onFault) => {
     const firstAt = new Date()
     const event = { id: message.headers?.get('ce-id') ?? '', entity: message.headers?.get('ce-subject') ?? '' }
     const key = keyOf(message.info.streamSequence)
-    const wait = (ms: number) => rest(() => delay(ms, undefined, { signal }))
+    const wait = (ms: number) => delay(ms, undefined, { signal })
     let failed = false
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted()
       try {
-        const fault = await attemptOnce(message, key)
+        const fault = await attemptOnce(message, key, attempt === 1)
         if (fault === undefined) {
           if (failed) await forgetFaults(store, key, event)
           return
@@ -80,49 +82,24 @@ export function applyEvent(
     }
   }
 
+  function alone(application: Application): ReturnType<typeof applyOnce> {
+    signal.throwIfAborted()
+    return applyOnce(options, application)
+  }
+
   /** Resolves with what is wrong with the event or its handler; rejects when it is the database. */
-  async function attemptOnce(message: JsMsg, key: string): Promise<{ error: unknown } | undefined> {
+  async function attemptOnce(message: JsMsg, key: string, first: boolean): Promise<{ error: unknown } | undefined> {
     try {
       const { subscription, envelope, incoming } = decode(message, bySubject)
-      const outcome = await applyOnce(options, { subscription, envelope, incoming, key })
+      const application = { subscription, envelope, incoming, key }
+      const joined = first && !subscription.idempotent ? await join(application) : undefined
+      const outcome = joined ?? (await places.use(() => alone(application)))
       metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000, envelope.id)
       return undefined
     } catch (error) {
       if (isTransient(error)) throw error
       return { error }
     }
-  }
-}
-
-export type Application = { subscription: Subscription; envelope: Envelope; incoming: Incoming<never>; key: string }
-
-/**
- * One attempt: the effect and its mark in the inbox, under `key` and, when that is a replay's, under the consumer's name as well, so that
- * the event is not applied once more after the replay.
- */
-export async function applyOnce(
-  { store, durable }: Pick<StreamConsumerOptions, 'store' | 'durable'>,
-  { subscription, envelope, incoming, key }: Application
-): Promise<'applied' | 'duplicate'> {
-  const { id, entity, traceparent } = envelope
-  const also = key === durable ? undefined : durable
-  try {
-    if (subscription.idempotent) {
-      if (await wasApplied(store, key, id, entity)) return 'duplicate'
-      await subscription.handle(incoming, undefined as never)
-      if (also !== undefined) await markAlso(store, undefined, also, id, entity)
-      await markApplied(store, undefined, key, id, entity)
-    } else {
-      await transaction(store, traceparent === undefined ? {} : { traceparent }, async (tx) => {
-        await markApplied(store, tx, key, id, entity)
-        if (also !== undefined) await markAlso(store, tx, also, id, entity)
-        await subscription.handle(incoming, tx)
-      })
-    }
-    return 'applied'
-  } catch (error) {
-    if (isAlreadyApplied(error)) return 'duplicate'
-    throw error
   }
 }
 

@@ -25,7 +25,8 @@ type IdempotentHandler<E extends EventContract> = (incoming: Incoming<DataOf<E>>
 
 /**
  * Handles an event: `handle` writes through `tx`, and its effect commits together with the event's id, so it happens once however often
- * the event comes. Nothing outside of the transaction may be changed. To publish from it: `publish(store, tx, …)`.
+ * the event comes. Nothing outside of the transaction may be changed, and what it changes it reads through `tx` too: events of other entities
+ * may share the transaction, and it may be run again. To publish from it: `publish(store, tx, …)`.
  */
 export function on<E extends EventContract>(
   event: E,
@@ -50,7 +51,7 @@ export type ConsumerOptions = {
   log: Log
   metrics?: EventMetrics
   leaseMs?: number
-  /** Events applied at once, of different entities. */
+  /** Events applied at once, each by itself; those that share a transaction have few lanes of their own. */
   concurrency?: number
   /** Waits between the attempts of a handler that fails, in milliseconds; after the last one the event is a dead letter. */
   backoffMs?: readonly number[]

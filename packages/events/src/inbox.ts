@@ -43,6 +43,19 @@ export async function markApplied(
   )
 }
 
+/** The same for several events at once. */
+export async function markAllApplied(
+  store: Store,
+  tx: Tx,
+  events: readonly { consumer: string; id: string; entity: string }[]
+): Promise<void> {
+  const at = new Date()
+  await collectionOf(store.db, inbox).insertMany(
+    events.map(({ consumer, id, entity }) => ({ ...keyOf(consumer, id, entity), at })),
+    { session: tx.session }
+  )
+}
+
 /** The same for an event that may have been recorded before: a replay's, beside its own record. */
 export async function markAlso(
   store: Store,

@@ -1,10 +1,7 @@
-/** Waits without a place among what runs: others run meanwhile. */
-export type Rest = <T>(wait: () => Promise<T>) => Promise<T>
-
 /** Work that runs in parallel between keys and one after the other within a key. */
 export type KeyedQueue = {
   /** Resolves when the work has been taken in, which waits while the queue is full. The work must not throw. */
-  add(key: string, work: (rest: Rest) => Promise<void>, signal?: AbortSignal): Promise<void>
+  add(key: string, work: () => Promise<void>, signal?: AbortSignal): Promise<void>
   /** Resolves when nothing is left. */
   idle(): Promise<void>
   /** How much of a key is held, waiting or running. */
@@ -12,47 +9,17 @@ export type KeyedQueue = {
   readonly size: number
 }
 
-/**
- * @param capacity how much may be held, waiting or running
- * @param concurrency how much may run at once; capacity when not given
- */
-export function createKeyedQueue(capacity: number, concurrency = capacity): KeyedQueue {
+/** @param capacity how much may be held, waiting or running */
+export function createKeyedQueue(capacity: number): KeyedQueue {
   const tails = new Map<string, Promise<void>>()
   const counts = new Map<string, number>()
-  const waiting: (() => void)[] = []
   const room: (() => void)[] = []
   const idlers: (() => void)[] = []
   let held = 0
-  let running = 0
 
-  async function slot(): Promise<void> {
-    if (running >= concurrency) await new Promise<void>((resolve) => waiting.push(resolve))
-    else running++
-  }
-
-  function leave(): void {
-    const next = waiting.shift()
-    if (next !== undefined) next()
-    else running--
-  }
-
-  const rest: Rest = async (wait) => {
-    leave()
-    try {
-      return await wait()
-    } finally {
-      await slot()
-    }
-  }
-
-  async function run(before: Promise<void> | undefined, work: (rest: Rest) => Promise<void>): Promise<void> {
+  async function run(before: Promise<void> | undefined, work: () => Promise<void>): Promise<void> {
     await before
-    await slot()
-    try {
-      await work(rest)
-    } finally {
-      leave()
-    }
+    await work()
   }
 
   return {

@@ -5,10 +5,11 @@ import { applyEvent } from './apply.ts'
 import { watchConnection } from './connection.ts'
 import type { Subscription } from './consumer.ts'
 import { ACK_WAIT_MS, type Beginning, noteProgress, prepareDurable, StreamChanged } from './durable.ts'
-import { createKeyedQueue, type Rest } from './keyed-queue.ts'
+import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { createControl } from './operator/control.ts'
 import { replayKey } from './operator/replay.ts'
+import { createPlaces } from './places.ts'
 import { untilAborted } from './until-aborted.ts'
 
 export type StreamConsumerOptions = {
@@ -47,23 +48,23 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
   const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
-  const queue = createKeyedQueue(MAX_HELD, options.concurrency)
+  const queue = createKeyedQueue(MAX_HELD)
+  const places = createPlaces(options.concurrency)
   const failing = new Set<string>()
   // Their messages are let go without an acknowledgement: when the entity is through with those it has, a new stretch asks for them.
   const putOff = new Set<string>()
   const { replay } = beginning
-  const apply = applyEvent(options, (sequence) =>
-    replay !== undefined && sequence >= replay.from && sequence <= replay.until ? replayKey(durable, replay) : durable
-  )
   const failed = new AbortController()
   const ends = AbortSignal.any([signal, failed.signal])
-
+  const apply = applyEvent({ ...options, signal: ends }, places, (sequence) =>
+    replay !== undefined && sequence >= replay.from && sequence <= replay.until ? replayKey(durable, replay) : durable
+  )
   const unlessEnding = untilAborted(ends)
 
-  async function work(message: JsMsg, entity: string, rest: Rest): Promise<void> {
+  async function work(message: JsMsg, entity: string): Promise<void> {
     try {
       if (ends.aborted) return
-      await apply(message, { signal: ends, rest, onFault: () => failing.add(entity) })
+      await apply(message, () => failing.add(entity))
       failing.delete(entity)
       await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
         log.debug({ err: error, consumer: durable }, 'an acknowledgement may be lost: the inbox knows')
@@ -90,7 +91,7 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
 
   let restarting = false
   const control = createControl(options, {
-    ...{ jsm, queue, ends, replay },
+    ...{ jsm, queue, places, ends, replay },
     restart() {
       restarting = true
       failed.abort(new Error('a replay begins'))
@@ -119,7 +120,7 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
       if (failing.has(entity) && queue.heldOf(entity) > MAX_BEHIND) putOff.add(entity)
       if (putOff.has(entity)) continue
       held.set(streamSequence, message)
-      await queue.add(entity, (rest) => work(message, entity, rest), ends)
+      await queue.add(entity, () => work(message, entity), ends)
       if (ends.aborted) break
     }
     if (restarting) return

@@ -3,9 +3,10 @@ import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { faults } from '../src/faults.ts'
 import { keyOf } from '../src/inbox.ts'
-import { createKeyedQueue, on, publish, startConsumer, startRelay } from '../src/index.ts'
+import { on, publish, startConsumer, startRelay } from '../src/index.ts'
 import { NO_METRICS } from '../src/metrics.ts'
 import { outbox } from '../src/outbox.ts'
+import { createPlaces } from '../src/places.ts'
 import { Counted, tally, write } from './fixtures/counting.ts'
 import { openService, tallying, tallyOf } from './fixtures/service.ts'
 
@@ -108,22 +109,19 @@ t.test('an event that is too large for NATS fails its write', async (t) => {
   )
 })
 
-t.test('a queue gives the place of what rests to others', async (t) => {
-  const queue = createKeyedQueue(10, 1)
+t.test('places are given in turn, and given back by what fails', async (t) => {
+  const places = createPlaces(1)
   const order: string[] = []
   let wake: () => void = () => undefined
-  await queue.add('a', async (rest) => {
+  const first = places.use(async () => {
     order.push('a begins')
-    await rest(() => new Promise<void>((resolve) => (wake = resolve)))
+    await new Promise<void>((resolve) => (wake = resolve))
     order.push('a ends')
+    throw new Error('a fails')
   })
-  await queue.add('a', async () => void order.push('a again'))
-  await queue.add('b', async () => {
-    order.push('b')
-    wake()
-  })
-  t.equal(queue.heldOf('a'), 2)
-  await queue.idle()
-  t.same(order, ['a begins', 'b', 'a ends', 'a again'])
-  t.equal(queue.heldOf('a'), 0)
+  const others = ['b', 'c'].map((name) => places.use(async () => void order.push(name)))
+  wake()
+  await t.rejects(first, /a fails/)
+  await Promise.all(others)
+  t.same(order, ['a begins', 'a ends', 'b', 'c'])
 })

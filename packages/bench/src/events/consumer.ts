@@ -44,7 +44,7 @@ if (mode === 'safe') {
   await jsm.streams.add(PLAIN_STREAM)
   await jsm.consumers.add('bench', { durable_name: 'bench', ack_policy: AckPolicy.Explicit })
   const messages = await (await jetstream(nc).consumers.get('bench', 'bench')).consume({ max_messages: 256 })
-  const queue = createKeyedQueue(512, LANES)
+  const queue = createKeyedQueue(LANES)
   const apply = async (message: JsMsg) => {
     const { id, startedAt } = message.json<MeasuredData>()
     await change(store, seen, id, bucketOf(id))

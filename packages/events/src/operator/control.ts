@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ConsumerInfo, JetStreamManager } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
 import { isTransient } from '@skerry/store'
-import { applyOnce } from '../apply.ts'
+import { applyOnce } from '../apply-once.ts'
 import type { KeyedQueue } from '../keyed-queue.ts'
+import type { Places } from '../places.ts'
 import type { StreamConsumerOptions } from '../stream-consumer.ts'
 import { deleteLetter } from './letters.ts'
 import { finishOperation, type Operation, pendingOperations } from './operations.ts'
@@ -14,6 +15,7 @@ type Stretch = {
   jsm: JetStreamManager
   /** That of the deliveries: what an operator has retried waits its turn within its entity. */
   queue: KeyedQueue
+  places: Places
   ends: AbortSignal
   /** What this stretch is replaying; ends with it. */
   replay: Replay | undefined
@@ -27,7 +29,7 @@ type Stretch = {
  */
 export function createControl(options: StreamConsumerOptions, stretch: Stretch) {
   const { store, service, durable, stream, log } = options
-  const { jsm, queue, ends } = stretch
+  const { jsm, queue, places, ends } = stretch
   const taken = new Set<string>()
   let replay = stretch.replay
   let looking: Promise<void> | undefined
@@ -42,7 +44,11 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
       } else if (operation.kind === 'retry' || operation.kind === 'discard') {
         taken.add(operation._id)
         const work = operation.request as unknown as RetryWork
-        await queue.add(work.envelope?.entity ?? operation.target, () => carryOut(operation, work), ends)
+        await queue.add(
+          work.envelope?.entity ?? operation.target,
+          () => places.use(() => carryOut(operation, work)),
+          ends
+        )
       }
     }
   }

@@ -1,0 +1,81 @@
+import { type Application, applyOnce, applyTogether } from './apply-once.ts'
+import { createPlaces } from './places.ts'
+import type { StreamConsumerOptions } from './stream-consumer.ts'
+
+/** Events that share a transaction, at most. */
+const MOST = 32
+/** Such transactions at once: enough to keep a process busy where each answer takes a millisecond, few enough to seldom meet in a document. */
+const LANES = 8
+/** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
+const BOUND_MS = 1_000
+
+/** Undefined: the event has to be applied by itself. */
+type Outcome = Awaited<ReturnType<typeof applyOnce>> | undefined
+type Waiting = { application: Application; settle(outcome: Outcome | Promise<Outcome>): void }
+
+/**
+ * Applies events of different entities, together where they come faster than transactions end: those that wait when one has ended share
+ * the next. What goes wrong in a shared one is not told: each of its events is to be applied by itself then, so that the error, and the
+ * attempt, is the right one's. What was alone rejects as `applyOnce` does.
+ */
+export function createBatches(options: StreamConsumerOptions): (application: Application) => Promise<Outcome> {
+  const lanes = createPlaces(Math.min(LANES, options.concurrency))
+  let waiting: Waiting[] = []
+  let inLine = false
+
+  function lineUp(): void {
+    if (inLine || waiting.length === 0) return
+    inLine = true
+    void lanes.use(async () => {
+      inLine = false
+      const batch = waiting.slice(0, MOST)
+      waiting = waiting.slice(MOST)
+      lineUp()
+      if (options.signal.aborted) for (const one of batch) one.settle(undefined)
+      else await apply(batch)
+    })
+  }
+
+  /** Resolves when the lane is free: one that is stuck does not keep it. */
+  async function apply(batch: readonly Waiting[]): Promise<void> {
+    const [{ application, settle }] = batch as [Waiting]
+    if (batch.length === 1) {
+      const outcome = applyOnce(options, application)
+      settle(outcome)
+      await within(BOUND_MS, () => outcome)
+      return
+    }
+    const all = batch.map((one) => one.application)
+    const outcome = await within(BOUND_MS, (over, committing) => applyTogether(options, all, over, committing))
+    for (const one of batch) one.settle(outcome)
+  }
+
+  return (application) =>
+    new Promise((settle) => {
+      waiting.push({ application, settle })
+      lineUp()
+    })
+}
+
+/**
+ * What comes of work, undefined if it fails or takes longer: `over` aborts then. Once it says that it is committing its end is waited for,
+ * which the store bounds.
+ */
+function within(
+  ms: number,
+  work: (over: AbortSignal, committing: (now: boolean) => void) => Promise<Outcome>
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const over = new AbortController()
+    let commits = false
+    const timer = setTimeout(() => {
+      over.abort(new Error('events that share a transaction took too long'))
+      if (!commits) resolve(undefined)
+    }, ms)
+    work(over.signal, (now) => {
+      commits = now
+    })
+      .then(resolve, () => resolve(undefined))
+      .finally(() => clearTimeout(timer))
+  })
+}
