@@ -1,5 +1,5 @@
 import { bucketOf, collectionOf, defineCollection, type Store } from '@skerry/store'
-import { bucketsOf } from './common.ts'
+import { bucketsOf, despiteOthers } from './common.ts'
 
 type PictureDocument = { _id: string; bucket: number; url: string }
 
@@ -23,5 +23,5 @@ export async function savePicture(store: Store, userId: string, url: string | nu
   const where = { bucket: bucketOf(userId), _id: userId }
   const collection = collectionOf(store.db, pictures)
   if (url === null) await collection.deleteOne(where)
-  else await collection.updateOne(where, { $set: { url } }, { upsert: true, hint: { _id: 1 } })
+  else await despiteOthers(() => collection.updateOne(where, { $set: { url } }, { upsert: true, hint: { _id: 1 } }))
 }

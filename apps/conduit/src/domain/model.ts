@@ -1,6 +1,7 @@
-import { type CallContext, isDuplicate, type Store, type Tx, transaction } from '@skerry/store'
+import { type CallContext, type Store, type Tx, transaction } from '@skerry/store'
 import { countFavorite, findArticle, hideArticle, type PostState, saveArticle } from '../data/articles.ts'
 import { buryComment, insertComment } from '../data/comments.ts'
+import { despiteOthers } from '../data/common.ts'
 import { type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
 import { releaseSlug, reserveSlug } from '../data/slugs.ts'
 import { slugsFor } from './slug.ts'
@@ -8,17 +9,9 @@ import { slugsFor } from './slug.ts'
 // How events and the API's answers become the read model. Both call the same functions, in any order and as often as they come
 // (docs/conduit.md).
 
-const ATTEMPTS = 5
-
-/** A transaction for an answer. The answer's own event may be applied at the same moment; who meets it tries again. */
-export async function apply<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await transaction(store, call, work)
-    } catch (error) {
-      if (!isDuplicate(error) || attempt === ATTEMPTS) throw error
-    }
-  }
+/** A transaction for an answer, whose own event may be applied at the same moment. */
+export function apply<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return despiteOthers(() => transaction(store, call, work))
 }
 
 /** What a post is now. One without title or summary is no article. */
