@@ -23,7 +23,6 @@ import {
   type Subscription,
   startConsumer,
   startReadModel,
-  startRelay,
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
@@ -43,8 +42,6 @@ export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; me
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
   const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
   return together({
-    // It makes the stream of its dead letters, without which an event that cannot be applied would be tried for ever.
-    relay: startRelay(shared),
     model: startReadModel({
       ...shared,
       purpose: 'model',
