@@ -2,7 +2,7 @@ import { type CallContext, type Store, type Tx, transaction } from '@skerry/stor
 import { countFavorite, findArticle, hideArticle, type PostState, saveArticle } from '../data/articles.ts'
 import { buryComment, insertComment } from '../data/comments.ts'
 import { despiteOthers } from '../data/common.ts'
-import { type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
+import { deleteRelation, type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
 import { releaseSlug, reserveSlug } from '../data/slugs.ts'
 import { slugsFor } from './slug.ts'
 
@@ -115,6 +115,16 @@ export async function applyRelationAnswer(
   if (was === on || news !== newsBefore) return
   await saveRelation(store, kind, tx, edge, { on, ahead: ahead + 1, news })
   await count(store, kind, tx, edge, on)
+}
+
+/**
+ * Forgets a relation of somebody whose account has ended, with what it counted. Events of it that are still to come take it on from nothing: the
+ * last of them ends it.
+ */
+export async function forgetRelation(store: Store, kind: Relations, tx: Tx, edge: Edge): Promise<void> {
+  const { was } = await stateOf(store, kind, tx, edge)
+  await deleteRelation(store, kind, tx, edge)
+  if (was) await count(store, kind, tx, edge, false)
 }
 
 async function stateOf(store: Store, kind: Relations, tx: Tx, edge: Edge) {
