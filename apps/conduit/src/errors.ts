@@ -20,7 +20,7 @@ export class ConduitError extends Error {
 
 export const unauthorized = (): ConduitError => new ConduitError(401)
 export const notFound = (what: string): ConduitError => new ConduitError(404, { [what]: ['not found'] })
-export const notYours = (what: string): ConduitError => new ConduitError(403, { [what]: ['is not yours'] })
+export const notYours = (what: string): ConduitError => new ConduitError(403, { [what]: ['forbidden'] })
 export const invalid = (field: string, message: string): ConduitError => new ConduitError(422, { [field]: [message] })
 export const unavailable = (cause?: unknown, retryAfter = 1): ConduitError =>
   new ConduitError(503, { service: ['is not available now'] }, { cause, retryAfter })

@@ -16,14 +16,17 @@ import {
   SessionRevoked
 } from '@skerry/contracts'
 import {
+  cleanUp,
   eventMetrics,
   type Log,
   on,
   onIdempotent,
   type Subscription,
   startConsumer,
+  startJobs,
   startReadModel,
   startRelay,
+  takePart,
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
@@ -34,16 +37,19 @@ import { numberOf } from './data/numbers.ts'
 import { saveName, saveProfile } from './data/people.ts'
 import { favorites, follows } from './data/relations.ts'
 import { deleteSession, markStale } from './data/sessions.ts'
-import { forgetAccount, forgetPerson } from './domain/forget.ts'
+import { forgetPerson } from './domain/forget.ts'
 import { applyComment, applyCommentDeleted, applyPost, applyPostDeleted, applyRelationEvent } from './domain/model.ts'
+import { conduitPart } from './domain/take-part.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
 
-/** Keeps the read model as events tell (docs/conduit.md). Conduit publishes no event: what it changes it changes through the API. */
+/**
+ * Keeps the read model as events tell (docs/conduit.md), and takes part in erasures and exports: what it answers to those is all that it
+ * publishes. What it changes otherwise it changes through the API.
+ */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
   const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
-  return together({
-    // It makes the stream of its dead letters, without which an event that cannot be applied would be tried for ever.
+  const parts = {
     relay: startRelay(shared),
     model: startReadModel({
       ...shared,
@@ -57,8 +63,7 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       replays: 'safe',
       subscriptions: [
         onIdempotent(SessionRevoked, ({ data }) => deleteSession(store, data.sessionId)),
-        onIdempotent(AccountUpdated, ({ data }) => markStale(store, data.userId)),
-        onIdempotent(AccountDeleted, ({ data }) => forgetAccount(store, data.userId))
+        onIdempotent(AccountUpdated, ({ data }) => markStale(store, data.userId))
       ]
     }),
     // Apart, since an article may have more comments than a transaction should delete.
@@ -67,8 +72,11 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       purpose: 'clearing',
       replays: 'safe',
       subscriptions: [onIdempotent(PostDeleted, ({ data }) => deleteComments(store, data.postId))]
-    })
-  })
+    }),
+    ...startJobs({ ...shared, handlers: [cleanUp(store, 'conduit')] })
+  }
+  const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(conduitPart(store)) })
+  return together(parts, [sagas])
 }
 
 /** What fills the read model, and nothing else. */
@@ -78,7 +86,9 @@ export function modelSubscriptions(store: Store): readonly Subscription[] {
   return [
     onIdempotent(AccountCreated, ({ data }) => saveName(store, { ...data, version: 1 })),
     onIdempotent(AccountUpdated, ({ data }) => saveName(store, data)),
-    onIdempotent(AccountDeleted, ({ data }) => forgetPerson(store, data.userId)),
+    onIdempotent(AccountDeleted, async ({ data }) => {
+      await forgetPerson(store, data.userId)
+    }),
     onIdempotent(ProfileCreated, ({ data }) => keepProfile(store, data)),
     onIdempotent(ProfileUpdated, ({ data }) => keepProfile(store, data)),
     on(FollowCreated, ({ data }, tx) => applyRelationEvent(store, follows, tx, follow(data), true)),

@@ -1,6 +1,6 @@
 import { CONDUIT_PREFIX, conduitRoutes } from '@skerry/contracts'
 import { eventCollections } from '@skerry/events'
-import { parseConfig, runApp } from '@skerry/service'
+import { declareParticipant, parseConfig, runApp } from '@skerry/service'
 import { openStore } from '@skerry/store'
 import { buildApp } from './app.ts'
 import { ConfigSchema } from './config.ts'
@@ -19,13 +19,17 @@ await runApp({
       appName: `conduit.${config.SKERRY_INSTANCE}`
     })
     const events = startEvents(store, { nc: nats, instance: config.SKERRY_INSTANCE, log, metrics })
+    const participant = await declareParticipant(nats, 'conduit', { log })
     return {
       app: buildApp({ config, store, metrics, logger: log }),
       routes: conduitRoutes,
       prefixes: [CONDUIT_PREFIX],
       checks: { ...events.checks, database: () => store.ping() },
       stop: () => events.stop(),
-      close: () => store.close()
+      async close() {
+        await participant.close()
+        await store.close()
+      }
     }
   }
 })

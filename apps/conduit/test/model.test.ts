@@ -4,6 +4,7 @@ import { findArticle, findArticles, findTags, type PostState } from '../src/data
 import { deleteComments, findComment, findComments } from '../src/data/comments.ts'
 import { numberOf } from '../src/data/numbers.ts'
 import { findPeople, findPerson, saveName, saveProfile } from '../src/data/people.ts'
+import { findPictures, savePicture } from '../src/data/pictures.ts'
 import { favorites, findHeld, findTargets, follows } from '../src/data/relations.ts'
 import { findSlug } from '../src/data/slugs.ts'
 import { forgetPerson } from '../src/domain/forget.ts'
@@ -29,6 +30,20 @@ function postOf(title: string | null, authorId = newUser()): PostState {
 }
 const put = (post: PostState) => inTx(store, (tx) => applyPost(store, tx, post))
 const remove = (post: PostState) => inTx(store, (tx) => applyPostDeleted(store, tx, post))
+
+t.test('an answer and its event at the same moment, of somebody new', async (t) => {
+  for (let round = 0; round < 20; round++) {
+    const userId = newUser()
+    const username = `same${userId}`
+    await Promise.all([
+      ...[1, 2, 1, 2].map((version) => saveName(store, { userId, username, version })),
+      ...[1, 2].map((version) => saveProfile(store, { userId, username, bio: `${version}`, avatarUrl: null, version })),
+      ...[1, 2].map((n) => savePicture(store, userId, `https://images.example/${n}.png`))
+    ])
+    t.match((await findPeople(store, [userId])).get(userId), { username, accountVersion: 2, bio: '2' })
+    t.match((await findPictures(store, [userId])).get(userId), /^https:/)
+  }
+})
 
 t.test('versions of a post and its end come in any order, and twice', async (t) => {
   for (const end of [false, true]) {

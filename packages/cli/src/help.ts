@@ -145,6 +145,21 @@ each is on record with who (user@host, or --by), when, what, before and after: s
   NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
 `
   },
+  participants: {
+    line: 'see whom deletions of accounts wait for, and take off who is gone for good',
+    more: `skerry participants ls
+skerry participants withdraw NAME
+
+Deletions and exports of accounts wait for every service that has declared that it takes part, also while it does not
+run: docs/sagas.md.
+
+  skerry participants ls                   who does, when each last said so, and how many instances run
+  skerry participants withdraw conduit     it is gone for good: what waits for it goes on without it, and what it keeps
+                                           of people stays there. Refused while it runs; it takes part again once it starts
+
+  NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
+`
+  },
   subscriber: {
     line: 'print where and as whom others subscribe to events',
     more: `skerry subscriber
@@ -196,7 +211,7 @@ export const HELP = `Skerry: a mobile backend that teams run as independent serv
 Usage: skerry <command>
 
 ${Object.entries(COMMANDS)
-  .map(([name, { line }]) => `  ${name.padEnd(10)} ${line}`)
+  .map(([name, { line }]) => `  ${name.padEnd(12)} ${line}`)
   .join('\n')}
 
 More on one: skerry help <command>

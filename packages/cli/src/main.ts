@@ -89,6 +89,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { events } = await import('./events/index.ts')
     return events(args, { env: process.env, out: process.stdout, err: process.stderr })
   },
+  async participants(args) {
+    const { positionals } = parse(args, {}, true)
+    const { participants } = await import('./participants.ts')
+    return participants(positionals)
+  },
   async subscriber(args) {
     parse(args, {})
     const { subscriber } = await import('./subscriber.ts')

@@ -1,4 +1,4 @@
-import { connectNats, type NatsConnection } from '@skerry/service'
+import { connectNats, type Instance, type NatsConnection, watchRegistry } from '@skerry/service'
 import { readSecrets, StartError } from '@skerry/stores'
 import type { RunEntry } from './up/run-file.ts'
 
@@ -28,6 +28,16 @@ export async function connectAsOperator(
   } catch (error) {
     return asStartError(error)
   }
+}
+
+/** Who is in the registry now. */
+export async function liveInstances(nc: NatsConnection): Promise<Instance[]> {
+  let instances: Instance[] = []
+  const watch = await watchRegistry(nc, (all) => {
+    instances = all
+  })
+  await watch.close()
+  return instances
 }
 
 /** Rethrows as what is told in one line. */

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, headers } from '@nats-io/transport-node'
 import type { Letter, ModelStatus, OperationView } from '@skerry/events'
 import { StartError } from '@skerry/stores'
@@ -243,6 +244,15 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
     await skerry('audit', 'users--posts'),
     /^\d{4}-\S+ \S+ +\S+@\S+ +users--posts +discard +letter:1 +done +discarded /m
   )
+
+  // Also of a service that publishes nothing, and has no stream for it.
+  const reader = await jetstreamManager(nc)
+  await reader.streams.add({ name: 'dlq_reader', subjects: ['dlq.reader.>'], allow_direct: true })
+  h.set('skerry-consumer', 'reader--people')
+  await nc.request('dlq.reader.people', '{}', { headers: h, timeout: 5_000 })
+  t.match(lines(await skerry('dlq', 'ls', '--json')), [{ service: 'reader', number: 1, consumer: 'reader--people' }])
+  await reader.streams.delete('dlq_reader')
+  t.match(await refused('dlq', 'ls', 'reader'), /reader has no stream for dead letters, only auth, content, /)
 
   // Only operators may ask.
   const content = await connect({

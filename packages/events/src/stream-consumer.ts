@@ -10,6 +10,7 @@ import type { EventMetrics, Log } from './metrics.ts'
 import { createControl } from './operator/control.ts'
 import { replayKey } from './operator/replay.ts'
 import { createPlaces } from './places.ts'
+import { ensureDeadLetters } from './streams.ts'
 import { untilAborted } from './until-aborted.ts'
 
 export type StreamConsumerOptions = {
@@ -46,6 +47,7 @@ const ACK_TIMEOUT_MS = 5_000
 export async function consumeStream(options: StreamConsumerOptions): Promise<void> {
   const { nc, stream, durable, signal, log, metrics } = options
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
+  await ensureDeadLetters(jsm, options.service)
   const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD)

@@ -37,12 +37,6 @@ const REFILLED = 'refilled'
  */
 export const WHOLE = 'skerry-whole'
 
-/** Subjects of a service's stream and of its dead letters. */
-export const streamConfigs = (service: string) => [
-  { name: service, subjects: [`${service}.>`] },
-  { name: `dlq_${service}`, subjects: [`dlq.${service}.>`] }
-]
-
 /** Where a refill of a stream begins; its mark differs for each refill. */
 export type Refill = { mark: string; from: number }
 
@@ -72,7 +66,8 @@ export async function ensureStreams(
 ): Promise<{ damage: string | undefined; again: number; created: string; refill: string | undefined }> {
   const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
   const whole = before === null ? 'yes' : `refilled ${new Date().toISOString()}`
-  for (const { name, subjects } of streamConfigs(service)) await ensureStream(jsm, name, subjects, whole)
+  await ensureStream(jsm, service, `${service}.>`, { [WHOLE]: whole })
+  await ensureDeadLetters(jsm, service)
   const damage = await findDamage(store, jsm, service)
   const { info, refill } = await lookAt(jsm, service)
   const { created } = info
@@ -154,20 +149,33 @@ async function makePending(store: Store): Promise<number> {
   }
 }
 
-async function ensureStream(jsm: JetStreamManager, name: string, subjects: string[], whole: string): Promise<void> {
+/**
+ * Makes the stream of a service's dead letters, unless it is there: then nothing is changed. Who consumes sees to it as well as who publishes,
+ * since an event that cannot be applied is tried for ever where its letter cannot be kept. Any number may do so at once.
+ */
+export async function ensureDeadLetters(jsm: JetStreamManager, service: string): Promise<void> {
+  await ensureStream(jsm, `dlq_${service}`, `dlq.${service}.>`)
+}
+
+async function ensureStream(
+  jsm: JetStreamManager,
+  name: string,
+  subject: string,
+  metadata?: Record<string, string>
+): Promise<void> {
   try {
     await jsm.streams.info(name)
   } catch (error) {
     if (!isStreamNotFound(error)) throw error
     await jsm.streams.add({
       name,
-      subjects,
+      subjects: [subject],
       storage: StorageType.File,
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
       duplicate_window: DUPLICATE_WINDOW_MS * NS_PER_MS,
       allow_direct: true,
-      metadata: { [WHOLE]: whole }
+      ...(metadata === undefined ? {} : { metadata })
     })
   }
 }

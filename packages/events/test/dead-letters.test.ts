@@ -5,6 +5,7 @@ import { listLetters, type OperationView, type Owned, on, readLetter, startConsu
 import { recordOperation } from '../src/operator/operations.ts'
 import { Counted, tallies, tally, write } from './fixtures/counting.ts'
 import { type Bench, openBench } from './fixtures/operator.ts'
+import { tallying, tallyOf } from './fixtures/service.ts'
 
 const stores = await useStores(t)
 
@@ -148,4 +149,34 @@ t.test('an accepted retry outlives its owner, waits its turn, and is applied onc
   t.equal(applied.length, 2)
   await second.stop()
   await relay.stop()
+})
+
+t.test('a service that only consumes has its dead letters, also when their stream is lost', async (t) => {
+  const { store, jsm, common } = await openBench(t, stores, 'reader')
+  await jsm.streams.delete('dlq_reader').catch((error: Error) => t.match(error.message, /not found/))
+  const relay = startRelay(common)
+  // Several at once, each of which finds none.
+  const consumers = ['one', 'two', 'three', 'four'].map((purpose) =>
+    startConsumer({
+      ...{ ...common, service: 'reader', purpose, backoffMs: [] },
+      subscriptions: purpose === 'one' ? tallying(store) : [on(Counted, async () => undefined)]
+    })
+  )
+  await waitFor(async () => consumers.every((consumer) => consumer.owner()))
+  const lettersOf = async () => (await listLetters(jsm, 'reader', { limit: 10 })).map((letter) => letter.entity)
+  t.equal((await jsm.streams.info('dlq_reader')).state.messages, 0, 'there from the start')
+
+  const [bad, good] = [newId(1), newId(1)]
+  await write(store, bad, bucketOf(bad), { poison: true })
+  await waitFor(async () => (await lettersOf()).length === 1)
+  t.same(await lettersOf(), [bad])
+
+  await jsm.streams.delete('dlq_reader')
+  await write(store, bad, bucketOf(bad), { poison: true })
+  await write(store, good, bucketOf(good))
+  await waitFor(async () => (await tallyOf(store, good))?.last === 1, { message: 'others go on' })
+  await waitFor(async () => (await lettersOf().catch(() => [])).length === 1, { message: 'the letter is kept' })
+  t.same(await lettersOf(), [bad])
+  await waitFor(async () => (await jsm.consumers.info('content', 'reader--one')).ack_floor.stream_seq === 3)
+  for (const part of [relay, ...consumers]) await part.stop()
 })

@@ -59,6 +59,19 @@ export async function declareParticipant(
   }
 }
 
+/** The services that take part, in order of their names, and when each last said so. */
+export async function listParticipants(nc: NatsConnection): Promise<{ service: string; declaredAt: Date }[]> {
+  await ensureBuckets(nc, { buckets: ['participants'] })
+  const bucket = await new Kvm(jetstreamOf(nc)).open('participants')
+  const found: { service: string; declaredAt: Date }[] = []
+  for await (const key of await bucket.keys()) {
+    const entry = await bucket.get(key)
+    // Taken back since.
+    if (entry?.operation === 'PUT') found.push({ service: key, declaredAt: entry.created })
+  }
+  return found.sort((a, b) => a.service.localeCompare(b.service))
+}
+
 /** Takes a declaration back, for a service that is gone for good: erasures and exports no longer wait for it. */
 export async function withdrawParticipant(nc: NatsConnection, service: string): Promise<void> {
   await (await new Kvm(jetstreamOf(nc)).open('participants')).delete(service)

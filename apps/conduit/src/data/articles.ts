@@ -141,6 +141,21 @@ export async function findArticles(
   return { page: page as Article[], count }
 }
 
+/** All that somebody has written, newest first, from `before` on. */
+export async function findArticlesBy(
+  store: Store,
+  authorId: string,
+  { before, limit }: { before: string | undefined; limit: number }
+): Promise<Article[]> {
+  const found = await collectionOf(store.db, articles)
+    .find(
+      { bucket: bucketOf(authorId), authorId, live: true, ...(before === undefined ? {} : { _id: { $lt: before } }) },
+      { sort: { _id: -1 }, limit, hint: BY_AUTHOR }
+    )
+    .toArray()
+  return found as Article[]
+}
+
 function queryOf({ tag, authorIds, postIds }: Selection) {
   const filter: Filter<ArticleDocument> = { live: true, ...(tag === undefined ? {} : { tags: tag }) }
   const owners = postIds ?? authorIds

@@ -19,12 +19,21 @@ export type Comment = Required<CommentDocument>
 
 const BY_POST = { bucket: 1, postId: 1, _id: -1 } as const
 const BY_NUMBER = { bucket: 1, postId: 1, number: 1 } as const
+const BY_AUTHOR = { authorId: 1, _id: -1 } as const
 const LIVE = { partialFilterExpression: { live: true } }
 
 export const comments = defineCollection<CommentDocument>({
   name: 'comments',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: BY_POST, options: LIVE }, { key: BY_NUMBER, options: LIVE }, { key: { bucket: 1, postId: 1 } }]
+  indexes: [
+    { key: BY_POST, options: LIVE },
+    { key: BY_NUMBER, options: LIVE },
+    { key: BY_AUTHOR, options: LIVE },
+    { key: { bucket: 1, postId: 1 } }
+  ],
+  untargeted: {
+    'comments-by-author': 'Comments are with their posts, on any shard; read when somebody is erased or exported.'
+  }
 })
 
 /** Adds a comment unless it is there or was deleted. */
@@ -51,6 +60,21 @@ export async function buryComment(store: Store, tx: Tx, comment: { _id: string; 
 export async function findComments(store: Store, postId: string, limit: number): Promise<Comment[]> {
   const found = await collectionOf(store.db, comments)
     .find({ bucket: bucketOf(postId), postId, live: true }, { sort: { _id: -1 }, limit, hint: BY_POST })
+    .toArray()
+  return found as Comment[]
+}
+
+/** What somebody has written, newest first, from `before` on. */
+export async function findCommentsBy(
+  store: Store,
+  authorId: string,
+  { before, limit }: { before: string | undefined; limit: number }
+): Promise<Comment[]> {
+  const found = await collectionOf(store.db, comments)
+    .find(
+      { authorId, live: true, ...(before === undefined ? {} : { _id: { $lt: before } }) },
+      { sort: { _id: -1 }, limit, hint: BY_AUTHOR, comment: 'comments-by-author' }
+    )
     .toArray()
   return found as Comment[]
 }

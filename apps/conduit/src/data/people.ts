@@ -1,6 +1,6 @@
 import { bucketOf, collectionOf, defineCollection, type Store } from '@skerry/store'
 import type { Document } from 'mongodb'
-import { bucketsOf, literal } from './common.ts'
+import { bucketsOf, despiteOthers, literal } from './common.ts'
 
 export type PersonDocument = {
   /** The user's id. */
@@ -77,10 +77,9 @@ export async function saveProfile(store: Store, profile: ProfileState): Promise<
 
 /** Leaves of somebody only that they were. */
 export async function buryPerson(store: Store, userId: string): Promise<void> {
-  await collectionOf(store.db, people).replaceOne(
-    { _id: userId, bucket: bucketOf(userId) },
-    { bucket: bucketOf(userId), gone: true },
-    { upsert: true }
+  const bucket = bucketOf(userId)
+  await despiteOthers(() =>
+    collectionOf(store.db, people).replaceOne({ _id: userId, bucket }, { bucket, gone: true }, { upsert: true })
   )
 }
 
@@ -97,8 +96,8 @@ async function update(store: Store, userId: string, condition: Document, values:
     ])
   )
   // Decided on the document as it was: every member is set by the same condition in one stage.
-  await collectionOf(store.db, people).updateOne({ bucket: bucketOf(userId), _id: userId }, [{ $set: set }], {
-    upsert: true,
-    hint: { _id: 1 }
-  })
+  const where = { bucket: bucketOf(userId), _id: userId }
+  await despiteOthers(() =>
+    collectionOf(store.db, people).updateOne(where, [{ $set: set }], { upsert: true, hint: { _id: 1 } })
+  )
 }

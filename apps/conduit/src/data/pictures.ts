@@ -1,5 +1,5 @@
 import { bucketOf, collectionOf, defineCollection, type Store } from '@skerry/store'
-import { bucketsOf } from './common.ts'
+import { bucketsOf, despiteOthers } from './common.ts'
 
 type PictureDocument = { _id: string; bucket: number; url: string }
 
@@ -18,10 +18,11 @@ export async function findPictures(store: Store, userIds: readonly string[]): Pr
   return new Map(found.map(({ _id, url }) => [_id, url]))
 }
 
-/** Sets somebody's picture, or takes it away. */
-export async function savePicture(store: Store, userId: string, url: string | null): Promise<void> {
+/** Sets somebody's picture, or takes it away. Resolves with how many were taken away. */
+export async function savePicture(store: Store, userId: string, url: string | null): Promise<number> {
   const where = { bucket: bucketOf(userId), _id: userId }
   const collection = collectionOf(store.db, pictures)
-  if (url === null) await collection.deleteOne(where)
-  else await collection.updateOne(where, { $set: { url } }, { upsert: true, hint: { _id: 1 } })
+  if (url === null) return (await collection.deleteOne(where)).deletedCount
+  await despiteOthers(() => collection.updateOne(where, { $set: { url } }, { upsert: true, hint: { _id: 1 } }))
+  return 0
 }

@@ -90,10 +90,16 @@ export async function findHeld(
   return new Set(found.filter((one) => one.on === true).map((one) => one.to))
 }
 
-/** Forgets all relations of somebody whose account has ended. */
+/** Forgets a relation, whether it holds or not. */
+export async function deleteRelation(store: Store, kind: Relations, tx: Tx, { from, to }: Edge): Promise<void> {
+  const where = { bucket: bucketOf(from), _id: `${from}:${to}` }
+  await collectionOf(store.db, kind).deleteOne(where, { hint: { _id: 1 }, session: tx.session })
+}
+
+/** Forgets all relations of somebody that hold no more. */
 export async function deleteRelations(store: Store, kind: Relations, from: string): Promise<void> {
-  await collectionOf(store.db, kind).deleteMany({
-    bucket: bucketOf(from),
-    _id: { $gte: `${from}:`, $lt: `${from};` }
-  })
+  await collectionOf(store.db, kind).deleteMany(
+    { bucket: bucketOf(from), _id: { $gte: `${from}:`, $lt: `${from};` }, on: { $exists: false } },
+    { hint: { _id: 1 } }
+  )
 }

@@ -29,6 +29,7 @@ export const sessions = defineCollection<SessionDocument>({
 })
 
 const byId = (id: string) => ({ bucket: bucketOf(id), _id: id })
+const ofUser = (userId: string) => ({ bucket: bucketOf(userId), userId })
 const HINT = { hint: { _id: 1 } } as const
 
 export async function findSession(store: Store, id: string): Promise<SessionDocument | undefined> {
@@ -74,17 +75,22 @@ export async function saveSealed(
 
 /** Lets all sessions of an account renew before their next use. */
 export async function markStale(store: Store, userId: string): Promise<void> {
-  await collectionOf(store.db, sessions).updateMany(
-    { bucket: bucketOf(userId), userId },
-    { $set: { stale: true } },
-    { hint: BY_USER }
-  )
+  await collectionOf(store.db, sessions).updateMany(ofUser(userId), { $set: { stale: true } }, { hint: BY_USER })
 }
 
 export async function deleteSession(store: Store, id: string): Promise<void> {
   await collectionOf(store.db, sessions).deleteOne(byId(id), HINT)
 }
 
-export async function deleteSessions(store: Store, userId: string): Promise<void> {
-  await collectionOf(store.db, sessions).deleteMany({ bucket: bucketOf(userId), userId })
+/** Ends all of somebody's sessions. Resolves with how many there were. */
+export async function deleteSessions(store: Store, userId: string): Promise<number> {
+  const { deletedCount } = await collectionOf(store.db, sessions).deleteMany(ofUser(userId), { hint: BY_USER })
+  return deletedCount
+}
+
+/** Somebody's sessions, without their secrets. */
+export function findSessionsOf(store: Store, userId: string): Promise<Pick<SessionDocument, '_id' | 'expiresAt'>[]> {
+  return collectionOf(store.db, sessions)
+    .find(ofUser(userId), { hint: BY_USER, projection: { expiresAt: 1 } })
+    .toArray()
 }

@@ -1,24 +1,17 @@
-import { type CallContext, isDuplicate, type Store, type Tx, transaction } from '@skerry/store'
+import { type CallContext, type Store, type Tx, transaction } from '@skerry/store'
 import { countFavorite, findArticle, hideArticle, type PostState, saveArticle } from '../data/articles.ts'
 import { buryComment, insertComment } from '../data/comments.ts'
-import { type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
+import { despiteOthers } from '../data/common.ts'
+import { deleteRelation, type Edge, favorites, findRelation, type Relations, saveRelation } from '../data/relations.ts'
 import { releaseSlug, reserveSlug } from '../data/slugs.ts'
 import { slugsFor } from './slug.ts'
 
 // How events and the API's answers become the read model. Both call the same functions, in any order and as often as they come
 // (docs/conduit.md).
 
-const ATTEMPTS = 5
-
-/** A transaction for an answer. The answer's own event may be applied at the same moment; who meets it tries again. */
-export async function apply<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await transaction(store, call, work)
-    } catch (error) {
-      if (!isDuplicate(error) || attempt === ATTEMPTS) throw error
-    }
-  }
+/** A transaction for an answer, whose own event may be applied at the same moment. */
+export function apply<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return despiteOthers(() => transaction(store, call, work))
 }
 
 /** What a post is now. One without title or summary is no article. */
@@ -122,6 +115,16 @@ export async function applyRelationAnswer(
   if (was === on || news !== newsBefore) return
   await saveRelation(store, kind, tx, edge, { on, ahead: ahead + 1, news })
   await count(store, kind, tx, edge, on)
+}
+
+/**
+ * Forgets a relation of somebody whose account has ended, with what it counted. Events of it that are still to come take it on from nothing: the
+ * last of them ends it.
+ */
+export async function forgetRelation(store: Store, kind: Relations, tx: Tx, edge: Edge): Promise<void> {
+  const { was } = await stateOf(store, kind, tx, edge)
+  await deleteRelation(store, kind, tx, edge)
+  if (was) await count(store, kind, tx, edge, false)
 }
 
 async function stateOf(store: Store, kind: Relations, tx: Tx, edge: Edge) {

@@ -7,6 +7,11 @@ type Tap = { teardown(work: () => Promise<void>): unknown }
 
 /** A database of conduit's whose queries are watched: one without its shard key or an index fails the tests. */
 export async function openModel(t: Tap): Promise<Store> {
+  return (await openWatched(t)).store
+}
+
+/** The same, and a look at all that is in it: each document as text behind the name of its collection, past the watch. */
+export async function openWatched(t: Tap): Promise<{ store: Store; all(): Promise<string[]> }> {
   const stores = await useStores(t)
   const { MONGO_URL, MONGO_DATABASE } = stores.envFor('conduit') as { MONGO_URL: string; MONGO_DATABASE: string }
   const store = await openStore({
@@ -15,8 +20,19 @@ export async function openModel(t: Tap): Promise<Store> {
     collections: [...conduitCollections, ...eventCollections],
     checkQueries: true
   })
-  t.teardown(() => store.close())
-  return store
+  const reader = await openStore({ url: MONGO_URL, database: MONGO_DATABASE, collections: [] })
+  t.teardown(async () => {
+    await reader.close()
+    await store.close()
+  })
+  const all = async () => {
+    const texts: string[] = []
+    for (const { name } of await reader.db.listCollections({}, { nameOnly: true }).toArray())
+      for (const found of await reader.db.collection(name).find().toArray())
+        texts.push(`${name} ${JSON.stringify(found)}`)
+    return texts
+  }
+  return { store, all }
 }
 
 /** The bounds that config would give. */

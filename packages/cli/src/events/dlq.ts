@@ -5,7 +5,15 @@ import { StartError } from '@skerry/stores'
 import { table } from '../up/table.ts'
 import { editText } from './edit.ts'
 import { cut, hasColours, painter, prettyPayload, printable, shortTime } from './format.ts'
-import { ask, type Context, consumerName, eventStreams, parseConsumer, Refused, waitForOperation } from './system.ts'
+import {
+  ask,
+  type Context,
+  consumerName,
+  deadLetterServices,
+  parseConsumer,
+  Refused,
+  waitForOperation
+} from './system.ts'
 
 export type DlqOptions = { consumer?: string; after?: string; data?: string; edit?: boolean }
 
@@ -47,12 +55,12 @@ function lettersOf(args: readonly string[], what: string): LetterName[] {
 }
 
 async function list(context: Context, services: readonly string[], options: DlqOptions): Promise<number> {
-  const there = (await eventStreams(context.jsm)).map(({ config }) => config.name)
+  const there = await deadLetterServices(context.jsm)
   const consumer =
     options.consumer === undefined ? undefined : parseConsumer(options.consumer, 'dlq ls --consumer content--feeds')
   const wanted = consumer !== undefined ? [consumer.service] : services.length > 0 ? services : there
   const unknown = wanted.find((service) => !there.includes(service))
-  if (unknown !== undefined) throw new StartError(`there is no stream ${unknown}, only ${there.join(', ')}`)
+  if (unknown !== undefined) throw new StartError(`${unknown} has no stream for dead letters, only ${there.join(', ')}`)
   if (options.after !== undefined && (!/^\d{1,15}$/.test(options.after) || wanted.length !== 1))
     throw new StartError(
       '--after takes the number of a letter, and goes with one service: skerry events dlq ls content --after 100'

@@ -84,7 +84,7 @@ async function deadLettersOf({ jsm }: Context, { service, purpose }: ConsumerNam
   try {
     return (await jsm.streams.info(`dlq_${service}`, { subjects_filter: subject })).state.subjects?.[subject] ?? 0
   } catch (error) {
-    // A service that has not started its relay yet has no stream for them.
+    // A service that has not started yet has no stream for them.
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return 0
     throw error
   }

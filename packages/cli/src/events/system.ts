@@ -114,14 +114,25 @@ export async function askMaybe<T>(context: Context, service: string, topic: stri
   }
 }
 
+/** Services that have a stream for dead letters: also those that publish nothing. In order of their names. */
+export async function deadLetterServices(jsm: JetStreamManager): Promise<string[]> {
+  const names = (await allStreams(jsm)).map(({ config }) => config.name)
+  return names.flatMap((name) => (name.startsWith('dlq_') ? [name.slice('dlq_'.length)] : [])).sort()
+}
+
 /** The streams of services: each has one for dead letters beside it. In order of their names. */
 export async function eventStreams(jsm: JetStreamManager): Promise<StreamInfo[]> {
-  const all: StreamInfo[] = []
-  for await (const info of jsm.streams.list()) all.push(info)
+  const all = await allStreams(jsm)
   const names = new Set(all.map(({ config }) => config.name))
   return all
     .filter(({ config: { name } }) => names.has(`dlq_${name}`))
     .sort((a, b) => a.config.name.localeCompare(b.config.name))
+}
+
+async function allStreams(jsm: JetStreamManager): Promise<StreamInfo[]> {
+  const all: StreamInfo[] = []
+  for await (const info of jsm.streams.list()) all.push(info)
+  return all
 }
 
 /** How many messages each subject of a stream has. */

@@ -1,5 +1,5 @@
-import { ensureBuckets, type Instance, type NatsConnection, openTraffic, watchRegistry } from '@skerry/service'
-import { asStartError, connectAsOperator } from '../operator.ts'
+import { ensureBuckets, openTraffic } from '@skerry/service'
+import { asStartError, connectAsOperator, liveInstances } from '../operator.ts'
 import { homeFolder } from '../repository.ts'
 import type { RunEntry } from '../up/run-file.ts'
 import { readRunFile } from '../up/status.ts'
@@ -19,7 +19,7 @@ export async function traffic(args: readonly string[], options: TrafficOptions):
     await ensureBuckets(nc, { timeoutMs: CONNECT_MS })
     const store = await openTraffic(nc)
     if (service !== undefined && change !== undefined) await store.change(service, change).catch(asStartError)
-    const [instances, rules, metrics] = await Promise.all([live(nc), store.all(), metricsOf(processes)])
+    const [instances, rules, metrics] = await Promise.all([liveInstances(nc), store.all(), metricsOf(processes)])
     const wanted = <T extends { service: string }>(list: readonly T[]) =>
       service === undefined ? list : list.filter((one) => one.service === service)
     process.stdout.write(`${report(wanted(instances), wanted(rules), countsOf(metrics))}\n`)
@@ -27,16 +27,6 @@ export async function traffic(args: readonly string[], options: TrafficOptions):
   } finally {
     await nc.close()
   }
-}
-
-/** Who is in the registry now. */
-async function live(nc: NatsConnection): Promise<Instance[]> {
-  let instances: Instance[] = []
-  const watch = await watchRegistry(nc, (all) => {
-    instances = all
-  })
-  await watch.close()
-  return instances
 }
 
 /** What each gateway of this home counts; one that does not answer just now counts nothing. */

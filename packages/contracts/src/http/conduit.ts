@@ -100,6 +100,9 @@ export type ConduitArticleChange = Static<typeof ArticleChange>['article']
 
 const NewComment = Type.Object({ comment: Type.Object({ body: Text(5000) }) })
 
+/** Where none is asked for, some front ends send one all the same. */
+const Ignored = Type.Optional(Type.Unknown())
+
 const Page = { limit: Type.Optional(Type.Integer()), offset: Type.Optional(Type.Integer()) }
 const ListQuery = Type.Object({
   tag: Type.Optional(Type.String({ maxLength: 100 })),
@@ -170,6 +173,7 @@ export const conduitRoutes = {
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Follow somebody.',
     params: Username,
+    body: Ignored,
     response: { 200: Type.Object({ profile: AuthorSchema }) }
   }),
   conduitUnfollow: defineRoute({
@@ -178,6 +182,7 @@ export const conduitRoutes = {
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Stop following somebody.',
     params: Username,
+    body: Ignored,
     response: { 200: Type.Object({ profile: AuthorSchema }) }
   }),
   conduitArticles: defineRoute({
@@ -227,6 +232,7 @@ export const conduitRoutes = {
     path: '/conduit/api/articles/:slug',
     summary: "Delete one's own article.",
     params: Slug,
+    body: Ignored,
     response: { 204: null }
   }),
   conduitFavorite: defineRoute({
@@ -235,6 +241,7 @@ export const conduitRoutes = {
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Add to the favourites.',
     params: Slug,
+    body: Ignored,
     response: { 200: ArticleSchema }
   }),
   conduitUnfavorite: defineRoute({
@@ -243,6 +250,7 @@ export const conduitRoutes = {
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Take from the favourites.',
     params: Slug,
+    body: Ignored,
     response: { 200: ArticleSchema }
   }),
   conduitComments: defineRoute({
@@ -268,6 +276,7 @@ export const conduitRoutes = {
     path: '/conduit/api/articles/:slug/comments/:id',
     summary: "Delete one's own comment.",
     params: CommentRef,
+    body: Ignored,
     response: { 204: null }
   }),
   conduitTags: defineRoute({
