@@ -14,18 +14,21 @@ import type { Candidate, Overload, Refusal } from '../overload/overload.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
 import { collect } from '../upstreams/collect.ts'
-import { CallerGoneError, DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
+import { CallerGoneError } from '../upstreams/errors.ts'
 import { Timer } from '../upstreams/wheel.ts'
 import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
+import { asProblem } from './as-problem.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
-import { limitHeaders, requestHeaders } from './headers.ts'
+import { limitHeaders } from './headers.ts'
 import { sendKept } from './kept-answer.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
+import { isStream, leftOf, SAFE, type Silences, upstreamRequest, wantsEvents } from './upstream-request.ts'
 
 export type ExchangeDeps = RefuseDeps &
-  AnswerWriterDeps & {
+  AnswerWriterDeps &
+  Silences & {
     door: Door
     balancer: Balancer
     identity: Identity | undefined
@@ -37,16 +40,10 @@ export type ExchangeDeps = RefuseDeps &
     traffic: Traffic | undefined
     /** The largest body that is kept. */
     cacheEntryBytes: number
-    /** Silence allowed in an answer and in a live stream, ms. */
-    silenceMs: number
-    streamSilenceMs: number
   }
 
 /** The service whose word ends sessions. */
 const SESSION_OWNER = 'auth'
-const SAFE = new Set(['GET', 'HEAD'])
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
-const LONGEST_DEADLINE_MS = 600_000
 
 /**
  * One request and its answer between a client and a service. The answer is written straight to the socket as it comes, at the client's
@@ -236,35 +233,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private request(headers: IncomingHttpHeaders, timeoutMs: number): BalancedRequest {
-    const { visit, deps } = this
-    const route = visit.route!
-    const stream = isStream(visit)
-    const { trace } = visit
-    return {
-      origin: route.service,
-      path: visit.raw.url!,
-      method: visit.method,
-      headers: requestHeaders(
-        headers,
-        {
-          address: visit.address,
-          protocol: visit.protocol,
-          requestId: visit.id,
-          traceparent: trace.traceparent,
-          traceContinued: trace.parentId !== undefined
-        },
-        this.body
-      ),
-      body: this.body,
-      repeatable: IDEMPOTENT.has(visit.method) || headers['idempotency-key'] !== undefined,
-      hedgeable: !stream && SAFE.has(visit.method),
-      stream,
-      timeoutMs,
-      silenceMs: stream ? deps.streamSilenceMs : deps.silenceMs,
-      latencies: route.latencies,
-      version: this.version,
-      transient: true
-    }
+    const { visit, deps, body, version } = this
+    return upstreamRequest(visit, { headers, body, timeoutMs, version }, deps)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -404,35 +374,6 @@ class HeldAnswer {
   readonly parts: Buffer[] = []
   ended = false
   error: Error | undefined
-}
-
-/** What a client is told when no service answered. */
-export function asProblem(error: Error): SkerryError {
-  if (error instanceof SkerryError) return error
-  if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
-  if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
-  if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
-  // Without a code it is a fault of ours rather than of the network.
-  const known = (error as NodeJS.ErrnoException).code !== undefined || failureOf(error) === 'timeout'
-  return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
-}
-
-/**
- * The lesser of what the client still has (whole milliseconds from its request's arrival) and what the route takes from now. A value that
- * is no number is not heard.
- */
-function leftOf(header: string | string[] | undefined, timeoutMs: number, passedMs: number): number {
-  if (typeof header !== 'string' || !/^\d{1,7}$/.test(header)) return timeoutMs
-  return Math.min(Math.max(1, Number(header)) - passedMs, timeoutMs, LONGEST_DEADLINE_MS)
-}
-
-/** The answer does not end by itself. */
-function isStream(visit: Visit): boolean {
-  return visit.route!.stream || wantsEvents(visit.raw.headers.accept)
-}
-
-function wantsEvents(accept: string | undefined): boolean {
-  return accept?.includes('text/event-stream') === true
 }
 
 function round(ms: number): number {
