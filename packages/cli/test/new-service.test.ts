@@ -1,5 +1,6 @@
 import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Deletion } from '@skerry/contracts'
 import { findApps } from '@skerry/stores'
 import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
@@ -44,7 +45,7 @@ t.test('one command writes a service, in at most ten files to read, and nothing 
   )
   t.match(
     findApps(join(folder, 'apps')).find(({ name }) => name === 'library'),
-    { kind: 'service', instances: 2, database: 'skerry_library', consumers: { accounts: ['auth'] } }
+    { kind: 'service', instances: 2, database: 'skerry_library', consumers: { sagas: ['auth'] } }
   )
   const again = await skerry(['new', 'service', 'library'])
   t.match(again, { code: 1, errors: /"library" exists: see apps\/library/ })
@@ -68,7 +69,7 @@ t.test('events, routes and consumers are added to it, and to services that were 
     t.equal(ended.code, 0, `${args.join(' ')}: ${ended.errors}`)
   }
   const consumersOf = (name: string) => findApps(join(folder, 'apps')).find((app) => app.name === name)?.consumers
-  t.same(consumersOf('library'), { accounts: ['auth'], people: ['users'] })
+  t.same(consumersOf('library'), { sagas: ['auth'], people: ['users'] })
   t.same(consumersOf('users')?.['lent-books'], ['library'])
   const before = await sources()
   for (const [args, why] of [
@@ -134,6 +135,14 @@ t.test('it starts with all others and answers behind the gateway, which knew not
   t.match(await request(url, 'GET', '/v1/library'), { status: 401, body: { code: 'UNAUTHENTICATED' } })
   t.equal((await (await signUp(url, 'bob')).call('GET', `/v1/library/${id}`)).status, 404)
   t.equal((await ada.call('DELETE', `/v1/library/${id}`)).status, 204)
+  await ada.call('POST', '/v1/library', { text: 'Emma' })
+  const { id: erasure } = (await ada.call<Deletion>('DELETE', '/v1/auth/account', {})).body
+  const deletion = async () => (await request<Deletion>(url, 'GET', `/v1/auth/account/deletions/${erasure}`)).body
+  await waitFor(async () => (await deletion()).state === 'done', { message: 'all have erased, and it among them' })
+  t.match(
+    (await deletion()).erased.find(({ service }) => service === 'library'),
+    { counts: { books: 1 } }
+  )
   await waitFor(async () => {
     const { body } = await request<{ paths: object }>(url, 'GET', '/openapi.json')
     return '/v1/library/{id}/lend' in body.paths

@@ -7,6 +7,8 @@ import { capital } from './words.ts'
 export type ServiceNames = {
   /** `notes`: the service, its folder, its stream, the first part of its subjects, and its prefix `/v1/notes`. */
   name: string
+  /** `Notes`, in the names of what it answers to erasures and exports. */
+  Name: string
   /** `Note`: what it keeps, as types and functions are named; `note` in subjects and members. */
   entity: string
   Entity: string
@@ -23,6 +25,7 @@ const TAKEN: Readonly<Record<string, string>> = {
   registry: 'the bucket in which instances announce themselves',
   identity: 'the bucket of keys and ended sessions',
   traffic: 'the bucket of traffic rules',
+  participants: 'the bucket of those who take part in erasures',
   dlq: 'the first part of all dead letters',
   live: "realtime's log",
   subscriber: 'the NATS user of those who only listen',
@@ -41,7 +44,7 @@ const TAKEN: Readonly<Record<string, string>> = {
 
 /** Types that the written files use themselves. */
 const TYPES = new Set(
-  'AppDeps Body CallContext Checks Config Deps EventsOptions FastifyInstance Log Logger Metrics NatsConnection Precondition Static Store Tx Type'.split(
+  'AppDeps Body CallContext Checks Config Deps EventsOptions ExportItem FastifyInstance Log Logger Metrics NatsConnection Part Precondition Static Store Tx Type'.split(
     ' '
   )
 )
@@ -68,7 +71,8 @@ export function serviceNames(repo: string, name: string | undefined, entity?: st
     throw new StartError(
       `"${one}" cannot be what a service keeps: take 2 to 30 of the letters a to z, as in --entity note`
     )
-  return { name, entity: one, Entity: capital(one), entities: plural(one, name), Entities: capital(plural(one, name)) }
+  const entities = plural(one, name)
+  return { name, Name: capital(name), entity: one, Entity: capital(one), entities, Entities: capital(entities) }
 }
 
 /** Throws when a type of that name would meet another: one of the contracts, JavaScript's own, or one that the written files use. */

@@ -57,7 +57,7 @@ export async function newService({ repo, name: asked, entity, say }: NewServiceO
   for (const path of create.keys()) if (/\.(ts|md)$/.test(path)) say(`  ${path}`)
   say(`
 ${name} keeps ${names.entities}: POST and GET /v1/${name}, GET and DELETE /v1/${name}/{id}.
-It publishes ${name}.${names.entity}.created and .deleted, and handles auth.account.deleted.
+It publishes ${name}.${names.entity}.created and .deleted, and takes part in deletion and export of accounts.
 
   npm test ${name}     its tests and all checks
   npm start${' '.repeat(name.length)}    everything with it, behind the gateway
