@@ -129,15 +129,23 @@ export function startRelay(options: RelayOptions): Owned {
 
   /**
    * What was committed while no relay ran, or could not be published before the last one ended. Nothing newer than the change stream's
-   * beginning: the scan takes time, and could see an event and have passed the place of an earlier one that committed meanwhile.
+   * beginning: the scan takes time, and could see an event and have passed the place of an earlier one that committed meanwhile. And nothing
+   * less: a majority may have the newest a moment later, and the change stream would not bring it.
    */
   async function publishPending(publisher: Publisher, until: Timestamp, ends: AbortSignal): Promise<void> {
-    for await (const record of records.find(
-      { pending: true, seq: { $lte: until } },
-      { sort: { seq: 1 }, batchSize: SCAN_BATCH, comment: 'relay-pending' }
-    )) {
-      if (ends.aborted) return
-      await publisher.submit(record)
+    const session = store.client.startSession({ causalConsistency: true })
+    // Reads with it wait until a majority has what was written by then.
+    session.advanceOperationTime(until)
+    try {
+      for await (const record of records.find(
+        { pending: true, seq: { $lte: until } },
+        { sort: { seq: 1 }, batchSize: SCAN_BATCH, comment: 'relay-pending', session }
+      )) {
+        if (ends.aborted) return
+        await publisher.submit(record)
+      }
+    } finally {
+      await session.endSession()
     }
   }
 
