@@ -153,7 +153,7 @@ t.test('rules are checked, and the entry that does not fit is named', async (t) 
   const bad: Array<[unknown, RegExp]> = [
     [{}, /the rules are no array: write \[\{"method"/],
     [[FEED, { ...FEED, path: 'feed' }], /^rule 2 \(GET feed\): path must match pattern/],
-    [[{ ...FEED, auth: 'maybe' }], /^rule 1 \(GET \/feed\/:id\): auth must/],
+    [[{ ...FEED, auth: 'maybe' }], /^rule 1 \(GET \/feed\/:id\): auth must be one of required, optional, none$/],
     [[{ ...FEED, cash: {} }], /^rule 1 .*: cash is not known here: leave it out/],
     [[{ ...FEED, cache: { scope: 'public' } }], /^rule 1 .*: cache must have required properties ttl/],
     [[{ ...FEED, method: 'POST', cache: { scope: 'public', ttl: 1 } }], /only answers to GET can be kept/],

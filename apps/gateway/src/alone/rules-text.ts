@@ -59,7 +59,11 @@ export function parseRules(text: string): RouteRules[] {
     const error = rulesOf.Errors(entry)[0]
     const where = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
     const what =
-      error?.message === 'schema is false' ? 'is not known here: leave it out' : (error?.message ?? 'does not fit')
+      error?.message === 'schema is false'
+        ? 'is not known here: leave it out'
+        : error?.keyword === 'enum'
+          ? `must be one of ${error.params.allowedValues.join(', ')}`
+          : (error?.message ?? 'does not fit')
     throw new Error(`rule ${nameOf(entry, i)}: ${where === '' ? '' : `${where} `}${what}`)
   })
 }
