@@ -16,6 +16,7 @@ import {
 import { keysOf } from './alone/keys.ts'
 import { textsOf } from './alone/texts.ts'
 import { buildGateway } from './app.ts'
+import { checkSettings } from './check-settings.ts'
 import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
 import { createTraffic } from './traffic/traffic.ts'
 import { openFixedList, readList } from './upstreams/fixed-list.ts'
@@ -28,6 +29,7 @@ process.on('SIGHUP', () => reload())
 async function main(): Promise<void> {
   const alone = isAlone(process.env)
   const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
+  await checkSettings(config)
   if (alone) await checkAlone(config)
   if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
     const primary = await runPrimary(config, import.meta.filename)
@@ -95,7 +97,7 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
   const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
   const keys = keysOf(config)
   const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
-  const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity) }
+  const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity, `from ${config.JWKS_URL} `) }
   const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: undefined, checks, contracts: [] })
   const list = await openFixedList({
     read,
@@ -118,9 +120,9 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
   }
 }
 
-function keysKnown(identity: Identity): () => void {
+function keysKnown(identity: Identity, where = ''): () => void {
   return () => {
-    if (!identity.ready()) throw new Error('no keys to verify tokens with yet')
+    if (!identity.ready()) throw new Error(`no keys ${where}to verify tokens with yet`)
   }
 }
 

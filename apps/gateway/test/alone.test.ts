@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { Agent, request } from 'undici'
@@ -223,4 +224,46 @@ t.test('what cannot be served safely is refused at the start, with a line that s
       code: 1,
       said: /^gateway: .*(give an https URL|HS256 cannot sign)/
     })
+})
+
+t.test('a port that is taken is told in a line, by workers as well', async (t) => {
+  const taken = new URL((await startOrigin(t, 'one')).url).port
+  const ROUTES = '/feed=http://127.0.0.1:1'
+  const told = `cannot start: port ${taken} is taken: give another as `
+  for (const name of ['PORT', 'OPS_PORT']) {
+    const said = `${told}${name} (0 takes a free one), or stop what has it\n`
+    t.same(await refused({ ROUTES, [name]: taken }), { code: 1, said })
+  }
+  t.match(await refused({ ROUTES, HOST: 'nowhere.invalid' }), {
+    code: 1,
+    said: /^cannot start: HOST nowhere.invalid is no address of this machine: give 127.0.0.1, or 0.0.0.0.*\n$/
+  })
+  const { code, said } = await refused({ ROUTES, PORT: taken, WORKERS: '2' })
+  t.equal(code, 1)
+  t.match(said, `${told}PORT`)
+  t.match(said, /^cannot start: worker \d did not get ready \(exit code 1\): it has said why$/m)
+  t.notMatch(said, /^ +at /m)
+})
+
+t.test('while the keys are away it says so and is not ready; then it gives up, and says of what', async (t) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
+    env: {
+      PATH: process.env.PATH,
+      ...env,
+      ROUTES: '/feed=http://127.0.0.1:1',
+      // Nobody listens on it.
+      JWKS_URL: 'http://127.0.0.1:1/jwks',
+      START_TIMEOUT_MS: '300',
+      HEALTH_INTERVAL_MS: '0'
+    },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const [out, said, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  t.equal(code, 1)
+  t.equal(
+    said,
+    'cannot start: not ready within 300 ms (keys: no keys from http://127.0.0.1:1/jwks to verify tokens with yet)\n'
+  )
+  t.match(out, /the keys cannot be fetched: nobody is known, and this is not ready, until they can/)
+  t.notMatch(out, /"stack"/)
 })

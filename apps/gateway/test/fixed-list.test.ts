@@ -136,7 +136,7 @@ t.test('rules are checked, and the entry that does not fit is named', async (t) 
       method: 'GET',
       path: '/feed',
       auth: 'optional',
-      cache: { scope: 'public', ttl: 5, tags: ['feed'] },
+      cache: { scope: 'public', ttl: 5, tags: ['feed'], vary: ['accept-language'] },
       timeoutMs: 500
     },
     {
@@ -153,8 +153,17 @@ t.test('rules are checked, and the entry that does not fit is named', async (t) 
   const bad: Array<[unknown, RegExp]> = [
     [{}, /the rules are no array: write \[\{"method"/],
     [[FEED, { ...FEED, path: 'feed' }], /^rule 2 \(GET feed\): path must match pattern/],
-    [[{ ...FEED, auth: 'maybe' }], /^rule 1 \(GET \/feed\/:id\): auth must/],
+    [[{ ...FEED, auth: 'maybe' }], /^rule 1 \(GET \/feed\/:id\): auth must be one of required, optional, none$/],
     [[{ ...FEED, cash: {} }], /^rule 1 .*: cash is not known here: leave it out/],
+    [
+      [{ ...FEED, cache: { scope: 'public', ttl: 1, stale: 1 } }],
+      /^rule 1 .*: cache.stale is not known here: leave it out$/
+    ],
+    [
+      [{ ...FEED, cache: { scope: 'public', ttl: 1, vary: ['Accept'] } }],
+      /^rule 1 .*: cache.vary.0 must match pattern/
+    ],
+    [[{ ...FEED, path: '/feed/:1' }], /^rule 1 .*: path must match pattern/],
     [[{ ...FEED, cache: { scope: 'public' } }], /^rule 1 .*: cache must have required properties ttl/],
     [[{ ...FEED, method: 'POST', cache: { scope: 'public', ttl: 1 } }], /only answers to GET can be kept/],
     [[null], /^rule 1: must be object/]

@@ -9,4 +9,4 @@ export {
 } from './cache.ts'
 export { type Circuit, createCircuit } from './circuit.ts'
 export type { CacheCodec } from './codec.ts'
-export { type CacheLog, openRedis, type RedisLink, type RedisLinkOptions } from './redis.ts'
+export { assertRedisUrl, type CacheLog, openRedis, type RedisLink, type RedisLinkOptions } from './redis.ts'

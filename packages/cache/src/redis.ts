@@ -36,14 +36,19 @@ export type RedisLinkOptions = {
   longestPauseMs?: number
 }
 
+/** Throws for a URL that no Redis can have; what it says does not repeat the URL, which may hold a password. */
+export function assertRedisUrl(url: string): void {
+  if (!/^rediss?:\/\/[^/]/.test(url) || !URL.canParse(url))
+    throw new Error('the URL of Redis is none: write it as redis://127.0.0.1:6379 or rediss://host:port')
+}
+
 /**
  * Connects to Redis in the background and for ever. Neither an outage nor a wrong password ends the process or throws:
  * `run` answers `undefined` meanwhile. Throws only for a URL that is none.
  */
 export function openRedis(options: RedisLinkOptions): RedisLink {
   const { url, log, commandTimeoutMs = 100, connectTimeoutMs = 1_000, pauseMs = 250, longestPauseMs = 2_000 } = options
-  if (!/^rediss?:\/\/[^/]/.test(url) || !URL.canParse(url))
-    throw new Error('a Redis URL starts with redis:// or rediss://')
+  assertRedisUrl(url)
   const circuit = createCircuit(pauseMs, longestPauseMs)
   const listeners = new Set<() => void>()
   let away = false

@@ -27,7 +27,7 @@ const ECHO_MS = 1_000
  */
 export async function runGateway(options: GatewayOptions, env: NodeJS.ProcessEnv = process.env): Promise<number> {
   const settings = settingsOf(options, env)
-  const port = Number(settings.PORT ?? env.PORT ?? 8080)
+  const port = Number(settings.PORT ?? (env.PORT || 8080))
   if (port !== 0 && !(await isFree(port)))
     throw new StartError(`port ${port} is taken: give another with --port (0 takes a free one)`)
   // A process group of its own: Ctrl-C in a terminal reaches only this process, which passes it on once.
@@ -60,6 +60,7 @@ export function settingsOf(options: GatewayOptions, env: NodeJS.ProcessEnv): Rec
       `--route ${bad} is not a route: write it as --route /feed=http://127.0.0.1:9001,http://127.0.0.1:9002`
     )
   whole('--port', options.port, 0, 65_535)
+  if (options.port === undefined) whole('PORT', env.PORT || undefined, 0, 65_535)
   whole('--workers', options.workers, 1, 64)
   matching('--jwks', options.jwks, /^https?:\/\/./, 'https://login.example/.well-known/jwks.json')
   matching('--redis', options.redis, /^rediss?:\/\/./, 'redis://127.0.0.1:6379')

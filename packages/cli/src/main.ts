@@ -105,6 +105,9 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   }
 }
 
+/** Options that a command does not have. */
+class UsageError extends Error {}
+
 function parse(
   args: string[],
   options: NonNullable<Parameters<typeof parseArgs>[0]>['options'],
@@ -113,7 +116,7 @@ function parse(
   try {
     return parseArgs({ args, options: options ?? {}, strict: true, allowPositionals })
   } catch (error) {
-    throw new StartError(`${(error as Error).message} See: skerry help`)
+    throw new UsageError((error as Error).message.replace(/\.?$/, '.'))
   }
 }
 
@@ -133,7 +136,12 @@ async function main([name = 'help', ...rest]: string[]): Promise<number> {
   }
   const command = COMMANDS[name]
   if (command === undefined) throw new StartError(`there is no command "${name}". See: skerry help`)
-  return command(args)
+  try {
+    return await command(args)
+  } catch (error) {
+    if (error instanceof UsageError) throw new StartError(`${error.message} See: skerry help ${name}`)
+    throw error
+  }
 }
 
 try {

@@ -97,7 +97,8 @@ t.test('what does not fit is one line that says what to give', async (t) => {
     [['--route', 'feed'], /^skerry: --route feed is not a route: write it as --route \/feed=http/],
     [['--route', '/feed=nowhere'], /^gateway: route \/feed has "nowhere", which is no address/],
     [[...feed, '--port', new URL(origin).port], /^skerry: port \d+ is taken: give another with --port/],
-    [[...feed, '--rooms', '1'], /^skerry: Unknown option '--rooms'.*See: skerry help/]
+    [[...feed, '--rooms', '1'], /^skerry: Unknown option '--rooms'\. See: skerry help gateway\n$/],
+    [[...feed, 'x'], /^skerry: Unexpected argument 'x'.*\. See: skerry help gateway\n$/]
   ]
   for (const [args, message] of cases) {
     const { code, errors, out } = await runCli(['gateway', ...args], env)
@@ -148,6 +149,7 @@ t.test('options become settings', async (t) => {
     [{ route, health: 'healthz' }, /--health healthz does not fit: give one as \/healthz/]
   ]
   for (const [options, message] of bad) t.throws(() => settingsOf(options, {}), message)
+  t.throws(() => settingsOf({ route }, { PORT: 'http' }), /PORT http does not fit: give a number from 0 to 65535/)
 })
 
 t.test('help says how', async (t) => {

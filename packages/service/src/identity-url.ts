@@ -54,7 +54,9 @@ export async function openIdentityFromUrl(options: IdentityUrlOptions): Promise<
       failing = false
     } catch (error) {
       if (closing.signal.aborted) return
-      if (!failing) log?.error({ err: error, url }, 'the keys cannot be fetched: the last ones known hold')
+      const what =
+        current === '' ? 'nobody is known, and this is not ready, until they can' : 'the last ones known hold'
+      if (!failing) log?.error({ reason: reasonOf(error as Error), url }, `the keys cannot be fetched: ${what}`)
       failing = true
     }
   }
@@ -109,6 +111,11 @@ export function assertIdentityUrl(options: IdentityUrlOptions): void {
       `the keys at ${url} could be exchanged on their way: give an https URL, or say JWKS_INSECURE=true if that network is yours alone`
     )
   foreignTokens(options)
+}
+
+/** `fetch` itself only says that it failed. */
+function reasonOf({ message, cause }: Error): string {
+  return cause instanceof Error ? `${message}: ${cause.message}` : message
 }
 
 async function readBounded(url: string, signal: AbortSignal): Promise<string> {

@@ -29,7 +29,8 @@ export const RouteRulesSchema = Type.Object({
           additionalProperties: false,
           maxProperties: 32
         })
-      )
+      ),
+      vary: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 8 }))
     })
   ),
   ends: Type.Optional(Tags)

@@ -15,6 +15,7 @@ import { connectNats, type NatsConnection } from './nats.ts'
 import { type Checks, hostOf, type OpsDocument, runChecks, startOps } from './ops.ts'
 import { announce, prefixesOf } from './registry.ts'
 import { onStop } from './signals.ts'
+import { cannotListen, StartFault } from './start-fault.ts'
 import { programVersion } from './version.ts'
 
 /** What an app gets to start with. */
@@ -94,7 +95,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
   })
   const tooLate = async () => {
     const reasons = Object.entries((await runChecks(checks)).reasons).map(([what, why]) => `${what}: ${why}`)
-    stopping.fail(new Error(`not ready within ${config.START_TIMEOUT_MS} ms (${reasons.join('; ')})`))
+    stopping.fail(new StartFault(`not ready within ${config.START_TIMEOUT_MS} ms (${reasons.join('; ')})`))
   }
   const bound = setTimeout(tooLate, config.START_TIMEOUT_MS)
   try {
@@ -105,7 +106,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
       readiness: () => runChecks(checks),
       document: () => document,
       events: () => eventsDocument
-    })
+    }).catch(cannotListen('OPS_PORT', config.HOST, config.OPS_PORT))
     ends.push(ops.close)
     let nats: NatsConnection | undefined
     let running: Running
@@ -138,7 +139,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     // Before it listens: where processes share one port, connections come from then on.
     await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return
-    await running.app.listen({ host: config.HOST, port: config.PORT })
+    const { HOST: host, PORT: port } = config
+    await running.app.listen({ host, port }).catch(cannotListen('PORT', host, port))
     if (stopping.begun) return
     const url = config.ADVERTISE_URL ?? addressOf(running.app)
     const announced =

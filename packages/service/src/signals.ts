@@ -1,4 +1,5 @@
 import { type Logger, scrub } from './log.ts'
+import { StartFault } from './start-fault.ts'
 
 export type Stopping = {
   /** True from the first reason to stop. */
@@ -39,7 +40,11 @@ export function onStop(options: { log: Logger; boundMs: number; stop: () => Prom
   }
   const fail = (error: unknown) => {
     code = 1
-    log.fatal({ err: error }, error instanceof Error ? scrub(error.message) : 'failed')
+    const message = error instanceof Error ? scrub(error.message) : 'failed'
+    if (error instanceof StartFault) {
+      log.fatal(message)
+      process.stderr.write(`cannot start: ${message}\n`)
+    } else log.fatal({ err: error }, message)
     begin('error')
   }
   const supervised = process.channel !== undefined && process.channel !== null

@@ -25,7 +25,8 @@ export function createNames(log: Logger, resolve: (name: string) => Promise<stri
       addresses.set(name, found)
       if (failing.delete(name)) log.info({ name, addresses: found }, 'a name can be resolved again')
     } catch (error) {
-      if (!failing.has(name)) log.warn({ err: error, name }, 'a name cannot be resolved: its last addresses hold')
+      if (!failing.has(name))
+        log.warn({ reason: (error as Error).message, name }, 'a name cannot be resolved: its last addresses hold')
       failing.add(name)
     }
   }

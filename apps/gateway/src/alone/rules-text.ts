@@ -1,41 +1,14 @@
 import type { RouteRules } from '@skerry/contracts'
+import { RouteRulesSchema } from '@skerry/service'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { FixedRoute } from './routes-text.ts'
 
 const closed = { additionalProperties: false }
-const Seconds = Type.Number({ minimum: 0, maximum: 31_536_000 })
-const Tags = Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { maxItems: 32 })
+const { cache, ...members } = RouteRulesSchema.properties
 
-/** What a file may say of one route; the shape is that of contracts (`RouteRules`). */
-const RulesSchema = Type.Object(
-  {
-    method: Type.Enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']),
-    path: Type.String({ pattern: '^(/(:[A-Za-z0-9_]+|[A-Za-z0-9_.~-]+))+$', maxLength: 512 }),
-    auth: Type.Enum(['required', 'optional', 'none']),
-    idempotent: Type.Optional(Type.Boolean()),
-    limit: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })),
-    stream: Type.Optional(Type.Boolean()),
-    timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 600_000 })),
-    priority: Type.Optional(Type.Enum(['critical', 'high', 'normal', 'low'])),
-    cache: Type.Optional(
-      Type.Object(
-        {
-          scope: Type.Enum(['public', 'private']),
-          ttl: Seconds,
-          staleWhileRevalidate: Type.Optional(Seconds),
-          staleIfError: Type.Optional(Seconds),
-          tags: Type.Optional(Tags),
-          endedBy: Type.Optional(Type.Record(Type.String(), Tags)),
-          vary: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 8 }))
-        },
-        closed
-      )
-    ),
-    ends: Type.Optional(Tags)
-  },
-  closed
-)
+/** What a file may say of one route: what services announce, and nothing else, since nobody is newer than the gateway here. */
+const RulesSchema = Type.Object({ ...members, cache: Type.Optional(Type.Object(cache.properties, closed)) }, closed)
 const rulesOf = Compile(RulesSchema)
 const MOST_RULES = 5_000
 
@@ -59,7 +32,11 @@ export function parseRules(text: string): RouteRules[] {
     const error = rulesOf.Errors(entry)[0]
     const where = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
     const what =
-      error?.message === 'schema is false' ? 'is not known here: leave it out' : (error?.message ?? 'does not fit')
+      error?.message === 'schema is false'
+        ? 'is not known here: leave it out'
+        : error?.keyword === 'enum'
+          ? `must be one of ${error.params.allowedValues.join(', ')}`
+          : (error?.message ?? 'does not fit')
     throw new Error(`rule ${nameOf(entry, i)}: ${where === '' ? '' : `${where} `}${what}`)
   })
 }

@@ -24,6 +24,8 @@ async function readBounded(name: string, path: string): Promise<string> {
     if (size > LARGEST_BYTES) throw new Error(`it has ${size} bytes, and ${LARGEST_BYTES} at most are read`)
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new Error(`${name} ${path} cannot be read: ${(error as Error).message}`, { cause: error })
+    throw new Error(`${name} ${path} cannot be read: ${(error as Error).message}. Give the path of a text file`, {
+      cause: error
+    })
   }
 }

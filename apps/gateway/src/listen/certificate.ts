@@ -1,9 +1,18 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
+import type { GatewayConfig } from '../config.ts'
 
 export type Certificate = { cert: Buffer; key: Buffer }
 export type CertificateFiles = { certFile: string; keyFile: string }
+
+/** Where the certificate is, if there is one. Throws when one of the two is missing. */
+export function certificateFiles(config: Pick<GatewayConfig, 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>) {
+  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = config
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile === undefined || keyFile === undefined) throw new Error('TLS_CERT_FILE and TLS_KEY_FILE belong together')
+  return { certFile, keyFile }
+}
 
 /** Reads a certificate (with its chain) and its key, both PEM. Throws when a file is missing or they do not belong together. */
 export async function readCertificate({ certFile, keyFile }: CertificateFiles): Promise<Certificate> {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import type { Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
-import { type Certificate, readCertificate, watchCertificate } from './certificate.ts'
+import { type Certificate, certificateFiles, readCertificate, watchCertificate } from './certificate.ts'
 
 export type Tls = {
   /** Shakes hands on a connection and passes it on by the protocol that was agreed on. */
@@ -42,12 +42,9 @@ export async function openTls(
   log: Pick<Logger, 'info' | 'warn'> | undefined,
   to: { http1(socket: TLSSocket): void; http2(socket: TLSSocket): void }
 ): Promise<Tls | undefined> {
-  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = config
-  if (certFile === undefined && keyFile === undefined) return undefined
-  if (certFile === undefined || keyFile === undefined) {
-    throw new Error('TLS_CERT_FILE and TLS_KEY_FILE belong together')
-  }
-  const files = { certFile, keyFile }
+  const files = certificateFiles(config)
+  if (files === undefined) return undefined
+  const { certFile } = files
   const certificate = await readCertificate(files)
   const server = createServer(optionsOf(config, certificate))
   server.on('secureConnection', (socket) => {

@@ -75,7 +75,7 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
       }
     } catch (error) {
       const { message } = error as Error
-      if (message !== refusal) log.error({ err: error }, `the new routes are refused, the old ones stay: ${message}`)
+      if (message !== refusal) log.error(`the new routes are refused, the old ones stay: ${message}`)
       refusal = message
     }
     return refusal === ''

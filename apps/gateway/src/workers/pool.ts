@@ -103,7 +103,9 @@ export function createPool(options: PoolOptions): Pool {
       delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
       if (!(await delay(waited, true, { signal: stopping.signal }).catch(() => false))) break
       if (serving() + launching >= workers) break
-      await launch().catch((error) => log.error({ err: error }, 'a worker could not be replaced yet'))
+      await launch().catch((error) =>
+        log.error({ reason: (error as Error).message }, 'a worker could not be replaced yet')
+      )
     }
     filling = false
   }
@@ -134,7 +136,10 @@ export function createPool(options: PoolOptions): Pool {
         log.info({ worker: fresh.worker.id, instead: old.worker.id }, 'a worker is replaced')
       } catch (error) {
         if (!stopping.signal.aborted)
-          log.error({ err: error }, 'the new worker did not get ready: the others stay as they are')
+          log.error(
+            { reason: (error as Error).message },
+            'the new worker did not get ready: the others stay as they are'
+          )
         return
       }
       if (members.has(old)) await retire(old)

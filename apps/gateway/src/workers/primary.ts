@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { createServer } from 'node:net'
-import { createLogger, createMetrics, onStop, runChecks, startOps } from '@skerry/service'
+import { cannotListen, createLogger, createMetrics, onStop, runChecks, StartFault, startOps } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { mergeMetrics } from './metrics.ts'
 import { createPool } from './pool.ts'
@@ -25,7 +25,7 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
   cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: main })
   // Chosen once: what listens on a port of the system's choice would have another after all workers have died.
-  const port = config.PORT === 0 ? await freePort(host) : config.PORT
+  const port = config.PORT === 0 ? await freePort(host).catch(cannotListen('PORT', host, 0)) : config.PORT
   let forked = 0
   const pool = createPool({
     workers: config.WORKERS,
@@ -65,8 +65,10 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
       port: config.OPS_PORT,
       metrics: { registry: metrics.registry, text: scrape },
       readiness: () => runChecks(checks)
+    }).catch(cannotListen('OPS_PORT', host, config.OPS_PORT))
+    const { url } = await pool.start().catch((error: Error) => {
+      throw new StartFault(`${error.message}: it has said why`, { cause: error })
     })
-    const { url } = await pool.start()
     log.info({ url, ops: ops.url, workers: config.WORKERS }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })
   } catch (error) {
