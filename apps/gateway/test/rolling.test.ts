@@ -14,10 +14,14 @@ import { startUpstream } from './helpers/upstream.ts'
  */
 const MAIN = '../../src/main.ts'
 const restarts = process.env.SKERRY_FAULTS === undefined ? 3 : 20
-t.setTimeout(restarts * 60_000)
+t.setTimeout(Math.max(6, restarts) * 60_000)
 
-// Idle connections are kept far longer than any client pauses, also when a busy machine makes a client late by seconds.
-const env = { PORT: '0', DRAIN_MS: '200', IDLE_KEPT_MS: '8000', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' }
+// Idle connections are kept far longer than any client pauses, also when a busy machine makes a client late by many seconds: once each
+// client has used its connection again a worker ends at once.
+const env = {
+  ...{ PORT: '0', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' },
+  ...{ DRAIN_MS: '200', IDLE_KEPT_MS: '60000', SHUTDOWN_MS: '90000' }
+}
 const linesOf = (gateway: AppProcess) =>
   gateway
     .output()

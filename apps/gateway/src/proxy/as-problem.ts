@@ -1,0 +1,13 @@
+import { SkerryError } from '@skerry/contracts'
+import { DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
+
+/** What a client is told when no service answered. */
+export function asProblem(error: Error): SkerryError {
+  if (error instanceof SkerryError) return error
+  if (error instanceof DeadlineError) return new SkerryError('TIMEOUT', { cause: error })
+  if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
+  if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
+  // Without a code it is a fault of ours rather than of the network.
+  const known = (error as NodeJS.ErrnoException).code !== undefined || failureOf(error) === 'timeout'
+  return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
+}
