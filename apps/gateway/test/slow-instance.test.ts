@@ -11,6 +11,8 @@ const SERVICE_MS = 120
 /** Of one instance that is well, requests a second. */
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
 const INSTANCES = 3
+/** How well it goes is a figure of a quiet machine: `npm run test:faults gateway` asks for it. */
+const long = process.env.SKERRY_FAULTS !== undefined
 
 function mixed(index: number): LoadRequest {
   const path = '/v1/things'
@@ -66,12 +68,14 @@ t.test('one slow instance of three does not take the places of the others', asyn
   // Slow enough to be ejected as an outlier, and not.
   for (const times of [10, 3]) {
     slow!.child.send({ serviceMs: times * SERVICE_MS })
-    if (process.env.SKERRY_FAULTS) {
-      const below = await load(`${times} times slower`, 0.8, 15)
-      t.ok(below >= 0.8 * 0.9, 'all that the others can do goes on being done')
+    if (!long) {
+      t.ok((await load(`${times} times slower`, 3, 3)) > 0)
+      continue
     }
-    const over = await load(`${times} times slower`, 3, process.env.SKERRY_FAULTS ? 15 : 5)
-    // A limit that the slow one had taken down to its least would leave a third. How well it is beyond that is a figure of a quiet machine.
-    t.ok(over >= (process.env.SKERRY_FAULTS ? 0.85 : 0.5), 'and under overload as well')
+    const below = await load(`${times} times slower`, 0.8, 15)
+    t.ok(below >= 0.8 * 0.9, 'all that the others can do goes on being done')
+    // A limit that the slow one had taken down to its least would leave a third.
+    const over = await load(`${times} times slower`, 3, 15)
+    t.ok(over >= 0.85, 'and under overload as well')
   }
 })
