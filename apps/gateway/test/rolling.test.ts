@@ -216,6 +216,6 @@ t.test('a port that is taken is one failure to start', async (t) => {
   const origin = await startOrigin(t, 'origin')
   await t.rejects(
     startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, ROLLING: 'true', PORT: new URL(origin.url).port }),
-    /ended with 1: [\s\S]*EADDRINUSE/
+    /ended with 1: [\s\S]*cannot start: port \d+ is taken/
   )
 })
