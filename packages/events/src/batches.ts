@@ -5,7 +5,7 @@ import type { StreamConsumerOptions } from './stream-consumer.ts'
 /** Events that share a transaction, at most. */
 const MOST = 32
 /** Such transactions at once: enough to keep a process busy where each answer takes a millisecond, few enough to seldom meet in a document. */
-const LANES = 8
+const LANES = 4
 /** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 
