@@ -1,11 +1,12 @@
 import { type Application, applyOnce, applyTogether } from './apply-once.ts'
-import { createPlaces } from './places.ts'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 
 /** Events that share a transaction, at most. */
 const MOST = 32
-/** Such transactions at once: enough to keep a process busy where each answer takes a millisecond, few enough to seldom meet in a document. */
-const LANES = 4
+/** Transactions at once: few, so that events that come meanwhile share the next, and seldom meet in a document. */
+const LANES = 2
+/** The same while a full one waits: enough to keep a process busy where each answer takes a millisecond. */
+const LANES_FULL = 8
 /** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 
@@ -19,26 +20,30 @@ type Waiting = { application: Application; settle(outcome: Outcome | Promise<Out
  * attempt, is the right one's. What was alone rejects as `applyOnce` does.
  */
 export function createBatches(options: StreamConsumerOptions): (application: Application) => Promise<Outcome> {
-  const lanes = createPlaces(Math.min(LANES, options.concurrency))
   let waiting: Waiting[] = []
-  let inLine = false
+  let running = 0
 
-  function lineUp(): void {
-    if (inLine || waiting.length === 0) return
-    inLine = true
-    void lanes.use(async () => {
-      inLine = false
+  function begin(): void {
+    while (waiting.length > 0) {
+      const lanes = waiting.length >= MOST ? LANES_FULL : LANES
+      if (running >= Math.min(lanes, options.concurrency)) return
       const batch = waiting.slice(0, MOST)
       waiting = waiting.slice(MOST)
-      lineUp()
-      if (options.signal.aborted) for (const one of batch) one.settle(undefined)
-      else await apply(batch)
-    })
+      running++
+      void apply(batch).finally(() => {
+        running--
+        begin()
+      })
+    }
   }
 
   /** Resolves when the lane is free: one that is stuck does not keep it. */
   async function apply(batch: readonly Waiting[]): Promise<void> {
     const [{ application, settle }] = batch as [Waiting]
+    if (options.signal.aborted) {
+      for (const one of batch) one.settle(undefined)
+      return
+    }
     if (batch.length === 1) {
       const outcome = applyOnce(options, application)
       settle(outcome)
@@ -53,7 +58,7 @@ export function createBatches(options: StreamConsumerOptions): (application: App
   return (application) =>
     new Promise((settle) => {
       waiting.push({ application, settle })
-      lineUp()
+      begin()
     })
 }
 
