@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { useStores, waitFor } from '@skerry/testing'
@@ -41,6 +42,29 @@ t.test('the gateway as a process', async (t) => {
     t.match(metrics, /skerry_gateway_live_instances\{[^}]*upstream="content"[^}]*\} 1/)
     gateway.child.disconnect()
     t.equal(await gateway.exited, 0, 'ends when its parent is gone')
+  })
+
+  t.test('leaves idle connections to their clients: a request that is on its way is answered', async (t) => {
+    const gateway = await startProcess(t, MAIN, { ...env, IDLE_KEPT_MS: '60000', SHUTDOWN_MS: '90000' })
+    await waitFor(async () => (await posts(gateway.url)) === 200)
+    const { hostname, port } = new URL(gateway.url)
+    const idle = connect(Number(port), hostname)
+    t.teardown(() => idle.destroy())
+    const ask = async () => {
+      idle.write(`GET /v1/posts HTTP/1.1\r\nhost: x\r\nauthorization: ${issuer.bearer().authorization}\r\n\r\n`)
+      const [head] = await Promise.race([once(idle, 'data'), once(idle, 'close')])
+      return String(head)
+    }
+    t.match(await ask(), /^HTTP\/1\.1 200 .*\r\nconnection: keep-alive\r\n/is)
+    gateway.child.kill('SIGTERM')
+    const refused = () =>
+      fetch(gateway.url).then(
+        () => false,
+        (error) => error.cause.code === 'ECONNREFUSED'
+      )
+    await waitFor(refused, { message: 'it listens no more' })
+    t.match(await ask(), /^HTTP\/1\.1 200 .*\r\nconnection: close\r\n/is)
+    t.equal(await gateway.exited, 0, 'and then it ends')
   })
 
   t.test('leaves in order: requests are answered, streams end, connections close', async (t) => {

@@ -67,7 +67,10 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       answer.headers({ ...headers, 'x-request-id': request.id, 'content-type': PROBLEM_TYPE }).send(body)
     },
     clientErrorHandler: refuseConnection,
-    ...(options.serverFactory === undefined ? {} : { serverFactory: options.serverFactory })
+    // A server that somebody else makes closes in its own way; Fastify would end its idle connections at once.
+    ...(options.serverFactory === undefined
+      ? {}
+      : { serverFactory: options.serverFactory, forceCloseConnections: false as const })
   })
   app.log = log
   const service: ServiceContext = {
@@ -83,7 +86,6 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.decorate('skerry', service)
   decorateRequests(app)
   app.addHook('onClose', () => deadlines.close())
-  // A server that somebody else makes closes in its own way.
   if (options.serverFactory === undefined)
     keepIdleConnections(app.server, { draining: () => service.draining, keptMs: config.IDLE_KEPT_MS })
 
