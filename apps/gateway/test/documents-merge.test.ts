@@ -1,5 +1,5 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { type OpenApiDocument, openApiOf } from '@skerry/contracts'
+import { type OpenApiDocument, openApiOf } from '@skerry/contracts/openapi'
 import t from 'tap'
 import Type from 'typebox'
 import { mergeDocuments } from '../src/documents/merge.ts'

@@ -1,5 +1,5 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
-import type { OpenApiDocument } from '@skerry/contracts'
+import type { OpenApiDocument } from '@skerry/contracts/openapi'
 import { announce, connectNats, type Instance, publishIdentity } from '@skerry/service'
 import { useStores, waitFor } from '@skerry/testing'
 import Fastify from 'fastify'

@@ -2,8 +2,9 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import Type from 'typebox'
 import * as contracts from '../src/index.ts'
+import { houseErrors, type OpenApiDocument, openApiOf } from '../src/openapi/index.ts'
 
-const { usersRoutes, gatewayRoutes, openApiOf, defineRoute } = contracts
+const { usersRoutes, gatewayRoutes, defineRoute } = contracts
 const services = Object.fromEntries(Object.entries(contracts).filter(([name]) => name.endsWith('Routes'))) as Record<
   string,
   Record<string, contracts.RouteContract>
@@ -20,7 +21,7 @@ type Operation = {
   security: object[]
 } & Record<`x-skerry-${string}`, unknown>
 
-const operation = (document: contracts.OpenApiDocument, method: string, path: string) =>
+const operation = (document: OpenApiDocument, method: string, path: string) =>
   document.paths[path]?.[method] as Operation
 
 /** Every `$ref` in a document. */
@@ -78,7 +79,7 @@ t.test('every route is there once, under the name of its contract, with all it t
     )
     t.equal(one.requestBody !== undefined, contract.body !== undefined, name)
     for (const status of Object.keys(contract.response)) t.ok(one.responses[status], `${name} ${status}`)
-    for (const code of [...contract.errors, ...contracts.houseErrors(contract)]) {
+    for (const code of [...contract.errors, ...houseErrors(contract)]) {
       const { status } = contracts.ERRORS[code]
       if (contract.response[status] !== undefined) continue
       const response = pointedAt(document, one.responses[status]?.$ref ?? '#/none') as Operation['responses'][string]
@@ -130,7 +131,7 @@ t.test('the text is the same in whatever order the contracts come', async (t) =>
   const first = text(entries)
   t.equal(text(entries.toReversed()), first)
   t.equal(text([...entries.slice(7), ...entries.slice(0, 7)]), first)
-  const { paths, components } = JSON.parse(first) as contracts.OpenApiDocument
+  const { paths, components } = JSON.parse(first) as OpenApiDocument
   t.same(Object.keys(paths), Object.keys(paths).sort())
   for (const named of Object.values(components ?? {})) t.same(Object.keys(named), Object.keys(named).sort())
   t.same(Object.keys(paths['/v1/posts/{id}'] ?? {}), ['get', 'patch', 'delete'])

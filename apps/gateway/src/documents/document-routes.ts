@@ -1,4 +1,5 @@
-import { gatewayRoutes, houseErrors, openApiOf, type RouteContract } from '@skerry/contracts'
+import { gatewayRoutes, type RouteContract } from '@skerry/contracts'
+import { houseErrors, openApiOf } from '@skerry/contracts/openapi'
 import type { FastifyInstance } from 'fastify'
 import type { Held } from './collector.ts'
 import { fetchDocument } from './fetch-document.ts'

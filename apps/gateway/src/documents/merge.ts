@@ -1,4 +1,4 @@
-import type { OpenApiDocument } from '@skerry/contracts'
+import type { OpenApiDocument } from '@skerry/contracts/openapi'
 import { type ComponentKey, METHODS, type PathItem, type ServiceDocument, withNames } from './service-document.ts'
 
 /** What one service brings to the merged document. */
