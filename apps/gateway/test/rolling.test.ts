@@ -88,18 +88,24 @@ async function rollUnderLoad(
   })
   t.equal(count(gateway, 'ready'), workers + 1, 'each worker, and then the primary')
   const { answers, stop } = startLoad(gateway.url)
-  for (let round = 1; round <= rounds; round++) {
-    const before = answers.answered
-    await waitFor(() => answers.answered > before + 100, { message: 'the clients are at it' })
-    gateway.child.kill('SIGHUP')
-    await waitFor(() => count(gateway, 'stopped') === round * workers, {
-      timeoutMs: 120_000,
-      message: `${round * workers} workers have ended`
-    })
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      const before = answers.answered
+      await waitFor(() => answers.answered > before + 100, { message: 'the clients are at it' })
+      gateway.child.kill('SIGHUP')
+      await waitFor(() => count(gateway, 'stopped') === round * workers, {
+        timeoutMs: 120_000,
+        message: `${round * workers} workers have ended`
+      })
+    }
+    const after = answers.answered
+    await waitFor(() => answers.answered > after + 100)
+  } catch (error) {
+    t.comment(gateway.output().slice(-4_000))
+    throw error
+  } finally {
+    await stop()
   }
-  const after = answers.answered
-  await waitFor(() => answers.answered > after + 100)
-  await stop()
   t.same(answers.failures, [], 'no request is lost')
   t.same(Object.keys(answers.kinds).sort(), ['busy', 'new', 'thoughtful', 'writing'])
   // Reads may be hedged, and checks come in between.
