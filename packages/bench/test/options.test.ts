@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { parseGatewayOptions } from '../src/gateway/options.ts'
 
 test('without arguments all rows are measured', async (t) => {
-  t.strictSame(parseGatewayOptions([]), { rounds: 5, requests: 20_000, only: undefined, profile: undefined })
+  t.strictSame(parseGatewayOptions([]), { rounds: 5, requests: 60_000, only: undefined, profile: undefined })
 })
 
 test('rows, rounds and requests can be chosen', async (t) => {

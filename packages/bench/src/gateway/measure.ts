@@ -11,9 +11,10 @@ export type LiveRow = { spec: RowSpec; target: LoadTarget; pid: number }
 /** A row with its rounds in order and their medians, or why there are none. */
 export type Measured = { spec: RowSpec } & ({ samples: Sample[]; median: Sample } | { why: string })
 
-const WARM_UP = 10_000
+/** So many that V8 has optimised what there is to optimise: services run for days. */
+const WARM_UP = 60_000
 /** Before the warm-up has told how fast a row is; low, so that a slow one does not run for minutes. */
-const FIRST_RATE = 5_000
+const FIRST_RATE = 10_000
 
 /**
  * Measures rows in rounds that take turns, so that what else the machine does falls on all of them alike. A row that answers something

@@ -18,7 +18,7 @@ rounds that take turns, before the same origin, each with one worker. Peers that
 them. CPU is user and system time of all processes of a proxy; figures are medians of the rounds, ratios medians of each round's own.
 
   --rounds N         rounds after the warm-up (5)
-  --requests N       requests of a row in a round, at least (20000): CPU is told in steps of 10 ms
+  --requests N       requests of a row in a round, at least (60000): CPU is told in steps of 10 ms
   --only row,row     some of: ${ROW_NAMES.join(', ')}
   --profile row      runs one row of a Node proxy under the CPU profiler and prints where the time goes
   --help             this
@@ -36,7 +36,7 @@ export function parseGatewayOptions(args: string[]): GatewayOptions | 'help' {
     args,
     options: {
       rounds: { type: 'string', default: '5' },
-      requests: { type: 'string', default: '20000' },
+      requests: { type: 'string', default: '60000' },
       only: { type: 'string' },
       profile: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false }
