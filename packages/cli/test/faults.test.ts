@@ -8,6 +8,7 @@ import { openStream, type Phone, signUp } from './helpers/phone.ts'
 // SKERRY_ROUNDS of kills over every part; the long run (npm run test:faults) sets more.
 const rounds = Number(process.env.SKERRY_ROUNDS ?? (process.env.SKERRY_FAULTS ? 10 : 1))
 const AUTHORS = 3
+t.setTimeout((rounds + 4) * 60_000)
 
 const system = await startSystem(t, {
   // A feed keeps its newest 1,000 entries, and a quick machine writes more than that in the time of the kills.

@@ -9,6 +9,7 @@ import { copyCheckout } from './helpers/checkout.ts'
 import { request, signUp } from './helpers/phone.ts'
 
 const faults = process.env.SKERRY_FAULTS === '1'
+if (faults) t.setTimeout(20 * 60_000)
 const checkout = await copyCheckout(t)
 const { folder, skerry, tool } = checkout
 

@@ -12,6 +12,7 @@ const seed = Number(process.env.SKERRY_SEED ?? 1)
 // Rounds of a rebuild and a replay, each with some kills.
 const rounds = Number(process.env.SKERRY_ROUNDS ?? (process.env.SKERRY_FAULTS ? 15 : 1))
 const KILLS = process.env.SKERRY_FAULTS ? 3 : 2
+t.setTimeout((rounds + 4) * 60_000)
 
 function random(state: { s: number }): number {
   state.s = (Math.imul(state.s, 1664525) + 1013904223) >>> 0
