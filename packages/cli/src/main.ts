@@ -144,6 +144,14 @@ async function main([name = 'help', ...rest]: string[]): Promise<number> {
   }
 }
 
+// Who read the output has gone (`skerry events lag | head`): what then runs on ends as it does when it is told to.
+let unread = false
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  if (!unread) process.kill(process.pid, 'SIGTERM')
+  unread = true
+})
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

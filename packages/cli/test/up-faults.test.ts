@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -43,6 +44,17 @@ t.test('what cannot be: a port, a home, a command, an option', async (t) => {
   refused(t, await runCli(['up'], { SKERRY_HOME: '/proc/skerry' }), /\/proc\/skerry cannot be used/)
   refused(t, await runCli(['fly'], { SKERRY_HOME: home }), /no command "fly"/)
   refused(t, await runCli(['up', '--dmeo'], { SKERRY_HOME: home }), /--dmeo/)
+})
+
+t.test('a reader of the output that goes away is no fault', async (t) => {
+  const child = startCli(['help'], {})
+  child.stdout?.destroy()
+  let errors = ''
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors += chunk
+  })
+  t.same(await once(child, 'close'), [null, 'SIGTERM'])
+  t.equal(errors, '')
 })
 
 t.test('broken secrets', async (t) => {
