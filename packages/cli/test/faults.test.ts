@@ -11,8 +11,9 @@ const AUTHORS = 3
 t.setTimeout((rounds + 4) * 60_000)
 
 const system = await startSystem(t, {
-  // A feed keeps its newest 1,000 entries, and a quick machine writes more than that in the time of the kills.
-  env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000', FEED_KEEP: '100000' }
+  // A feed keeps its newest 1,000 entries, and a quick machine writes more than that in the time of the kills; a slow one takes longer than a
+  // token lives.
+  env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000', FEED_KEEP: '100000', ACCESS_TTL_S: '3600' }
 })
 
 /** Everything of a list, page by page. */
