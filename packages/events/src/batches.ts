@@ -20,15 +20,14 @@ type Waiting = { application: Application; settle(outcome: Outcome | Promise<Out
  * attempt, is the right one's. What was alone rejects as `applyOnce` does.
  */
 export function createBatches(options: StreamConsumerOptions): (application: Application) => Promise<Outcome> {
-  let waiting: Waiting[] = []
+  const waiting: Waiting[] = []
   let running = 0
 
   function begin(): void {
     while (waiting.length > 0) {
       const lanes = waiting.length >= MOST ? LANES_FULL : LANES
       if (running >= Math.min(lanes, options.concurrency)) return
-      const batch = waiting.slice(0, MOST)
-      waiting = waiting.slice(MOST)
+      const batch = waiting.splice(0, MOST)
       running++
       void apply(batch).finally(() => {
         running--

@@ -63,16 +63,21 @@ async function* exportItems(store: Store, userId: string): AsyncGenerator<Export
     yield { section: 'sessions', item: { id, expiresAt } }
   const url = (await findPictures(store, [userId])).get(userId)
   if (url !== undefined) yield { section: 'picture', item: { url } }
+  for await (const { _id: postId, slug } of everyOf(findArticlesBy, store, userId))
+    yield { section: 'articles', item: { postId, slug } }
+  for await (const { _id: commentId, postId, number } of everyOf(findCommentsBy, store, userId))
+    yield { section: 'comments', item: { commentId, postId, number } }
+}
+
+/** All that `find` has of somebody, page by page. */
+async function* everyOf<T extends { _id: string }>(
+  find: (store: Store, userId: string, page: { before: string | undefined; limit: number }) => Promise<T[]>,
+  store: Store,
+  userId: string
+): AsyncGenerator<T> {
   for (let before: string | undefined; ; ) {
-    const found = await findArticlesBy(store, userId, { before, limit: PAGE })
-    for (const { _id: postId, slug } of found) yield { section: 'articles', item: { postId, slug } }
-    if (found.length < PAGE) break
-    before = found.at(-1)?._id
-  }
-  for (let before: string | undefined; ; ) {
-    const found = await findCommentsBy(store, userId, { before, limit: PAGE })
-    for (const { _id: commentId, postId, number } of found)
-      yield { section: 'comments', item: { commentId, postId, number } }
+    const found = await find(store, userId, { before, limit: PAGE })
+    yield* found
     if (found.length < PAGE) return
     before = found.at(-1)?._id
   }
