@@ -33,6 +33,7 @@ export { together } from './parts.ts'
 export { type ReadModelOptions, startReadModel } from './read-model/read-model.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
 export { eraseEvents } from './sagas/erase-events.ts'
+export { pageByPage } from './sagas/page-by-page.ts'
 export { type Counts, type ExportItem, type Part, takePart } from './sagas/take-part.ts'
 
 export { WHOLE } from './streams.ts'

@@ -1,5 +1,5 @@
 import { ConduitExportPart } from '@skerry/contracts'
-import { type Counts, type ExportItem, eraseEvents, type Part } from '@skerry/events'
+import { type Counts, type ExportItem, eraseEvents, type Part, pageByPage } from '@skerry/events'
 import { type Store, transaction } from '@skerry/store'
 import { findArticlesBy } from '../data/articles.ts'
 import { findCommentsBy } from '../data/comments.ts'
@@ -63,22 +63,17 @@ async function* exportItems(store: Store, userId: string): AsyncGenerator<Export
     yield { section: 'sessions', item: { id, expiresAt } }
   const url = (await findPictures(store, [userId])).get(userId)
   if (url !== undefined) yield { section: 'picture', item: { url } }
-  for await (const { _id: postId, slug } of everyOf(findArticlesBy, store, userId))
-    yield { section: 'articles', item: { postId, slug } }
-  for await (const { _id: commentId, postId, number } of everyOf(findCommentsBy, store, userId))
+  const articles = pageByPage(
+    (before: string | undefined, limit) => findArticlesBy(store, userId, { before, limit }),
+    ({ _id }) => _id,
+    PAGE
+  )
+  for await (const { _id: postId, slug } of articles) yield { section: 'articles', item: { postId, slug } }
+  const comments = pageByPage(
+    (before: string | undefined, limit) => findCommentsBy(store, userId, { before, limit }),
+    ({ _id }) => _id,
+    PAGE
+  )
+  for await (const { _id: commentId, postId, number } of comments)
     yield { section: 'comments', item: { commentId, postId, number } }
-}
-
-/** All that `find` has of somebody, page by page. */
-async function* everyOf<T extends { _id: string }>(
-  find: (store: Store, userId: string, page: { before: string | undefined; limit: number }) => Promise<T[]>,
-  store: Store,
-  userId: string
-): AsyncGenerator<T> {
-  for (let before: string | undefined; ; ) {
-    const found = await find(store, userId, { before, limit: PAGE })
-    yield* found
-    if (found.length < PAGE) return
-    before = found.at(-1)?._id
-  }
 }

@@ -1,4 +1,4 @@
-import type { ExportItem, Part } from '@skerry/events'
+import { type ExportItem, type Part, pageByPage } from '@skerry/events'
 import { bucketOf } from '@skerry/store'
 import { findCommentsBy } from '../data/comments.ts'
 import { findLikesOf } from '../data/likes.ts'
@@ -20,24 +20,24 @@ export function contentPart(deps: Deps): Part {
 
 async function* exportItems({ store }: Deps, userId: string): AsyncGenerator<ExportItem> {
   const bucket = bucketOf(userId)
-  for (let before: string | undefined; ; ) {
-    const posts = await findPostsOf(store, { authorId: userId, bucket }, { before, limit: PAGE })
-    for (const { _id: id, title, summary, text, tags, counts, createdAt, updatedAt } of posts)
-      yield { section: 'posts', item: { id, title, summary, text, tags, counts, createdAt, updatedAt } }
-    if (posts.length < PAGE) break
-    before = posts.at(-1)?._id
-  }
-  for (let before: string | undefined; ; ) {
-    const comments = await findCommentsBy(store, userId, { before, limit: PAGE })
-    for (const { _id: id, postId, text, createdAt } of comments)
-      yield { section: 'comments', item: { id, postId, text, createdAt } }
-    if (comments.length < PAGE) break
-    before = comments.at(-1)?._id
-  }
-  for (let after: string | undefined; ; ) {
-    const likes = await findLikesOf(store, { userId, bucket }, { after, limit: PAGE })
-    for (const item of likes) yield { section: 'likes', item }
-    if (likes.length < PAGE) break
-    after = likes.at(-1)?.postId
-  }
+  const posts = pageByPage(
+    (before: string | undefined, limit) => findPostsOf(store, { authorId: userId, bucket }, { before, limit }),
+    ({ _id }) => _id,
+    PAGE
+  )
+  for await (const { _id: id, title, summary, text, tags, counts, createdAt, updatedAt } of posts)
+    yield { section: 'posts', item: { id, title, summary, text, tags, counts, createdAt, updatedAt } }
+  const comments = pageByPage(
+    (before: string | undefined, limit) => findCommentsBy(store, userId, { before, limit }),
+    ({ _id }) => _id,
+    PAGE
+  )
+  for await (const { _id: id, postId, text, createdAt } of comments)
+    yield { section: 'comments', item: { id, postId, text, createdAt } }
+  const likes = pageByPage(
+    (after: string | undefined, limit) => findLikesOf(store, { userId, bucket }, { after, limit }),
+    ({ postId }) => postId,
+    PAGE
+  )
+  for await (const item of likes) yield { section: 'likes', item }
 }

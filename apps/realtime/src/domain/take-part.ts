@@ -1,5 +1,5 @@
 import { NotificationCreated, RealtimeExportPart } from '@skerry/contracts'
-import { type ExportItem, eraseEvents, type Part } from '@skerry/events'
+import { type ExportItem, eraseEvents, type Part, pageByPage } from '@skerry/events'
 import type { Store } from '@skerry/store'
 import { markErased } from '../data/erased.ts'
 import { deleteFollowersOf } from '../data/followers.ts'
@@ -29,11 +29,11 @@ export function realtimePart({ store, log }: PartDeps): Part {
 }
 
 async function* exportItems(store: Store, userId: string): AsyncGenerator<ExportItem> {
-  for (let before: string | undefined; ; ) {
-    const found = await findNotifications(store, userId, { before, limit: PAGE })
-    for (const { _id: id, kind, actorId, postId, createdAt } of found)
-      yield { section: 'notifications', item: { id, kind, actorId, postId, createdAt } }
-    if (found.length < PAGE) return
-    before = found.at(-1)?._id
-  }
+  const all = pageByPage(
+    (before: string | undefined, limit) => findNotifications(store, userId, { before, limit }),
+    ({ _id }) => _id,
+    PAGE
+  )
+  for await (const { _id: id, kind, actorId, postId, createdAt } of all)
+    yield { section: 'notifications', item: { id, kind, actorId, postId, createdAt } }
 }

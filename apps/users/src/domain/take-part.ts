@@ -1,5 +1,5 @@
 import { ProfileCreated, ProfileUpdated, UsersExportPart } from '@skerry/contracts'
-import { type ExportItem, eraseEvents, type Part } from '@skerry/events'
+import { type ExportItem, eraseEvents, type Part, pageByPage } from '@skerry/events'
 import { timeOf } from '@skerry/store'
 import { findEdges } from '../data/follows.ts'
 import { findProfile } from '../data/profiles.ts'
@@ -27,12 +27,12 @@ async function* exportItems({ store }: Deps, userId: string): AsyncGenerator<Exp
   const profile = await findProfile(store, userId)
   if (profile !== null) yield { section: 'profile', item: presentProfile(profile) }
   for (const side of ['following', 'followers'] as const) {
-    for (let before: string | undefined; ; ) {
-      const edges = await findEdges(store, side, userId, before, PAGE)
-      for (const { otherId, edge } of edges)
-        yield { section: side, item: { userId: otherId, since: new Date(timeOf(edge)).toISOString() } }
-      if (edges.length < PAGE) break
-      before = edges.at(-1)?.edge
-    }
+    const edges = pageByPage(
+      (before: string | undefined, limit) => findEdges(store, side, userId, before, limit),
+      ({ edge }) => edge,
+      PAGE
+    )
+    for await (const { otherId, edge } of edges)
+      yield { section: side, item: { userId: otherId, since: new Date(timeOf(edge)).toISOString() } }
   }
 }
