@@ -1,47 +1,7 @@
-import { SkerryError } from '@skerry/contracts'
-import { createTurns } from '@skerry/store'
 import t from 'tap'
 import { createAnyMerged } from '../src/domain/any-merged.ts'
 import { createBatch } from '../src/domain/batch.ts'
 import { createShortMemory } from '../src/domain/short-memory.ts'
-
-t.test('turns: one at a time for a key, in order, also after a failure', async (t) => {
-  const turns = createTurns()
-  const log: string[] = []
-  let running = 0
-  const work = (name: string, fails = false) =>
-    turns('key', async () => {
-      running++
-      t.equal(running, 1)
-      await new Promise((resolve) => setImmediate(resolve))
-      running--
-      log.push(name)
-      if (fails) throw new Error(name)
-      return name
-    })
-  const all = await Promise.allSettled([work('a'), work('b', true), work('c')])
-  t.strictSame(log, ['a', 'b', 'c'])
-  t.match(all, [{ value: 'a' }, { reason: { message: 'b' } }, { value: 'c' }])
-})
-
-t.test('turns: other keys go on, and a line has an end', async (t) => {
-  const turns = createTurns(2)
-  let release = () => {}
-  const blocked = new Promise<void>((resolve) => {
-    release = resolve
-  })
-  const first = turns('hot', () => blocked)
-  const second = turns('hot', async () => 'second')
-  t.equal(await turns('other', async () => 'other'), 'other')
-  await t.rejects(
-    turns('hot', async () => 'third'),
-    new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
-  )
-  release()
-  await first
-  t.equal(await second, 'second')
-  t.equal(await turns('hot', async () => 'again'), 'again')
-})
 
 t.test('batch: what is asked for at once is one query, each key once', async (t) => {
   const queries: string[][] = []

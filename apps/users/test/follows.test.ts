@@ -19,6 +19,9 @@ t.test('follow and unfollow, each as often as liked', async (t) => {
   t.same((await ada.me()).counts, { followers: 0, following: 0, posts: 0 })
   t.same((await bob.me()).counts, { followers: 0, following: 0, posts: 0 })
   t.match(await ada.send('PUT', `/v1/users/${ada.id}/follow`), { status: 400, body: { code: 'USR_SELF_FOLLOW' } })
+  for (let i = 0; i < 2; i++) t.equal((await ada.send('DELETE', `/v1/users/${ada.id}/follow`)).status, 204)
+  t.equal((await ada.send('PUT', `/v1/users/${bob.id}/follow`)).status, 204, 'and it holds nobody up')
+  t.equal((await ada.send('DELETE', `/v1/users/${bob.id}/follow`)).status, 204)
   const nobody = '00000000000000000000000000'
   for (const [method, url] of [
     ['PUT', `/v1/users/${nobody}/follow`],
@@ -29,8 +32,9 @@ t.test('follow and unfollow, each as often as liked', async (t) => {
   ] as const) {
     t.match(await ada.send(method, url), { status: 404, body: { code: 'USR_NOT_FOUND' } })
   }
-  await waitFor(async () => (await events(ada.id, bob.id)).length === 2)
-  t.same(await events(ada.id, bob.id), ['users.follow.created.v1', 'users.follow.deleted.v1'])
+  await waitFor(async () => (await events(ada.id, bob.id)).length === 4)
+  const both = ['users.follow.created.v1', 'users.follow.deleted.v1']
+  t.same(await events(ada.id, bob.id), [...both, ...both])
 })
 
 t.test('a storm keeps counts, lists and events right', async (t) => {

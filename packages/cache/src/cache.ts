@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { withDeadline } from '@skerry/deadline'
+import { deadlinePassed, withDeadline } from '@skerry/deadline'
 import { listen } from './bus.ts'
 import type { CacheCodec } from './codec.ts'
 import { createMemory, type MemoryEntry } from './memory.ts'
@@ -22,6 +22,11 @@ export type CacheOptions = {
    * ends by itself after the same time. 0, as it is unless given: each process loads for itself.
    */
   lockMs?: number
+  /**
+   * How long a load may take, ms: then those who wait for it are told UNAVAILABLE, and whoever asks next starts another, so that a load
+   * that never ends holds nobody up. 30 s unless given.
+   */
+  loadMs?: number
   /** Monotonic, ms; for tests. */
   now?: () => number
   log?: CacheLog
@@ -49,7 +54,8 @@ export type Read<T> = { value: T; from: 'memory' | 'redis' | 'load' | 'coalesced
 export type Cache = {
   /**
    * The value of a key: from memory, else from Redis, else from `load`, of which at most one runs at a time for a key in this
-   * process. Values are what survives the codec; they are shared, so don't change them. Rejects only as `load` does.
+   * process. Values are what survives the codec; they are shared, so don't change them. Rejects as `load` does, or with UNAVAILABLE
+   * after `loadMs`.
    */
   get<T>(key: string, options: GetOptions<T>, load: () => Promise<T>): Promise<T>
   /** As `get`, and says where the value came from. */
@@ -108,7 +114,7 @@ const JSON_CODEC = {
 
 /** A cache of two tiers; see `Cache`. Without Redis, or while it is away, the memory tier works alone. */
 export function createCache(options: CacheOptions): Cache {
-  const { redis, prefix, log, maxEntries, maxBytes = 64 * 1024 * 1024, lockMs = 0 } = options
+  const { redis, prefix, log, maxEntries, maxBytes = 64 * 1024 * 1024, lockMs = 0, loadMs = 30_000 } = options
   const { now = () => performance.now() } = options
   const codec: Omit<CacheCodec, 'sizeOf'> & { sizeOf?: CacheCodec['sizeOf'] } = options.codec ?? JSON_CODEC
   const origin = randomUUID()
@@ -210,10 +216,26 @@ export function createCache(options: CacheOptions): Cache {
     const flight: Flight = { promise: NOTHING, tags: how.tags ?? [], current: true, lock }
     flights.set(key, flight)
     // Others join it, and a refresh outlives who set it off: no caller's deadline is this one's.
-    flight.promise = withDeadline(undefined, fill, key, how, load, flight, isRefresh).finally(() => {
-      if (flights.get(key) === flight) flights.delete(key)
-    })
+    flight.promise = bounded(withDeadline(undefined, fill, key, how, load, flight, isRefresh), key, flight)
     return flight.promise
+  }
+
+  /** Takes the flight off when it has landed, or when its time is over. */
+  function bounded(filled: Promise<Read<unknown>>, key: string, flight: Flight): Promise<Read<unknown>> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer)
+        if (flights.get(key) === flight) flights.delete(key)
+      }
+      const timer = setTimeout(() => {
+        // What it may still bring is older than what is asked for from now on.
+        flight.current = false
+        release(key, flight)
+        leave()
+        reject(deadlinePassed())
+      }, loadMs)
+      filled.finally(leave).then(resolve, reject)
+    })
   }
 
   async function fill(key: string, how: How, load: Load, flight: Flight, isRefresh: boolean): Promise<Read<unknown>> {

@@ -44,6 +44,18 @@ t.test('memory alone', async (t) => {
     t.equal(await cache.get('k', TTL, async () => 'yes'), 'yes')
   })
 
+  t.test('a load that never ends holds nobody up for longer than its bound', async (t) => {
+    const cache = createCache({ prefix: 'x:', maxEntries: 10, loadMs: 20 })
+    const lost = gate<string>()
+    const waiting = [cache.get('k', TTL, () => lost.promise), cache.get('k', TTL, async () => 'joins the first')]
+    for (const one of waiting) await t.rejects(one, { code: 'UNAVAILABLE' })
+    t.equal(await cache.get('k', TTL, async () => 'new'), 'new')
+    lost.resolve('late')
+    await lost.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    t.equal(await cache.get('k', TTL, async () => 'not asked'), 'new', 'what came late is not kept')
+  })
+
   t.test('after its time a value is served stale while a new one is loaded', async (t) => {
     const cache = memoryOnly()
     let version = 0

@@ -1,34 +1,90 @@
 import { SkerryError } from '@skerry/contracts'
-
-/** Runs work one after the other for each key. */
-export type Turns = <T>(key: string, work: () => Promise<T>) => Promise<T>
+import { deadlinePassed, remainingMs } from '@skerry/deadline'
 
 /**
- * Writers of one hot document would make each other's transactions fail and start again; in line they don't. Between instances the database
- * still decides, with one writer each.
+ * Runs `work` when it has the turn of each of `keys`: one after the other for a key, in the order they came. Equal keys are one turn, and
+ * several are taken in one order by everybody, so that no two pieces of work wait for each other.
  *
- * @param maxWaiting how many may stand in one line; the next ones are told to come back
+ * Rejects with UNAVAILABLE when the line of a key is full, or when the turn has not come within `waitMs` or the caller's deadline.
  */
-export function createTurns(maxWaiting = 1_000): Turns {
-  const lines = new Map<string, { last: Promise<unknown>; length: number }>()
+export type Turns = <T>(keys: string | readonly string[], work: () => Promise<T>) => Promise<T>
 
-  return async (key, work) => {
-    const line = lines.get(key) ?? { last: Promise.resolve(), length: 0 }
-    if (line.length >= maxWaiting) {
-      throw new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+export type TurnsOptions = {
+  /** How many may stand in one line; the next ones are told to come back. */
+  maxWaiting?: number
+  /** How long somebody without a nearer deadline waits for a turn, ms. */
+  waitMs?: number
+  /** How long a turn lasts at most, ms: work that takes longer goes on, and so does the line. */
+  holdMs?: number
+}
+
+/** A turn that is held, and those who wait for it, the first in front. */
+type Line = Set<() => void>
+type Release = () => void
+
+/**
+ * Writers of one hot document would make each other's transactions fail and start again; in line they don't. Between instances, and
+ * beside work that has outlived its turn, the database still decides, so nothing may rest on a turn but speed.
+ */
+export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_000 }: TurnsOptions = {}): Turns {
+  const lines = new Map<string, Line>()
+
+  function take(key: string): Release | Promise<Release> {
+    const line = lines.get(key)
+    if (line === undefined) {
+      lines.set(key, new Set())
+      return hold(key)
     }
-    lines.set(key, line)
-    line.length++
-    const mine = line.last.then(work)
-    // Who comes after waits for the end of this turn, however it ended.
-    line.last = mine.then(ended, ended)
+    if (line.size >= maxWaiting)
+      throw new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+    return new Promise((resolve, reject) => {
+      const go = () => {
+        clearTimeout(timer)
+        resolve(hold(key))
+      }
+      const late = () => {
+        line.delete(go)
+        reject(deadlinePassed())
+      }
+      const timer = setTimeout(late, Math.max(0, Math.min(waitMs, remainingMs())))
+      line.add(go)
+    })
+  }
+
+  function hold(key: string): Release {
+    const release = () => {
+      if (ended) return
+      ended = true
+      clearTimeout(timer)
+      next(key)
+    }
+    let ended = false
+    const timer = setTimeout(release, holdMs)
+    return release
+  }
+
+  function next(key: string): void {
+    const line = lines.get(key)
+    const [first] = line ?? []
+    if (line === undefined || first === undefined) {
+      lines.delete(key)
+      return
+    }
+    line.delete(first)
+    first()
+  }
+
+  return async (keys, work) => {
+    const held: Release[] = []
     try {
-      return await mine
+      for (const key of inOrder(keys)) held.push(await take(key))
+      return await work()
     } finally {
-      line.length--
-      if (line.length === 0) lines.delete(key)
+      for (const release of held.reverse()) release()
     }
   }
 }
 
-function ended(): void {}
+function inOrder(keys: string | readonly string[]): readonly string[] {
+  return typeof keys === 'string' ? [keys] : [...new Set(keys)].sort()
+}

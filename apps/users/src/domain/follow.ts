@@ -13,8 +13,9 @@ export async function follow(deps: Deps, caller: Person, followedId: string, cal
   await change(deps, caller.userId, followedId, 1, call)
 }
 
-/** Ends that the caller follows somebody. */
+/** Ends that the caller follows somebody. Nobody follows themselves, so there is nothing to end then. */
 export async function unfollow(deps: Deps, caller: Person, followedId: string, call: CallContext): Promise<void> {
+  if (followedId === caller.userId) return
   await requireUser(deps, followedId)
   await change(deps, caller.userId, followedId, -1, call)
 }
@@ -30,8 +31,6 @@ async function change(
   by: 1 | -1,
   call: CallContext
 ): Promise<void> {
-  // Both counts may be hot. In the order of the ids, so that no two wait for each other.
-  const [first, second] = [followerId, followedId].sort() as [string, string]
   const work = () =>
     transaction(store, call, async (tx) => {
       const changed = await (by === 1 ? insertFollow : deleteFollow)(store, tx, { followerId, followedId })
@@ -44,5 +43,6 @@ async function change(
       const at = new Date().toISOString()
       publish(store, tx, by === 1 ? FollowCreated : FollowDeleted, { followerId, followedId, at })
     })
-  await turns(first, () => turns(second, work))
+  // Both counts may be hot.
+  await turns([followerId, followedId], work)
 }
