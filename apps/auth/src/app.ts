@@ -5,7 +5,7 @@ import { createIdempotency, type Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { createAttempts } from './data/attempts.ts'
-import { sealIdempotency } from './data/sealed-idempotency.ts'
+import { keyIdempotency } from './data/keyed-idempotency.ts'
 import { createAccessTokens } from './domain/access-token.ts'
 import type { Deps, TellRevoked } from './domain/deps.ts'
 import { createPasswords } from './domain/passwords.ts'
@@ -31,10 +31,7 @@ export type AppDeps = {
 /** The HTTP side of auth: all that is registered, in order. */
 export function buildApp(options: AppDeps): FastifyInstance {
   const { config, store, signingKey, identity, metrics, logger } = options
-  const idempotency = sealIdempotency(createIdempotency(store), {
-    answers: signingKey.derive('idempotency answers'),
-    bodies: signingKey.derive('idempotency bodies')
-  })
+  const idempotency = keyIdempotency(createIdempotency(store), signingKey.derive('idempotency'))
   const deps = buildDeps(options)
   const app = buildServer({ name: 'auth', config, identity, idempotency, metrics, logger })
   accountRoutes(app, deps)

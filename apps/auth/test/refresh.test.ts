@@ -20,16 +20,56 @@ t.test('a token that was used is repeated within the grace', async (t) => {
   t.equal((await refresh(first.body.refreshToken)).status, 200)
 })
 
-t.test('an answer that was lost for long is repeated too, once a day', async (t) => {
+t.test(
+  'answers that are lost for long are repeated for as long as the next token is unused, ten times a day',
+  async (t) => {
+    const me = await auth.signUp()
+    const first = await refresh(me.refreshToken)
+    for (let i = 1; i <= 10; i++) {
+      clock.offsetMs = i * 62 * MINUTE
+      for (let j = 0; j < 2; j++) t.equal((await refresh(me.refreshToken)).body.refreshToken, first.body.refreshToken)
+    }
+    clock.offsetMs = 24.5 * 60 * MINUTE + 62 * MINUTE
+    t.equal((await refresh(me.refreshToken)).status, 200, 'a day later the first of them is forgotten')
+    clock.offsetMs += 62 * MINUTE
+    t.equal((await refresh(me.refreshToken)).status, 200)
+  }
+)
+
+t.test('the eleventh of a day ends the session, its newest token and its access tokens', async (t) => {
   const me = await auth.signUp()
   const first = await refresh(me.refreshToken)
-  clock.offsetMs = 120 * MINUTE
-  for (let i = 0; i < 3; i++) t.equal((await refresh(me.refreshToken)).body.refreshToken, first.body.refreshToken)
-  clock.offsetMs = 125 * MINUTE
+  for (let i = 1; i <= 10; i++) {
+    clock.offsetMs = i * 2 * MINUTE
+    t.equal((await refresh(me.refreshToken)).status, 200)
+  }
+  clock.offsetMs = 22 * MINUTE
   const stolen = await refresh(me.refreshToken)
   t.equal(stolen.status, 401)
   t.equal(stolen.headers['x-skerry-revoked'], me.session.id)
   t.equal((await refresh(first.body.refreshToken)).status, 401)
+})
+
+t.test('two lost answers in a row sign nobody out', async (t) => {
+  const me = await auth.signUp()
+  const lost = await refresh(me.refreshToken)
+  clock.offsetMs = 62_000
+  t.equal((await refresh(me.refreshToken)).body.refreshToken, lost.body.refreshToken)
+  clock.offsetMs = 124_000
+  const third = await refresh(me.refreshToken)
+  t.equal(third.status, 200)
+  t.equal((await refresh(third.body.refreshToken)).status, 200)
+})
+
+t.test('two processes of one phone that race stay signed in', async (t) => {
+  const me = await auth.signUp()
+  const second = await refresh(me.refreshToken)
+  const third = await refresh(second.body.refreshToken)
+  clock.offsetMs = 50_000
+  const late = await refresh(me.refreshToken)
+  t.equal(late.status, 200)
+  t.equal(late.body.refreshToken, third.body.refreshToken, 'the newest one')
+  t.equal((await refresh(late.body.refreshToken)).status, 200)
 })
 
 t.test('late repeats that race count as one', async (t) => {
@@ -40,11 +80,12 @@ t.test('late repeats that race count as one', async (t) => {
   for (const { status } of answers) t.equal(status, 200)
 })
 
-t.test('a token two steps old ends the session', async (t) => {
+t.test('a token two steps old ends the session once the grace is over', async (t) => {
   const me = await auth.signUp()
   const first = await refresh(me.refreshToken)
   const second = await refresh(first.body.refreshToken)
   t.equal(second.status, 200)
+  clock.offsetMs = 61_000
   const stolen = await refresh(me.refreshToken)
   t.match({ status: stolen.status, code: stolen.body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' })
   t.equal((await refresh(second.body.refreshToken)).status, 401)
@@ -101,5 +142,13 @@ t.test('no token and no password is stored', async (t) => {
   t.match(dump, made.session.id)
   for (const secret of [made.accessToken, made.refreshToken, next.refreshToken, next.accessToken, body.password])
     for (const part of secret.split('.').slice(-1)) t.notOk(dump.includes(part), 'not in the clear')
+  const again = (await call('POST', '/v1/auth/signup', { body, headers })).body
+  t.same(again.session, made.session)
+  t.equal(again.refreshToken, next.refreshToken, 'a repeat brings the token that is to be used next')
+  t.equal((await refresh(again.refreshToken)).status, 200)
+  await call('POST', '/v1/auth/logout', { token: next.accessToken })
+  const anew = await call('POST', '/v1/auth/signup', { body, headers })
+  t.equal(anew.status, 201)
+  t.not(anew.body.session.id, made.session.id, 'after the end of its session a repeat signs in')
   t.match(dump, /\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
 })

@@ -15,7 +15,8 @@ type Person = { id: string; token: string; username: string; email: string; pass
 async function signUp(username: string): Promise<Person> {
   const person = { username, email: `${username}@example.org`, password: `password of ${username}` }
   const { status, body } = await call<Grant>('POST', '/v1/auth/signup', {
-    body: { ...person, displayName: `${username} the great` }
+    body: { ...person, displayName: `${username} the great` },
+    key: `sign-up-of-${username.length}`
   })
   if (status !== 201) throw new Error(`sign-up answered ${status}`)
   const me = await ok(call<Profile>('GET', '/v1/users/me', { token: body.accessToken }))

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { SkerryError } from '@skerry/contracts'
+import canonicalize from 'canonicalize'
 
 /** An answer as it was sent: a replay sends the same bytes. */
 export type StoredAnswer = { status: number; body: string | null; headers?: Record<string, string> }
@@ -14,8 +15,11 @@ export interface IdempotencyStore {
   }): Promise<
     { state: 'new' } | { state: 'in-flight' } | { state: 'mismatch' } | { state: 'done'; answer: StoredAnswer }
   >
-  /** Keeps the answer, within the transaction of the write when there is one. */
-  complete(id: string, answer: StoredAnswer, tx?: unknown): Promise<void>
+  /**
+   * Keeps the answer, within the transaction of the write when there is one. `owner`: whose it is, where that was not known before; with
+   * the user everything that is theirs is erased.
+   */
+  complete(id: string, answer: StoredAnswer, tx?: unknown, owner?: string): Promise<void>
   /** Gives up a claim that is still in flight; one that is done stays. */
   release(id: string): Promise<void>
 }
@@ -29,11 +33,17 @@ export type IdempotentRequest = {
   body: unknown
 }
 
+/** What is kept of a success: the answer itself, or what it can be made of again, and whose it is. */
+export type Kept = { answer: StoredAnswer; owner?: string | undefined }
+
 const KEY = /^[\x21-\x7e]{1,255}$/
 /** Refusals of this moment rather than of this request: the same request may do better later, so they are not kept. */
 const PASSING: ReadonlySet<number> = new Set([401, 408, 425, 429])
 
 /**
+ * Bodies are the same when their canonical JSON is (RFC 8785): a client that stores a request and sends it again may write its members in
+ * another order. Without a user a key holds for its body alone: strangers may choose the same key, and must not meet each other's answers.
+ *
  * Runs a write once for its key. A first request runs `write(keep)`, where `keep(tx, result)` stores the answer in the write's own
  * transaction; what was not kept that way is stored afterwards. A repeated one gets the stored answer with `replayed: true`.
  * Throws IDEMPOTENCY_IN_FLIGHT, IDEMPOTENCY_MISMATCH, BAD_REQUEST for a bad key, and what `write` throws.
@@ -42,7 +52,7 @@ export async function runOnce<T>(
   store: IdempotencyStore,
   request: IdempotentRequest,
   write: (keep: (tx: unknown, result: T) => Promise<void>) => Promise<T>,
-  answerOf: { result(result: T): StoredAnswer; error(error: unknown): { status: number; answer: StoredAnswer } }
+  answerOf: { result(result: T): Kept; error(error: unknown): { status: number; answer: StoredAnswer } }
 ): Promise<{ answer: StoredAnswer; replayed: boolean }> {
   if (!KEY.test(request.key)) {
     const errors = [
@@ -51,20 +61,21 @@ export async function runOnce<T>(
     throw new SkerryError('BAD_REQUEST', { errors })
   }
   const { userId } = request
-  const id = hash('sha256', `${userId ?? 'anonymous'}\n${request.method}\n${request.path}\n${request.key}`, 'base64url')
-  const bodyHash = hash('sha256', JSON.stringify(request.body) ?? '', 'base64url')
+  const bodyHash = hash('sha256', canonical(request.body), 'base64url')
+  const whose = userId ?? `anonymous ${bodyHash}`
+  const id = hash('sha256', `${whose}\n${request.method}\n${request.path}\n${request.key}`, 'base64url')
   const claim = await store.claim({ id, bodyHash, ...(userId === undefined ? {} : { bucketOf: userId }) })
   if (claim.state === 'done') return { answer: claim.answer, replayed: true }
   if (claim.state === 'in-flight') throw new SkerryError('IDEMPOTENCY_IN_FLIGHT', { retryAfter: 1 })
   if (claim.state === 'mismatch') throw new SkerryError('IDEMPOTENCY_MISMATCH')
 
-  let kept: { result: T; answer: StoredAnswer } | undefined
+  let kept: { answer: StoredAnswer } | undefined
   let result: T
   try {
     result = await write(async (tx, value) => {
-      const answer = answerOf.result(value)
-      await store.complete(id, answer, tx)
-      kept = { result: value, answer }
+      const { answer, owner } = answerOf.result(value)
+      await store.complete(id, answer, tx, owner)
+      kept = { answer }
     })
   } catch (error) {
     const failed = answerOf.error(error)
@@ -74,7 +85,17 @@ export async function runOnce<T>(
     throw error
   }
   if (kept !== undefined) return { answer: kept.answer, replayed: false }
-  const answer = answerOf.result(result)
-  await store.complete(id, answer)
+  const { answer, owner } = answerOf.result(result)
+  await store.complete(id, answer, undefined, owner)
   return { answer, replayed: false }
+}
+
+function canonical(body: unknown): string {
+  try {
+    return canonicalize(body) ?? ''
+  } catch (error) {
+    // JSON reads 1e999 as infinite, which no JSON can say again.
+    const errors = [{ path: 'body', code: 'type', message: 'must hold finite numbers alone' }]
+    throw new SkerryError('BAD_REQUEST', { errors, cause: error })
+  }
 }

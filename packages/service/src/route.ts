@@ -6,7 +6,7 @@ import { authHook } from './auth.ts'
 import { type Precondition, preconditionFrom } from './conditional.ts'
 import { Call, type CallContext } from './context.ts'
 import { RequestDeadline } from './deadlines.ts'
-import { runOnce } from './idempotency.ts'
+import { runOnce, type StoredAnswer } from './idempotency.ts'
 import type { Caller } from './identity.ts'
 import { refuseBadText } from './json-parser.ts'
 import { PROBLEM_TYPE, problemAnswer, toSkerryError } from './problems.ts'
@@ -38,7 +38,17 @@ export type Handler<R extends RouteContract> = (input: HandlerInput<R>) => Promi
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler whose answer is empty need not say so.
 type Result<R extends RouteContract> = [ResultOf<R>] extends [undefined] ? undefined | void : ResultOf<R>
 
-export type RouteOptions = {
+/**
+ * For an idempotent route whose answers hold secrets, or are of somebody who is not known before: `keep` says what is stored of a success in
+ * place of its answer, and whose it is; `again` makes the answer anew for a repeat. Nothing secret belongs into what is kept.
+ */
+export type Replay<R extends RouteContract, K = unknown> = {
+  keep(result: ResultOf<R>): { owner: string; kept: K }
+  again(kept: K, input: HandlerInput<R>): Promise<ResultOf<R>>
+}
+
+export type RouteOptions<R extends RouteContract = RouteContract> = {
+  replay?: Replay<R>
   /** Bytes; BODY_LIMIT unless given. */
   bodyLimit?: number
   /** Milliseconds; the contract's `timeoutMs` unless given, else REQUEST_TIMEOUT_MS. */
@@ -66,12 +76,14 @@ export function route<R extends RouteContract>(
   app: FastifyInstance,
   contract: R,
   handler: Handler<R>,
-  options: RouteOptions = {}
+  options: RouteOptions<R> = {}
 ): void {
   const service = app.skerry
   const validators = validatorsOf(contract)
   const recorder = service.metrics.route(contract.method, contract.path)
-  const run = contract.stream ? undefined : runnerOf(app, contract, handler as Handler<RouteContract>, options)
+  const run = contract.stream
+    ? undefined
+    : runnerOf(app, contract, handler as Handler<RouteContract>, options as unknown as RouteOptions)
   const limitMs = contract.stream
     ? Number.POSITIVE_INFINITY
     : (options.timeoutMs ?? contract.timeoutMs ?? service.config.REQUEST_TIMEOUT_MS)
@@ -194,7 +206,10 @@ function runnerOf(
   async function once(input: CheckedInput, key: string): Promise<void> {
     const { request, reply, call } = input
     const end = request.url.indexOf('?')
-    const outcome = await runOnce(
+    const { replay } = options
+    /** The answer itself, where something else is kept of it. */
+    let fresh: StoredAnswer | undefined
+    const outcome = await runOnce<unknown>(
       idempotency!,
       {
         key,
@@ -210,11 +225,25 @@ function runnerOf(
         call.beforeCommit = keep
         return withDeadline(call.deadline, handler, input)
       },
-      { result: (result) => answer.stored(result), error: (error) => storedProblem(error, request) }
+      {
+        result(result) {
+          const whole = answer.stored(result)
+          if (replay === undefined) return { answer: whole }
+          fresh = whole
+          const { owner, kept } = replay.keep(result as never)
+          return { answer: { status: whole.status, body: JSON.stringify(kept) }, owner }
+        },
+        error: (error) => storedProblem(error, request)
+      }
     )
+    const { answer: stored, replayed } = outcome
+    if (replayed && replay !== undefined && stored.status < 300)
+      fresh = answer.stored(
+        await withDeadline(call.deadline, replay.again, JSON.parse(stored.body ?? 'null'), input as never)
+      )
     if (reply.sent) return
-    if (outcome.replayed) reply.header('idempotency-replayed', 'true')
-    sendStored(reply, outcome.answer)
+    if (replayed) reply.header('idempotency-replayed', 'true')
+    sendStored(reply, fresh ?? stored)
   }
 }
 

@@ -2,6 +2,7 @@ import type { RouteContract, Violation } from '@skerry/contracts'
 import { IsOptional, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TValidationError } from 'typebox/error'
+import { arrayBoundsOf } from './array-bounds.ts'
 import { clip } from './json-parser.ts'
 
 type Member = { type?: string; default?: unknown }
@@ -28,10 +29,13 @@ export function validatorsOf(contract: RouteContract): RouteValidators {
   }
 }
 
-/** A compiled validator whose violations begin with the part's name: `body.tags.2`. */
+/** A compiled validator whose violations begin with the part's name: `body.tags.2`. An array that is too long is all that is told. */
 export function validatorOf(schema: TSchema, part: Part): Validator {
   const compiled = Compile(schema)
+  const tooLong = arrayBoundsOf(schema)
   return (value) => {
+    const over = tooLong?.(value, part)
+    if (over !== undefined) return over
     if (compiled.Check(value)) return undefined
     if (value === undefined) return [{ path: part, code: 'required', message: 'is required' }]
     return violationsOf(compiled.Errors(value), part)

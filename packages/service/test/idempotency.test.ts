@@ -61,19 +61,65 @@ t.test('keys are of one caller and of one route', async (t) => {
   for (const id of store.records.keys()) t.match(id, /^[\w-]{43}$/)
 })
 
-t.test('another body for the same key is 422, white space aside', async (t) => {
+t.test('strangers who choose the same key do not meet', async (t) => {
+  const { post, runs } = serve(t, plain)
+  t.match((await post('1', { name: 'a' }, {})).json(), { name: 'a' })
+  const other = await post('1', { name: 'b' }, {})
+  t.match(other.json(), { name: 'b' })
+  t.equal((await post('1', { name: 'a' }, {})).headers['idempotency-replayed'], 'true', 'a repeat is one')
+  t.equal(runs(), 2)
+})
+
+t.test('a secret answer is not kept: a repeat makes it anew', async (t) => {
+  const store = new MapStore()
+  const { app } = createServer(t, { identity: tokens.identity, idempotency: store })
+  let asked = 0
+  route(app, widgetRoutes.create, () => ({ ...widget, note: 'secret 0' }), {
+    replay: {
+      keep: ({ id, owner }) => ({ owner: owner.id, kept: { id } }),
+      async again(kept) {
+        t.same(kept, { id: 'w1' })
+        asked++
+        if (asked === 2) throw new SkerryError('CONFLICT')
+        return { ...widget, note: `secret ${asked}` }
+      }
+    }
+  })
+  const post = () =>
+    app.inject({
+      method: 'POST',
+      url: '/v1/widgets',
+      payload: { name: 'a' },
+      headers: { 'idempotency-key': 'key' }
+    })
+  t.match((await post()).json(), { note: 'secret 0' })
+  const [record] = store.records.values()
+  t.match(record, { bucketOf: 'u1', answer: { status: 201, body: '{"id":"w1"}' } }, 'of whom it is, and no secret')
+  const again = await post()
+  t.match(again, { statusCode: 201, headers: { 'idempotency-replayed': 'true' } })
+  t.equal(again.json().note, 'secret 1')
+  t.equal((await post()).statusCode, 409, 'it may be refused by now')
+})
+
+t.test('another body for the same key is 422; order, white space and escapes are no other body', async (t) => {
   const { post, runs, app } = serve(t, plain)
-  await post('key', { name: 'a' })
+  await post('key', { name: 'a', tags: ['b'], size: 1 })
   const other = await post('key', { name: 'b' })
   t.equal(other.statusCode, 422)
   t.match(other.json(), { code: 'IDEMPOTENCY_MISMATCH' })
-  const spaced = await app.inject({
-    method: 'POST',
-    url: '/v1/widgets',
-    payload: '{ "name" : "a" }',
-    headers: { ...ada, 'content-type': 'application/json', 'idempotency-key': 'key' }
-  })
-  t.equal(spaced.statusCode, 201)
+  for (const payload of [
+    '{ "name" : "a", "tags":["b"], "size":1 }',
+    '{"size":1.0e0,"tags":["\\u0062"],"name":"\\u0061"}',
+    '{"tags":["b"],"size":10e-1,"n\\u0061me":"a"}'
+  ]) {
+    const again = await app.inject({
+      method: 'POST',
+      url: '/v1/widgets',
+      payload,
+      headers: { ...ada, 'content-type': 'application/json', 'idempotency-key': 'key' }
+    })
+    t.match(again, { statusCode: 201, headers: { 'idempotency-replayed': 'true' } }, payload)
+  }
   t.equal(runs(), 1)
 })
 

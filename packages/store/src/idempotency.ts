@@ -69,9 +69,10 @@ export function createIdempotency(store: Store) {
       return { state: taken.modifiedCount === 1 ? 'new' : 'in-flight' }
     },
 
-    async complete(id: string, answer: StoredAnswer, tx?: unknown): Promise<void> {
+    async complete(id: string, answer: StoredAnswer, tx?: unknown, owner?: string): Promise<void> {
       const session = tx === undefined ? {} : { session: (tx as Tx).session }
-      await keys.updateOne({ bucket: bucketFromText(id), _id: id }, { $set: { answer } }, session)
+      const kept = { answer, ...(owner === undefined ? {} : { owner }) }
+      await keys.updateOne({ bucket: bucketFromText(id), _id: id }, { $set: kept }, session)
     },
 
     async release(id: string): Promise<void> {

@@ -7,12 +7,14 @@ export type SessionDocument = {
   userId: string
   /** SHA-256 of the part of the refresh tokens that stays. */
   familyHash: string
-  /** SHA-256 of the refresh token that is to be used next, and of the one before it. */
+  /** What the first refresh token is made of, together with a secret that is not stored. */
+  seed?: string
+  /** SHA-256 of the refresh token that is to be used next, and of those before it: domain/refresh-rules.ts. */
   tokenHash: string
   previousHash?: string
   rotatedAt?: Date
-  /** When the token before was last taken after the grace. */
-  lateRepeatAt?: Date
+  older?: { hash: string; at: Date }[]
+  lateRepeats?: Date[]
   userAgent: string | null
   createdAt: Date
   lastUsedAt: Date
@@ -90,7 +92,7 @@ export async function activeSessionIds(
 export async function rotate(
   store: Store,
   session: SessionDocument,
-  change: { tokenHash: string; previousHash?: string; rotatedAt?: Date; lastUsedAt: Date; expiresAt: Date }
+  change: Partial<SessionDocument> & { tokenHash: string }
 ): Promise<boolean> {
   const { bucket, _id, tokenHash } = session
   const result = await collectionOf(store.db, sessions).updateOne(
@@ -100,18 +102,19 @@ export async function rotate(
   return result.modifiedCount === 1
 }
 
-/** Notes that the token before was taken after the grace. False when that happened since `after` or the session has moved on. */
-export async function takeLateRepeat(store: Store, session: SessionDocument, at: Date, after: Date): Promise<boolean> {
+/** Notes that the token before was taken after the grace. False when somebody else was quicker or the session has moved on. */
+export async function takeLateRepeat(store: Store, session: SessionDocument, lateRepeats: Date[]): Promise<boolean> {
   const { bucket, _id, tokenHash } = session
+  const last = session.lateRepeats?.[0]
   const result = await collectionOf(store.db, sessions).updateOne(
     {
       bucket,
       _id,
       tokenHash,
       revokedAt: { $exists: false },
-      $or: [{ lateRepeatAt: { $exists: false } }, { lateRepeatAt: { $lt: after } }]
+      'lateRepeats.0': last === undefined ? { $exists: false } : last
     },
-    { $set: { lateRepeatAt: at, lastUsedAt: at } }
+    { $set: { lateRepeats, lastUsedAt: lateRepeats[0] as Date } }
   )
   return result.modifiedCount === 1
 }

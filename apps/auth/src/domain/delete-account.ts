@@ -7,7 +7,7 @@ import {
   SkerryError
 } from '@skerry/contracts'
 import { eraseEvents, publish } from '@skerry/events'
-import { bucketOf, type CallContext, newId, type Store, type Tx, transaction } from '@skerry/store'
+import { bucketOf, type CallContext, eraseAnswers, newId, type Store, type Tx, transaction } from '@skerry/store'
 import { findAccount, markAccount, removeAccount } from '../data/accounts.ts'
 import { type DeletionDocument, findDeletion, insertDeletion, moveDeletion, noteErased } from '../data/deletions.ts'
 import { deleteExport, findExportsOf } from '../data/exports.ts'
@@ -104,6 +104,7 @@ export async function clearAccount(
   { userId, erasureId }: { userId: string; erasureId?: string | undefined }
 ): Promise<void> {
   await deleteSessionsOf(store, userId)
+  await eraseAnswers(store, userId)
   for (const { _id } of await findExportsOf(store, userId)) await deleteExport(store, _id)
   await eraseEvents(store, [AccountCreated, AccountUpdated], [userId])
   if (erasureId !== undefined) await moveDeletion(store, erasureId, 'done', new Date(now()))

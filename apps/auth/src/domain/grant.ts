@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { type Account, type Grant, SessionCreated } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { newId, type Tx } from '@skerry/store'
 import type { AccountDocument } from '../data/accounts.ts'
 import { insertSession, type SessionDocument } from '../data/sessions.ts'
 import type { Deps } from './deps.ts'
-import { newRefreshToken } from './refresh-token.ts'
+import { firstRefreshToken, newestOf } from './refresh-token.ts'
 
 export function presentAccount(account: AccountDocument): Account {
   const { _id: id, username, email, emailVerified, createdAt, version } = account
@@ -35,6 +36,8 @@ export function grantOf(
   }
 }
 
+const SEED_BYTES = 16
+
 /** Begins a session of somebody who has just proved who they are. */
 export async function beginSession(
   deps: Deps,
@@ -45,11 +48,13 @@ export async function beginSession(
   const { bucket, _id: userId } = account
   const now = new Date(deps.now())
   const sessionId = newId(bucket, now.getTime())
-  const token = newRefreshToken(sessionId)
+  const seed = randomBytes(SEED_BYTES).toString('base64url')
+  const token = firstRefreshToken(sessionId, seed, deps.refreshSecret)
   const session: SessionDocument = {
     bucket,
     _id: sessionId,
     userId,
+    seed,
     familyHash: token.familyHash,
     tokenHash: token.hash,
     userAgent,
@@ -61,4 +66,11 @@ export async function beginSession(
   await insertSession(deps.store, tx, session)
   publish(deps.store, tx, SessionCreated, { sessionId, userId })
   return grantOf(deps, account, session, token.text)
+}
+
+/** The refresh token that a session is to use next, by what it keeps. Undefined for one whose tokens are made with an earlier secret. */
+export function newestTokenOf(deps: Deps, session: SessionDocument): string | undefined {
+  if (session.seed === undefined) return undefined
+  const first = firstRefreshToken(session._id, session.seed, deps.refreshSecret)
+  return newestOf(first, session.tokenHash, deps.refreshSecret)?.text
 }

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 
 /**
  * A refresh token: `<session id>.<64 characters>`, the base64url form of 16 bytes that stay with the session (its family) and 32 that change
@@ -18,9 +18,10 @@ export function readRefreshToken(text: string): RefreshToken | undefined {
   return tokenOf(match[1]!, Buffer.from(match[2]!, 'base64url'))
 }
 
-/** The first token of a session. */
-export function newRefreshToken(sessionId: string): RefreshToken {
-  return tokenOf(sessionId, randomBytes(FAMILY_BYTES + SECRET_BYTES))
+/** The first token of a session, which can be made again from the seed that the session keeps, and from the secret that it does not. */
+export function firstRefreshToken(sessionId: string, seed: string, secret: Buffer): RefreshToken {
+  const bytes = createHmac('sha512', secret).update(`first ${sessionId} ${seed}`).digest()
+  return tokenOf(sessionId, bytes.subarray(0, FAMILY_BYTES + SECRET_BYTES))
 }
 
 /**
@@ -31,6 +32,19 @@ export function nextRefreshToken(token: RefreshToken, secret: Buffer): RefreshTo
   const bytes = Buffer.from(token.text.slice(token.sessionId.length + 1), 'base64url')
   const next = createHmac('sha256', secret).update(token.text).digest()
   return tokenOf(token.sessionId, Buffer.concat([bytes.subarray(0, FAMILY_BYTES), next]))
+}
+
+/** Rotations that are followed: far more than a session has in a day. */
+const STEPS = 2_000
+
+/** The newest token of a session, by one of its earlier ones; undefined when it is not made with this secret. */
+export function newestOf(token: RefreshToken, newestHash: string, secret: Buffer): RefreshToken | undefined {
+  let found = token
+  for (let step = 0; found.hash !== newestHash; step++) {
+    if (step === STEPS) return undefined
+    found = nextRefreshToken(found, secret)
+  }
+  return found
 }
 
 function tokenOf(sessionId: string, bytes: Buffer): RefreshToken {

@@ -1,11 +1,12 @@
-import { AccountCreated, type authRoutes, type BodyOf, type Grant } from '@skerry/contracts'
+import { AccountCreated, type authRoutes, type BodyOf, type Grant, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, newId, randomBucket, type Tx, transaction } from '@skerry/store'
-import { type AccountDocument, insertAccount } from '../data/accounts.ts'
+import { type AccountDocument, findAccount, insertAccount } from '../data/accounts.ts'
 import { emails, reserve, usernames } from '../data/reservations.ts'
+import { findSession } from '../data/sessions.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
-import { beginSession } from './grant.ts'
+import { beginSession, grantOf, newestTokenOf } from './grant.ts'
 import { emailKey, usernameKey } from './names.ts'
 
 /** Makes an account and signs in: names, account, session and their events commit together or not at all. */
@@ -31,6 +32,27 @@ export async function signUp(
   } catch (error) {
     throw toConflict(error)
   }
+}
+
+/**
+ * The grant of a sign-up that is repeated with its key and its body: of the session that it began, with the token that is to be used next,
+ * so that a repeat never brings one whose use ends the session. Where that session has ended the repeat signs in: it brings the password.
+ */
+export async function grantAgain(
+  deps: Deps,
+  sessionId: string,
+  userAgent: string | null,
+  call: CallContext
+): Promise<Grant> {
+  const { store } = deps
+  const session = await findSession(store, sessionId)
+  const account = session === null ? null : await findAccount(store, session.userId)
+  if (session === null || account === null || account.deletionId !== undefined)
+    throw new SkerryError('AUTH_BAD_CREDENTIALS')
+  const ended = session.revokedAt !== undefined || session.expiresAt.getTime() <= deps.now()
+  const token = ended ? undefined : newestTokenOf(deps, session)
+  if (token !== undefined) return grantOf(deps, account, session, token)
+  return transaction(store, call, (tx) => beginSession(deps, tx, account, userAgent))
 }
 
 function newAccount(deps: Deps, input: BodyOf<typeof authRoutes.signup>, passwordHash: string): AccountDocument {

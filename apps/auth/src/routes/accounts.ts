@@ -2,12 +2,17 @@ import { authRoutes } from '@skerry/contracts'
 import { route } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
 import type { Deps } from '../domain/deps.ts'
-import { signUp } from '../domain/sign-up.ts'
+import { grantAgain, signUp } from '../domain/sign-up.ts'
 import { updateAccount } from '../domain/update-account.ts'
 import { tellGateway, userAgentOf } from './headers.ts'
 
 export function accountRoutes(app: FastifyInstance, deps: Deps): void {
-  route(app, authRoutes.signup, ({ body, request, call }) => signUp(deps, body, userAgentOf(request), call))
+  route(app, authRoutes.signup, ({ body, request, call }) => signUp(deps, body, userAgentOf(request), call), {
+    replay: {
+      keep: ({ user, session }) => ({ owner: user.id, kept: session.id }),
+      again: (sessionId, { request, call }) => grantAgain(deps, String(sessionId), userAgentOf(request), call)
+    }
+  })
   route(app, authRoutes.updateAccount, async ({ body, caller, call, reply }) => {
     const { account, ended } = await updateAccount(deps, caller, body, call)
     tellGateway(reply, ended)

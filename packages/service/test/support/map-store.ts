@@ -16,11 +16,12 @@ export class MapStore implements IdempotencyStore {
       : { state: 'done' as const, answer: record.answer }
   }
 
-  async complete(id: string, answer: StoredAnswer, tx?: unknown) {
+  async complete(id: string, answer: StoredAnswer, tx?: unknown, owner?: string) {
     const record = this.records.get(id)
     if (record === undefined) throw new Error('nobody claimed this')
     const effect = () => {
       record.answer = answer
+      if (owner !== undefined) record.bucketOf = owner
     }
     if (Array.isArray(tx)) tx.push(effect)
     else effect()

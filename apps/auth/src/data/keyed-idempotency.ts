@@ -1,0 +1,16 @@
+import { createHmac } from 'node:crypto'
+import type { IdempotencyStore } from '@skerry/service'
+
+/**
+ * An idempotency store whose ids and hashes of requests are keyed: the body of a sign-up has a password in it, and a plain hash would be a
+ * fast way to try passwords. With another signing key nothing that was kept before is found.
+ */
+export function keyIdempotency(store: IdempotencyStore, secret: Buffer): IdempotencyStore {
+  const keyed = (purpose: string, text: string) =>
+    createHmac('sha256', secret).update(`${purpose} ${text}`).digest('base64url')
+  return {
+    claim: (claim) => store.claim({ ...claim, id: keyed('id', claim.id), bodyHash: keyed('body', claim.bodyHash) }),
+    complete: (id, answer, tx, owner) => store.complete(keyed('id', id), answer, tx, owner),
+    release: (id) => store.release(keyed('id', id))
+  }
+}
