@@ -1,0 +1,44 @@
+import t from 'tap'
+import { DAY, HOUR, simulate } from './support/refresh-simulation.ts'
+
+const long = process.env.SKERRY_FAULTS !== undefined
+const PHONES = Number(process.env.SKERRY_PHONES ?? (long ? 100_000 : 1_000))
+const THIEVES = long ? 2_000 : 200
+
+t.test(`${PHONES} phones on bad networks for a month: none is signed out`, (t) => {
+  let out = 0
+  let refreshes = 0
+  for (let seed = 1; seed <= PHONES; seed++) {
+    const phone = simulate({ seed, days: 30 })
+    refreshes += phone.refreshes
+    if (phone.endedAt !== undefined) out++
+  }
+  t.equal(out, 0)
+  t.ok(refreshes > PHONES * 30, `${refreshes} refreshes`)
+  t.end()
+})
+
+for (const { thief, withinDays, share } of [
+  { thief: 'races', withinDays: 2, share: 0.95 },
+  { thief: 'waits', withinDays: 3, share: 0.95 },
+  { thief: 'alternates', withinDays: 5, share: 0.95 },
+  // Who follows the owner within seconds looks like a phone that repeats: docs/sessions.md.
+  { thief: 'mirrors', withinDays: 30, share: 0 }
+] as const) {
+  t.test(`a thief who ${thief}`, (t) => {
+    const found: number[] = []
+    for (let seed = 1; seed <= THIEVES; seed++) {
+      const { endedAt, stolenAt } = simulate({ seed, days: 30, thief })
+      if (endedAt !== undefined && stolenAt !== undefined) found.push(endedAt - stolenAt)
+    }
+    found.sort((a, b) => a - b)
+    const at = (share: number) => {
+      const ms = found[Math.floor(THIEVES * share)]
+      return ms === undefined ? 'never' : `${(ms / HOUR).toFixed(1)} h`
+    }
+    t.comment(`found: half within ${at(0.5)}, 19 of 20 within ${at(0.95)}, ${found.length} of ${THIEVES} in a month`)
+    const soon = found.filter((ms) => ms <= withinDays * DAY).length
+    t.ok(soon >= share * THIEVES, `${soon} of ${THIEVES} within ${withinDays} days`)
+    t.end()
+  })
+}
