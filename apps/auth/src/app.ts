@@ -41,17 +41,19 @@ export function buildApp(options: AppDeps): FastifyInstance {
   return app
 }
 
+/** Failures are counted over any ten minutes. */
+const WINDOW_MS = 600_000
+
 function buildDeps({ config, store, signingKey, tellRevoked, redis, now = Date.now }: AppDeps): Deps {
   return {
     store,
     passwords: createPasswords({ concurrency: passwordConcurrency(config), queue: config.PASSWORD_QUEUE }),
     accessToken: createAccessTokens(signingKey, config.ACCESS_TTL_S),
     refreshSecret: signingKey.derive('refresh tokens'),
+    placeSecret: signingKey.derive('places'),
     attempts: createAttempts({
       redis,
       prefix: config.REDIS_PREFIX ?? 'auth:',
-      limit: config.SIGN_INS_PER_MINUTE,
-      windowMs: 60_000,
       remembered: config.SIGN_IN_MEMORY,
       now
     }),
@@ -61,7 +63,12 @@ function buildDeps({ config, store, signingKey, tellRevoked, redis, now = Date.n
       refreshTtlMs: config.REFRESH_TTL_S * 1000,
       refreshGraceMs: config.REFRESH_GRACE_S * 1000,
       recentSignInMs: config.RECENT_SIGN_IN_S * 1000,
-      maxSessions: config.MAX_SESSIONS
+      maxSessions: config.MAX_SESSIONS,
+      failures: {
+        pair: { limit: config.SIGN_IN_FAILURES, windowMs: WINDOW_MS },
+        account: { limit: config.SIGN_IN_FAILURES_ACCOUNT, windowMs: WINDOW_MS },
+        place: { limit: config.SIGN_IN_FAILURES_ADDRESS, windowMs: WINDOW_MS }
+      }
     },
     now
   }

@@ -22,11 +22,15 @@ export const ConfigSchema = Type.Object({
   RECENT_SIGN_IN_S: Count(600, 3600),
   /** Sessions an account may have; the oldest ends when there is one more. */
   MAX_SESSIONS: Count(100, 1000),
-  /** Attempts at an account's password in any minute. */
-  SIGN_INS_PER_MINUTE: Count(10, 1000),
+  /** Wrong passwords in any ten minutes: at one account from one address, and in one session for what needs the password. */
+  SIGN_IN_FAILURES: Count(10, 100_000),
+  /** At one account from all addresses that it is not used from. */
+  SIGN_IN_FAILURES_ACCOUNT: Count(100, 100_000),
+  /** From one address at all accounts that are not used from there. */
+  SIGN_IN_FAILURES_ADDRESS: Count(1_000, 100_000),
   /** How long a sign-in waits for Redis before it counts by itself, in milliseconds. */
   REDIS_TIMEOUT_MS: Count(500, 10_000),
-  /** Accounts whose attempts are remembered while Redis is away. */
+  /** Accounts and addresses whose failures are remembered while Redis is away. */
   SIGN_IN_MEMORY: Count(10_000, 1_000_000),
   /** Password hashes computed at once; by default the cores, but always fewer than there are threads for them. */
   PASSWORD_CONCURRENCY: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),

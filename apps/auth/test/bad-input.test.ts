@@ -6,7 +6,7 @@ import { createAccessTokens } from '../src/domain/access-token.ts'
 import { readSigningKey } from '../src/domain/signing-key.ts'
 import { newSigningKey, startAuth } from './support/system.ts'
 
-const auth = await startAuth(t, { config: { SIGN_INS_PER_MINUTE: 1000 } })
+const auth = await startAuth(t, { config: { SIGN_IN_FAILURES: 1000 } })
 const { app } = auth.instances[0]!
 const me = await auth.signUp('somebody')
 const before = await counts()

@@ -35,7 +35,7 @@ t.test('only so many run and wait at once', async (t) => {
     return 'done'
   }
   const all = Array.from({ length: 5 }, () => slots.run(work))
-  await t.rejects(slots.run(work), { code: 'UNAVAILABLE', retryAfter: 2 })
+  await t.rejects(slots.run(work), { code: 'UNAVAILABLE', retryAfter: Number })
   let done = false
   const finished = Promise.all(all).then((results) => {
     done = true
@@ -53,3 +53,52 @@ t.test('only so many run and wait at once', async (t) => {
   )
   t.equal(await slots.run(async () => 'a place is free again'), 'a place is free again')
 })
+
+/** Work that ends when it is told to, and the names of what has begun. */
+function held() {
+  const begun: string[] = []
+  const ends: (() => void)[] = []
+  const work = (name: string) => () => {
+    begun.push(name)
+    return new Promise<string>((resolve) => ends.push(() => resolve(name)))
+  }
+  const endNext = async () => {
+    ends.shift()?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { begun, work, endNext }
+}
+
+t.test('who waits is served in turn by address: a crowd behind one waits for itself', async (t) => {
+  const slots = createSlots(1, 100)
+  const { begun, work, endNext } = held()
+  const all = [
+    ...Array.from({ length: 5 }, (_, i) => slots.run(work(`crowd ${i}`), 'crowd')),
+    ...Array.from({ length: 2 }, (_, i) => slots.run(work(`ada ${i}`), 'ada')),
+    slots.run(work('bob 0'), 'bob')
+  ]
+  while (begun.length < 8) await endNext()
+  t.same(begun, ['crowd 0', 'crowd 1', 'ada 0', 'bob 0', 'crowd 2', 'ada 1', 'crowd 3', 'crowd 4'])
+  await endNext()
+  await Promise.all(all)
+})
+
+t.test(
+  'in a full line the newest of the longest makes room, and they are told to come back at different times',
+  async (t) => {
+    let dice = 0
+    const slots = createSlots(1, 4, () => (dice++ % 10) / 10)
+    const { begun, work, endNext } = held()
+    const running = slots.run(work('runs'), 'crowd')
+    const crowd = Array.from({ length: 4 }, (_, i) => slots.run(work(`crowd ${i}`), 'crowd'))
+    const newest = t.rejects(crowd[3]!, { code: 'UNAVAILABLE', retryAfter: 1 })
+    const ada = slots.run(work('ada'), 'ada')
+    await newest
+    await t.rejects(slots.run(work('crowd 4'), 'crowd'), { code: 'UNAVAILABLE', retryAfter: 2 })
+    await t.rejects(slots.run(work('crowd 5'), 'crowd'), { code: 'UNAVAILABLE', retryAfter: 3 })
+    while (begun.length < 5) await endNext()
+    t.same(begun, ['runs', 'crowd 0', 'ada', 'crowd 1', 'crowd 2'])
+    await endNext()
+    t.same(await Promise.all([running, ada, ...crowd.slice(0, 3)]), ['runs', 'ada', 'crowd 0', 'crowd 1', 'crowd 2'])
+  }
+)

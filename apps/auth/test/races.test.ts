@@ -3,7 +3,7 @@ import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startAuth } from './support/system.ts'
 
-const auth = await startAuth(t, { instances: 2, config: { MAX_SESSIONS: 12, SIGN_INS_PER_MINUTE: 1000 } })
+const auth = await startAuth(t, { instances: 2, config: { MAX_SESSIONS: 12 } })
 const call = auth.persist
 const count = async (name: string) => (await auth.peek(name)).length
 const tally = (answers: { status: number }[]) => {

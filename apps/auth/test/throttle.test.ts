@@ -4,14 +4,29 @@ import t from 'tap'
 import { createAttempts } from '../src/data/attempts.ts'
 import { startAuth } from './support/system.ts'
 
-const auth = await startAuth(t, { instances: 2 })
-const login = (name: string, password: string) =>
-  auth.persist('POST', '/v1/auth/login', { body: { login: name, password } })
+const auth = await startAuth(t, {
+  instances: 2,
+  config: { SIGN_IN_FAILURES_ACCOUNT: 25, SIGN_IN_FAILURES_ADDRESS: 60 }
+})
+let others = 0
+/** An address that nobody else of these tests has. */
+const newAddress = () => `198.51.${100 + Math.floor(others / 250)}.${1 + (others++ % 250)}`
+const login = (name: string, password: string, address = '127.0.0.1') =>
+  auth.persist('POST', '/v1/auth/login', {
+    body: { login: name, password },
+    headers: { 'x-forwarded-for': address }
+  })
+const guesses = async (count: number, name: string, address: string) =>
+  (await Promise.all(Array.from({ length: count }, (_, i) => login(name, `guess number ${i}`, address)))).map(
+    ({ status }) => status
+  )
+const count = (statuses: number[], status: number) => statuses.filter((one) => one === status).length
 
-t.test('ten attempts a minute an account, over all instances and both names of it', async (t) => {
+t.test('ten wrong passwords from one address, over all instances', async (t) => {
   const me = await auth.signUp('guessed')
+  const attacker = newAddress()
   const answers = await Promise.all(
-    Array.from({ length: 14 }, (_, i) => login(i % 2 ? 'Guessed' : 'GUESSED@example.org', `guess number ${i}`))
+    Array.from({ length: 14 }, (_, i) => login(i % 2 ? 'Guessed' : 'GUESSED', `guess number ${i}`, attacker))
   )
   t.equal(answers.filter((a) => a.status === 401).length, 10)
   const refused = answers.filter((a) => a.status === 429)
@@ -19,21 +34,71 @@ t.test('ten attempts a minute an account, over all instances and both names of i
   for (const { body, headers } of refused) {
     t.equal(body.code, 'RATE_LIMITED')
     const seconds = Number(headers['retry-after'])
-    t.ok(seconds > 0 && seconds <= 60, String(seconds))
+    t.ok(seconds > 0 && seconds <= 600, String(seconds))
   }
-  t.equal((await login('guessed', me.password)).status, 429, 'the right one has to wait too')
-  const patch = await auth.call('PATCH', '/v1/auth/account', {
-    token: me.accessToken,
-    body: { username: 'x.y.z', currentPassword: me.password }
-  })
-  t.equal(patch.status, 429, 'there is no other way to guess')
-  t.equal((await login((await auth.signUp('other')).username, 'the password of other')).status, 200, 'others may')
+  t.equal((await login('guessed', me.password, attacker)).status, 429, 'there the right one has to wait too')
+  t.equal((await login('guessed', me.password, newAddress())).status, 200, 'its owner signs in from elsewhere')
+  const other = (await auth.signUp('other')).username
+  t.equal((await login(other, 'the password of other', attacker)).status, 200, 'and others from there')
 })
 
-t.test('a login that nobody has is throttled the same', async (t) => {
-  const statuses = []
-  for (let i = 0; i < 12; i++) statuses.push((await login('No.Body', 'whatever it is')).status)
+t.test('correct sign-ins do not count, and give their attempt back', async (t) => {
+  const people = await Promise.all(Array.from({ length: 10 }, (_, i) => auth.signUp(`punctual.${i}`)))
+  const carrier = newAddress()
+  const right = await Promise.all(
+    people.flatMap((me) => Array.from({ length: 8 }, () => login(me.username, me.password, carrier)))
+  )
+  t.equal(right.length, 80)
+  t.same([...new Set(right.map(({ status }) => status))], [200])
+  for (let i = 0; i < 12; i++) t.equal((await login('punctual.0', people[0]!.password, carrier)).status, 200)
+  t.same(await guesses(10, 'punctual.0', carrier), Array(10).fill(401), 'all ten attempts are there')
+})
+
+t.test('many addresses cannot lock an owner out of where the account is used', async (t) => {
+  const me = await auth.signUp('popular')
+  const home = newAddress()
+  t.equal((await login('popular', me.password, home)).status, 200)
+  const statuses: number[] = []
+  for (let i = 0; i < 4; i++) statuses.push(...(await guesses(9, 'popular', newAddress())))
+  t.equal(count(statuses, 401), 25)
+  t.equal(count(statuses, 429), 11)
+  t.equal((await login('popular', me.password, newAddress())).status, 429, 'from anywhere else it has to wait')
+  t.equal((await login('popular', me.password, home)).status, 200, 'from home it has not')
+  const patch = (token: string, currentPassword: string) =>
+    auth.call('PATCH', '/v1/auth/account', { token, body: { email: 'popular@example.net', currentPassword } })
+  t.equal((await patch(me.accessToken, me.password)).status, 200, 'nor who is signed in')
+})
+
+t.test('who is signed in has ten attempts of their own', async (t) => {
+  const me = await auth.signUp('insider')
+  const again = await login('insider', me.password, newAddress())
+  const patch = (token: string, currentPassword: string) =>
+    auth.call('PATCH', '/v1/auth/account', { token, body: { email: 'insider@example.net', currentPassword } })
+  const statuses: number[] = []
+  for (let i = 0; i < 12; i++) statuses.push((await patch(me.accessToken, `guess ${i}`)).status)
   t.same(statuses, [...Array(10).fill(401), 429, 429])
+  t.equal((await patch(again.body.accessToken, me.password)).status, 200, 'another session is another')
+  t.equal((await login('insider', me.password, newAddress())).status, 200)
+})
+
+t.test('nothing tells which name and which address are one account, or that there is one', async (t) => {
+  const me = await auth.signUp('linked')
+  const [one, two] = [newAddress(), newAddress()]
+  t.same(await guesses(11, 'linked', one).then((all) => all.sort()), [...Array(10).fill(401), 429])
+  t.same(await guesses(10, me.email, one), Array(10).fill(401), 'the address counts for itself')
+  t.same(await guesses(11, 'No.Body', two).then((all) => all.sort()), [...Array(10).fill(401), 429])
+  t.same(await guesses(10, 'no.body@example.org', two), Array(10).fill(401))
+})
+
+t.test('an address that fails at many accounts has to wait, where they are not used from it', async (t) => {
+  const me = await auth.signUp('neighbour')
+  const shared = newAddress()
+  t.equal((await login('neighbour', me.password, shared)).status, 200)
+  const statuses: number[] = []
+  for (let i = 0; i < 7; i++) statuses.push(...(await guesses(9, `sprayed.${i}`, shared)))
+  t.equal(count(statuses, 401), 60)
+  t.equal(count(statuses, 429), 3)
+  t.equal((await login('neighbour', me.password, shared)).status, 200)
 })
 
 t.test('unknown logins cost what known ones cost', async (t) => {
@@ -58,32 +123,44 @@ t.test('the window slides, in Redis and in memory, and memory is bounded', async
   const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 5_000 })
   t.teardown(() => redis.close())
   await waitFor(() => redis.connected())
-  const options = { limit: 3, windowMs: 3_000, remembered: 2, now: () => now }
+  const options = { remembered: 2, now: () => now }
+  const of = (key: string, windowMs = 3_000) => ({ key, limit: 3, windowMs })
   const shared = createAttempts({ ...options, redis, prefix: `${auth.stores.redis.prefix}window:` })
-  for (let i = 0; i < 3; i++) t.equal(await shared.take('a'), 0)
-  const wait = await shared.take('a')
-  t.ok(wait > 0 && wait <= 3_000, String(wait))
-  t.equal(await shared.take('b'), 0)
-  await waitFor(async () => (await shared.take('a')) === 0)
+  for (let i = 0; i < 3; i++) t.equal((await shared.take([of('a', 600_000)])).waitMs, 0)
+  const { waitMs } = await shared.take([of('a', 600_000)])
+  t.ok(waitMs > 0 && waitMs <= 600_000, String(waitMs))
+  const both = await shared.take([of('b', 600_000), of('a', 600_000)])
+  t.ok(both.waitMs > 0, 'one of two refuses')
+  for (let i = 0; i < 3; i++) t.equal((await shared.take([of('b', 600_000)])).waitMs, 0, 'then none is taken')
+  for (let i = 0; i < 3; i++) t.equal((await shared.take([of('c', 20)])).waitMs, 0)
+  await waitFor(async () => (await shared.take([of('c', 20)])).waitMs === 0)
+  const back = await shared.take([of('d', 600_000)])
+  await back.giveBack()
+  for (let i = 0; i < 3; i++) t.equal((await shared.take([of('d', 600_000)])).waitMs, 0, 'what is given back is free')
 
   const alone = createAttempts({ ...options, redis: undefined, prefix: '' })
-  for (let i = 0; i < 3; i++) t.equal(await alone.take('a'), 0)
-  t.equal(await alone.take('a'), 3_000)
+  const wait = async (key: string) => (await alone.take([of(key)])).waitMs
+  for (let i = 0; i < 3; i++) t.equal(await wait('a'), 0)
+  t.equal(await wait('a'), 3_000)
   now += 2_999
-  t.equal(await alone.take('a'), 1)
+  t.equal(await wait('a'), 1)
   now += 1
-  t.equal(await alone.take('a'), 0)
-  // A third account makes the one forgotten that was used longest ago.
-  for (let i = 0; i < 3; i++) await alone.take('b')
-  await alone.take('c')
-  t.equal(await alone.take('b'), 3_000)
-  t.equal(await alone.take('a'), 0)
+  const { giveBack } = await alone.take([of('a')])
+  await giveBack()
+  for (let i = 0; i < 3; i++) t.equal(await wait('a'), 0)
+  t.equal(await wait('a'), 3_000)
+  // A third key makes the one forgotten that was used longest ago.
+  for (let i = 0; i < 3; i++) await wait('b')
+  await wait('c')
+  t.equal(await wait('b'), 3_000)
+  t.equal(await wait('a'), 0)
 })
 
 t.test('without Redis the instances go on by themselves', async (t) => {
   const redis = openRedis({ url: 'redis://127.0.0.1:1' })
   t.teardown(() => redis.close())
-  const attempts = createAttempts({ redis, prefix: '', limit: 1, windowMs: 60_000, remembered: 9, now: Date.now })
-  t.equal(await attempts.take('a'), 0)
-  t.ok((await attempts.take('a')) > 59_000)
+  const attempts = createAttempts({ redis, prefix: '', remembered: 9, now: () => 0 })
+  const one = { key: 'a', limit: 1, windowMs: 60_000 }
+  t.equal((await attempts.take([one])).waitMs, 0)
+  t.equal((await attempts.take([one])).waitMs, 60_000)
 })

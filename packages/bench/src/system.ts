@@ -21,7 +21,6 @@ export async function systemRows(say: (line: string) => void): Promise<Row[]> {
     LIMIT_USER_PER_SECOND: '1000000',
     LIMIT_USER_BURST: '1000000',
     LIMIT_EXEMPT: '127.0.0.0/8',
-    SIGN_INS_PER_MINUTE: '1000',
     LOG_LEVEL: 'warn'
   }
   try {

@@ -12,6 +12,8 @@ export type AccountDocument = {
   createdAt: Date
   updatedAt: Date
   signedInAt: Date
+  /** Hashes of the addresses it was signed in to from last, newest first. */
+  places?: string[]
   /** The deletion that is under way: nobody can sign in any more. */
   deletionId?: string
   /** The export that was asked for last. */
@@ -39,11 +41,16 @@ export async function findAccount(store: Store, userId: string, tx?: Tx): Promis
  * Notes a sign-in with the password whose hash is `passwordHash`. False when the account has another one by now, or is being deleted: writing the account is what
  * makes a sign-in and a change of the password exclude each other.
  */
-export async function noteSignIn(store: Store, tx: Tx, account: AccountDocument, at: Date): Promise<boolean> {
+export async function noteSignIn(
+  store: Store,
+  tx: Tx,
+  account: AccountDocument,
+  signIn: { signedInAt: Date; places: string[] }
+): Promise<boolean> {
   const { bucket, _id, passwordHash } = account
   const result = await collectionOf(store.db, accounts).updateOne(
     { bucket, _id, passwordHash, deletionId: { $exists: false } },
-    { $set: { signedInAt: at } },
+    { $set: signIn },
     { session: tx.session }
   )
   return result.matchedCount === 1

@@ -12,6 +12,8 @@ export type Limits = {
   refreshGraceMs: number
   recentSignInMs: number
   maxSessions: number
+  /** Failed attempts to sign in: at an account from an address, at an account from addresses it is not used from, from an address. */
+  failures: Record<'pair' | 'account' | 'place', { limit: number; windowMs: number }>
 }
 
 /** What the domain works with. */
@@ -21,6 +23,8 @@ export type Deps = {
   accessToken(input: AccessTokenInput): string
   /** What the next refresh token is derived with. */
   refreshSecret: Buffer
+  /** What addresses are hashed with. */
+  placeSecret: Buffer
   attempts: Attempts
   tellRevoked: TellRevoked
   limits: Limits

@@ -1,11 +1,14 @@
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createSlots } from './slots.ts'
 
-/** Hashes and checks passwords with Argon2id, off the event loop, a bounded number at once. Rejects with UNAVAILABLE when too many wait. */
+/**
+ * Hashes and checks passwords with Argon2id, off the event loop, a bounded number at once, in turn by the address that they come from. Rejects
+ * with UNAVAILABLE when too many wait.
+ */
 export type Passwords = {
-  hash(password: string): Promise<string>
+  hash(password: string, from?: string): Promise<string>
   /** `stored` undefined: does the same work and answers false, so that the time tells nothing of which accounts exist. */
-  verify(password: string, stored: string | undefined): Promise<boolean>
+  verify(password: string, stored: string | undefined, from?: string): Promise<boolean>
 }
 
 type Parameters = { memory: number; passes: number; parallelism: number }
@@ -23,17 +26,17 @@ const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)\$([A-Z
 export function createPasswords(options: { concurrency: number; queue: number }): Passwords {
   const slots = createSlots(options.concurrency, options.queue)
   const nobody = format(randomBytes(SALT_BYTES), randomBytes(HASH_BYTES))
-  const run = (password: string, salt: Buffer, parameters: Parameters, length: number) =>
-    slots.run(() => derive(password, salt, parameters, length))
+  const run = (password: string, salt: Buffer, parameters: Parameters, length: number, from?: string) =>
+    slots.run(() => derive(password, salt, parameters, length), from)
 
   return {
-    async hash(password) {
+    async hash(password, from) {
       const salt = randomBytes(SALT_BYTES)
-      return format(salt, await run(password, salt, PARAMETERS, HASH_BYTES))
+      return format(salt, await run(password, salt, PARAMETERS, HASH_BYTES, from))
     },
-    async verify(password, stored) {
+    async verify(password, stored, from) {
       const { parameters, salt, hash } = read(stored ?? nobody)
-      const computed = await run(password, salt, parameters, hash.length)
+      const computed = await run(password, salt, parameters, hash.length, from)
       return timingSafeEqual(computed, hash) && stored !== undefined
     }
   }

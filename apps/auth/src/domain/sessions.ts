@@ -7,6 +7,9 @@ import { endSession } from './revoke.ts'
 
 export type Who = { userId: string; sessionId: string }
 
+/** Where a request comes from, and what its client says of itself. */
+export type Client = { address: string; userAgent: string | null }
+
 const LIST = 'sessions'
 const DEFAULT_LIMIT = 20
 

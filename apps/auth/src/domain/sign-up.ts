@@ -4,25 +4,27 @@ import { type CallContext, newId, randomBucket, type Tx, transaction } from '@sk
 import { type AccountDocument, findAccount, insertAccount } from '../data/accounts.ts'
 import { emails, reserve, usernames } from '../data/reservations.ts'
 import { findSession } from '../data/sessions.ts'
+import { placeOf } from './attempt.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
 import { beginSession, grantOf, newestTokenOf } from './grant.ts'
 import { emailKey, usernameKey } from './names.ts'
+import type { Client } from './sessions.ts'
 
 /** Makes an account and signs in: names, account, session and their events commit together or not at all. */
 export async function signUp(
   deps: Deps,
   input: BodyOf<typeof authRoutes.signup>,
-  userAgent: string | null,
+  { userAgent, address }: Client,
   call: CallContext
 ): Promise<Grant> {
   const { store } = deps
   const names = { emailKey: emailKey(input.email), usernameKey: usernameKey(input.username) }
   await refuseTaken(store, names)
-  const passwordHash = await deps.passwords.hash(input.password)
+  const passwordHash = await deps.passwords.hash(input.password, address)
   try {
     return await transaction(store, call, async (tx) => {
-      const account = newAccount(deps, input, passwordHash)
+      const account = newAccount(deps, input, passwordHash, address)
       await reserve(store, tx, emails, names.emailKey, account._id)
       await reserve(store, tx, usernames, names.usernameKey, account._id)
       await insertAccount(store, tx, account)
@@ -55,12 +57,18 @@ export async function grantAgain(
   return transaction(store, call, (tx) => beginSession(deps, tx, account, userAgent))
 }
 
-function newAccount(deps: Deps, input: BodyOf<typeof authRoutes.signup>, passwordHash: string): AccountDocument {
+function newAccount(
+  deps: Deps,
+  input: BodyOf<typeof authRoutes.signup>,
+  passwordHash: string,
+  address: string
+): AccountDocument {
   const bucket = randomBucket()
   const now = new Date(deps.now())
+  const id = newId(bucket, now.getTime())
   return {
     bucket,
-    _id: newId(bucket, now.getTime()),
+    _id: id,
     username: input.username,
     email: input.email,
     emailVerified: false,
@@ -69,7 +77,8 @@ function newAccount(deps: Deps, input: BodyOf<typeof authRoutes.signup>, passwor
     version: 1,
     createdAt: now,
     updatedAt: now,
-    signedInAt: now
+    signedInAt: now,
+    places: [placeOf(deps, id, address)]
   }
 }
 

@@ -36,7 +36,7 @@ export async function updateAccount(
     usernameKey: username === undefined ? undefined : usernameKey(username)
   }
   await refuseTaken(store, names, who.userId)
-  const passwordHash = password === undefined ? undefined : await deps.passwords.hash(password)
+  const passwordHash = password === undefined ? undefined : await deps.passwords.hash(password, who.userId)
 
   let done: { account: AccountDocument; ended: string[] }
   try {

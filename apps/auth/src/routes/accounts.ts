@@ -4,10 +4,10 @@ import type { FastifyInstance } from 'fastify'
 import type { Deps } from '../domain/deps.ts'
 import { grantAgain, signUp } from '../domain/sign-up.ts'
 import { updateAccount } from '../domain/update-account.ts'
-import { tellGateway, userAgentOf } from './headers.ts'
+import { clientOf, tellGateway, userAgentOf } from './headers.ts'
 
 export function accountRoutes(app: FastifyInstance, deps: Deps): void {
-  route(app, authRoutes.signup, ({ body, request, call }) => signUp(deps, body, userAgentOf(request), call), {
+  route(app, authRoutes.signup, ({ body, request, call }) => signUp(deps, body, clientOf(request), call), {
     replay: {
       keep: ({ user, session }) => ({ owner: user.id, kept: session.id }),
       again: (sessionId, { request, call }) => grantAgain(deps, String(sessionId), userAgentOf(request), call)

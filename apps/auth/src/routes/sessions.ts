@@ -6,11 +6,11 @@ import { logIn } from '../domain/log-in.ts'
 import { refresh } from '../domain/refresh.ts'
 import { endSession } from '../domain/revoke.ts'
 import { endOneOf, sessionsOf } from '../domain/sessions.ts'
-import { tellGateway, userAgentOf } from './headers.ts'
+import { clientOf, tellGateway } from './headers.ts'
 
 export function sessionRoutes(app: FastifyInstance, deps: Deps): void {
   route(app, authRoutes.login, async ({ body, request, call, reply }) => {
-    const { grant, ended } = await logIn(deps, body, userAgentOf(request), call)
+    const { grant, ended } = await logIn(deps, body, clientOf(request), call)
     tellGateway(reply, ended)
     return grant
   })
