@@ -260,7 +260,8 @@ t.test('while the keys are away it says so and is not ready; then it gives up, a
       ROUTES: '/feed=http://127.0.0.1:1',
       // Nobody listens on it.
       JWKS_URL: 'http://127.0.0.1:1/jwks',
-      START_TIMEOUT_MS: '300',
+      // Time enough to find out, also on a busy machine.
+      START_TIMEOUT_MS: '2000',
       HEALTH_INTERVAL_MS: '0'
     },
     stdio: ['ignore', 'pipe', 'pipe']
@@ -269,7 +270,7 @@ t.test('while the keys are away it says so and is not ready; then it gives up, a
   t.equal(code, 1)
   t.equal(
     said,
-    'cannot start: not ready within 300 ms (keys: no keys from http://127.0.0.1:1/jwks to verify tokens with yet)\n'
+    'cannot start: not ready within 2000 ms (keys: no keys from http://127.0.0.1:1/jwks to verify tokens with yet)\n'
   )
   t.match(out, /the keys cannot be fetched: nobody is known, and this is not ready, until they can/)
   t.notMatch(out, /"stack"/)
