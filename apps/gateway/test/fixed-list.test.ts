@@ -253,8 +253,8 @@ t.test('what changes is taken over by itself; what does not fit is refused once,
   await waitFor(() => state.live.length === 2)
   const refusals = () => state.lines.filter(({ level }) => level === 50).map(({ msg }) => msg)
   const bad: Array<[string, RegExp]> = [
-    ['/feed', /refused, the old ones stay: route "\/feed" has no address/],
-    ['gone', /refused, the old ones stay: ENOENT/]
+    ['/feed', /keeping the current ones: route "\/feed" has no address/],
+    ['gone', /keeping the current ones: ENOENT/]
   ]
   const good = state.routes
   for (const [routes, message] of bad) {

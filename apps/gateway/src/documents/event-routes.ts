@@ -43,7 +43,7 @@ export function eventRoutes(app: FastifyInstance, options: CollectingOptions & {
     const subject = request.params.file.replace(/\.json$/, '')
     const schema = (await current()).schemas.get(subject)
     if (schema === undefined || subject === request.params.file)
-      throw new SkerryError('NOT_FOUND', { detail: 'There is no such event: /asyncapi.json has all.' })
+      throw new SkerryError('NOT_FOUND', { detail: 'There is no such event. /asyncapi.json lists all events.' })
     return send(request, reply, schema)
   })
   app.register(async (docs) => {

@@ -19,7 +19,7 @@ export async function newRoute(repo: string, asked: NewRoute, say: (line: string
   if (route === undefined || !/^[a-z][a-zA-Z0-9]{1,39}$/.test(route))
     throw new StartError(`"${route ?? ''}" cannot be a route's name: write it likeThis, as in ${USAGE}`)
   if (!METHODS.includes(method))
-    throw new StartError(`"${asked.method ?? ''}" is no method: take one of ${METHODS.join(', ')}`)
+    throw new StartError(`"${asked.method ?? ''}" is not a method: use one of ${METHODS.join(', ')}`)
   if (path === undefined || !/^\/v\d+(\/(:[a-z][a-zA-Z]*|[a-z0-9-]+))+$/.test(path))
     throw new StartError(`"${path ?? ''}" cannot be a path: write it as in ${USAGE}`)
   const declared = await readContracts(repo)
