@@ -38,10 +38,7 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     'Hedges that the first instance was quicker than.',
     ['upstream']
   )
-  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Upstream ejections.', [
-    'upstream',
-    'reason'
-  ])
+  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Upstream ejections.', ['upstream', 'reason'])
   const http2Ended = metrics.counter('skerry_gateway_http2_ended_total', 'HTTP/2 connections ended by a bound.', [
     'reason'
   ])
