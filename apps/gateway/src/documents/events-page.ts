@@ -56,7 +56,7 @@ ${links.join('\n')}
 <p>${text(info.description)}</p>
 <p>Each event is a message on the JetStream stream of its service. Its id, time and entity are in the headers <code>ce-id</code>, <code>ce-time</code> and
 <code>ce-subject</code>; its data is the JSON below.</p>
-${sorted.length === 0 ? '<p>No service that publishes events is there.</p>' : sorted.map(section).join('\n')}
+${sorted.length === 0 ? '<p>No live service publishes events.</p>' : sorted.map(section).join('\n')}
 </main>
 </body>
 </html>
