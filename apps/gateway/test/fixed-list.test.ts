@@ -239,7 +239,7 @@ t.test('names are looked at again; while nobody can say, the last answer holds',
   }
   t.same(state.urls(), ['http://10.0.0.3'])
   t.equal(
-    state.lines.filter(({ msg }) => /cannot be resolved/.test(msg)).length,
+    state.lines.filter(({ msg }) => /does not resolve/.test(msg)).length,
     2,
     'one line each time that it goes away'
   )
