@@ -35,7 +35,7 @@ t.test('turns: other keys go on, and a line has an end', async (t) => {
   t.equal(await turns('other', async () => 'other'), 'other')
   await t.rejects(
     turns('hot', async () => 'third'),
-    new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+    new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
   )
   release()
   await first

@@ -91,16 +91,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
     onConflict(prefix, holder, claimant) {
-      log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
+      log.warn({ prefix, holder, claimant }, 'route prefix conflict: the prefix stays with the service that holds it')
     },
     onBadRule(service, { method, path }, reason) {
-      log.warn({ service, method, path, reason }, 'a service announces a rule that cannot be used: it is left out')
+      log.warn({ service, method, path, reason }, 'invalid route rule ignored')
     }
   })
   const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
     ejected(upstream, reason, pauseMs) {
       counts.ejected(upstream.id, reason)
-      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'an instance is passed over')
+      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),

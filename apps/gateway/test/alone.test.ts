@@ -96,7 +96,7 @@ t.test('an address with a weight gets more, and a canary with a small one little
   t.ok(most > 3 * few, `${most} and ${few}`)
   await writeFile(file, `/feed=${one!.url},${two!.url}*20\n`)
   gateway.child.kill('SIGHUP')
-  await waitFor(() => gateway.output().includes('routes were read'))
+  await waitFor(() => gateway.output().includes('routes loaded'))
   const [less, more] = await rounds()
   t.ok(more > less, `${less} and ${more}`)
 })
@@ -186,7 +186,7 @@ t.test('routes change at run time without dropping a connection', async (t) => {
   await writeFile(file, '/feed=nowhere\n')
   gateway.child.kill('SIGHUP')
   await waitFor(() =>
-    /refused, the old ones stay: route \/feed has \\"nowhere\\", which is no address/.test(gateway.output())
+    /keeping the current ones: route \/feed has \\"nowhere\\", which is no address/.test(gateway.output())
   )
   t.equal((await get()).text, 'two')
   t.equal(connections, 1)
@@ -236,14 +236,14 @@ t.test('what cannot be served safely is refused at the start, with a line that s
 t.test('a port that is taken is told in a line, by workers as well', async (t) => {
   const taken = new URL((await startOrigin(t, 'one')).url).port
   const ROUTES = '/feed=http://127.0.0.1:1'
-  const told = `cannot start: port ${taken} is taken: give another as `
+  const told = `cannot start: port ${taken} is in use: set `
   for (const name of ['PORT', 'OPS_PORT']) {
-    const said = `${told}${name} (0 takes a free one), or stop what has it\n`
+    const said = `${told}${name} to another port (0 picks a free one), or stop the process that uses it\n`
     t.same(await refused({ ROUTES, [name]: taken }), { code: 1, said })
   }
   t.match(await refused({ ROUTES, HOST: 'nowhere.invalid' }), {
     code: 1,
-    said: /^cannot start: HOST nowhere.invalid is no address of this machine: give 127.0.0.1, or 0.0.0.0.*\n$/
+    said: /^cannot start: HOST nowhere.invalid is not an address of this machine: use 127.0.0.1, or 0.0.0.0.*\n$/
   })
   const { code, said } = await refused({ ROUTES, PORT: taken, WORKERS: '2' })
   t.equal(code, 1)
@@ -272,6 +272,6 @@ t.test('while the keys are away it says so and is not ready; then it gives up, a
     said,
     'cannot start: not ready within 2000 ms (keys: no keys from http://127.0.0.1:1/jwks to verify tokens with yet)\n'
   )
-  t.match(out, /the keys cannot be fetched: nobody is known, and this is not ready, until they can/)
+  t.match(out, /failed to fetch the JWKS: no token is accepted and this instance is not ready until it succeeds/)
   t.notMatch(out, /"stack"/)
 })

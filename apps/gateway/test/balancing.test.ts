@@ -194,7 +194,7 @@ t.test('one that cannot be reached is passed over for a while, and asked when it
   await g.live('content', 2)
   for (let i = 0; i < 60; i++) t.equal((await fetch(`${g.url}/v1/posts`)).status, 200)
   t.equal(broken, 1, 'once was enough')
-  t.ok(g.lines.some((line) => line.msg === 'an instance is passed over'))
+  t.ok(g.lines.some((line) => line.msg === 'upstream ejected'))
   mended = true
   await good.leave()
   await g.live('content', 1)

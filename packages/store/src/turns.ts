@@ -15,7 +15,7 @@ export function createTurns(maxWaiting = 1_000): Turns {
   return async (key, work) => {
     const line = lines.get(key) ?? { last: Promise.resolve(), length: 0 }
     if (line.length >= maxWaiting) {
-      throw new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+      throw new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
     }
     lines.set(key, line)
     line.length++

@@ -28,7 +28,7 @@ export function createSlots(concurrency: number, queue: number) {
       else {
         if (waiting.length >= queue) sweep()
         if (waiting.length >= queue)
-          throw new SkerryError('UNAVAILABLE', { detail: 'Too many sign-ins at once.', retryAfter: 2 })
+          throw new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent sign-ins.', retryAfter: 2 })
         await new Promise<void>((resolve, reject) =>
           waiting.push({ deadline, go: resolve, drop: () => reject(deadlinePassed()) })
         )
