@@ -71,7 +71,7 @@ export async function keepIdentity(options: KeepIdentityOptions): Promise<{ clos
         wait = options.everyMs ?? EVERY_MS
       } catch (error) {
         wait = RETRY_MS
-        log.warn({ err: error }, 'the keys could not be published yet')
+        log.warn({ err: error }, 'failed to publish the signing keys, retrying')
       }
     }
   }

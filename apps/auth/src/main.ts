@@ -43,7 +43,7 @@ await runApp({
         ...events.checks,
         database: () => store.ping(),
         identity() {
-          if (!identity.ready()) throw new Error('no keys yet')
+          if (!identity.ready()) throw new Error('token verification keys are not loaded yet')
         }
       },
       stop: () => events.stop(),

@@ -26,7 +26,7 @@ export function createTellRevoked(options: {
     for (const id of sessionIds) identity.revoke(id)
     const until = Math.ceil((Date.now() + accessTtlMs) / 1000)
     const told = Promise.all(sessionIds.map((id) => publisher.revoke(id, until))).catch((error: unknown) =>
-      log.warn({ err: error }, 'ended sessions could not be told at once: their events will')
+      log.warn({ err: error }, 'failed to broadcast revoked sessions: gateways will learn of them from events')
     )
     const late = new AbortController()
     await Promise.race([told, delay(WAIT_MS, undefined, { signal: late.signal }).catch(() => 'told')])

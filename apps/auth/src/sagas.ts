@@ -38,7 +38,7 @@ export async function startSagas(options: SagasOptions): Promise<{ stop(): Promi
         try {
           return await work()
         } catch (error) {
-          log.warn({ err: error }, 'who takes part in erasures could not be noted yet')
+          log.warn({ err: error }, 'failed to record the participants in erasures, retrying')
           await delay(RETRY_MS, undefined, { signal: stopping.signal }).catch(() => 'stopping')
         }
       }

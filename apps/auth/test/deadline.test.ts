@@ -50,7 +50,7 @@ t.test('who waits in vain makes room in a full queue', async (t) => {
   )
   await t.rejects(
     slots.run(async () => 'too many'),
-    { message: 'Too many sign-ins at once.' }
+    { message: 'Too many concurrent sign-ins.' }
   )
   mine.pass()
   const next = slots.run(async () => 'next')

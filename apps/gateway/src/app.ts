@@ -42,7 +42,7 @@ import { findSecurityHeaders } from './security-headers.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
-import { createUpgrade, isWebSocket } from './websocket/upgrade.ts'
+import { createUpgrade, isWebSocket, type Upgrade } from './websocket/upgrade.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -91,16 +91,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
     onConflict(prefix, holder, claimant) {
-      log.warn({ prefix, holder, claimant }, 'a service claims a prefix that another holds: it stays with the holder')
+      log.warn({ prefix, holder, claimant }, 'route prefix conflict: the prefix stays with the service that holds it')
     },
     onBadRule(service, { method, path }, reason) {
-      log.warn({ service, method, path, reason }, 'a service announces a rule that cannot be used: it is left out')
+      log.warn({ service, method, path, reason }, 'invalid route rule ignored')
     }
   })
   const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
     ejected(upstream, reason, pauseMs) {
       counts.ejected(upstream.id, reason)
-      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'an instance is passed over')
+      log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
@@ -118,9 +118,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   // Requests come before all that answers them is made, but not before it listens.
   let entry: RequestListener = () => undefined
   let fastify: RequestListener = () => undefined
+  let upgrade: Upgrade = (_request, socket) => socket.destroy()
   const listener = await createListener({
     config,
     handler: (request, response) => entry(request, response),
+    upgrade: (request, socket, head) => upgrade(request, socket, head),
     clientError: refuse,
     draining: () => app.skerry.draining,
     log,
@@ -224,7 +226,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     },
     (request, response) => fastify(request, response)
   )
-  const upgrade = createUpgrade({
+  upgrade = createUpgrade({
     door,
     balancer,
     metrics: counts,
@@ -239,7 +241,6 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     ca,
     draining: () => app.skerry.draining
   })
-  listener.server.on('upgrade', upgrade)
   Object.assign(listener.server, { shouldUpgradeCallback: isWebSocket })
   return {
     app,

@@ -63,10 +63,7 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     nats,
     (service, rules) => {
       traffic.set(service, rules)
-      log.info(
-        { upstream: service, rules },
-        rules === undefined ? 'traffic goes by instances alone' : 'traffic goes by rules'
-      )
+      log.info({ upstream: service, rules }, rules === undefined ? 'traffic rules removed' : 'traffic rules changed')
     },
     { log }
   )

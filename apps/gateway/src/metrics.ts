@@ -38,10 +38,7 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     'Hedges that the first instance was quicker than.',
     ['upstream']
   )
-  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Times an instance was passed over.', [
-    'upstream',
-    'reason'
-  ])
+  const ejected = metrics.counter('skerry_gateway_ejections_total', 'Upstream ejections.', ['upstream', 'reason'])
   const http2Ended = metrics.counter('skerry_gateway_http2_ended_total', 'HTTP/2 connections ended by a bound.', [
     'reason'
   ])
@@ -55,7 +52,7 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     for (const [, upstreams] of balancer.all())
       for (const one of upstreams) gauge.set({ upstream: one.id }, one.inFlight)
   })
-  metrics.gauge('skerry_gateway_open_circuits', 'Instances that are passed over now.', ['upstream'], (gauge) => {
+  metrics.gauge('skerry_gateway_open_circuits', 'Upstreams that are ejected now.', ['upstream'], (gauge) => {
     gauge.reset()
     for (const [, upstreams] of balancer.all())
       for (const one of upstreams) gauge.set({ upstream: one.id }, one.circuit.isOpen ? 1 : 0)

@@ -13,12 +13,14 @@ t.test('a batch', async (t) => {
       LIMIT_USER_BURST: '40',
       LIMIT_USER_PER_SECOND: '0.001',
       BATCH_ANSWER_LIMIT: '20000',
-      BATCH_TIMEOUT_MS: '1000'
+      BATCH_TIMEOUT_MS: '600000'
     }
   })
   // Answers of these wait for each other.
   const together: (() => void)[] = []
   const upstream = await startUpstream(t, g.nc, {
+    // Nothing else is late, however busy the machine is.
+    routes: [{ method: 'GET', path: '/v1/posts/never', auth: 'none', timeoutMs: 200 }],
     answer: (req, res) => {
       const path = req.url ?? ''
       if (path.includes('/broken')) return void req.socket.destroy()
@@ -158,13 +160,31 @@ t.test('a batch', async (t) => {
     const asked = fetch(`${g.url}/v1/batch`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ requests: [get('/v1/posts/never')] }),
+      body: JSON.stringify({ requests: [get('/v1/posts/nevermore')] }),
       signal: stop.signal
     })
     await waitFor(() => upstream.requests.length === before + 1)
     const seen = upstream.requests.at(-1)
     stop.abort()
-    await t.rejects(asked)
+    await t.rejects(asked, { name: 'AbortError' })
     await waitFor(() => seen?.socket.destroyed)
   })
+})
+
+t.test('a batch has a time, which its requests share', async (t) => {
+  const g = await startGateway(t, { env: { BATCH_TIMEOUT_MS: '300', UPSTREAM_HEADERS_TIMEOUT_MS: '600000' } })
+  await startUpstream(t, g.nc, { answer: () => undefined })
+  await g.live('content', 1)
+  const answer = await fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      requests: [
+        { method: 'GET', path: '/v1/posts/1' },
+        { method: 'GET', path: '/v1/posts/2' }
+      ]
+    })
+  })
+  t.equal(answer.status, 200)
+  t.match(await answer.json(), { responses: [{ status: 504 }, { status: 504 }] })
 })

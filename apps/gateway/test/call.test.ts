@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
@@ -9,11 +9,14 @@ import { LatencyWindow } from '../src/upstreams/latency.ts'
 import { retryAfterMs } from '../src/upstreams/retry-after.ts'
 import { Wheel } from '../src/upstreams/wheel.ts'
 
+/** A deadline that passes only where a test turns the wheel on, ms. */
+const LONG = 600_000
+
 const OPTIONS: BalancerOptions = {
   connections: 8,
   maxInFlight: 100,
   maxStreams: 100,
-  connectTimeoutMs: 1_000,
+  connectTimeoutMs: 60_000,
   ejectMs: 60_000,
   ejectLongestMs: 60_000,
   consecutive: 1_000,
@@ -45,6 +48,8 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
   )
   t.teardown(() => balancer.destroy())
   const asked = answers.map(() => [] as { method: string; deadline: number; closed: boolean }[])
+  /** Deadlines as they were told, in the order in which requests came. */
+  const deadlines: number[] = []
   const instances = await Promise.all(
     answers.map(async (answer, i) => {
       const server = createServer((request, response) => {
@@ -57,6 +62,7 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
           one.closed = true
         })
         asked[i]!.push(one)
+        deadlines.push(one.deadline)
         answer(request, response)
       })
       server.listen(0, '127.0.0.1')
@@ -84,8 +90,8 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
           repeatable: true,
           hedgeable: false,
           stream: false,
-          timeoutMs: 10_000,
-          silenceMs: 10_000,
+          timeoutMs: LONG,
+          silenceMs: LONG,
           ...request
         },
         {
@@ -99,7 +105,16 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
         }
       )
     })
-  return { balancer, counts, asked, ask, total: () => asked.reduce((sum, one) => sum + one.length, 0) }
+  return {
+    balancer,
+    counts,
+    asked,
+    deadlines,
+    ask,
+    total: () => asked.reduce((sum, one) => sum + one.length, 0),
+    /** Lets the deadlines of all that is under way pass. */
+    late: () => balancer.wheel.turn(performance.now() + 2 * LONG)
+  }
 }
 
 const good: RequestListener = (_request, response) => response.end('{}')
@@ -156,11 +171,14 @@ t.test('a deadline', async (t) => {
 })
 
 t.test('an attempt is told what is left, and a late answer is an error', async (t) => {
-  const { ask, asked, total } = await startBalancer(t, [hang, hang])
-  t.equal(await ask({ timeoutMs: 60 }), 'DeadlineError')
+  const { ask, asked, total, late } = await startBalancer(t, [hang, hang])
+  const answer = ask()
+  await waitFor(() => total() === 1)
+  late()
+  t.equal(await answer, 'DeadlineError')
   t.equal(total(), 1, 'what is late is not asked again')
   const [one] = asked.flat()
-  t.ok(one!.deadline > 0 && one!.deadline <= 60, `${one!.deadline} of 60 ms`)
+  t.ok(one!.deadline > 0 && one!.deadline <= LONG, `${one!.deadline} of ${LONG} ms`)
   await waitFor(() => asked.flat().every((attempt) => attempt.closed))
 })
 
@@ -179,12 +197,19 @@ t.test('retries', async (t) => {
   })
 
   t.test('are told what is left of the first deadline', async (t) => {
-    const late: RequestListener = (request) => void setTimeout(() => request.socket.destroy(), 30)
-    const { ask, asked } = await startBalancer(t, [late, late])
-    t.equal(await ask({ timeoutMs: 5_000 }), 'ClosedError')
-    const left = asked.flat().map(({ deadline }) => deadline)
-    t.equal(left.length, 2)
-    t.ok(Math.abs(left[0]! - left[1]!) >= 25, left.join(' and '))
+    const asking: IncomingMessage[] = []
+    const held: RequestListener = (request) => void asking.push(request)
+    const { ask, deadlines } = await startBalancer(t, [held, held])
+    const answer = ask()
+    await waitFor(() => asking.length === 1)
+    const since = performance.now()
+    await waitFor(() => performance.now() - since > 30)
+    asking[0]!.socket.destroy()
+    await waitFor(() => asking.length === 2)
+    asking[1]!.socket.destroy()
+    t.equal(await answer, 'ClosedError')
+    const [first, second] = deadlines
+    t.ok(second! <= first! - 30, `${first} and ${second}`)
   })
 
   t.test('leave alone what may have been done', async (t) => {
@@ -221,19 +246,28 @@ t.test('hedges', async (t) => {
   const latencies = new LatencyWindow()
 
   t.test('answer for an instance that hangs, whose request is then aborted', async (t) => {
-    const { ask, asked, counts } = await startBalancer(t, [hang, good])
-    // Until the hanging one was asked first.
-    while (asked[0]!.length === 0) t.equal(await ask({ hedgeable: true, latencies }), 200)
-    t.equal(counts.hedged, 1)
-    t.equal(counts.hedgeLost, 0)
-    await waitFor(() => asked[0]!.every((attempt) => attempt.closed))
+    let hanging: IncomingMessage | undefined
+    // Whichever is asked first, however late the hedge comes.
+    const first: RequestListener = (request, response) => {
+      if (hanging === undefined) hanging = request
+      else response.end('{}')
+    }
+    const { ask, asked, counts } = await startBalancer(t, [first, first])
+    t.equal(await ask({ hedgeable: true, latencies }), 200)
+    t.strictSame(counts, { retried: 0, hedged: 1, hedgeLost: 0 })
+    t.strictSame(
+      asked.map((one) => one.length),
+      [1, 1]
+    )
+    await waitFor(() => hanging?.destroyed)
   })
 
   t.test('are for nothing when the first one answers', async (t) => {
-    const waiting: (() => void)[] = []
-    const both: RequestListener = (_request, response) => {
-      waiting.push(() => response.end('{}'))
-      if (waiting.length === 2) waiting[0]!()
+    const waiting: { left: number; answer: () => void }[] = []
+    // The first one has more time left, whichever of the two comes first.
+    const both: RequestListener = (request, response) => {
+      waiting.push({ left: Number(request.headers['x-skerry-deadline']), answer: () => response.end('{}') })
+      if (waiting.length === 2) waiting.sort((a, b) => b.left - a.left)[0]!.answer()
     }
     const { ask, asked, counts } = await startBalancer(t, [both, both])
     t.equal(await ask({ hedgeable: true, latencies: new LatencyWindow() }), 200)
@@ -246,14 +280,22 @@ t.test('hedges', async (t) => {
   })
 
   t.test('are only for what may be hedged, and within the budget', async (t) => {
-    const { ask, total, counts } = await startBalancer(t, [hang, hang], { budgetBurst: 1 })
-    t.equal(await ask({ method: 'PUT', hedgeable: false, timeoutMs: 60 }), 'DeadlineError')
-    t.equal(total(), 1)
-    t.equal(await ask({ hedgeable: true, latencies, timeoutMs: 60 }), 'DeadlineError')
-    t.equal(total(), 3)
-    t.equal(await ask({ hedgeable: true, latencies, timeoutMs: 60 }), 'DeadlineError')
-    t.equal(total(), 4, 'the budget is spent')
-    t.equal(counts.hedged, 1)
+    const { balancer, ask, total, counts, late } = await startBalancer(t, [hang, hang], { budgetBurst: 1 })
+    /** Asks, waits for so many attempts, and lets the time of a hedge and then the deadline pass. */
+    const afterHedge = async (request: Partial<BalancedRequest>, attempts: number) => {
+      const before = total()
+      const answer = ask(request)
+      await waitFor(() => total() > before)
+      balancer.wheel.turn(performance.now() + 1_000)
+      await waitFor(() => total() - before === attempts)
+      late()
+      t.equal(await answer, 'DeadlineError')
+      t.equal(total() - before, attempts)
+    }
+    await afterHedge({ method: 'PUT', hedgeable: false }, 1)
+    await afterHedge({ hedgeable: true, latencies }, 2)
+    await afterHedge({ hedgeable: true, latencies }, 1)
+    t.equal(counts.hedged, 1, 'then the budget is spent')
   })
 
   t.test('come after what 19 of 20 answers take', async (t) => {
@@ -272,15 +314,15 @@ t.test('hedges', async (t) => {
 t.test('an instance that asks to be left alone is, for as long as it says', async (t) => {
   const { ask, asked, balancer } = await startBalancer(
     t,
-    [(_request, response) => response.writeHead(503, { 'retry-after': '2' }).end(), good],
-    { ejectMs: 1 }
+    [(_request, response) => response.writeHead(503, { 'retry-after': '60' }).end(), good],
+    { ejectMs: 1, ejectLongestMs: 60_000 }
   )
+  const before = performance.now()
   while (asked[0]!.length === 0) t.equal(await ask(), 200)
   const { circuit } = balancer.upstreamsOf('s')[0]!
-  const now = performance.now()
   t.equal(circuit.isOpen, true)
-  t.ok(circuit.pausedUntil - now > 1_000, 'seconds, not milliseconds')
-  t.ok(circuit.pausedUntil - now <= 2_400)
+  t.ok(circuit.pausedUntil >= before + 60_000, 'seconds, not milliseconds')
+  t.ok(circuit.pausedUntil <= performance.now() + 72_000)
   for (let i = 0; i < 20; i++) t.equal(await ask(), 200)
   t.equal(asked[0]!.length, 1)
 })

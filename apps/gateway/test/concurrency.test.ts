@@ -149,6 +149,37 @@ t.test('several gateways before one service do not take each other for it', asyn
   }
 })
 
+// The limit is the service's, so latency that one instance alone has could lower it for all. It does not: the balancer leaves that one so few
+// requests that they weigh little in the mean, and a probe tells slowness from a queue.
+t.test('one slow instance of three does not take the places of the others', async (t) => {
+  const workers = 6
+  const kinds: Kind[] = [
+    { share: 0.75, priority: 'normal', serviceMs: 120 },
+    { share: 0.25, priority: 'high', serviceMs: 120 }
+  ]
+  const others = 2 * (workers / 0.12)
+  const load = (times: number, firstSlower: number) => ({
+    rate: times * others,
+    firstSlower,
+    seconds: 15,
+    workers,
+    kinds
+  })
+  // Slow enough to be ejected as an outlier, and not.
+  for (const slower of [10, 3]) {
+    for (const seed of [1, 2, 3]) {
+      const [, below, over] = simulate([load(3, 1), load(0.8, slower), load(3, slower)], { seed, instances: 3 }) as [
+        Seen,
+        Seen,
+        Seen
+      ]
+      t.ok(below.goodput >= 0.9 * 0.8 * others, `${slower} times slower: ${below.goodput} of ${0.8 * others} go on`)
+      // A limit that the slow one had taken down to its least would leave a third.
+      t.ok(over.goodput >= 0.85 * others, `and under overload ${over.goodput} of ${others}`)
+    }
+  }
+})
+
 t.test('drops lower the limit, and it comes back', async (t) => {
   const gradient = new Gradient({ initial: 100, idle: 16, min: 4, max: 1_000, slackMs: 10 })
   let now = 1_000

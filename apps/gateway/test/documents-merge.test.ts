@@ -28,6 +28,7 @@ t.test('paths come from who holds them, components as far as they are needed, an
   t.same(Object.keys(document.components?.schemas ?? {}), ['Problem', 'Ship', 'Violation'])
   t.same(document.tags, [{ name: 'ships' }])
   t.same(document.info, INFO)
+  t.same(document.servers, [{ url: '/' }], 'generated clients find a server')
   const result = await new Validator().validate(JSON.parse(JSON.stringify(document)))
   t.ok(result.valid, JSON.stringify(result.errors))
 })

@@ -25,7 +25,7 @@ t.test('one document of the events of all live services, as they come and go', a
   const get = (path: string, init?: RequestInit) => fetch(url + path, init)
   const read = async () => (await (await get('/asyncapi.json')).json()) as AsyncApiDocument
   t.same((await read()).channels, {})
-  t.match(await (await get('/docs/events')).text(), 'No service that publishes events is there.')
+  t.match(await (await get('/docs/events')).text(), 'No live service publishes events.')
 
   const ships = await startEventsPort(
     t,

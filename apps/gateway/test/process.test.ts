@@ -68,7 +68,8 @@ t.test('the gateway as a process', async (t) => {
   })
 
   t.test('leaves in order: requests are answered, streams end, connections close', async (t) => {
-    const gateway = await startProcess(t, MAIN, env)
+    // It has to be asked while it drains.
+    const gateway = await startProcess(t, MAIN, { ...env, DRAIN_MS: '2000' })
     await waitFor(async () => (await posts(gateway.url)) === 200)
     const live = await fetch(`${gateway.url}/v1/live`, { headers: issuer.bearer() })
     const streamed = live.text()

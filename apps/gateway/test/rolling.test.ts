@@ -111,7 +111,7 @@ async function rollUnderLoad(
   // Reads may be hedged, and checks come in between.
   const writes = origin.requests.filter(({ method }) => method === 'POST').length
   t.equal(writes, answers.kinds.writing! + answers.kinds.thoughtful!, 'and no write is sent twice')
-  t.equal(count(gateway, 'a worker is replaced'), rounds * workers)
+  t.equal(count(gateway, 'worker replaced'), rounds * workers)
   t.same(
     linesOf(gateway).filter(({ level }) => level > 40),
     []
@@ -169,7 +169,7 @@ t.test('workers share a port and have operations of their own; the primary speak
   for (const pid of workers) process.kill(pid, 'SIGKILL')
   await waitFor(() => count(gateway, 'ready') === 5, { timeoutMs: 60_000 })
   t.equal(await (await fetch(`${gateway.url}/feed`)).text(), '/feed origin')
-  t.equal(count(gateway, 'a worker died and is replaced'), 2)
+  t.equal(count(gateway, 'worker exited unexpectedly: starting a replacement'), 2)
   gateway.child.kill('SIGTERM')
   t.equal(await gateway.exited, 0)
 })
@@ -186,7 +186,7 @@ t.test('a new worker that does not get ready leaves the old ones where they are'
   })
   await writeFile(file, '/feed\n')
   gateway.child.kill('SIGHUP')
-  await waitFor(() => count(gateway, 'the new worker did not get ready: the others stay as they are') === 1, {
+  await waitFor(() => count(gateway, 'the new worker did not become ready: the other workers are not replaced') === 1, {
     timeoutMs: 60_000
   })
   t.match(gateway.output(), /gateway: route "\/feed" has no address/)
@@ -222,6 +222,6 @@ t.test('a port that is taken is one failure to start', async (t) => {
   const origin = await startOrigin(t, 'origin')
   await t.rejects(
     startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, ROLLING: 'true', PORT: new URL(origin.url).port }),
-    /ended with 1: [\s\S]*cannot start: port \d+ is taken/
+    /ended with 1: [\s\S]*cannot start: port \d+ is in use/
   )
 })

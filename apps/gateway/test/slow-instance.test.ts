@@ -1,9 +1,11 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
+import { startGateway } from './helpers/gateway.ts'
 import { goodputOf, type LoadRequest, median, runLoad } from './helpers/load.ts'
 import { startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
+import { startUpstream } from './helpers/upstream.ts'
 
 // Far below what the machine can do, as in overload.test.ts.
 const WORKERS = 6
@@ -12,7 +14,9 @@ const SERVICE_MS = 120
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
 const INSTANCES = 3
 /** How well it goes is a figure of a quiet machine: `npm run test:faults gateway` asks for it. */
-const long = process.env.SKERRY_FAULTS !== undefined
+const figures = process.env.SKERRY_FAULTS !== undefined
+/** Places in the service: one instance that kept those of all that it was sent would soon have them all. */
+const PLACES = 5
 
 function mixed(index: number): LoadRequest {
   const path = '/v1/things'
@@ -20,9 +24,65 @@ function mixed(index: number): LoadRequest {
   return { method: 'POST', path, headers: { 'content-type': 'application/json' }, body: '{}' }
 }
 
-// The limit is the service's, so latency that one instance alone has could lower it for all. It does not: the balancer leaves that one so few
-// requests that they weigh little in the mean, and a probe tells slowness from a queue.
-t.test('one slow instance of three does not take the places of the others', async (t) => {
+t.test('one instance of three that answers nobody takes neither places nor answers of the others', async (t) => {
+  const g = await startGateway(t, {
+    env: {
+      CONCURRENCY_INITIAL: String(PLACES),
+      CONCURRENCY_MIN: String(PLACES),
+      CONCURRENCY_MAX: String(PLACES),
+      CONCURRENCY_IDLE: String(PLACES),
+      // So that whoever finds no place waits for one.
+      CONCURRENCY_WAIT_MS: '600000',
+      LIMIT_EXEMPT: '127.0.0.0/8',
+      HEDGE_MIN_MS: '20',
+      HEDGE_COLD_MS: '20',
+      RETRY_BUDGET_BURST: '1000',
+      EJECT_MS: '600000',
+      EJECT_LONGEST_MS: '600000',
+      UPSTREAM_HEADERS_TIMEOUT_MS: '600000'
+    }
+  })
+  const own = { service: 'things', prefixes: ['/v1/things'] }
+  let left = 0
+  const silent = await startUpstream(t, g.nc, {
+    ...own,
+    answer: (_request, response) => void response.once('close', () => left++)
+  })
+  await startUpstream(t, g.nc, own)
+  await startUpstream(t, g.nc, own)
+  await g.live('things', INSTANCES)
+  const statuses = new Set<number>()
+  let answered = 0
+  const ejected = () =>
+    g.lines.some(
+      ({ msg, reason, url }) => msg === 'an instance is passed over' && reason === 'hung' && url === silent.url
+    )
+  // As many as reads have places, each with one request at a time.
+  const clients = Array.from({ length: PLACES - 1 }, async () => {
+    while (!ejected()) {
+      const answer = await fetch(`${g.url}/v1/things`)
+      await answer.arrayBuffer()
+      statuses.add(answer.status)
+      answered++
+    }
+  })
+  await Promise.all(clients)
+  t.strictSame([...statuses], [200], 'whoever had asked it was answered by another')
+  t.ok(answered > silent.requests.length, `${answered} answers, ${silent.requests.length} requests there`)
+  const there = silent.requests.length
+  // Writes, too, which no hedge could have saved.
+  for (let i = 0; i < 2 * PLACES; i++)
+    t.equal((await fetch(`${g.url}/v1/things`, { method: i % 2 ? 'POST' : 'GET' })).status, 200)
+  t.equal(silent.requests.length, there, 'it is asked no more')
+  await waitFor(() => left === there, { message: 'nothing is kept open there' })
+  const inFlight = async () => (await g.metrics.text()).match(/^skerry_gateway_in_flight\{.*$/gm) ?? []
+  await waitFor(async () => (await inFlight()).every((line) => line.endsWith(' 0')))
+  t.equal((await inFlight()).length, INSTANCES)
+})
+
+// That one which is slow, not silent, does not lower the limit of all is held on a simulated clock in concurrency.test.ts. How much is done
+// beside it by real processes is a figure.
+t.test('one slow instance of three, by real processes', { skip: !figures && 'figures: SKERRY_FAULTS' }, async (t) => {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'slow-instance-test' })
   t.teardown(() => nc.close())
@@ -68,10 +128,6 @@ t.test('one slow instance of three does not take the places of the others', asyn
   // Slow enough to be ejected as an outlier, and not.
   for (const times of [10, 3]) {
     slow!.child.send({ serviceMs: times * SERVICE_MS })
-    if (!long) {
-      t.ok((await load(`${times} times slower`, 3, 3)) > 0)
-      continue
-    }
     const below = await load(`${times} times slower`, 0.8, 15)
     t.ok(below >= 0.8 * 0.9, 'all that the others can do goes on being done')
     // A limit that the slow one had taken down to its least would leave a third.

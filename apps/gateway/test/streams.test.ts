@@ -8,11 +8,12 @@ import { startUpstream } from './helpers/upstream.ts'
 const LIVE = { service: 'realtime', prefixes: ['/v1/live'] }
 
 t.test('server-sent events', async (t) => {
-  const g = await startGateway(t)
+  const g = await startGateway(t, { env: { UPSTREAM_CONNECTIONS: '2' } })
   const open: ServerResponse[] = []
   await startUpstream(t, g.nc, {
     ...LIVE,
-    answer: (_req, res) => {
+    answer: (req, res) => {
+      if (req.url === '/v1/live/other') return void res.end('{}')
       res.writeHead(200, { 'content-type': 'text/event-stream' })
       res.flushHeaders()
       open.push(res)
@@ -40,9 +41,11 @@ t.test('server-sent events', async (t) => {
   t.test('do not take the connections of requests', async (t) => {
     const stop = new AbortController()
     const many = await Promise.all(
-      Array.from({ length: 100 }, () => fetch(`${g.url}/v1/live`, { headers: g.issuer.bearer(), signal: stop.signal }))
+      Array.from({ length: 20 }, () => fetch(`${g.url}/v1/live`, { headers: g.issuer.bearer(), signal: stop.signal }))
     )
     t.ok(many.every((answer) => answer.status === 200))
+    const other = await fetch(`${g.url}/v1/live/other`, { headers: g.issuer.bearer() })
+    t.equal(await other.text(), '{}', 'ten times as many as requests may have, and a request is answered')
     stop.abort()
   })
 

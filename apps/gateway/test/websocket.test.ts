@@ -13,7 +13,7 @@ const LIVE = { service: 'realtime', prefixes: ['/v1/live'] }
 
 t.test('WebSocket', async (t) => {
   const g = await startGateway(t, {
-    env: { WS_MESSAGE_LIMIT: '1000', LIMIT_ADDRESS_BURST: '20', LIMIT_ADDRESS_PER_SECOND: '1' }
+    env: { WS_MESSAGE_LIMIT: '1000', LIMIT_ADDRESS_BURST: '20', LIMIT_ADDRESS_PER_SECOND: '0.01' }
   })
   const server = new WebSocketServer({ noServer: true })
   const handshakes: IncomingMessage[] = []
@@ -286,6 +286,16 @@ t.test('WebSocket: whoever reads slowly slows the sender down', async (t) => {
   }
   const buffered = () => there.bufferedAmount
   await waitFor(() => buffered() < sent)
+  // Until nothing more of it has left while another client of the same gateway heard twenty answers.
+  const other = await openBoth(g, server)
+  other.there.on('message', (data) => other.there.send(data))
+  for (let still = 0; still < 20; ) {
+    const before = buffered()
+    other.ws.send('x')
+    await once(other.ws, 'message')
+    still = buffered() === before ? still + 1 : 0
+  }
+  other.ws.terminate()
   t.ok(buffered() > sent / 2, 'most waits at the service, not in the gateway')
   let received = 0
   ws.on('message', (data: Buffer) => {
@@ -294,6 +304,26 @@ t.test('WebSocket: whoever reads slowly slows the sender down', async (t) => {
   ws.resume()
   await waitFor(() => received === sent, { message: 'all arrives' })
   t.equal(buffered(), 0)
+  ws.terminate()
+})
+
+t.test('WebSocket: silence does not end it as it ends a kept connection', async (t) => {
+  const g = await startGateway(t, { env: { KEEP_ALIVE_TIMEOUT_MS: '500' } })
+  const upstream = await startUpstream(t, g.nc, LIVE)
+  const server = new WebSocketServer({ server: upstream.server })
+  t.teardown(() => server.close())
+  await g.live('realtime', 1)
+  const { ws, there } = await openBoth(g, server)
+  // Each was opened later than the WebSocket and is ended for its silence, so the WebSocket has been looked at by then. The first look may
+  // find bytes that came with the handshake.
+  for (let i = 0; i < 2; i++) {
+    const silent = connectTcp(g.port, '127.0.0.1')
+    silent.write('GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n')
+    await once(silent.resume(), 'close')
+  }
+  const message = once(ws, 'message')
+  there.send('still here')
+  t.equal(String((await message)[0]), 'still here')
   ws.terminate()
 })
 

@@ -45,7 +45,7 @@ await runApp({
           if (!events.attached()) throw new Error('consumers or the relay are not attached')
         },
         identity() {
-          if (!identity.ready()) throw new Error('no keys yet')
+          if (!identity.ready()) throw new Error('token verification keys are not loaded yet')
         },
         log() {
           if (!live.available()) throw new Error('no connection to NATS')

@@ -43,7 +43,7 @@ export async function checkNats(url: string): Promise<ExternalStore> {
   return checked('NATS_URL', url, async () => {
     const { hostname, port } = new URL(url)
     const greeting = await firstLine(hostname, Number(port || 4222))
-    if (!greeting.startsWith('INFO ')) throw new Error('what answers is not NATS')
+    if (!greeting.startsWith('INFO ')) throw new Error('the server is not a NATS server')
     const { version, jetstream } = JSON.parse(greeting.slice(5)) as { version: string; jetstream?: boolean }
     if (!newEnough(NATS_SERVER, version))
       throw new Error(
@@ -84,7 +84,7 @@ function firstLine(host: string, port: number, say = ''): Promise<string> {
       resolve(text.split('\r\n')[0] ?? '')
     })
     socket.once('timeout', () => socket.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`)))
-    socket.once('close', () => reject(new Error('it hung up')))
+    socket.once('close', () => reject(new Error('the server closed the connection')))
     socket.once('error', reject)
   })
 }

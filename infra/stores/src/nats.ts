@@ -93,7 +93,7 @@ function greeted(port: number): Promise<void> {
     socket.once('data', (data) => {
       socket.destroy()
       if (data.toString().startsWith('INFO')) resolve()
-      else reject(new Error('what answers is not NATS'))
+      else reject(new Error('the server is not a NATS server'))
     })
     socket.once('timeout', () => socket.destroy(new Error('no answer')))
     socket.once('error', reject)

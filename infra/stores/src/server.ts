@@ -47,7 +47,7 @@ const LONGEST_DELAY_MS = 10_000
  * The process dies with this one where the system offers that; its pid is noted so that a later start finds an orphan.
  */
 export async function startServer(spec: ServerSpec, events: ServerEvents = {}): Promise<Server> {
-  if (!(await isFree(spec.port))) throw new StartError(`${spec.name}: port ${spec.port} is taken`)
+  if (!(await isFree(spec.port))) throw new StartError(`${spec.name}: port ${spec.port} is in use`)
   let child: ChildProcess
   let running = false
   let stopping = false

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { labelOf } from './events/parts.ts'
 import { eventsChart, eventsText } from './events/report.ts'
 import { benchEvents, type EventsResult } from './events/run.ts'
+import { writeFigures } from './figures.ts'
 import { GATEWAY_HELP, type GatewayOptions, parseGatewayOptions } from './gateway/options.ts'
 import { profileRow } from './gateway/profile-run.ts'
 import { goalText, reachedText, reportChart, reportText } from './gateway/report.ts'
@@ -11,13 +12,14 @@ import { benchGateway } from './gateway/run.ts'
 import { type Row, systemRows } from './system.ts'
 import { formatTable } from './table.ts'
 
-const HELP = `npm run bench [-- system|gateway|events]
+const HELP = `npm run bench [-- system|gateway|events|figures]
 
-  system    start, memory, four routes through the gateway with 32 connections, and the way of an event to a follower's stream
-  gateway   CPU, memory and latency of the gateway beside other proxies; see: npm run bench -- gateway --help
-  events    events through outbox, stream and inbox, beside the same without outbox and inbox
+  system    start time, memory, four routes through the gateway with 32 connections, and the delay of a live event
+  gateway   CPU, memory and latency of the gateway compared with other proxies; see: npm run bench -- gateway --help
+  events    events through outbox, stream and inbox, compared with the same without outbox and inbox
+  figures   writes the tables of docs/figures.md and README.md from the kept results; measures nothing
 
-Without a name all run. Goals are those of the plan; figures depend on the machine, so compare ratios.
+Without a name all benchmarks run. Figures depend on the machine, so compare ratios.
 `
 
 const EVENT_ROUNDS = 5
@@ -92,7 +94,10 @@ const [name, ...args] = process.argv.slice(2)
 if (name === undefined) await system('all.json', async () => [...(await eventRows()), ...(await goalRows())])
 else if (name === 'system' && args.length === 0) await system('system.json')
 else if (name === 'events' && args.length === 0) await events()
-else if (name === 'gateway') {
+else if (name === 'figures' && args.length === 0) {
+  const changed = await writeFigures()
+  process.stdout.write(changed.length === 0 ? 'The figures are up to date.\n' : `Written: ${changed.join(', ')}\n`)
+} else if (name === 'gateway') {
   const options = parse(args)
   if (options.profile === undefined) await gateway(options)
   else await profileRow(options.profile, options.requests, say)

@@ -312,7 +312,7 @@ export function createCache(options: CacheOptions): Cache {
   function tell(key: string, error: Error, time: number): void {
     failures++
     if (time < tellAgainAt) return
-    log?.warn({ key, reason: error.message, failures }, 'cache: loading failed, the old value stays')
+    log?.warn({ key, reason: error.message, failures }, 'cache: load failed, keeping the stale value')
     tellAgainAt = time + TELL_PAUSE_MS
     failures = 0
   }
@@ -328,7 +328,7 @@ export function createCache(options: CacheOptions): Cache {
     try {
       return { value: codec.decode(shared.bytes), length: shared.bytes.length, freshMs }
     } catch (error) {
-      log?.warn({ reason: (error as Error).message }, 'cache: a value in Redis cannot be read')
+      log?.warn({ reason: (error as Error).message }, 'cache: failed to decode a value from Redis')
       return undefined
     }
   }

@@ -113,11 +113,11 @@ export function openRedis(options: RedisLinkOptions): RedisLink {
   function lost(error: Error): void {
     if (away) return
     away = true
-    log?.warn({ reason: error.message }, 'redis is away: going on without it')
+    log?.warn({ reason: error.message }, 'Redis is unavailable: continuing without it')
   }
 
   function found(): void {
-    if (away) log?.info({}, 'redis is back')
+    if (away) log?.info({}, 'Redis is available again')
     away = false
   }
 }

@@ -258,6 +258,6 @@ t.test('a Redis that never was', async (t) => {
   t.equal(await cache.get('k', TTL, async () => 1), 1)
   await cache.invalidate(['u:1'])
   await waitFor(() => lines.length > 0)
-  t.strictSame(lines, ['redis is away: going on without it'], 'is told once')
+  t.strictSame(lines, ['Redis is unavailable: continuing without it'], 'is told once')
   t.throws(() => openRedis({ url: 'nonsense' }), { message: /redis:\/\// })
 })

@@ -29,7 +29,7 @@ export async function runGateway(options: GatewayOptions, env: NodeJS.ProcessEnv
   const settings = settingsOf(options, env)
   const port = Number(settings.PORT ?? (env.PORT || 8080))
   if (port !== 0 && !(await isFree(port)))
-    throw new StartError(`port ${port} is taken: give another with --port (0 takes a free one)`)
+    throw new StartError(`port ${port} is in use: give another with --port (0 picks a free one)`)
   // A process group of its own: Ctrl-C in a terminal reaches only this process, which passes it on once.
   const child = spawn(process.execPath, [join(REPOSITORY, 'apps/gateway/src/main.ts')], {
     env: { ...withoutStores(env), NODE_COMPILE_CACHE: join(homeFolder(env), 'cache', 'node'), ...settings },
@@ -94,7 +94,7 @@ function matching(name: string, text: string | undefined, pattern: RegExp, examp
 }
 
 function file(name: string, path: string): string {
-  if (!existsSync(path)) throw new StartError(`${name} ${path} is not there: give the path of a file that can be read`)
+  if (!existsSync(path)) throw new StartError(`${name} ${path} does not exist: give the path of a readable file`)
   return resolve(path)
 }
 

@@ -4,12 +4,12 @@ const COMMANDS: Record<string, { line: string; more: string }> = {
     more: `skerry up [--demo] [--with APP]
 
 Finds or fetches mongod, nats-server and Redis, starts them, then two instances of each service and the gateway,
-and prints where everything is. Ctrl-C stops all of it in order; the next start finds the data again.
+and prints their addresses. Ctrl-C stops everything in order; the data is kept for the next start.
 
-  --demo         load the demo data once all is ready
-  --with APP     also start an app that is only started on request (conduit); may be repeated
+  --demo         load the demo data when everything is ready
+  --with APP     also start an app that is not started by default (conduit); may be repeated
 
-  PORT           the gateway's port (8080; 0 takes a free one)
+  PORT           the gateway's port (8080; 0 picks a free one)
   SKERRY_HOME    folder for data, binaries, keys and logs (.skerry)
   SKERRY_BIN     folder for fetched store binaries (<home>/bin)
   LOG_LEVEL      level of the services' logs (info)
@@ -19,194 +19,198 @@ and prints where everything is. Ctrl-C stops all of it in order; the next start 
     line: 'load real mails as demo data into the running system (npm run demo)',
     more: `skerry demo [--limit N] [--url URL]
 
-Loads the ham of the Spam Assassin corpus through the public API: senders become users, mails posts, replies comments.
-It can be interrupted and run again; what is loaded already is passed over.
+Loads the ham mails of the Spam Assassin corpus through the public API: senders become users, mails become posts,
+replies become comments.
+It can be interrupted and run again: mails that are already loaded are skipped.
 
   --limit N      only the first N mails
-  --url URL      another gateway than the one that runs here
+  --url URL      the URL of another gateway
 `
   },
   status: {
-    line: 'show what runs',
-    more: 'skerry status\n\nReads run.json of SKERRY_HOME and says whether each part is ready.\n'
+    line: 'show the running processes and whether each is ready',
+    more: 'skerry status\n\nReads run.json in SKERRY_HOME and shows whether each process is ready.\n'
   },
   stop: {
-    line: 'stop what runs, as Ctrl-C would',
-    more: 'skerry stop\n\nTells the skerry that runs in SKERRY_HOME to end, and waits for it.\n'
+    line: 'stop the running system, like Ctrl-C',
+    more: 'skerry stop\n\nStops the system that runs in SKERRY_HOME and waits until it has ended.\n'
   },
   gateway: {
-    line: 'run the gateway alone, in front of services of your own',
+    line: 'run only the gateway, in front of your own services',
     more: `skerry gateway --route /PREFIX=URL[*WEIGHT][,URL…] [--route …] [options]
 
-Runs the gateway in the foreground, without NATS and MongoDB: balancing, health, retries, limits and everything else
-are on. Ctrl-C stops it in order; SIGHUP has it read its files again.
+Runs the gateway in the foreground, without NATS and MongoDB: load balancing, health checks, retries, rate limits and
+everything else work. Ctrl-C stops it in order; SIGHUP reloads its files.
 
   --route /feed=http://127.0.0.1:9001,http://127.0.0.1:9002
-                       what answers a path and all below it; may be given again. A host name stands for all its
-                       addresses and is resolved again every 5 s; https and localhost stay as they are.
+                       the upstreams of a path prefix; may be repeated. A host name stands for all its addresses
+                       and is resolved again every 5 s; https and localhost are not resolved here.
                        '/feed=http://a:9001*3,http://b:9001' gives the first three times the weight of the second, and
-                       *0.05 makes a canary; quoted, since shells take a * for theirs
-  --routes-file FILE   the same from a file, a line each, # begins a comment; taken over when it changes
-  --rules FILE         rules of routes: a JSON array of { method, path, auth, timeoutMs, cache, … }; taken over as well
-  --port N             8080; 0 takes a free one
-  --jwks URL           the keys of whoever issues your tokens. Without it tokens are passed on as they come,
-                       everybody counts by address, and rules that say auth "required" are refused
-  --issuer, --audience what tokens must say in iss and aud (skerry, skerry)
-  --redis URL          where limits are counted for several gateways; without it each counts by itself
-  --workers N          so many processes on the port; SIGHUP then replaces them one after the other
-  --health PATH        what is asked of each address to see whether it is well, as /healthz
+                       *0.05 makes a canary; quote it, because shells expand *
+  --routes-file FILE   the same from a file, one per line, # starts a comment; reloaded when the file changes
+  --rules FILE         route rules: a JSON array of { method, path, auth, timeoutMs, cache, … }; reloaded too
+  --port N             8080; 0 picks a free one
+  --jwks URL           the JWKS of your token issuer. Without it tokens are forwarded unverified, rate limits
+                       count by address, and rules with auth "required" are rejected
+  --issuer, --audience the required iss and aud of tokens (skerry, skerry)
+  --redis URL          counts rate limits for several gateways together; without it each gateway counts alone
+  --workers N          number of worker processes on the port; SIGHUP then replaces them one by one
+  --health PATH        the path of the active health check of each upstream, such as /healthz
 
-Every other setting of apps/gateway/src/config.ts may be given as a variable of the environment:
+Every other setting in apps/gateway/src/config.ts can be set as an environment variable:
 
-  HOST=0.0.0.0         to be reached from elsewhere (127.0.0.1)
-  TRUSTED_PROXIES      addresses of proxies in front, whose X-Forwarded-For is believed
-  LIMIT_EXEMPT         addresses without limits: 127.0.0.0/8 to measure from this machine
+  HOST=0.0.0.0         accept connections from other machines (127.0.0.1)
+  TRUSTED_PROXIES      addresses of proxies in front, whose X-Forwarded-For is trusted
+  LIMIT_EXEMPT         addresses without rate limits: 127.0.0.0/8 for load tests from this machine
   LOG_LEVEL            info
 `
   },
   traffic: {
-    line: 'spread the requests for a service over its versions',
+    line: 'split the traffic of a service between its versions',
     more: `skerry traffic [SERVICE [VERSION=PERCENT …] [--header NAME=VERSION …] [--mirror VERSION[=PERCENT]] [--reset]]
 
-Shows what each version that runs in SKERRY_HOME is to get and did get, and changes it at run time.
+Shows the configured and the actual share of traffic of each running version, and changes it at run time.
 
   skerry traffic                                    all services
-  skerry traffic content 2.1.0=5%                   a canary: 5 % of the users stay with 2.1.0, the others share the rest
+  skerry traffic content 2.1.0=5%                   a canary: 5 % of the users are routed to 2.1.0
   skerry traffic content 2.1.0=0% --header x-tester=2.1.0
                                                     only requests with the header x-tester, or X-Skerry-Version: 2.1.0
-  skerry traffic content --mirror 2.2.0=10%         2.2.0 gets copies of a tenth (of all, without =10%) and answers nobody
+  skerry traffic content --mirror 2.2.0=10%         2.2.0 gets copies of 10 % of the requests (of all, without
+                                                    =10%); its responses are discarded
   skerry traffic content --header none --mirror none
-  skerry traffic content --reset                    by instances alone, as without rules
+  skerry traffic content --reset                    remove all rules: balance over all instances
 
-What is given replaces what was said of the same kind (shares, headers, mirror). A version that nobody runs gets nothing,
-and who is left alone serves all.
+A new rule replaces the earlier rule of the same kind (shares, headers, mirror). A version without instances gets no
+traffic; the other versions serve its share.
 
-  NATS_URL             a NATS that runs elsewhere, with its administrator's user and password
+  NATS_URL             the URL of another NATS server, with its administrator's user and password
 `
   },
   new: {
-    line: 'write a new service, event, route or consumer',
+    line: 'generate a new service, event, route or consumer',
     more: `skerry new service NAME [--entity NAME]
 skerry new event SERVICE.ENTITY.WHAT
 skerry new route SERVICE NAME METHOD PATH
 skerry new consumer SERVICE PURPOSE EVENT…
 
-Writes what runs and is tested: npm test passes as it is. Everything or nothing is written.
+Generates code that runs, with tests that pass. Either all files are written or none.
 
-  skerry new service notes                     apps/notes keeps notes, each called a note, at /v1/notes; it is
-                                               installed, and starts with all others
-  skerry new service library --entity book     what it keeps, where the name does not say it
+  skerry new service notes                     apps/notes stores notes, each called a note, at /v1/notes; it is
+                                               installed, and starts with all other services
+  skerry new service library --entity book     the entity, if it is not the singular of the name
   skerry new event notes.note.pinned           declares NotePinned
   skerry new route notes pinNote PUT /v1/notes/:id/pin
-                                               declares and serves it; it answers with what it is given
+                                               declares and serves it; it returns its input
   skerry new consumer notes people users.profile.created users.profile.updated
-                                               keeps the last that these events said of each entity
+                                               stores the latest state of each entity from these events
 
-A service's name is 2 to 30 of the letters a to z. Refused with the reason: names that exist, that are reserved, or whose
-prefix or type belongs to somebody else.
+A service's name is 2 to 30 of the letters a to z. Rejected with a reason: names that exist, reserved names, and names
+whose route prefix or type belongs to another service.
 `
   },
   events: {
-    line: 'look at events, repair what could not be handled, replay, rebuild',
+    line: 'inspect events, repair dead letters, replay, rebuild read models',
     more: `skerry events ls | tail | lag | dlq | audit | replay | rebuild  [--json] [--by WHO]
 
-Looks at the events of what runs in SKERRY_HOME. What changes something is a request to the service whose consumer it is;
-each is on record with who (user@host, or --by), when, what, before and after: skerry events audit.
+Inspects the events of the system that runs in SKERRY_HOME. A change is a request to the service that owns the consumer.
+Each change is recorded with its author (user@host, or --by), time, and the state before and after: skerry events audit.
 
   skerry events ls                         streams, subjects, counts, sizes, times, consumers
   skerry events tail [--subject content.post] [--entity ID] [--since 15m] [--count N]
-                                           events as they come, until Ctrl-C; --since begins in the past
+                                           events as they arrive, until Ctrl-C; --since starts in the past
   skerry events lag                        per consumer: pending, unacknowledged, redelivered, dead letters, age of the
-                                           oldest event to handle, the instance that works; then the outboxes
+                                           oldest pending event, the active instance; then the outboxes
 
   skerry events dlq ls [SERVICE …] [--consumer C] [--after N]
-  skerry events dlq show content/12        payload, error, attempts, times, what was tried since
-  skerry events dlq retry content/12       to the consumer that failed, and to no other
+  skerry events dlq show content/12        payload, error, attempts, times, retries since then
+  skerry events dlq retry content/12       redeliver it only to the consumer that failed
   skerry events dlq retry content/12 --edit          change the payload in $EDITOR first; it must fit the event's schema
-  skerry events dlq retry content/12 --data FILE     the payload from a file, or - for the standard input
-  skerry events dlq retry --consumer content--feeds  all of a consumer's, once its service is mended
-  skerry events dlq discard content/12     delete it; the payload stays in the record
+  skerry events dlq retry content/12 --data FILE     take the payload from a file, or - for standard input
+  skerry events dlq retry --consumer content--feeds  all of a consumer's dead letters, when its service is fixed
+  skerry events dlq discard content/12     delete it; the payload stays in the audit log
 
-  skerry events audit [CONSUMER]           what operators did, newest first
+  skerry events audit [CONSUMER]           changes by operators, newest first
 
   skerry events replay content--people --from 2h        from a time: 15m, 2h, 3d or 2026-11-24T17:54:10Z
   skerry events replay content--people --from 120 --stream users   from a sequence
-                                           the consumer applies everything from there again, before what is new.
-                                           --force where its service refuses, since it would count or tell twice
+                                           the consumer applies all events from there again, before new ones.
+                                           --force if its service refuses because effects would repeat
 
   skerry events rebuild realtime--followers             build the read model from zero beside the live one, then switch
-      --stay             do not switch: --switch does it later (--force: although there are dead letters)
-      --allow-partial    although a stream does not reach back to the beginning
-      --status --abort   how far it is; give it up
-      --rollback         after the switch: back to the old one, which is still fed
+      --stay             do not switch yet; --switch does (--force: even with dead letters)
+      --allow-partial    even if a stream no longer has its first events
+      --status --abort   show the progress; abort it
+      --rollback         after the switch: back to the old one, which is kept up to date
       --finish           after the switch: drop the old one
 
-  --json         a line of JSON for each thing, for programs
-  NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
+  --json         one line of JSON per record, for programs
+  NATS_URL       the URL of another NATS server, with its administrator's user and password
 `
   },
   participants: {
-    line: 'see whom deletions of accounts wait for, and take off who is gone for good',
+    line: 'list the services that account deletions wait for, and remove one',
     more: `skerry participants ls
 skerry participants withdraw NAME
 
-Deletions and exports of accounts wait for every service that has declared that it takes part, also while it does not
-run: docs/sagas.md.
+Account deletions and exports wait for every registered participant, even while it does not run: docs/sagas.md.
 
-  skerry participants ls                   who does, when each last said so, and how many instances run
-  skerry participants withdraw conduit     it is gone for good: what waits for it goes on without it, and what it keeps
-                                           of people stays there. Refused while it runs; it takes part again once it starts
+  skerry participants ls                   participants, when each last registered, and running instances
+  skerry participants withdraw conduit     remove a participant: deletions and exports continue without it, and its
+                                           personal data is not erased. Rejected while it runs; it registers again when
+                                           it starts
 
-  NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
+  NATS_URL       the URL of another NATS server, with its administrator's user and password
 `
   },
   subscriber: {
-    line: 'print where and as whom others subscribe to events',
+    line: 'print the address and credentials for event subscribers',
     more: `skerry subscriber
 
-Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a user that may only
-listen: eval "$(skerry subscriber)". docs/subscribe-python.md has a subscriber.
+Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a read-only user:
+eval "$(skerry subscriber)". docs/subscribe-python.md shows a subscriber.
 `
   },
   test: {
     line: 'check and test every package against real stores (npm test)',
     more: `skerry test [--faults] [package…]
 
-Type-checks, lints, holds the boundaries and runs the tests of all packages, or of those named.
+Type-checks, lints, checks the import boundaries and runs the tests of all packages, or of the named ones.
 
   --faults       the long fault tests (npm run test:faults)
 `
   },
   contracts: {
-    line: 'compare events and routes with what was released, and release them',
+    line: 'compare events and routes with the released contracts, and release them',
     more: `skerry contracts check [--released]
 skerry contracts release [--retire CONTRACT …]
 
-check says what of the declared contracts differs from the golden files in packages/contracts/released: what is new,
-what is additive, and what would break somebody, who that is and the way out. It fails for breaking changes.
+check compares the declared contracts with the golden files in packages/contracts/released. It lists new, additive and
+breaking changes; for a breaking change also the affected users and the way out. It fails for breaking changes.
 
-  --released           fail as well when something is not released yet
+  --released           also fail if a change is not released yet
 
-release rewrites the golden files. It refuses breaking changes, and then writes nothing.
+release rewrites the golden files. If there are breaking changes it fails and writes nothing.
 
   --retire content.post.created.v1
   --retire 'GET /v1/posts/:id'
-                       end a contract that is not declared any more and that nobody uses; may be given again
+                       remove the golden file of a contract that is no longer declared or used; may be
+                       repeated
 `
   },
   bench: {
-    line: 'measure (npm run bench)',
-    more: `skerry bench [system|gateway|events]
+    line: 'run the benchmarks (npm run bench)',
+    more: `skerry bench [system|gateway|events|figures]
 
-  system    start, memory and routes of a system of its own, under load
-  gateway   the gateway beside other proxies; its options: skerry bench gateway --help
-  events    events through outbox, stream and inbox, beside the same without outbox and inbox
+  system    start time, memory and routes of a separate system under load
+  gateway   the gateway compared with other proxies; its options: skerry bench gateway --help
+  events    events through outbox, stream and inbox, compared with the same without outbox and inbox
+  figures   write the tables of docs/figures.md and README.md from packages/bench/results; measures nothing
 `
   },
   version: { line: 'print the version', more: 'skerry version\n' }
 }
 
-export const HELP = `Skerry: a mobile backend that teams run as independent services.
+export const HELP = `Skerry: a mobile backend made of independent services.
 
 Usage: skerry <command>
 

@@ -158,7 +158,9 @@ t.test('a version is retired when nobody uses it any more', async (t) => {
 t.test('a golden file that is broken is named', async (t) => {
   for (const text of ['{', '{"subject":"a.b.c"}']) {
     const repo = await repoOf(t, { 'packages/contracts/released/events/a.b.c.v1.json': text })
-    await t.rejects(checkContracts(repo, {}), { message: /a\.b\.c\.v1\.json is no golden file: .*version control/ })
+    await t.rejects(checkContracts(repo, {}), {
+      message: /a\.b\.c\.v1\.json is not a valid golden file: .*version control/
+    })
   }
 })
 

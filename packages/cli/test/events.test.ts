@@ -280,7 +280,7 @@ t.test('a replay, and what must not be replayed', async (t) => {
   type Profile = { counts: { posts: number; followers: number } }
   const { counts } = await api<Profile>('GET', `/v1/users/${ada.user.id}`, bob.accessToken)
   t.match(counts, { posts: 1, followers: 1 })
-  t.match(await refused('replay', 'content--people'), /say from when, as in/)
+  t.match(await refused('replay', 'content--people'), /give the start/)
   t.match(await refused('replay', 'realtime--live', '--from', '1'), /reads .*: say whose sequence it is with --stream/)
   t.match(
     await refused('replay', 'content--nobody', '--from', '1'),

@@ -96,7 +96,7 @@ t.test('what does not fit is one line that says what to give', async (t) => {
     [[], /^skerry: give at least one --route, as in: skerry gateway --route \/feed=http/],
     [['--route', 'feed'], /^skerry: --route feed is not a route: write it as --route \/feed=http/],
     [['--route', '/feed=nowhere'], /^gateway: route \/feed has "nowhere", which is no address/],
-    [[...feed, '--port', new URL(origin).port], /^skerry: port \d+ is taken: give another with --port/],
+    [[...feed, '--port', new URL(origin).port], /^skerry: port \d+ is in use: give another with --port/],
     [[...feed, '--rooms', '1'], /^skerry: Unknown option '--rooms'\. See: skerry help gateway\n$/],
     [[...feed, 'x'], /^skerry: Unexpected argument 'x'.*\. See: skerry help gateway\n$/]
   ]
@@ -139,7 +139,7 @@ t.test('options become settings', async (t) => {
   t.same(settingsOf({}, { ROUTES_FILE: '/etc/routes' }), {}, 'the environment may say it all')
   const bad: Array<[Parameters<typeof settingsOf>[0], RegExp]> = [
     [{ route, 'routes-file': 'x' }, /give --route or --routes-file, not both/],
-    [{ 'routes-file': '/nowhere/routes' }, /--routes-file \/nowhere\/routes is not there: give the path/],
+    [{ 'routes-file': '/nowhere/routes' }, /--routes-file \/nowhere\/routes does not exist: give the path/],
     [{ route, rules: '/nowhere/rules' }, /--rules \/nowhere\/rules is not there/],
     [{ route, port: '70000' }, /--port 70000 does not fit: give a number from 0 to 65535/],
     [{ route, workers: '0' }, /--workers 0 does not fit: give a number from 1 to 64/],

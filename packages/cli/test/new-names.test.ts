@@ -38,7 +38,7 @@ t.test('names that exist, are reserved or do not fit are refused with the reason
     ['', /take 2 to 30/]
   ] as const)
     t.throws(() => namesOf(name), why, name)
-  t.throws(() => serviceNames(REPOSITORY, undefined), /say how the service is called/)
+  t.throws(() => serviceNames(REPOSITORY, undefined), /give the name of the service/)
   t.throws(() => namesOf('library', 'Book'), /cannot be what a service keeps/)
 })
 

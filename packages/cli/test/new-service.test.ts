@@ -90,7 +90,7 @@ t.test('events, routes and consumers are added to it, and to services that were 
       ['consumer', 'library', 'more', 'users.profile.painted'],
       /there is no event "users\.profile\.painted": there are auth\./
     ],
-    [['consumer', 'library', 'more'], /say which events/],
+    [['consumer', 'library', 'more'], /give the events/],
     [['consumer', 'realtime', 'more', 'users.profile.updated'], /Put this in by hand/],
     [['poem', 'library'], /there is no "new poem"/]
   ] as const) {

@@ -31,7 +31,7 @@ t.test('a taken port is named before anything starts', async (t) => {
   refused(
     t,
     await runCli(['up'], { SKERRY_HOME: home, PORT: String(port) }),
-    new RegExp(`port ${port} is taken: set PORT`)
+    new RegExp(`port ${port} is in use: set PORT`)
   )
   t.same(await readdir(join(home, 'data')), [])
   t.notOk((await readdir(home)).includes('lock'), 'the next start is not in its way')

@@ -1,4 +1,5 @@
 import Type, { type Static, type TSchema } from 'typebox'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from './examples.ts'
 
 /** An object that refuses members it doesn't know: every body and query a client sends is one. */
 export function Strict<const P extends Record<string, TSchema>>(properties: P, options: object = {}) {
@@ -14,27 +15,46 @@ export function Nullable<const T extends TSchema>(schema: T) {
  * One of some values, of which there may be more one day: readers have to let ones that they don't know pass. Everything that an event or an
  * answer says out of a list is one; in JSON Schema it is a string with its values under `x-open-enum`.
  */
-export function OpenEnum(values: readonly string[]) {
+export function OpenEnum(values: readonly string[], example = values[0]!) {
   return Type.String({
     description: `${values.join(', ')}; an open enum: expect new values.`,
-    examples: [...values],
+    examples: [example, ...values.filter((value) => value !== example)],
     'x-open-enum': [...values]
   })
 }
 
+/** A string that documents show with this example instead of its member's name. */
+export function StringLike(example: string, options: object = {}) {
+  return Type.String({ ...options, examples: [example] })
+}
+
+/** An id with an example of its own, so that the ids in documents agree with each other. */
+export function Id(example: string) {
+  return Type.String({
+    pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}$',
+    description: 'An opaque id of 26 characters.',
+    examples: [example]
+  })
+}
+
 /** 128 bits as 26 characters of lower-case Crockford base32: time, bucket, random (see packages/store). */
-export const IdSchema = Type.String({
-  pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}$',
-  description: 'An opaque id of 26 characters.',
-  examples: ['06b1n7v4kc0j5m3q8w2x9y6z1a']
-})
+export const IdSchema = Id(EXAMPLE_IDS.any)
+
+/**
+ * A time with an example of its own. Services check the pattern. OpenAPI documents say `format: date-time` in addition (`x-format`), so that
+ * generated clients have a type for times; a `format` in the contract itself would narrow what released payloads may hold.
+ */
+export function Time(example: string) {
+  return Type.String({
+    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$',
+    description: 'RFC 3339 in UTC with milliseconds.',
+    examples: [example],
+    'x-format': 'date-time'
+  })
+}
 
 /** RFC 3339, UTC, milliseconds. */
-export const TimeSchema = Type.String({
-  pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$',
-  description: 'RFC 3339 in UTC with milliseconds.',
-  examples: ['2026-01-31T09:30:00.000Z']
-})
+export const TimeSchema = Time(EXAMPLE_TIMES.signedUp)
 
 export const UsernameSchema = Type.String({
   minLength: 3,
@@ -52,12 +72,17 @@ export const EmailSchema = Type.String({
   examples: ['ada@example.com']
 })
 
-export const PasswordSchema = Type.String({ minLength: 8, maxLength: 256 })
+export const PasswordSchema = StringLike('correct horse battery staple', { minLength: 8, maxLength: 256 })
 
 /** Page size of a list; the default is applied by the service. */
 export const LimitSchema = Type.Integer({ minimum: 1, maximum: 100, default: 20 })
 
-export const CursorSchema = Type.String({ minLength: 1, maxLength: 512, pattern: '^[A-Za-z0-9_-]+$' })
+export const CursorSchema = StringLike(EXAMPLE_TEXTS.cursor, {
+  minLength: 1,
+  maxLength: 512,
+  pattern: '^[A-Za-z0-9_-]+$',
+  description: 'The `nextCursor` of the previous page.'
+})
 
 /** `fields=id,text,author.username`: only these members come back. */
 export const FieldsSchema = Type.String({
@@ -65,7 +90,7 @@ export const FieldsSchema = Type.String({
   maxLength: 512,
   pattern: '^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*(,[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*)*$',
   description: 'Comma-separated paths of the members to return.',
-  examples: ['id']
+  examples: ['id,createdAt']
 })
 
 /** The query members every list takes. */
@@ -79,7 +104,7 @@ export const PageQuery = {
 export function Page<const T extends TSchema>(item: T) {
   const { title } = item as { title?: string }
   return Type.Object(
-    { items: Type.Array(item), nextCursor: Nullable(Type.String()) },
+    { items: Type.Array(item), nextCursor: Nullable(StringLike(EXAMPLE_TEXTS.cursor)) },
     title === undefined ? {} : { title: `${title}Page` }
   )
 }
@@ -88,14 +113,19 @@ export function Page<const T extends TSchema>(item: T) {
 export type PageOf<T> = { items: T[]; nextCursor: string | null }
 
 /** A picture a client can load; `url` is absolute. */
-export const ImageSchema = Type.Object({ id: IdSchema, url: Type.String() }, { title: 'Image' })
+export const ImageSchema = Type.Object(
+  { id: Id(EXAMPLE_IDS.image), url: StringLike(EXAMPLE_TEXTS.pictureUrl) },
+  { title: 'Image' }
+)
 export type Image = Static<typeof ImageSchema>
 
 export const ViolationSchema = Type.Object(
   {
-    path: Type.String({ description: 'Where: `body.text`, `query.limit`, `params.id`, `header.if-match`.' }),
-    code: Type.String(),
-    message: Type.String()
+    path: StringLike('body.username', {
+      description: 'The location: `body.text`, `query.limit`, `params.id`, `header.if-match`.'
+    }),
+    code: StringLike('taken'),
+    message: StringLike('is taken')
   },
   { title: 'Violation' }
 )
@@ -104,12 +134,14 @@ export type Violation = Static<typeof ViolationSchema>
 /** RFC 9457, the one shape of every error from the gateway and every service. */
 export const ProblemSchema = Type.Object(
   {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.String({ description: 'Stable, for programs. An open enum: expect new values.' }),
-    detail: Type.Optional(Type.String()),
-    requestId: Type.Optional(Type.String()),
+    type: StringLike('urn:skerry:error:auth-username-taken'),
+    title: StringLike('This username is taken'),
+    status: Type.Integer({ examples: [409] }),
+    code: StringLike('AUTH_USERNAME_TAKEN', {
+      description: 'Stable, for programs. An open enum: expect new values.'
+    }),
+    detail: Type.Optional(StringLike('Choose another username.')),
+    requestId: Type.Optional(StringLike(EXAMPLE_TEXTS.requestId)),
     errors: Type.Optional(Type.Array(ViolationSchema))
   },
   { title: 'Problem', description: 'RFC 9457 problem details' }

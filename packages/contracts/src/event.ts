@@ -4,6 +4,7 @@ import type { Static, TSchema } from 'typebox'
  * One event, declared once.
  *
  * - `subject`: `<service>.<entity>.<what>`; on the wire with its version: `content.post.created.v1`.
+ * - `summary`: its title in documents, a few words: `Post created`. `description` says in sentences when it is published.
  * - `entity`: the id of what the event is about. Events of one entity reach every consumer in commit order.
  * - `data`: the payload; consumers accept members they don't know, so adding an optional one is not breaking.
  */
@@ -11,6 +12,7 @@ export type EventContract<S extends TSchema = TSchema> = {
   readonly subject: string
   readonly version: number
   readonly summary: string
+  readonly description?: string
   readonly entity: (data: Static<S>) => string
   readonly data: S
 }

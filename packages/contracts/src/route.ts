@@ -42,6 +42,8 @@ export type CachePolicy = {
  * the gateway takes its limits from it.
  *
  * - `path`: with `:name` parameters, always below a prefix that the service owns.
+ * - `summary`: its title in documents, an imperative of a few words without a full stop: `Create a post`. `description` says the rest in
+ *   sentences.
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
@@ -57,6 +59,7 @@ export type RouteContract = {
   readonly method: Method
   readonly path: string
   readonly summary: string
+  readonly description?: string
   readonly tag: string
   readonly auth: 'required' | 'optional' | 'none'
   readonly params?: TSchema

@@ -43,7 +43,9 @@ t.test('each event says what it is, where it is and what its data is', async (t)
     channels: { [subject]: { address: subject, tags: [{ name: 'content' }], messages: { event: {} } } },
     operations: { [`send.${subject}`]: { action: 'send', channel: { $ref: `#/channels/${subject}` } } },
     components: {
-      messages: { [subject]: { payload: { properties: { postId: {} } }, examples: [{ payload: { title: 'title' } }] } },
+      messages: {
+        [subject]: { payload: { properties: { postId: {} } }, examples: [{ payload: { title: 'The ferry to Utö' } }] }
+      },
       messageTraits: {
         cloudEvent: {
           headers: { required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'] }

@@ -37,7 +37,7 @@ export const DEADLINE_HEADER = 'x-skerry-deadline'
 /** What work ends with that has no time left: 503 with `Retry-After` and `x-skerry-deadline: passed`. */
 export function deadlinePassed(cause?: unknown): SkerryError {
   return new SkerryError('UNAVAILABLE', {
-    detail: 'The time for this request has passed.',
+    detail: 'The deadline of this request has passed.',
     retryAfter: 1,
     headers: { [DEADLINE_HEADER]: 'passed' },
     ...(cause === undefined ? {} : { cause })

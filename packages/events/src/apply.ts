@@ -71,12 +71,15 @@ export function applyEvent(
         if (!failed) onFault()
         failed = true
         const faults = known.count
-        log.warn({ err: error, consumer: durable, event: event.id, faults }, 'an event could not be applied yet')
+        log.warn(
+          { err: error, consumer: durable, event: event.id, faults },
+          'event handler failed: the event will be retried'
+        )
         metrics.handled(durable, message.subject, 'retried', 0)
         await wait(pause)
       } catch (error) {
         if (signal.aborted || !isTransient(error)) throw error
-        log.warn({ err: error, consumer: durable, attempt }, 'the database is away or busy: the event waits')
+        log.warn({ err: error, consumer: durable, attempt }, 'database unavailable or busy: the event will be retried')
         await wait(Math.min(5_000, 100 * 2 ** attempt))
       }
     }

@@ -144,7 +144,7 @@ async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOpt
     } catch (error) {
       if (!isStreamNotFound(error)) throw error
       if (waited === 40)
-        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream is not there yet')
+        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream does not exist yet')
       await delay(50, undefined, { signal: options.signal })
     }
   }

@@ -52,7 +52,7 @@ export function runOwned(options: OwnedOptions): Owned {
           if (epoch === undefined) lost.abort(new Error('another instance took the lease'))
           else renewedAt = at
         })
-        .catch((error: unknown) => log.warn({ err: error, lease: name }, 'a lease could not be renewed'))
+        .catch((error: unknown) => log.warn({ err: error, lease: name }, 'failed to renew a lease'))
         .finally(() => {
           renewing = false
         })
@@ -90,7 +90,7 @@ export function runOwned(options: OwnedOptions): Owned {
       } catch (error) {
         if (stopping.signal.aborted) break
         failures++
-        log.warn({ err: error, work: name, failures }, 'work was interrupted and starts again')
+        log.warn({ err: error, work: name, failures }, 'leased work failed: restarting it')
         await delay(Math.min(5_000, 50 * 2 ** failures), undefined, { signal: stopping.signal }).catch(() => 'stopping')
       }
     }
@@ -99,7 +99,7 @@ export function runOwned(options: OwnedOptions): Owned {
 
   const done = run().catch((error: unknown) => {
     if (!stopping.signal.aborted) throw error
-    log.warn({ err: error, work: name }, 'a lease could not be given back: it will run out')
+    log.warn({ err: error, work: name }, 'failed to release a lease: it will expire')
   })
   return {
     attached: () => state === 'working' || state === 'standby',

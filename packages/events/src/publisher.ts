@@ -73,7 +73,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       } catch (error) {
         if (signal.aborted) return
         if (attempt % 10 === 0)
-          log.warn({ err: error, event: record._id, attempt }, 'an event could not be published yet')
+          log.warn({ err: error, event: record._id, attempt }, 'failed to publish an event, retrying')
         await delay(Math.min(2_000, 25 * 2 ** attempt), undefined, { signal }).catch(() => 'ending')
       }
     }
@@ -94,7 +94,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     } catch (error) {
       // They stay pending and are published again by the next relay, which the inboxes make harmless; here they are marked later.
       acknowledged = done.concat(acknowledged)
-      log.warn({ err: error }, 'published events could not be marked yet')
+      log.warn({ err: error }, 'failed to mark events as published, retrying')
     }
   }
 

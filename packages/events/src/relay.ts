@@ -76,7 +76,8 @@ export function startRelay(options: RelayOptions): Owned {
   ): Promise<void> {
     const ends = AbortSignal.any([signal, broken.signal])
     const { damage, again, created, refill } = await ensureStreams(store, jsm, service)
-    if (again > 0) log.warn({ service, damage, count: again }, 'the stream is filled again from the outbox')
+    if (again > 0)
+      log.warn({ service, damage, count: again }, 'stream damaged: republishing its events from the outbox')
     const js = jetstream(nc, { timeout: 5_000 })
     const publisher = createPublisher({ js, store, service, created, refill, signal: ends, log, metrics })
     const checking = setInterval(() => void check(jsm, broken), CHECK_EVERY_MS)
@@ -99,7 +100,7 @@ export function startRelay(options: RelayOptions): Owned {
       log.warn({ service, damage }, 'the stream was damaged')
       broken.abort(DAMAGED)
     } catch (error) {
-      log.debug({ err: error }, 'the stream could not be checked')
+      log.debug({ err: error }, 'failed to check the stream')
     }
   }
 
@@ -111,7 +112,7 @@ export function startRelay(options: RelayOptions): Owned {
       maxAwaitTimeMS: 1_000
     }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
     const end = () =>
-      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'a change stream did not close'))
+      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'failed to close a change stream'))
     ends.addEventListener('abort', end)
     try {
       await publishPending(publisher, from, ends)
@@ -164,7 +165,7 @@ export function startRelay(options: RelayOptions): Owned {
           )
         )
       } catch (error) {
-        log.debug({ err: error }, 'the depth of the outbox could not be read')
+        log.debug({ err: error }, 'failed to read the depth of the outbox')
       }
       await delay(5_000, undefined, { signal: measuring.signal, ref: false }).catch(() => 'stopping')
     }

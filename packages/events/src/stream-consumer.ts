@@ -69,10 +69,13 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
       await apply(message, () => failing.add(entity))
       failing.delete(entity)
       await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
-        log.debug({ err: error, consumer: durable }, 'an acknowledgement may be lost: the inbox knows')
+        log.debug(
+          { err: error, consumer: durable },
+          'acknowledgement may be lost: the inbox will deduplicate the redelivery'
+        )
       )
       if (putOff.has(entity) && queue.heldOf(entity) === 1)
-        failed.abort(new Error('events were put off, and have their turn'))
+        failed.abort(new Error('retrying events that were postponed'))
     } catch (error) {
       if (!ends.aborted) failed.abort(error)
     } finally {
@@ -163,6 +166,6 @@ async function report({
     await control.look()
   } catch (error) {
     if (error instanceof StreamChanged) failed.abort(error)
-    else options.log.debug({ err: error }, 'the lag of a consumer could not be read')
+    else options.log.debug({ err: error }, 'failed to read the lag of a consumer')
   }
 }

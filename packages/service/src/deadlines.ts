@@ -60,7 +60,7 @@ export class RequestDeadline implements Deadline {
   error(cause?: unknown): SkerryError {
     if (this.ofCaller || this.abandoned) return deadlinePassed(cause)
     const reason = cause === undefined ? {} : { cause }
-    return new SkerryError('UNAVAILABLE', { detail: 'The service took too long to answer.', retryAfter: 1, ...reason })
+    return new SkerryError('UNAVAILABLE', { detail: 'The service took too long to respond.', retryAfter: 1, ...reason })
   }
 
   /** The handler has answered or is answered for. Lets the request go: connections made under it would else keep it alive. */

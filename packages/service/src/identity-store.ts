@@ -37,7 +37,7 @@ export async function openIdentity(
           verifier.revoke(entry.key.slice(REVOKED.length), entry.json<{ until: number }>().until)
         }
       } catch (error) {
-        log?.error({ err: error, key: entry.key }, 'an entry of the identity bucket cannot be read')
+        log?.error({ err: error, key: entry.key }, 'invalid entry in the identity bucket')
       }
     }
   })

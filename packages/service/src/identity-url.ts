@@ -50,13 +50,15 @@ export async function openIdentityFromUrl(options: IdentityUrlOptions): Promise<
         verifier.setKeys(publicKeysOf(text))
         current = text
       }
-      if (failing) log?.info({ url }, 'the keys can be fetched again')
+      if (failing) log?.info({ url }, 'JWKS fetched again')
       failing = false
     } catch (error) {
       if (closing.signal.aborted) return
       const what =
-        current === '' ? 'nobody is known, and this is not ready, until they can' : 'the last ones known hold'
-      if (!failing) log?.error({ reason: reasonOf(error as Error), url }, `the keys cannot be fetched: ${what}`)
+        current === ''
+          ? 'no token is accepted and this instance is not ready until it succeeds'
+          : 'keeping the last known keys'
+      if (!failing) log?.error({ reason: reasonOf(error as Error), url }, `failed to fetch the JWKS: ${what}`)
       failing = true
     }
   }
@@ -105,7 +107,7 @@ export function assertIdentityUrl(options: IdentityUrlOptions): void {
   const { url, insecure = false } = options
   const { protocol, hostname } = new URL(url)
   if (protocol !== 'https:' && protocol !== 'http:')
-    throw new Error(`the keys cannot be fetched from ${url}: give an https URL`)
+    throw new Error(`the JWKS cannot be fetched from ${url}: give an https URL`)
   if (protocol === 'http:' && !insecure && !LOOPBACK.test(hostname))
     throw new Error(
       `the keys at ${url} could be exchanged on their way: give an https URL, or say JWKS_INSECURE=true if that network is yours alone`

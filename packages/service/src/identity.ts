@@ -103,7 +103,7 @@ export class TokenVerifier implements Identity {
     const cached = this.verifyCached(token)
     if (cached !== undefined) return cached
     if (this.keys === undefined)
-      throw new SkerryError('UNAVAILABLE', { detail: 'No keys to verify tokens with yet.', retryAfter: 1 })
+      throw new SkerryError('UNAVAILABLE', { detail: 'The token verification keys are not loaded yet.', retryAfter: 1 })
     if (token.length > LONGEST_TOKEN) throw invalid()
     const keys = this.keys
     const caller = this.rules.read(await verifySignature(token, keys, this.rules.options))

@@ -69,7 +69,7 @@ export async function watchBucket(
       try {
         await watchOnce()
       } catch (error) {
-        options.log?.debug({ err: error, bucket: options.bucket }, 'cannot watch the bucket now')
+        options.log?.debug({ err: error, bucket: options.bucket }, 'failed to watch the KV bucket, retrying')
       }
       if (closed) break
       await new Promise<void>((resolve) => {

@@ -33,7 +33,7 @@ export async function declareParticipant(
         await declare()
         return
       } catch (error) {
-        options.log?.warn({ err: error }, 'taking part in erasures could not be declared yet')
+        options.log?.warn({ err: error }, 'failed to register as a participant in erasures, retrying')
         await delay(RETRY_MS, undefined, { signal: stopping.signal, ref: false }).catch(() => 'stopping')
       }
     }
@@ -91,7 +91,7 @@ export async function watchParticipants(
     log: options.log,
     onBegin() {},
     onEntry({ key, operation }) {
-      if (!NAME.test(key)) options.log?.warn({ key }, 'no service has such a name')
+      if (!NAME.test(key)) options.log?.warn({ key }, 'invalid service name in the participants bucket')
       else if (operation === 'PUT') options.onDeclared(key)
       else options.onWithdrawn(key)
     },

@@ -75,7 +75,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   } else
     request.log.debug(
       { code: known.code, errors: known.errors, method: request.method, url: pathOf(request.url) },
-      'request refused'
+      'request rejected'
     )
   const { body, headers } = problemAnswer(known, request.id)
   // Fastify closes the connection after any body it could not take. A body too large is read and dropped instead (Node does that),

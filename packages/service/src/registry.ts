@@ -42,10 +42,10 @@ export async function announce(
       return true
     } catch (error) {
       revision = undefined
-      options.log?.debug({ err: error }, 'the heartbeat did not arrive')
+      options.log?.debug({ err: error }, 'failed to send the heartbeat')
       if (!stopped && !nc.isClosed())
         await ensureBuckets(nc, { timeoutMs: 0 }).catch((e) =>
-          options.log?.debug({ err: e }, 'nor is its bucket there')
+          options.log?.debug({ err: e }, 'the heartbeat bucket is not available either')
         )
       return false
     }
@@ -73,7 +73,9 @@ export async function announce(
     // Only what is ours: under the same name another process may have taken over.
     await kv
       .purge(key, revision === undefined ? {} : { previousSeq: revision })
-      .catch((error) => options.log?.debug({ err: error }, 'the heartbeat is not ours, or will expire by itself'))
+      .catch((error) =>
+        options.log?.debug({ err: error }, 'heartbeat not deleted: it belongs to another instance, or it will expire')
+      )
   }
   return { drain, close: drain }
 }
@@ -114,13 +116,13 @@ export async function watchRegistry(
       const found = readInstance(value)
       if (found !== undefined && key === `${found.instance.service}.${found.instance.instance}`) {
         const { instance, dropped } = found
-        if (dropped.length > 0) options.log?.warn({ key, dropped }, 'parts of a heartbeat that are not understood')
+        if (dropped.length > 0) options.log?.warn({ key, dropped }, 'invalid members of a heartbeat ignored')
         return instance
       }
     } catch (error) {
-      options.log?.debug({ err: error, key }, 'a heartbeat is not JSON')
+      options.log?.debug({ err: error, key }, 'heartbeat is not JSON')
     }
-    options.log?.warn({ key }, 'a heartbeat that does not fit is ignored')
+    options.log?.warn({ key }, 'invalid heartbeat ignored')
     return undefined
   }
   const watch = await watchBucket(nc, {

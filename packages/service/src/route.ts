@@ -198,7 +198,7 @@ function runnerOf(
     const { abandoned } = deadline
     if (deadlines.settle(deadline)) noteLate(request, deadline, 'failed after the time limit', error)
     else if (cutOff && abandoned) {
-      request.log.debug({ url: contract.path }, 'its caller has gone')
+      request.log.debug({ url: contract.path }, 'client disconnected')
       request.recorder?.(CALLER_GONE, (performance.now() - request.startedAt) / 1000)
     } else reply.send(told)
   }

@@ -139,7 +139,7 @@ function logAnswer(request: FastifyRequest, reply: FastifyReply, ms: number): vo
   const route = request.routeOptions.url
   request.log.debug(
     { method: request.method, route, status: reply.statusCode, ms: Math.round(ms * 100) / 100 },
-    'answered'
+    'request completed'
   )
 }
 

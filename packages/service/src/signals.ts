@@ -23,7 +23,7 @@ export function onStop(options: { log: Logger; boundMs: number; stop: () => Prom
     begun = true
     log.info({ reason }, 'stopping')
     const bound = setTimeout(() => {
-      log.fatal({ boundMs: options.boundMs }, 'did not stop in time')
+      log.fatal({ boundMs: options.boundMs }, 'shutdown timed out')
       process.exit(1)
     }, options.boundMs)
     bound.unref()
@@ -33,7 +33,7 @@ export function onStop(options: { log: Logger; boundMs: number; stop: () => Prom
         process.exit(code)
       },
       (error) => {
-        log.fatal({ err: error }, 'did not stop in order')
+        log.fatal({ err: error }, 'shutdown failed')
         process.exit(1)
       }
     )

@@ -20,13 +20,13 @@ export function cannotListen(
 function faultOf(code: string | undefined, name: string, host: string, port: number): string | undefined {
   switch (code) {
     case 'EADDRINUSE':
-      return `port ${port} is taken: give another as ${name} (0 takes a free one), or stop what has it`
+      return `port ${port} is in use: set ${name} to another port (0 picks a free one), or stop the process that uses it`
     case 'EACCES':
-      return `port ${port} may not be taken by this user: give one above 1023 as ${name}`
+      return `port ${port} requires more privileges than this user has: use a port above 1023 for ${name}`
     case 'EADDRNOTAVAIL':
     case 'EAI_AGAIN':
     case 'ENOTFOUND':
-      return `HOST ${host} is no address of this machine: give 127.0.0.1, or 0.0.0.0 to be reached from elsewhere`
+      return `HOST ${host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 to accept connections from other machines`
     default:
       return undefined
   }

@@ -77,7 +77,7 @@ export async function watchTraffic(
     if (known.delete(service)) onChange(service, undefined)
   }
   await ensureBuckets(nc, { buckets: [BUCKET], timeoutMs: 0 }).catch((error) =>
-    log?.warn({ err: error }, 'no traffic rules yet')
+    log?.warn({ err: error }, 'traffic rules are not available yet')
   )
   return watchBucket(nc, {
     bucket: BUCKET,
@@ -95,7 +95,7 @@ export async function watchTraffic(
         onChange(service, readRules(text))
         known.set(service, text)
       } catch (error) {
-        log?.error({ err: error, upstream: service }, 'traffic rules that do not fit are ignored')
+        log?.error({ err: error, upstream: service }, 'invalid traffic rules ignored')
       }
     },
     onComplete: () => {

@@ -74,7 +74,7 @@ function convert(text: string, type: string | undefined): unknown {
 function refuseMembers(value: unknown, part: Part): Violation[] | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'object' || Array.isArray(value))
-    return [{ path: part, code: 'unknown', message: 'is not taken here' }]
+    return [{ path: part, code: 'unknown', message: 'is not accepted here' }]
   let violations: Violation[] | undefined
   for (const name in value) {
     violations ??= []

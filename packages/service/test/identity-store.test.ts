@@ -13,7 +13,7 @@ t.test('keys and revoked sessions arrive through NATS', async (t) => {
   const tokens = await createTokens()
   const published = publishIdentity(nc)
   const identity = await openIdentity(nc)
-  t.notOk(identity.ready(), 'no keys yet')
+  t.notOk(identity.ready(), 'token verification keys are not loaded yet')
   await t.rejects(identity.verify(await tokens.sign()), { code: 'UNAVAILABLE' })
 
   await published.setJwks(tokens.jwks)

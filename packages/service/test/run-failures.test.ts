@@ -27,7 +27,7 @@ t.test('a start that fails is one fatal line and exit code 1', async (t) => {
   t.equal(await taken.exited, 1)
   t.match(
     taken.lines().find((line) => line.level === 60),
-    { msg: /^port \d+ is taken: give another as PORT/, err: undefined }
+    { msg: /^port \d+ is in use: set PORT to another port/, err: undefined }
   )
 })
 

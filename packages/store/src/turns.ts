@@ -36,7 +36,7 @@ export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_0
       return hold(key)
     }
     if (line.size >= maxWaiting)
-      throw new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+      throw new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
     return new Promise((resolve, reject) => {
       const go = () => {
         clearTimeout(timer)

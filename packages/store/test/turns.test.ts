@@ -42,7 +42,7 @@ t.test('other keys go on, and a line has an end', async (t) => {
   t.equal(await turns('other', async () => 'other'), 'other')
   await t.rejects(
     turns('hot', async () => 'third'),
-    new SkerryError('UNAVAILABLE', { detail: 'Too many change this at once.', retryAfter: 1 })
+    new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
   )
   open()
   await first

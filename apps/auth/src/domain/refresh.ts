@@ -28,7 +28,7 @@ export async function refresh(deps: Deps, text: string, call: CallContext): Prom
     if (account === null) throw bad()
     return grantOf(deps, account, session, next.text)
   }
-  throw new SkerryError('UNAVAILABLE', { detail: 'This session is refreshed too often at once.', retryAfter: 1 })
+  throw new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent refreshes of this session.', retryAfter: 1 })
 }
 
 /** What tells the gateway of ended sessions before the bucket does. */

@@ -44,7 +44,7 @@ export function createSlots(concurrency: number, queue: number, random: () => nu
 
   function full(): SkerryError {
     const retryAfter = 1 + Math.floor(random() * SPREAD_S)
-    return new SkerryError('UNAVAILABLE', { detail: 'Too many sign-ins at once.', retryAfter })
+    return new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent sign-ins.', retryAfter })
   }
 
   /** The next in turn; the line it was taken from goes to the end. */

@@ -31,7 +31,10 @@ export function watchDeletionsJob({ store, log, now, measure }: WaitingDeps): Jo
       const [oldest] = waiting
       if (oldest === undefined || now() - oldest.requestedAt.getTime() < LONG_MS) continue
       const fields = { service, count: waiting.length, deletion: oldest._id, since: oldest.requestedAt.toISOString() }
-      log.warn(fields, 'deletions of accounts wait for a service: see whether it runs, and its dead letters')
+      log.warn(
+        fields,
+        'account deletions are waiting for a service: check that it is running, and check its dead letters'
+      )
     }
   })
 }

@@ -71,7 +71,7 @@ function refuseMedia(mediaIds: readonly string[] | undefined): void {
     errors: mediaIds.map((_, i) => ({
       path: `body.mediaIds.${i}`,
       code: 'not_found',
-      message: 'is not an upload of yours'
+      message: 'is not one of your uploads'
     }))
   })
 }

@@ -23,10 +23,10 @@ export function createNames(log: Logger, resolve: (name: string) => Promise<stri
       const found = (await within(RESOLVE_MS, resolve(name))).sort().slice(0, MOST_ADDRESSES)
       if (found.length === 0) throw new Error('it has no address')
       addresses.set(name, found)
-      if (failing.delete(name)) log.info({ name, addresses: found }, 'a name can be resolved again')
+      if (failing.delete(name)) log.info({ name, addresses: found }, 'host name resolves again')
     } catch (error) {
       if (!failing.has(name))
-        log.warn({ reason: (error as Error).message, name }, 'a name cannot be resolved: its last addresses hold')
+        log.warn({ reason: (error as Error).message, name }, 'host name does not resolve: keeping its last addresses')
       failing.add(name)
     }
   }

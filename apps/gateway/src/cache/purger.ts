@@ -63,7 +63,7 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
       for (const [subject, templates] of Object.entries(policy?.endedBy ?? {})) {
         const all = declared.get(subject) ?? new Set()
         if (!SUBJECT.test(subject) || (all.size === 0 && declared.size >= MOST_SUBJECTS)) {
-          log.warn({ subject }, 'answers cannot be ended by this event')
+          log.warn({ subject }, 'cached responses cannot be invalidated by this event')
           continue
         }
         for (const template of templates) if (all.size < MOST_TEMPLATES) all.add(template)
@@ -82,7 +82,7 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
     try {
       tagsOf = compileEndedTags(wanted)
     } catch (error) {
-      log.warn({ err: error, subject }, 'answers cannot be ended by this event')
+      log.warn({ err: error, subject }, 'cached responses cannot be invalidated by this event')
       return false
     }
     if (known !== undefined) {
@@ -92,7 +92,7 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
     const subscription = nc.subscribe(`${subject}.*`, {
       callback(error, message) {
         // A subject that this gateway may not hear, most likely: its answers end by their time alone.
-        if (error !== null) log.warn({ err: error, subject }, 'the event cannot be heard')
+        if (error !== null) log.warn({ err: error, subject }, 'failed to subscribe to the event')
         else hear(subject, message.data)
       }
     })
@@ -103,7 +103,7 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
   function hear(subject: string, data: Uint8Array): void {
     const members = parse(data)
     if (members === undefined) {
-      log.warn({ subject }, 'an event that is no JSON object ends nothing')
+      log.warn({ subject }, 'event is not a JSON object: no cached response was invalidated')
       return
     }
     // Events come in bursts: those of one turn of the loop are one command to Redis.
@@ -124,7 +124,7 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
       await nc.flush()
     } catch (error) {
       // The connection has gone again: its return begins this anew.
-      log.debug({ err: error }, 'it is not known yet which events are heard')
+      log.debug({ err: error }, 'event subscriptions are not confirmed yet')
       return
     }
     if (!closed) await cache.endUnheard()

@@ -81,7 +81,7 @@ export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
 
   async function fetchOne(service: string, { contract, ops }: Wanted, signal: AbortSignal): Promise<void> {
     if (!held.has(service) && held.size >= maxServices) {
-      if (!tooMany) log.warn({ service, maxServices }, 'there are more services than documents are kept of')
+      if (!tooMany) log.warn({ service, maxServices }, 'too many services: some documents are not collected')
       tooMany = true
       return
     }
@@ -93,7 +93,7 @@ export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
         return
       } catch (error) {
         failed.set(url, now() + RETRY_MS)
-        log.warn({ err: error, service, ops: url }, 'an instance gave no document')
+        log.warn({ err: error, service, ops: url }, 'failed to fetch a document from an instance')
       }
     }
   }

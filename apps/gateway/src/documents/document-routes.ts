@@ -23,7 +23,7 @@ const INFO = {
   title: 'Skerry API',
   version: 'v1',
   description:
-    'Everything behind the gateway. Errors are RFC 9457 problems with a stable `code`; lists are `{ items, nextCursor }`; `fields` on a GET asks for some members only. Events are at [/docs/events](/docs/events).'
+    'All routes behind the gateway. Errors are RFC 9457 problems with a stable `code`. Lists are `{ items, nextCursor }`. `fields` on a GET selects the returned members. Events are at [/docs/events](/docs/events).'
 }
 
 /**

@@ -12,7 +12,7 @@ const INFO = {
   title: 'Skerry events',
   version: 'v1',
   description:
-    'What services tell each other, over NATS JetStream. At least once, in order within an entity; CloudEvents 1.0 in binary mode. Readers pass members and values of open enums over that they do not know.'
+    'The events that services publish over NATS JetStream, as CloudEvents 1.0 in binary mode. Delivery is at least once, and in order per entity. Consumers must ignore unknown members and unknown values of open enums.'
 }
 
 type Made = { made: string; document: OwnDocument; page: OwnDocument; schemas: ReadonlyMap<string, OwnDocument> }
@@ -43,7 +43,7 @@ export function eventRoutes(app: FastifyInstance, options: CollectingOptions & {
     const subject = request.params.file.replace(/\.json$/, '')
     const schema = (await current()).schemas.get(subject)
     if (schema === undefined || subject === request.params.file)
-      throw new SkerryError('NOT_FOUND', { detail: 'There is no such event: /asyncapi.json has all.' })
+      throw new SkerryError('NOT_FOUND', { detail: 'There is no such event. /asyncapi.json lists all events.' })
     return send(request, reply, schema)
   })
   app.register(async (docs) => {

@@ -56,24 +56,25 @@ ${links.join('\n')}
 <p>${text(info.description)}</p>
 <p>Each event is a message on the JetStream stream of its service. Its id, time and entity are in the headers <code>ce-id</code>, <code>ce-time</code> and
 <code>ce-subject</code>; its data is the JSON below.</p>
-${sorted.length === 0 ? '<p>No service that publishes events is there.</p>' : sorted.map(section).join('\n')}
+${sorted.length === 0 ? '<p>No live service publishes events.</p>' : sorted.map(section).join('\n')}
 </main>
 </body>
 </html>
 `
 }
 
-function section({ subject, owner, summary, payload, examples }: DescribedEvent): string {
+function section({ subject, owner, summary, description, payload, examples }: DescribedEvent): string {
   const rows = membersOf(payload).map(
-    ({ path, type, required, description }) =>
-      `<tr><td><code>${text(path)}</code></td><td>${text(type)}</td><td>${required ? 'always' : 'may be missing'}</td><td>${text(description)}</td></tr>`
+    ({ path, type, required, description: about }) =>
+      `<tr><td><code>${text(path)}</code></td><td>${text(type)}</td><td>${required ? 'required' : 'optional'}</td><td>${text(about)}</td></tr>`
   )
   const example = examples[0] === undefined ? '' : `<pre>${text(JSON.stringify(examples[0], null, 2))}</pre>`
   return `<section id="${text(subject)}">
 <h2><code>${text(subject)}</code></h2>
-<p>${text(summary)} Stream <code>${text(owner)}</code>. <a href="/schemas/events/${text(subject)}.json">JSON Schema</a></p>
+<p>${text(description ?? summary)}</p>
+<p>Stream <code>${text(owner)}</code>. <a href="/schemas/events/${text(subject)}.json">JSON Schema</a></p>
 <div class="table"><table>
-<thead><tr><th>member</th><th>type</th><th>there</th><th></th></tr></thead>
+<thead><tr><th>member</th><th>type</th><th>presence</th><th>description</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
 </tbody>

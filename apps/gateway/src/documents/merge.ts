@@ -38,6 +38,8 @@ export function mergeDocuments(info: OpenApiDocument['info'], contributions: rea
   return {
     openapi: '3.1.1',
     info,
+    // Relative to where the document was fetched: the gateway does not know by which name clients reach it.
+    servers: [{ url: '/' }],
     tags: [...tags].sort().map((name) => ({ name })),
     paths: sortedObject([...paths]) as OpenApiDocument['paths'],
     components: componentsObject(components)

@@ -9,7 +9,7 @@ export function referenceRoutes(app: FastifyInstance, log: Logger, send: SendDoc
   const load = () => {
     loading ??= loadReferencePage().catch((error) => {
       loading = undefined
-      log.error({ err: error }, 'the page of the reference cannot be made')
+      log.error({ err: error }, 'failed to render the API reference page')
       throw error
     })
     return loading

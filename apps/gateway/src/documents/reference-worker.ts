@@ -26,6 +26,6 @@ await app.register(reference, {
 const page = await app.inject('/docs/')
 const script = await app.inject('/docs/js/scalar.js')
 await app.close()
-if (page.statusCode !== 200 || script.statusCode !== 200) throw new Error('the page of the reference cannot be made')
+if (page.statusCode !== 200 || script.statusCode !== 200) throw new Error('failed to render the API reference page')
 
 parentPort?.postMessage({ html: page.body, script: script.rawPayload })

@@ -32,6 +32,7 @@ export function readEvents(text: string, service: string): DescribedEvent[] {
         subject,
         owner: service,
         summary: String(message.summary ?? channel.summary ?? '').slice(0, 500),
+        ...(typeof message.description === 'string' ? { description: message.description.slice(0, 2_000) } : {}),
         payload,
         examples: examples.flatMap((one) => {
           const { payload: example } = objectOf(one, `an example of ${subject}`)

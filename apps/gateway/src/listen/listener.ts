@@ -13,7 +13,7 @@ export type ListenerOptions = {
   config: GatewayConfig
   /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (see "Bytes" in docs/gateway.md). */
   handler: Handler
-  /** Gets upgrades, which only HTTP/1.1 has. */
+  /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Answers what the HTTP/1.1 parser refused, and what came without TLS where it must have it. */
   clientError(error: Error & { code?: string }, socket: Socket): void

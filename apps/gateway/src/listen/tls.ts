@@ -57,9 +57,10 @@ export async function openTls(
   const watch = watchCertificate(files, certificate, config.TLS_RELOAD_MS, {
     changed(found, validTo) {
       server.setSecureContext(optionsOf(config, found))
-      log?.info({ certFile, validTo }, 'another certificate is used from now on')
+      log?.info({ certFile, validTo }, 'TLS certificate reloaded')
     },
-    failed: (error) => log?.warn({ certFile, reason: error.message }, 'the certificate stays: its files cannot be used')
+    failed: (error) =>
+      log?.warn({ certFile, reason: error.message }, 'failed to reload the TLS certificate: keeping the current one')
   })
   const rotation = setInterval(() => server.setTicketKeys(randomBytes(TICKET_KEY_BYTES)), TICKET_KEY_MS).unref()
 

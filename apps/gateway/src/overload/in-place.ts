@@ -40,5 +40,5 @@ export function outcomeOf(error: Error): Outcome {
 
 /** What a client is told that has to come back later. */
 export function overloaded({ retryAfter }: Refusal): SkerryError {
-  return new SkerryError('UNAVAILABLE', { detail: 'There is too much to do right now.', retryAfter })
+  return new SkerryError('UNAVAILABLE', { detail: 'The server is overloaded.', retryAfter })
 }

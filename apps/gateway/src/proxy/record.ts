@@ -11,6 +11,6 @@ export function recordAnswer(deps: { metrics: GatewayMetrics; log: Logger }, vis
   const upstream = visit.route?.service
   deps.log.debug(
     { requestId: visit.id, traceId, userId: visit.caller?.userId, method: visit.method, upstream, status, ms },
-    'answered'
+    'request completed'
   )
 }

@@ -90,6 +90,6 @@ function logRefusal(log: Logger, visit: Visit, error: ReturnType<typeof toSkerry
       code: error.code,
       ...(error.status >= 500 ? { err: error.cause ?? error } : { errors: error.errors })
     },
-    error.status >= 500 ? 'request failed' : 'request refused'
+    error.status >= 500 ? 'request failed' : 'request rejected'
   )
 }

@@ -87,16 +87,16 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       return failed(status, problem(code, detail === undefined ? {} : { detail }))
     }
     if (path === gatewayRoutes.batch.path || one.headers?.accept?.includes('text/event-stream') === true)
-      return failed(400, problem('BAD_REQUEST', { detail: 'Batches and streams are not for a batch.' }))
+      return failed(400, problem('BAD_REQUEST', { detail: 'A batch cannot contain batches or streams.' }))
     const refused = Object.keys(one.headers ?? {}).find((name) => !OWN_HEADERS.has(name.toLowerCase()))
     if (refused !== undefined)
       return failed(
         400,
-        problem('BAD_REQUEST', { detail: `A request of a batch cannot say ${refused}: send it with the batch.` })
+        problem('BAD_REQUEST', { detail: `A request in a batch cannot set ${refused}: set it on the batch.` })
       )
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
-      return failed(400, problem('BAD_REQUEST', { detail: `The value of ${bad[0]} cannot be that of a header.` }))
+      return failed(400, problem('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
     const bound = { left: budget.left }
     const answer = await inject(bounded(deps.entry, bound) as never, {
       method: one.method,
@@ -110,7 +110,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     if (answer === undefined) return failed(502, problem('BAD_GATEWAY'))
     // One that does not fit takes nothing from the others.
     if (bound.left < 0 || answer.rawPayload.length > budget.left)
-      return failed(502, problem('BAD_GATEWAY', { detail: 'The answers of this batch are too large together.' }))
+      return failed(502, problem('BAD_GATEWAY', { detail: 'The combined responses of this batch are too large.' }))
     budget.left -= answer.rawPayload.length
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(answer.headers))
@@ -118,7 +118,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
         headers[name] = Array.isArray(value) ? value.join(', ') : String(value)
     const content = contentOf(answer.payload, headers['content-type'])
     if (content === undefined)
-      return failed(502, problem('BAD_GATEWAY', { detail: 'The answer is not JSON, which is all a batch can carry.' }))
+      return failed(
+        502,
+        problem('BAD_GATEWAY', { detail: 'The response is not JSON: a batch supports only JSON responses.' })
+      )
     return { ...id, status: answer.statusCode, headers, body: content.value }
   }
 }

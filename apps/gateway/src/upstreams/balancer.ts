@@ -51,7 +51,7 @@ export type BalancerOptions = UpstreamOptions &
   }
 
 export type BalancerEvents = {
-  /** An instance is passed over for so long. */
+  /** How long an upstream is ejected. */
   ejected(upstream: Upstream, reason: Failure, pauseMs: number): void
   retried(service: string): void
   hedged(service: string): void

@@ -70,12 +70,12 @@ export async function openFixedList(options: FixedListOptions): Promise<FixedLis
   const readAgain = async () => {
     try {
       if (await read()) {
-        log.info({ routes: routes.length }, 'routes were read')
+        log.info({ routes: routes.length }, 'routes loaded')
         refusal = ''
       }
     } catch (error) {
       const { message } = error as Error
-      if (message !== refusal) log.error(`the new routes are refused, the old ones stay: ${message}`)
+      if (message !== refusal) log.error(`invalid routes, keeping the current ones: ${message}`)
       refusal = message
     }
     return refusal === ''

@@ -29,6 +29,9 @@ export type UpgradeDeps = RefuseDeps & {
   ca: string | undefined
 }
 
+/** Takes over a connection whose client asks for a WebSocket, with what came behind its request. */
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
 /** For one instance, ms. */
 const HANDSHAKE_MS = 3_000
 /** What a client may send before it is accepted. */
@@ -44,7 +47,7 @@ export function isWebSocket(raw: IncomingMessage): boolean {
  * WebSockets: the same door, instances, versions and retries as for requests, and then a tunnel. The client is accepted when the service
  * has accepted: what happens after a client hears `open` reaches it, and a refusal reaches it as the HTTP answer that it is.
  */
-export function createUpgrade(deps: UpgradeDeps): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
+export function createUpgrade(deps: UpgradeDeps): Upgrade {
   return (request, socket, head) => {
     const visit = new Visit(request, performance.now())
     const response = new ServerResponse(request)

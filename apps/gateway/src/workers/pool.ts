@@ -63,7 +63,7 @@ export function createPool(options: PoolOptions): Pool {
     processes.add(worker)
     launching++
     const late = setTimeout(() => {
-      log.error({ worker: worker.id, readyMs: options.readyMs }, 'a worker was not ready in time and is killed')
+      log.error({ worker: worker.id, readyMs: options.readyMs }, 'worker was not ready in time: killing it')
       signal(worker, 'SIGKILL')
     }, options.readyMs)
     const settled = () => {
@@ -87,7 +87,7 @@ export function createPool(options: PoolOptions): Pool {
         members.delete(member)
         if (member.retiring) return
         if (performance.now() - member.since > STEADY_MS) delayMs = FIRST_DELAY_MS
-        log.error({ worker: worker.id, how, delayMs }, 'a worker died and is replaced')
+        log.error({ worker: worker.id, how, delayMs }, 'worker exited unexpectedly: starting a replacement')
       }
       if (started) void fill()
     })
@@ -104,7 +104,7 @@ export function createPool(options: PoolOptions): Pool {
       if (!(await delay(waited, true, { signal: stopping.signal }).catch(() => false))) break
       if (serving() + launching >= workers) break
       await launch().catch((error) =>
-        log.error({ reason: (error as Error).message }, 'a worker could not be replaced yet')
+        log.error({ reason: (error as Error).message }, 'failed to replace a worker, retrying')
       )
     }
     filling = false
@@ -120,7 +120,7 @@ export function createPool(options: PoolOptions): Pool {
     const exited = new Promise((resolve) => worker.once('exit', resolve))
     signal(worker, 'SIGTERM')
     const late = setTimeout(() => {
-      log.error({ worker: worker.id, stopMs: options.stopMs }, 'a worker did not end in time and is killed')
+      log.error({ worker: worker.id, stopMs: options.stopMs }, 'worker did not stop in time: killing it')
       signal(worker, 'SIGKILL')
     }, options.stopMs)
     await exited
@@ -133,12 +133,12 @@ export function createPool(options: PoolOptions): Pool {
       if (old.retiring || !members.has(old)) continue
       try {
         const fresh = await launch()
-        log.info({ worker: fresh.worker.id, instead: old.worker.id }, 'a worker is replaced')
+        log.info({ worker: fresh.worker.id, instead: old.worker.id }, 'worker replaced')
       } catch (error) {
         if (!stopping.signal.aborted)
           log.error(
             { reason: (error as Error).message },
-            'the new worker did not get ready: the others stay as they are'
+            'the new worker did not become ready: the other workers are not replaced'
           )
         return
       }

@@ -67,7 +67,7 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
       readiness: () => runChecks(checks)
     }).catch(cannotListen('OPS_PORT', host, config.OPS_PORT))
     const { url } = await pool.start().catch((error: Error) => {
-      throw new StartFault(`${error.message}: it has said why`, { cause: error })
+      throw new StartFault(`${error.message}: see its log lines above`, { cause: error })
     })
     log.info({ url, ops: ops.url, workers: config.WORKERS }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })

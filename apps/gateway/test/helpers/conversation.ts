@@ -12,7 +12,7 @@ export type Conversation = {
 }
 
 /** Far beyond all timeouts that a gateway under test is given: it is for it to end each conversation. */
-const LONGEST_MS = 20_000
+const LONGEST_MS = 120_000
 
 /**
  * Sends the parts, each in a write and so mostly a segment of its own, and reads until the server closes the connection. The client

@@ -19,6 +19,7 @@ import { buildGateway, type Gateway } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { Traffic } from '../../src/traffic/traffic.ts'
 import { createIssuer } from './tokens.ts'
+import { announcedHere } from './upstream.ts'
 
 export type TestGateway = {
   gateway: Gateway
@@ -53,6 +54,8 @@ export async function startGateway(
     DRAIN_MS: '0',
     // A busy machine makes requests late, and tests count them.
     HEDGE_MIN_MS: '0',
+    // And answers to active checks, which come from this process as well.
+    HEALTH_INTERVAL_MS: '0',
     // The test itself runs in this process, and makes its event loop late.
     PRESSURE_TARGET_MS: '60000',
     LOG_LEVEL: 'debug',
@@ -90,9 +93,12 @@ export async function startGateway(
     traffic: options.traffic
   })
   let live: Instance[] = []
+  const known = new Map<string, Instance>()
   const registry = await watchRegistry(nc, (instances) => {
-    live = instances
-    gateway.update(instances)
+    const urls = new Set(instances.map(({ url }) => url))
+    for (const one of instances) known.set(one.url, one)
+    live = [...instances, ...known.values().filter(({ url }) => !urls.has(url) && announcedHere.has(url))]
+    gateway.update(live)
   })
   await gateway.app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {

@@ -1,6 +1,7 @@
 import type { Priority } from '@skerry/contracts'
 import { readConfig } from '../../src/config.ts'
 import { createOverload, type Overload } from '../../src/overload/overload.ts'
+import { type Instances, openInstances } from './simulate-instances.ts'
 
 /** One part of the traffic: its share, and how long a worker is busy with one request, ms. */
 export type Kind = { readonly share: number; readonly priority: Priority; readonly serviceMs: number }
@@ -10,9 +11,11 @@ export type Phase = {
   readonly seconds: number
   /** Requests a second. */
   readonly rate: number
+  /** Of each instance. */
   readonly workers: number
-  /** Times which everything takes longer. */
+  /** Times which everything takes longer, and what the first instance alone does. */
   readonly slower?: number
+  readonly firstSlower?: number
   readonly kinds?: readonly Kind[]
 }
 
@@ -51,18 +54,25 @@ const MIX: readonly Kind[] = [
 ]
 
 type Event = { at: number; run: () => void }
-type Request = { kind: Kind; came: number; entered: number; overload: Overload }
+type Request = { kind: Kind; came: number; entered: number; overload: Overload; at: number }
 
 /**
  * A service of so many workers with a queue that has no end, behind `createOverload`, on a clock of its own: requests come as a Poisson
  * process, whatever becomes of them. What is measured is what clients see, waiting at the gateway included. `protect: false` lets all in;
- * with several `gateways` each request comes through any of them.
+ * with several `gateways` each request comes through any of them. With several `instances` the balancer's own code selects one for each
+ * request and ejects those that are outliers; hedges and retries, which help, are not simulated.
  */
 export function simulate(
   phases: readonly Phase[],
-  options: { seed?: number; env?: Record<string, string>; protect?: boolean; gateways?: number } = {}
+  options: {
+    seed?: number
+    env?: Record<string, string>
+    protect?: boolean
+    gateways?: number
+    instances?: number
+  } = {}
 ): Seen[] {
-  const { seed = 1, env = {}, protect = true, gateways = 1 } = options
+  const { seed = 1, env = {}, protect = true, gateways = 1, instances: count = 1 } = options
   const random = seeded(seed)
   let now = 1_000_000
   const events = new Heap()
@@ -88,33 +98,38 @@ export function simulate(
   })
 
   let phase = phases[0]!
-  let busy = 0
-  const queue: Request[] = []
-  let head = 0
+  const instances: Instances = openInstances(count, config, random, now)
+  if (count > 1) every(1_000, () => instances.eject(now))
+  const lines = Array.from({ length: count }, () => ({ busy: 0, queue: [] as Request[], head: 0 }))
   let latencies: number[] = []
   let seen = newSeen()
   const results: Seen[] = []
 
   const begin = (request: Request) => {
-    busy++
-    const ms = request.kind.serviceMs * (phase.slower ?? 1) * (0.9 + random() * 0.2)
+    const line = lines[request.at]!
+    line.busy++
+    const slower = (phase.slower ?? 1) * (request.at === 0 ? (phase.firstSlower ?? 1) : 1)
+    const ms = request.kind.serviceMs * slower * (0.9 + random() * 0.2)
     after(ms, () => {
-      busy--
+      line.busy--
       seen.answered++
       latencies.push(now - request.came)
-      while (busy < phase.workers && head < queue.length) begin(queue[head++]!)
+      instances.answered(request.at, now - request.entered, now)
+      while (line.busy < phase.workers && line.head < line.queue.length) begin(line.queue[line.head++]!)
       if (protect) request.overload.settle('service', now - request.entered, 'answered')
     })
   }
   const enter = (request: Request) => {
     request.entered = now
-    if (busy < phase.workers) begin(request)
-    else queue.push(request)
+    request.at = instances.select(now)
+    const line = lines[request.at]!
+    if (line.busy < phase.workers) begin(request)
+    else line.queue.push(request)
   }
   const arrive = () => {
     const kind = pick(phase.kinds ?? MIX, random())
     const overload = overloads[Math.floor(random() * gateways)]!
-    const request = { kind, came: now, entered: now, overload }
+    const request = { kind, came: now, entered: now, overload, at: 0 }
     const counts = seen.by[kind.priority]
     seen.offered++
     counts.offered++
@@ -157,6 +172,7 @@ export function simulate(
     seen = newSeen()
     latencies = []
   }
+  instances.close()
   return results
 }
 

@@ -17,6 +17,9 @@ export type Upstream = {
 
 let made = 0
 
+/** URLs that this process has put into the registry and not taken out: a heartbeat that a busy machine lets expire takes out none of them. */
+export const announcedHere = new Set<string>()
+
 /** A bare Node server in the registry under a service's name. */
 export async function startUpstream(
   t: Test,
@@ -56,11 +59,16 @@ export async function startUpstream(
           prefixes: options.prefixes ?? ['/v1/posts'],
           ...(options.routes === undefined ? {} : { routes: options.routes })
         })
-  const close = async () => {
+  if (announced !== undefined) announcedHere.add(url)
+  const leave = async () => {
+    announcedHere.delete(url)
     await announced?.drain()
+  }
+  const close = async () => {
+    await leave()
     server.closeAllConnections()
     server.close()
   }
   t.teardown(close)
-  return { server, url, requests, leave: async () => announced?.drain(), close }
+  return { server, url, requests, leave, close }
 }

@@ -10,6 +10,8 @@ import { startProcess } from '../helpers/processes.ts'
 import { createIssuer } from '../helpers/tokens.ts'
 
 const REQUESTS = 3_000
+/** An address that nobody else listens at, so that its port stays free while nothing is there. */
+const HOST = `127.99.${(process.pid >> 8) & 255}.${(process.pid & 127) + 1}`
 
 /** A service of which first nothing is there but its port: connections to it are refused. */
 async function portOf(t: Test) {
@@ -18,7 +20,7 @@ async function portOf(t: Test) {
     response.end('{}')
   })
   const listen = async (port: number) => {
-    server.listen(port, '127.0.0.1')
+    server.listen(port, HOST)
     await once(server, 'listening')
     return (server.address() as AddressInfo).port
   }
@@ -29,7 +31,7 @@ async function portOf(t: Test) {
     server.closeAllConnections()
     server.close()
   })
-  return { url: `http://127.0.0.1:${port}`, start: () => listen(port) }
+  return { url: `http://${HOST}:${port}`, start: () => listen(port) }
 }
 
 const portOfUrl = (url: string) => Number(new URL(url).port)

@@ -75,7 +75,7 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
   const ask = async () => {
     const position = await ensureLog(jsm, limits)
     if (position.stamp !== known.stamp)
-      log.warn({ from: known.stamp, to: position.stamp }, 'the live log is another one')
+      log.warn({ from: known.stamp, to: position.stamp }, 'the live log was recreated')
     known = position
     return position
   }
@@ -88,7 +88,7 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
       for (const listener of listeners) listener()
     }
   }
-  follow().catch((error: unknown) => log.debug({ err: error }, 'the connection to NATS has ended'))
+  follow().catch((error: unknown) => log.debug({ err: error }, 'NATS connection closed'))
 
   const live: LiveLog = {
     perUser: limits.messages,
@@ -133,9 +133,9 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
           return
         } catch (error) {
           if (nc.isClosed() || (error instanceof JetStreamApiError && error.status < 500)) throw error
-          if (attempt % 10 === 0) log.warn({ err: error, attempt }, 'a live message could not be appended yet')
+          if (attempt % 10 === 0) log.warn({ err: error, attempt }, 'failed to append a live message, retrying')
           await delay(Math.min(2_000, 50 * 2 ** attempt), undefined, { signal: closing.signal })
-          await live.position().catch((e: unknown) => log.debug({ err: e }, 'nor does the log answer'))
+          await live.position().catch((e: unknown) => log.debug({ err: e }, 'the live log does not respond either'))
         }
       }
     },

@@ -31,7 +31,7 @@ export function readLog(jsm: JetStreamManager, userId: string, after: number): P
     }
     let stop: (error: Error) => void = () => undefined
     const timer = setTimeout(() => {
-      const error = new Error('the live log did not answer')
+      const error = new Error('the live log did not respond')
       error.name = 'TimeoutError'
       stop(error)
       reject(error)

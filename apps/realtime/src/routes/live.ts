@@ -37,7 +37,7 @@ async function webSocketRoute(app: FastifyInstance, streams: Streams): Promise<v
       done()
     },
     errorHandler: (error, socket, request) => {
-      request.log.debug({ err: error }, 'a WebSocket ended with an error')
+      request.log.debug({ err: error }, 'WebSocket closed with an error')
       socket.terminate()
     }
   })
@@ -66,7 +66,7 @@ function ignore(): void {}
 
 function refuse(): never {
   const headers = { upgrade: 'websocket' }
-  throw new SkerryError('BAD_REQUEST', { detail: 'This route takes a WebSocket handshake.', headers })
+  throw new SkerryError('BAD_REQUEST', { detail: 'This route requires a WebSocket handshake.', headers })
 }
 
 /** Admits a stream. It is let go of when its connection closes, however far it has come. */

@@ -77,7 +77,7 @@ export class LiveStream {
         else if (!ended) this.host.retryLater(this)
       })
       .catch((error: unknown) => {
-        this.host.log.debug({ err: error, userId: this.caller.userId }, 'the live log cannot be read now')
+        this.host.log.debug({ err: error, userId: this.caller.userId }, 'failed to read the live log')
         this.host.retryLater(this)
       })
       .finally(() => {

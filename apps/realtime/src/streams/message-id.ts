@@ -20,7 +20,7 @@ export function placeOf(id: string, path: string): Place {
   const seq = Number(match?.[2])
   if (match === null || !Number.isSafeInteger(seq)) {
     throw new SkerryError('BAD_REQUEST', {
-      errors: [{ path, code: 'message_id', message: 'must be the id of a live message, as it came' }]
+      errors: [{ path, code: 'message_id', message: 'must be the id of a live message' }]
     })
   }
   return { stamp: match[1]!, seq }

@@ -89,7 +89,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       settled = candidate
       candidate = latest
       candidateAt = now
-      live.position().catch((error: unknown) => log.debug({ err: error }, 'the live log does not answer'))
+      live.position().catch((error: unknown) => log.debug({ err: error }, 'the live log does not respond'))
     }
     for (const stream of all) if (identity.verifyCached(stream.token) === undefined) check(stream)
     if (!live.available()) return
@@ -133,7 +133,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       })
       .catch((error: unknown) => {
         hub.renewAt = Date.now() + RENEW_AGAIN_MS
-        log.warn({ err: error, userId: hub.userId }, 'a user could not be kept active')
+        log.warn({ err: error, userId: hub.userId }, "failed to renew a user's activity")
       })
       .finally(() => {
         hub.renewing = false
@@ -145,7 +145,10 @@ export function createStreams(deps: StreamsDeps): Streams {
     if (!isId(caller.userId)) throw new SkerryError('UNAUTHENTICATED')
     if (draining || !live.available()) throw new SkerryError('UNAVAILABLE', { retryAfter: 1 + Math.random() * 4 })
     if (all.size >= options.maxStreams) {
-      throw new SkerryError('UNAVAILABLE', { detail: 'This instance has all the streams it can.', retryAfter: 5 })
+      throw new SkerryError('UNAVAILABLE', {
+        detail: 'This instance has reached its limit of live streams.',
+        retryAfter: 5
+      })
     }
     let hub = hubs.get(caller.userId)
     if (hub !== undefined && hub.streams.length >= options.perUser) {

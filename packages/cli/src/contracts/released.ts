@@ -32,7 +32,9 @@ async function readFolder<T>(folder: string, members: readonly string[]): Promis
       if (missing !== undefined) throw new Error(`it has no ${missing}`)
       files.set(name.slice(0, -'.json'.length), value)
     } catch (error) {
-      throw new StartError(`${path} is no golden file: ${(error as Error).message}. Restore it from version control.`)
+      throw new StartError(
+        `${path} is not a valid golden file: ${(error as Error).message}. Restore it from version control.`
+      )
     }
   }
   return files

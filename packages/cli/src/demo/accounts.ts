@@ -63,7 +63,7 @@ export function createAccounts({ baseUrl, journal, secret, users, signal }: Acco
       if (taken.code === 'AUTH_USERNAME_TAKEN')
         return signup(user, `${user.username.slice(0, 23)}.${user.key.slice(0, 5)}`)
       throw new StartError(
-        `the demo's users are there already, with passwords of another secret: bring back .skerry/demo/secret, or wipe the data`,
+        `the demo users already exist with passwords from another secret: restore .skerry/demo/secret, or delete the data`,
         { cause: error }
       )
     }

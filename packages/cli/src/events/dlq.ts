@@ -45,7 +45,7 @@ export async function dlq(context: Context, [what, ...args]: readonly string[], 
 type LetterName = { service: string; number: number }
 
 function lettersOf(args: readonly string[], what: string): LetterName[] {
-  if (args.length === 0) throw new StartError(`say which letter, as in: skerry events dlq ${what} content/12`)
+  if (args.length === 0) throw new StartError(`give the dead letter: skerry events dlq ${what} content/12`)
   return args.map((text) => {
     const [, service, number] = /^([a-z][a-z0-9-]*)\/([1-9]\d{0,15})$/.exec(text) ?? []
     if (service === undefined)

@@ -57,7 +57,7 @@ export async function events([name, ...args]: string[], io: Io): Promise<number>
     )
   const { values, positionals } = read(args, command.options)
   if (positionals.length > command.takes)
-    throw new StartError(`${positionals[command.takes]} is one too many. See: skerry help events`)
+    throw new StartError(`${positionals[command.takes]} is an unexpected argument. See: skerry help events`)
   const { by, json, ...rest } = values as Values
   const context = await openContext(io, { json: json === true, by: typeof by === 'string' ? by : undefined })
   try {

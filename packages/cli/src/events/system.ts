@@ -61,7 +61,7 @@ export function consumerName(text: string): ConsumerName | undefined {
 
 /** The same for what was given on the command line. */
 export function parseConsumer(text: string | undefined, command: string): ConsumerName {
-  if (text === undefined) throw new StartError(`say which consumer, as in: skerry events ${command}`)
+  if (text === undefined) throw new StartError(`give the name of the consumer: skerry events ${command}`)
   const name = consumerName(text)
   if (name === undefined)
     throw new StartError(`${text} is not the name of a consumer, as content--feeds. See: skerry events lag`)

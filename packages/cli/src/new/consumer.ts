@@ -23,7 +23,7 @@ export async function newConsumer(repo: string, asked: NewConsumer, say: (line: 
         ? '"jobs" is reserved: it is the consumer of the service\'s own jobs'
         : `"${name ?? ''}" cannot be what a consumer is for: write it like-this, as in ${USAGE}`
     )
-  if (subjects.length === 0) throw new StartError(`say which events it handles, as in: ${USAGE}`)
+  if (subjects.length === 0) throw new StartError(`give the events that it handles: ${USAGE}`)
   const events = subjects.map(eventOf)
   const folder = `apps/${service}`
   const manifest = `${folder}/package.json`

@@ -29,7 +29,13 @@ export async function newEvent(repo: string, subject: string | undefined, say: (
   if (declared.names.has(Event)) throw new StartError(`contracts has ${Event} already: name the event otherwise`)
 
   const path = `packages/contracts/src/events/${service}.ts`
-  const added = await renderFile('event/event.ts.tmpl', { Event, subject: subject!, entity: entity!, what: what! })
+  const added = await renderFile('event/event.ts.tmpl', {
+    Event,
+    subject: subject!,
+    entity: entity!,
+    what: what!,
+    title: `${capital(entity!)} ${what!}`.slice(0, 40)
+  })
   const index = withExport(await readIn(repo, CONTRACTS_INDEX), `./events/${service}.ts`)
   const imports = await renderFile('event/imports.ts.tmpl', {})
   const isNew = !existsSync(join(repo, path))

@@ -6,7 +6,7 @@ import { findApps, StartError } from '@skerry/stores'
 /** Throws unless there is a service of that name. */
 export function assertService(repo: string, name: string | undefined, usage: string): asserts name is string {
   const services = findApps(join(repo, 'apps')).filter((app) => app.kind === 'service')
-  if (name === undefined) throw new StartError(`say of which service, as in: ${usage}`)
+  if (name === undefined) throw new StartError(`give the name of the service: ${usage}`)
   if (!services.some((app) => app.name === name))
     throw new StartError(`there is no service "${name}": there are ${services.map((app) => app.name).join(', ')}`)
 }

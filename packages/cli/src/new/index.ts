@@ -34,11 +34,11 @@ export async function runNew([kind, ...rest]: string[], options: NewOptions): Pr
     }
     default:
       throw new StartError(
-        `${kind === undefined ? 'say what is to be written' : `there is no "new ${kind}"`}: service, event, route or consumer. See: skerry help new`
+        `${kind === undefined ? 'say what to generate' : `there is no "new ${kind}"`}: service, event, route or consumer. See: skerry help new`
       )
   }
 }
 
 function refuseMore(args: readonly string[], count: number): void {
-  if (args.length > count) throw new StartError(`"${args[count]}" is one argument too many. See: skerry help new`)
+  if (args.length > count) throw new StartError(`"${args[count]}" is an unexpected argument. See: skerry help new`)
 }

@@ -19,7 +19,7 @@ export async function newRoute(repo: string, asked: NewRoute, say: (line: string
   if (route === undefined || !/^[a-z][a-zA-Z0-9]{1,39}$/.test(route))
     throw new StartError(`"${route ?? ''}" cannot be a route's name: write it likeThis, as in ${USAGE}`)
   if (!METHODS.includes(method))
-    throw new StartError(`"${asked.method ?? ''}" is no method: take one of ${METHODS.join(', ')}`)
+    throw new StartError(`"${asked.method ?? ''}" is not a method: use one of ${METHODS.join(', ')}`)
   if (path === undefined || !/^\/v\d+(\/(:[a-z][a-zA-Z]*|[a-z0-9-]+))+$/.test(path))
     throw new StartError(`"${path ?? ''}" cannot be a path: write it as in ${USAGE}`)
   const declared = await readContracts(repo)
@@ -43,7 +43,8 @@ export async function newRoute(repo: string, asked: NewRoute, say: (line: string
   let text = inserted(before, { path: contracts, anchor: opening, side: 'after' }, `${contract.trimEnd()},\n`)
   for (const [name, from] of [
     ['IdSchema', '../common.ts'],
-    ['Strict', '../common.ts']
+    ['Strict', '../common.ts'],
+    ...(contract.includes('StringLike') ? [['StringLike', '../common.ts'] as const] : [])
   ] as const)
     if (!new RegExp(`\\b${name}\\b[^(]*from`).test(before)) text = withImport(text, `import { ${name} } from '${from}'`)
   const app = `${folder}/src/app.ts`
@@ -85,17 +86,20 @@ function valuesOf(service: string, route: string, method: string, path: string):
   const hasParams = parameters.length > 0
   const hasBody = method === 'POST' || method === 'PUT' || method === 'PATCH'
   const given = (text: { params: string; body: string }) => `${hasParams ? text.params : ''}${hasBody ? text.body : ''}`
+  const words = capital(kebab(route).replaceAll('-', ' '))
   const payload = "payload: { text: 'x' }"
   return {
     ...{ service, route, Route: capital(route), method, path, file: kebab(route) },
-    summary: `${capital(kebab(route).replaceAll('-', ' '))}.`,
+    title: `${capital(service)}${capital(route)}`,
+    summary: words.split(' ').slice(0, 5).join(' ').slice(0, 40),
+    description: `${words}.`,
     inputs: `${given({
       params: `params: Strict({ ${parameters.map((name) => `${name}: IdSchema`).join(', ')} }),\n`,
-      body: 'body: Strict({ text: Type.String({ minLength: 1, maxLength: 2000 }) }),\n'
+      body: `body: Strict({ text: StringLike('Some text.', { minLength: 1, maxLength: 2000 }) }, { title: '${capital(service)}${capital(route)}Body' }),\n`
     })}query: Strict({}),`,
     answer: given({
       params: `${parameters.map((name) => `${name}: IdSchema`).join(', ')}${hasBody ? ', ' : ''}`,
-      body: 'text: Type.String()'
+      body: "text: StringLike('Some text.')"
     }),
     types: given({ params: 'ParamsOf, ', body: 'BodyOf, ' }),
     parameters: given({ params: ', params: ParamsOf<Route>', body: ', body: BodyOf<Route>' }),

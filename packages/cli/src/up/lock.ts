@@ -29,7 +29,7 @@ export async function lockHome(home: string): Promise<() => Promise<void>> {
     }
     await rm(path, { force: true })
   }
-  throw new StartError(`${path} changes hands all the time: is another skerry starting?`)
+  throw new StartError(`${path} keeps being taken by other processes: is another skerry starting?`)
 }
 
 /** The pid of the skerry that runs a home, if one does. A pid that now belongs to something else doesn't count. */

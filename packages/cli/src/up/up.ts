@@ -36,7 +36,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
   const processes: AppProcess[] = []
   try {
     if (wanted !== 0 && !(await isFree(wanted)))
-      throw new StartError(`port ${wanted} is taken: set PORT to another (PORT=0 takes a free one)`)
+      throw new StartError(`port ${wanted} is in use: set PORT to another (PORT=0 picks a free one)`)
     // Known before the gateway runs: services that call the public API are told where it is.
     const port = wanted === 0 ? await freePort() : wanted
     const all = findApps()

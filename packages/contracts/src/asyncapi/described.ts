@@ -7,7 +7,10 @@ export type DescribedEvent = {
   readonly subject: string
   /** Its service, which is the name of its stream as well. */
   readonly owner: string
+  /** A title of a few words. */
   readonly summary: string
+  /** What it means, in sentences. */
+  readonly description?: string
   /** JSON Schema of its data, without references. */
   readonly payload: Readonly<Record<string, unknown>>
   readonly examples: readonly unknown[]
@@ -20,6 +23,7 @@ export function describeEvent(event: EventContract): DescribedEvent {
     subject: wireSubject(event),
     owner: ownerOf(event),
     summary: event.summary,
+    ...(event.description === undefined ? {} : { description: event.description }),
     payload,
     examples: examplesOf(payload)
   }
@@ -40,7 +44,7 @@ export function eventSchemaOf(event: DescribedEvent): Readonly<Record<string, un
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: `urn:skerry:event:${event.subject}`,
     title: event.subject,
-    description: event.summary,
+    description: event.description ?? event.summary,
     ...event.payload,
     ...(event.examples.length === 0 ? {} : { examples: event.examples })
   }

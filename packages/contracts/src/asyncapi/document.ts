@@ -27,12 +27,12 @@ const CLOUD_EVENT = {
     required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'],
     properties: {
       'ce-specversion': attribute('CloudEvents', { const: '1.0' }),
-      'ce-id': attribute('Unique for ever: an event comes at least once, and who remembers its id applies it once.'),
-      'ce-type': attribute('The subject on the wire.'),
+      'ce-id': attribute('A unique id. Delivery is at least once: deduplicate by this id.'),
+      'ce-type': attribute('The NATS subject.'),
       'ce-source': attribute('`/skerry/<service>`.'),
-      'ce-time': attribute('When it was written, RFC 3339.', { format: 'date-time' }),
-      'ce-subject': attribute('The entity that it is about. Events of one entity come in the order of their commits.'),
-      traceparent: attribute('W3C trace context of what caused it.')
+      'ce-time': attribute('The time of the write, RFC 3339.', { format: 'date-time' }),
+      'ce-subject': attribute('The id of the entity. Events of one entity arrive in commit order.'),
+      traceparent: attribute('The W3C trace context of the cause.')
     }
   },
   contentType: 'application/json'
@@ -76,17 +76,18 @@ function channelOf({ subject, owner, summary }: DescribedEvent): object {
   return {
     address: subject,
     summary,
-    description: `On the JetStream stream \`${owner}\`. To validate: /schemas/events/${subject}.json`,
+    description: `JetStream stream: \`${owner}\`. JSON Schema: /schemas/events/${subject}.json`,
     tags: [{ name: owner }],
     messages: { event: { $ref: `#/components/messages/${subject}` } }
   }
 }
 
-function messageOf({ subject, summary, payload, examples }: DescribedEvent): object {
+function messageOf({ subject, summary, description, payload, examples }: DescribedEvent): object {
   return {
     name: subject,
     title: subject,
     summary,
+    ...(description === undefined ? {} : { description }),
     traits: [{ $ref: '#/components/messageTraits/cloudEvent' }],
     payload,
     ...(examples.length === 0 ? {} : { examples: examples.map((example) => ({ payload: example })) })

@@ -1,4 +1,5 @@
 import { Compile } from 'typebox/compile'
+import { EXAMPLE_IDS } from '../examples.ts'
 
 /** `full`: with all optional members, values rather than null; `least`: without them, null where it may be. */
 export type Fullness = 'full' | 'least'
@@ -80,9 +81,12 @@ function makeText(node: Node, path: string): string {
   return text.padEnd(least, text === '' ? 'x' : text).slice(0, Number(node.maxLength ?? 200))
 }
 
-/** Ids of different members differ, so that an example shows which is which: the last digits of the given one are told by the path. */
+/**
+ * Ids of members that declare no example of their own differ, so that an example shows which is which: the last digits of the common one are
+ * told by the path.
+ */
 function varied(node: Node, example: unknown, path: string): unknown {
-  if (typeof example !== 'string' || !/^[0-9a-z]{20,}$/.test(example)) return example
+  if (example !== EXAMPLE_IDS.any) return example
   const other = example.slice(0, -3) + String(Math.abs(codeOf(path)) % 1_000).padStart(3, '0')
   return Compile(node as object).Check(other) ? other : example
 }

@@ -1,24 +1,31 @@
 import Type from 'typebox'
-import { IdSchema, Nullable, TimeSchema } from '../common.ts'
+import { Id, Nullable, StringLike, Time } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
 import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
+const postId = Id(EXAMPLE_IDS.post)
+const commentId = Id(EXAMPLE_IDS.comment)
+const ada = Id(EXAMPLE_IDS.ada)
+const bob = Id(EXAMPLE_IDS.bob)
+
 const post = Type.Object({
-  postId: IdSchema,
-  authorId: IdSchema,
-  title: Nullable(Type.String()),
-  summary: Nullable(Type.String()),
-  text: Type.String(),
-  tags: Type.Array(Type.String()),
-  createdAt: TimeSchema,
-  updatedAt: TimeSchema,
-  version: Type.Integer()
+  postId,
+  authorId: ada,
+  title: Nullable(StringLike(EXAMPLE_TEXTS.title)),
+  summary: Nullable(StringLike(EXAMPLE_TEXTS.summary)),
+  text: StringLike(EXAMPLE_TEXTS.text),
+  tags: Type.Array(Type.String(), { examples: [['archipelago', 'ferries']] }),
+  createdAt: Time(EXAMPLE_TIMES.posted),
+  updatedAt: Time(EXAMPLE_TIMES.edited),
+  version: Type.Integer({ examples: [2] })
 })
 
 export const PostCreated = defineEvent({
   subject: 'content.post.created',
   version: 1,
-  summary: 'A post was published.',
+  summary: 'Post created',
+  description: 'A user published a post.',
   entity: (d) => d.postId,
   data: post
 })
@@ -26,7 +33,8 @@ export const PostCreated = defineEvent({
 export const PostUpdated = defineEvent({
   subject: 'content.post.updated',
   version: 1,
-  summary: 'A post was changed by its author.',
+  summary: 'Post updated',
+  description: 'The author changed a post.',
   entity: (d) => d.postId,
   data: post
 })
@@ -34,40 +42,44 @@ export const PostUpdated = defineEvent({
 export const PostDeleted = defineEvent({
   subject: 'content.post.deleted',
   version: 1,
-  summary: 'A post was deleted.',
+  summary: 'Post deleted',
+  description: 'A post was deleted.',
   entity: (d) => d.postId,
-  data: Type.Object({ postId: IdSchema, authorId: IdSchema })
+  data: Type.Object({ postId, authorId: ada })
 })
 
 export const CommentCreated = defineEvent({
   subject: 'content.comment.created',
   version: 1,
-  summary: 'Somebody commented on a post.',
+  summary: 'Comment created',
+  description: 'A user commented on a post.',
   entity: (d) => d.commentId,
   data: Type.Object({
-    commentId: IdSchema,
-    postId: IdSchema,
-    postAuthorId: IdSchema,
-    authorId: IdSchema,
-    text: Type.String(),
-    createdAt: TimeSchema
+    commentId,
+    postId,
+    postAuthorId: ada,
+    authorId: bob,
+    text: StringLike(EXAMPLE_TEXTS.comment),
+    createdAt: Time(EXAMPLE_TIMES.commented)
   })
 })
 
 export const CommentDeleted = defineEvent({
   subject: 'content.comment.deleted',
   version: 1,
-  summary: 'A comment was deleted.',
+  summary: 'Comment deleted',
+  description: 'A comment was deleted.',
   entity: (d) => d.commentId,
-  data: Type.Object({ commentId: IdSchema, postId: IdSchema, postAuthorId: IdSchema, authorId: IdSchema })
+  data: Type.Object({ commentId, postId, postAuthorId: ada, authorId: bob })
 })
 
-const like = Type.Object({ postId: IdSchema, postAuthorId: IdSchema, userId: IdSchema })
+const like = Type.Object({ postId, postAuthorId: ada, userId: bob })
 
 export const LikeCreated = defineEvent({
   subject: 'content.like.created',
   version: 1,
-  summary: 'Somebody likes a post.',
+  summary: 'Like created',
+  description: 'A user liked a post.',
   entity: (d) => `${d.postId}:${d.userId}`,
   data: like
 })
@@ -75,7 +87,8 @@ export const LikeCreated = defineEvent({
 export const LikeDeleted = defineEvent({
   subject: 'content.like.deleted',
   version: 1,
-  summary: 'Somebody took a like back.',
+  summary: 'Like deleted',
+  description: 'A user removed their like of a post.',
   entity: (d) => `${d.postId}:${d.userId}`,
   data: like
 })

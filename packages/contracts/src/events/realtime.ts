@@ -1,20 +1,22 @@
 import Type from 'typebox'
-import { IdSchema, Nullable, OpenEnum, TimeSchema } from '../common.ts'
+import { Id, Nullable, OpenEnum, Time } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { EXAMPLE_IDS, EXAMPLE_TIMES } from '../examples.ts'
 import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
 export const NotificationCreated = defineEvent({
   subject: 'realtime.notification.created',
   version: 1,
-  summary: 'Somebody is to be told of something.',
+  summary: 'Notification created',
+  description: 'A notification for a user was created.',
   entity: (d) => d.userId,
   data: Type.Object({
-    notificationId: IdSchema,
-    userId: IdSchema,
-    kind: OpenEnum(['follow', 'like', 'comment']),
-    actorId: IdSchema,
-    postId: Nullable(IdSchema),
-    createdAt: TimeSchema
+    notificationId: Id(EXAMPLE_IDS.notification),
+    userId: Id(EXAMPLE_IDS.ada),
+    kind: OpenEnum(['follow', 'like', 'comment'], 'comment'),
+    actorId: Id(EXAMPLE_IDS.bob),
+    postId: Nullable(Id(EXAMPLE_IDS.post)),
+    createdAt: Time(EXAMPLE_TIMES.commented)
   })
 })
 

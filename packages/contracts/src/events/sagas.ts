@@ -1,24 +1,36 @@
 import Type from 'typebox'
-import { IdSchema, TimeSchema } from '../common.ts'
+import { Id, StringLike, Time } from '../common.ts'
 import { defineEvent, type EventContract } from '../event.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
+
+const userId = Id(EXAMPLE_IDS.ada)
+const erasureId = Id(EXAMPLE_IDS.deletion)
+const exportId = Id(EXAMPLE_IDS.export)
+const run = Id(EXAMPLE_IDS.run)
 
 /** How many of what: `{ posts: 12 }`. */
-const CountsSchema = Type.Record(Type.String(), Type.Integer({ minimum: 0 }))
+const CountsSchema = Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
+  examples: [{ posts: 31, comments: 12 }]
+})
 
 export const ErasureRequested = defineEvent({
   subject: 'auth.erasure.requested',
   version: 1,
-  summary: 'Somebody deletes their account: every service that takes part erases what it has of them and says so.',
+  summary: 'Erasure requested',
+  description:
+    'A user deletes their account. Every participating service erases its data about the user and then publishes `<service>.erasure.completed`.',
   entity: (d) => d.userId,
-  data: Type.Object({ erasureId: IdSchema, userId: IdSchema, requestedAt: TimeSchema })
+  data: Type.Object({ erasureId, userId, requestedAt: Time(EXAMPLE_TIMES.deletionRequested) })
 })
 
 export const ExportRequested = defineEvent({
   subject: 'auth.export.requested',
   version: 1,
-  summary: 'Somebody wants all that is kept of them: every service that takes part sends it in parts and says so.',
+  summary: 'Export requested',
+  description:
+    'A user requests an export of their data. Every participating service sends its data in parts and then publishes `<service>.export.completed`.',
   entity: (d) => d.userId,
-  data: Type.Object({ exportId: IdSchema, userId: IdSchema, requestedAt: TimeSchema })
+  data: Type.Object({ exportId, userId, requestedAt: Time(EXAMPLE_TIMES.exportRequested) })
 })
 
 /** What a service publishes when it has erased all it had of somebody. Any service declares its own with its name. */
@@ -26,9 +38,10 @@ export function erasureCompletedBy(service: string) {
   return defineEvent({
     subject: `${service}.erasure.completed`,
     version: 1,
-    summary: `What ${service} had of somebody is erased.`,
+    summary: 'Erasure completed',
+    description: `The service ${service} has erased its data about a user.`,
     entity: (d) => d.userId,
-    data: Type.Object({ erasureId: IdSchema, userId: IdSchema, erased: CountsSchema })
+    data: Type.Object({ erasureId, userId, erased: CountsSchema })
   })
 }
 
@@ -40,15 +53,16 @@ export function exportPartOf(service: string) {
   return defineEvent({
     subject: `${service}.export.part`,
     version: 1,
-    summary: `A part of what ${service} has of somebody.`,
+    summary: 'Export part sent',
+    description: `A part of the data that ${service} holds about a user.`,
     entity: (d) => d.userId,
     data: Type.Object({
-      exportId: IdSchema,
-      userId: IdSchema,
-      run: IdSchema,
+      exportId,
+      userId,
+      run,
       part: Type.Integer({ minimum: 0, maximum: 9_999 }),
-      section: Type.String({ pattern: '^[a-zA-Z]{1,40}$' }),
-      items: Type.Array(Type.Unknown())
+      section: StringLike('posts', { pattern: '^[a-zA-Z]{1,40}$' }),
+      items: Type.Array(Type.Unknown(), { examples: [[{ id: EXAMPLE_IDS.post, text: EXAMPLE_TEXTS.text }]] })
     })
   })
 }
@@ -58,15 +72,16 @@ export function exportCompletedBy(service: string) {
   return defineEvent({
     subject: `${service}.export.completed`,
     version: 1,
-    summary: `All parts of what ${service} has of somebody are sent.`,
+    summary: 'Export completed',
+    description: `The service ${service} has sent all parts of its data about a user.`,
     entity: (d) => d.userId,
     data: Type.Object({
-      exportId: IdSchema,
-      userId: IdSchema,
-      run: IdSchema,
-      parts: Type.Integer({ minimum: 0, maximum: 10_000 }),
+      exportId,
+      userId,
+      run,
+      parts: Type.Integer({ minimum: 0, maximum: 10_000, examples: [2] }),
       counts: CountsSchema,
-      truncated: Type.Boolean({ description: 'There was more than one export may hold.' })
+      truncated: Type.Boolean({ description: 'There was more data than one export may hold.', examples: [false] })
     })
   })
 }

@@ -1,21 +1,23 @@
 import Type from 'typebox'
-import { IdSchema, ImageSchema, Nullable, TimeSchema } from '../common.ts'
+import { Id, ImageSchema, Nullable, StringLike, Time } from '../common.ts'
 import { defineEvent } from '../event.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
 import { erasureCompletedBy, exportCompletedBy, exportPartOf } from './sagas.ts'
 
 const profile = Type.Object({
-  userId: IdSchema,
-  username: Type.String(),
-  displayName: Type.String(),
-  bio: Type.String(),
+  userId: Id(EXAMPLE_IDS.ada),
+  username: StringLike('ada'),
+  displayName: StringLike('Ada Lindqvist'),
+  bio: StringLike(EXAMPLE_TEXTS.bio),
   avatar: Nullable(ImageSchema),
-  version: Type.Integer()
+  version: Type.Integer({ examples: [4] })
 })
 
 export const ProfileCreated = defineEvent({
   subject: 'users.profile.created',
   version: 1,
-  summary: 'A profile exists.',
+  summary: 'Profile created',
+  description: 'The profile of a new user was created.',
   entity: (d) => d.userId,
   data: profile
 })
@@ -23,17 +25,23 @@ export const ProfileCreated = defineEvent({
 export const ProfileUpdated = defineEvent({
   subject: 'users.profile.updated',
   version: 1,
-  summary: 'A profile changed.',
+  summary: 'Profile updated',
+  description: 'A profile changed.',
   entity: (d) => d.userId,
   data: profile
 })
 
-const follow = Type.Object({ followerId: IdSchema, followedId: IdSchema, at: TimeSchema })
+const follow = Type.Object({
+  followerId: Id(EXAMPLE_IDS.bob),
+  followedId: Id(EXAMPLE_IDS.ada),
+  at: Time(EXAMPLE_TIMES.followed)
+})
 
 export const FollowCreated = defineEvent({
   subject: 'users.follow.created',
   version: 1,
-  summary: 'Somebody follows somebody.',
+  summary: 'Follow created',
+  description: 'A user started to follow another user.',
   entity: (d) => `${d.followerId}:${d.followedId}`,
   data: follow
 })
@@ -41,7 +49,8 @@ export const FollowCreated = defineEvent({
 export const FollowDeleted = defineEvent({
   subject: 'users.follow.deleted',
   version: 1,
-  summary: 'Somebody no longer follows somebody.',
+  summary: 'Follow deleted',
+  description: 'A user stopped following another user.',
   entity: (d) => `${d.followerId}:${d.followedId}`,
   data: follow
 })

@@ -1,122 +1,175 @@
 import Type, { type Static } from 'typebox'
-import { Nullable, TimeSchema } from '../common.ts'
+import { Nullable, StringLike, Time } from '../common.ts'
+import { EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
+
+const SLUG = 'the-ferry-to-uto'
+const tags = { examples: [['archipelago', 'ferries']] }
+const createdAt = Time(EXAMPLE_TIMES.posted)
+const updatedAt = Time(EXAMPLE_TIMES.edited)
+
 import { defineRoute } from '../route.ts'
 
 const AuthorSchema = Type.Object(
   {
-    username: Type.String(),
-    bio: Nullable(Type.String()),
-    image: Nullable(Type.String()),
+    username: StringLike('ada'),
+    bio: Nullable(StringLike(EXAMPLE_TEXTS.bio)),
+    image: Nullable(StringLike(EXAMPLE_TEXTS.pictureUrl)),
     following: Type.Boolean()
   },
   { title: 'ConduitProfile' }
 )
 export type ConduitProfile = Static<typeof AuthorSchema>
 
-const UserSchema = Type.Object({
-  user: Type.Object(
-    {
-      email: Type.String(),
-      token: Type.String(),
-      username: Type.String(),
-      bio: Nullable(Type.String()),
-      image: Nullable(Type.String())
-    },
-    { title: 'ConduitUser' }
-  )
-})
+const ProfileSchema = Type.Object({ profile: AuthorSchema }, { title: 'ConduitProfileAnswer' })
+
+const UserSchema = Type.Object(
+  {
+    user: Type.Object(
+      {
+        email: StringLike('ada@example.com'),
+        token: StringLike('opaque-example'),
+        username: StringLike('ada'),
+        bio: Nullable(StringLike(EXAMPLE_TEXTS.bio)),
+        image: Nullable(StringLike(EXAMPLE_TEXTS.pictureUrl))
+      },
+      { title: 'ConduitUser' }
+    )
+  },
+  { title: 'ConduitUserAnswer' }
+)
 export type ConduitUserAnswer = Static<typeof UserSchema>
 
 const listed = {
-  slug: Type.String(),
-  title: Type.String(),
-  description: Type.String(),
-  tagList: Type.Array(Type.String()),
-  createdAt: TimeSchema,
-  updatedAt: TimeSchema,
+  slug: StringLike(SLUG),
+  title: StringLike(EXAMPLE_TEXTS.title),
+  description: StringLike(EXAMPLE_TEXTS.summary),
+  tagList: Type.Array(Type.String(), tags),
+  createdAt,
+  updatedAt,
   favorited: Type.Boolean(),
-  favoritesCount: Type.Integer(),
+  favoritesCount: Type.Integer({ examples: [12] }),
   author: AuthorSchema
 }
 const ListedSchema = Type.Object(listed, { title: 'ConduitListedArticle' })
 export type ConduitListedArticle = Static<typeof ListedSchema>
 
-const ArticleSchema = Type.Object({
-  article: Type.Object({ ...listed, body: Type.String() }, { title: 'ConduitArticle' })
-})
+const ArticleSchema = Type.Object(
+  {
+    article: Type.Object({ ...listed, body: StringLike(EXAMPLE_TEXTS.text) }, { title: 'ConduitArticle' })
+  },
+  { title: 'ConduitArticleAnswer' }
+)
 export type ConduitArticleAnswer = Static<typeof ArticleSchema>
 
-const ArticlesSchema = Type.Object({ articles: Type.Array(ListedSchema), articlesCount: Type.Integer() })
+const ArticlesSchema = Type.Object(
+  { articles: Type.Array(ListedSchema), articlesCount: Type.Integer({ examples: [1] }) },
+  { title: 'ConduitArticlesAnswer' }
+)
 export type ConduitArticlesAnswer = Static<typeof ArticlesSchema>
 
 const CommentSchema = Type.Object(
-  { id: Type.Integer(), createdAt: TimeSchema, updatedAt: TimeSchema, body: Type.String(), author: AuthorSchema },
+  {
+    id: Type.Integer({ examples: [7] }),
+    createdAt,
+    updatedAt: createdAt,
+    body: StringLike(EXAMPLE_TEXTS.comment),
+    author: AuthorSchema
+  },
   { title: 'ConduitComment' }
 )
 export type ConduitComment = Static<typeof CommentSchema>
 
 const ErrorsSchema = Type.Object(
-  { errors: Type.Record(Type.String(), Type.Array(Type.String())) },
+  {
+    errors: Type.Record(Type.String(), Type.Array(Type.String()), {
+      examples: [{ username: ['has already been taken'] }]
+    })
+  },
   { title: 'ConduitErrors' }
 )
 
 /** Front ends send what they have, so members that are not asked for are let through. */
-const Text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
-const Tags = Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 })
+const Text = (maxLength: number, example: string) => StringLike(example, { minLength: 1, maxLength })
+const Tags = Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100, ...tags })
 
-const SignUp = Type.Object({ user: Type.Object({ username: Text(256), email: Text(256), password: Text(256) }) })
-const LogIn = Type.Object({ user: Type.Object({ email: Text(256), password: Text(256) }) })
-const UserChange = Type.Object({
-  user: Type.Object({
-    email: Type.Optional(Text(256)),
-    username: Type.Optional(Text(256)),
-    // The settings form sends it empty when it is to stay.
-    password: Type.Optional(Nullable(Type.String({ maxLength: 256 }))),
-    bio: Type.Optional(Nullable(Type.String({ maxLength: 1000 }))),
-    image: Type.Optional(Nullable(Type.String({ maxLength: 2000 })))
-  })
-})
+const PASSWORD = 'correct horse battery staple'
+const SignUp = Type.Object(
+  {
+    user: Type.Object({
+      username: Text(256, 'ada'),
+      email: Text(256, 'ada@example.com'),
+      password: Text(256, PASSWORD)
+    })
+  },
+  { title: 'ConduitSignUpBody' }
+)
+const LogIn = Type.Object(
+  { user: Type.Object({ email: Text(256, 'ada@example.com'), password: Text(256, PASSWORD) }) },
+  { title: 'ConduitLogInBody' }
+)
+const UserChange = Type.Object(
+  {
+    user: Type.Object({
+      email: Type.Optional(Text(256, 'ada@example.com')),
+      username: Type.Optional(Text(256, 'ada')),
+      // The settings form sends it empty when it is to stay.
+      password: Type.Optional(Nullable(StringLike(PASSWORD, { maxLength: 256 }))),
+      bio: Type.Optional(Nullable(StringLike(EXAMPLE_TEXTS.bio, { maxLength: 1000 }))),
+      image: Type.Optional(Nullable(StringLike(EXAMPLE_TEXTS.pictureUrl, { maxLength: 2000 })))
+    })
+  },
+  { title: 'ConduitUserBody' }
+)
 export type ConduitUserChange = Static<typeof UserChange>['user']
 
-const NewArticle = Type.Object({
-  article: Type.Object({
-    title: Text(200),
-    description: Text(500),
-    body: Text(20_000),
-    tagList: Type.Optional(Tags)
-  })
-})
+const NewArticle = Type.Object(
+  {
+    article: Type.Object({
+      title: Text(200, EXAMPLE_TEXTS.title),
+      description: Text(500, EXAMPLE_TEXTS.summary),
+      body: Text(20_000, EXAMPLE_TEXTS.text),
+      tagList: Type.Optional(Tags)
+    })
+  },
+  { title: 'ConduitNewArticleBody' }
+)
 export type NewConduitArticle = Static<typeof NewArticle>['article']
 
-const ArticleChange = Type.Object({
-  article: Type.Object({
-    title: Type.Optional(Text(200)),
-    description: Type.Optional(Text(500)),
-    body: Type.Optional(Text(20_000)),
-    tagList: Type.Optional(Tags)
-  })
-})
+const ArticleChange = Type.Object(
+  {
+    article: Type.Object({
+      title: Type.Optional(Text(200, EXAMPLE_TEXTS.title)),
+      description: Type.Optional(Text(500, EXAMPLE_TEXTS.summary)),
+      body: Type.Optional(Text(20_000, EXAMPLE_TEXTS.text)),
+      tagList: Type.Optional(Tags)
+    })
+  },
+  { title: 'ConduitArticleBody' }
+)
 export type ConduitArticleChange = Static<typeof ArticleChange>['article']
 
-const NewComment = Type.Object({ comment: Type.Object({ body: Text(5000) }) })
+const NewComment = Type.Object(
+  { comment: Type.Object({ body: Text(5000, EXAMPLE_TEXTS.comment) }) },
+  { title: 'ConduitCommentBody' }
+)
 
-/** Where none is asked for, some front ends send one all the same. */
-const Ignored = Type.Optional(Type.Unknown())
+/** Some front ends send a body where none is expected. */
+const Ignored = Type.Optional(Type.Unknown({ title: 'IgnoredBody', description: 'Ignored.', examples: [{}] }))
 
 const Page = { limit: Type.Optional(Type.Integer()), offset: Type.Optional(Type.Integer()) }
 const ListQuery = Type.Object({
-  tag: Type.Optional(Type.String({ maxLength: 100 })),
-  author: Type.Optional(Type.String({ maxLength: 100 })),
-  favorited: Type.Optional(Type.String({ maxLength: 100 })),
+  tag: Type.Optional(StringLike('archipelago', { maxLength: 100 })),
+  author: Type.Optional(StringLike('ada', { maxLength: 100 })),
+  favorited: Type.Optional(StringLike('bob', { maxLength: 100 })),
   ...Page
 })
 export type ConduitListQuery = Static<typeof ListQuery>
 
-const Slug = Type.Object({ slug: Type.String({ maxLength: 200 }) })
-const Username = Type.Object({ username: Type.String({ maxLength: 100 }) })
+const Slug = Type.Object({ slug: StringLike(SLUG, { maxLength: 200 }) })
+const Username = Type.Object({ username: StringLike('ada', { maxLength: 100 }) })
 const CommentRef = Type.Object({
-  slug: Type.String({ maxLength: 200 }),
-  id: Type.String({ pattern: '^[1-9]\\d{0,9}$' })
+  slug: StringLike(SLUG, { maxLength: 200 }),
+  id: StringLike('7', { pattern: '^[1-9]\\d{0,9}$' })
 })
 
 /** Where it is mounted: the one prefix that it announces. */
@@ -132,7 +185,8 @@ export const conduitRoutes = {
     ...common,
     method: 'POST',
     path: '/conduit/api/users',
-    summary: 'Register.',
+    summary: 'Register a user',
+    description: 'Creates an account and returns its token.',
     body: SignUp,
     response: { 201: UserSchema, ...refused }
   }),
@@ -140,7 +194,8 @@ export const conduitRoutes = {
     ...common,
     method: 'POST',
     path: '/conduit/api/users/login',
-    summary: 'Sign in.',
+    summary: 'Sign in',
+    description: 'Signs in with an email address and returns a token.',
     body: LogIn,
     response: { 200: UserSchema, ...refused }
   }),
@@ -148,14 +203,16 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/user',
-    summary: 'Who is signed in.',
+    summary: 'Get the current user',
+    description: 'Returns the user of the token.',
     response: { 200: UserSchema }
   }),
   conduitUpdateUser: defineRoute({
     ...common,
     method: 'PUT',
     path: '/conduit/api/user',
-    summary: 'Change email, username, password, image or bio.',
+    summary: 'Update the current user',
+    description: 'Changes the email address, username, password, image or bio.',
     body: UserChange,
     response: { 200: UserSchema, ...refused }
   }),
@@ -163,33 +220,37 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/profiles/:username',
-    summary: "Somebody's profile.",
+    summary: 'Get a profile',
+    description: 'Returns the profile of a user.',
     params: Username,
-    response: { 200: Type.Object({ profile: AuthorSchema }) }
+    response: { 200: ProfileSchema }
   }),
   conduitFollow: defineRoute({
     ...common,
     method: 'POST',
     path: '/conduit/api/profiles/:username/follow',
-    summary: 'Follow somebody.',
+    summary: 'Follow a user',
+    description: 'Follows a user and returns the profile.',
     params: Username,
     body: Ignored,
-    response: { 200: Type.Object({ profile: AuthorSchema }) }
+    response: { 200: ProfileSchema }
   }),
   conduitUnfollow: defineRoute({
     ...common,
     method: 'DELETE',
     path: '/conduit/api/profiles/:username/follow',
-    summary: 'Stop following somebody.',
+    summary: 'Unfollow a user',
+    description: 'Stops following a user and returns the profile.',
     params: Username,
     body: Ignored,
-    response: { 200: Type.Object({ profile: AuthorSchema }) }
+    response: { 200: ProfileSchema }
   }),
   conduitArticles: defineRoute({
     ...common,
     method: 'GET',
     path: '/conduit/api/articles',
-    summary: 'Articles, newest first: all, with a tag, of an author, or favourites of somebody.',
+    summary: 'List articles',
+    description: 'Lists all articles, or those with a tag, of an author, or that a user has favourited, newest first.',
     query: ListQuery,
     response: { 200: ArticlesSchema }
   }),
@@ -197,7 +258,8 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/articles/feed',
-    summary: 'Articles of those whom one follows, newest first.',
+    summary: 'Get the article feed',
+    description: 'Lists the articles of the users that the caller follows, newest first.',
     query: Type.Object(Page),
     response: { 200: ArticlesSchema }
   }),
@@ -205,7 +267,8 @@ export const conduitRoutes = {
     ...common,
     method: 'POST',
     path: '/conduit/api/articles',
-    summary: 'Publish an article.',
+    summary: 'Create an article',
+    description: 'Publishes an article.',
     body: NewArticle,
     response: { 201: ArticleSchema, ...refused }
   }),
@@ -213,7 +276,8 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/articles/:slug',
-    summary: 'One article.',
+    summary: 'Get an article',
+    description: 'Returns one article.',
     params: Slug,
     response: { 200: ArticleSchema }
   }),
@@ -221,7 +285,8 @@ export const conduitRoutes = {
     ...common,
     method: 'PUT',
     path: '/conduit/api/articles/:slug',
-    summary: "Change one's own article; its slug changes with its title.",
+    summary: 'Update an article',
+    description: "Changes one of the caller's articles. A new title changes its slug.",
     params: Slug,
     body: ArticleChange,
     response: { 200: ArticleSchema, ...refused }
@@ -230,7 +295,8 @@ export const conduitRoutes = {
     ...common,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug',
-    summary: "Delete one's own article.",
+    summary: 'Delete an article',
+    description: "Deletes one of the caller's articles.",
     params: Slug,
     body: Ignored,
     response: { 204: null }
@@ -239,7 +305,8 @@ export const conduitRoutes = {
     ...common,
     method: 'POST',
     path: '/conduit/api/articles/:slug/favorite',
-    summary: 'Add to the favourites.',
+    summary: 'Favourite an article',
+    description: "Adds an article to the caller's favourites.",
     params: Slug,
     body: Ignored,
     response: { 200: ArticleSchema }
@@ -248,7 +315,8 @@ export const conduitRoutes = {
     ...common,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/favorite',
-    summary: 'Take from the favourites.',
+    summary: 'Unfavourite an article',
+    description: "Removes an article from the caller's favourites.",
     params: Slug,
     body: Ignored,
     response: { 200: ArticleSchema }
@@ -257,24 +325,27 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/articles/:slug/comments',
-    summary: 'The comments of an article.',
+    summary: 'List comments',
+    description: 'Lists the comments on an article.',
     params: Slug,
-    response: { 200: Type.Object({ comments: Type.Array(CommentSchema) }) }
+    response: { 200: Type.Object({ comments: Type.Array(CommentSchema) }, { title: 'ConduitCommentsAnswer' }) }
   }),
   conduitAddComment: defineRoute({
     ...common,
     method: 'POST',
     path: '/conduit/api/articles/:slug/comments',
-    summary: 'Comment on an article.',
+    summary: 'Create a comment',
+    description: 'Comments on an article.',
     params: Slug,
     body: NewComment,
-    response: { 201: Type.Object({ comment: CommentSchema }), ...refused }
+    response: { 201: Type.Object({ comment: CommentSchema }, { title: 'ConduitCommentAnswer' }), ...refused }
   }),
   conduitDeleteComment: defineRoute({
     ...common,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/comments/:id',
-    summary: "Delete one's own comment.",
+    summary: 'Delete a comment',
+    description: "Deletes one of the caller's comments.",
     params: CommentRef,
     body: Ignored,
     response: { 204: null }
@@ -283,7 +354,8 @@ export const conduitRoutes = {
     ...common,
     method: 'GET',
     path: '/conduit/api/tags',
-    summary: 'The tags used most in the newest articles.',
-    response: { 200: Type.Object({ tags: Type.Array(Type.String()) }) }
+    summary: 'List tags',
+    description: 'Lists the tags that are used most in the newest articles.',
+    response: { 200: Type.Object({ tags: Type.Array(Type.String(), tags) }, { title: 'ConduitTagsAnswer' }) }
   })
 }

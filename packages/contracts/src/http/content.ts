@@ -1,40 +1,49 @@
 import Type, { type Static } from 'typebox'
-import { FieldsSchema, IdSchema, ImageSchema, Nullable, Page, PageQuery, Strict, TimeSchema } from '../common.ts'
+import { FieldsSchema, Id, ImageSchema, Nullable, Page, PageQuery, Strict, StringLike, Time } from '../common.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
 import { defineRoute } from '../route.ts'
 
 /** An author as it stands in posts and comments: what content knows of a profile from events. */
 export const AuthorSchema = Type.Object(
   {
-    id: IdSchema,
-    username: Type.String(),
-    displayName: Type.String(),
+    id: Id(EXAMPLE_IDS.ada),
+    username: StringLike('ada'),
+    displayName: StringLike('Ada Lindqvist'),
     avatar: Nullable(ImageSchema)
   },
   { title: 'Author' }
 )
 export type Author = Static<typeof AuthorSchema>
 
-export const TagSchema = Type.String({ minLength: 1, maxLength: 50, pattern: '^[^\\s,#\\u0000-\\u001f]+$' })
-export const TextSchema = Type.String({ minLength: 1, maxLength: 20000 })
-export const TitleSchema = Type.String({ minLength: 1, maxLength: 200 })
-export const SummarySchema = Type.String({ minLength: 1, maxLength: 500 })
-export const TagsSchema = Type.Array(TagSchema, { maxItems: 20, uniqueItems: true })
-const MediaIdsSchema = Type.Array(IdSchema, { maxItems: 10, uniqueItems: true })
+export const TagSchema = StringLike('archipelago', {
+  minLength: 1,
+  maxLength: 50,
+  pattern: '^[^\\s,#\\u0000-\\u001f]+$'
+})
+export const TextSchema = StringLike(EXAMPLE_TEXTS.text, { minLength: 1, maxLength: 20000 })
+export const TitleSchema = StringLike(EXAMPLE_TEXTS.title, { minLength: 1, maxLength: 200 })
+export const SummarySchema = StringLike(EXAMPLE_TEXTS.summary, { minLength: 1, maxLength: 500 })
+export const TagsSchema = Type.Array(TagSchema, {
+  maxItems: 20,
+  uniqueItems: true,
+  examples: [['archipelago', 'ferries']]
+})
+const MediaIdsSchema = Type.Array(Id(EXAMPLE_IDS.image), { maxItems: 10, uniqueItems: true })
 
 export const PostSchema = Type.Object(
   {
-    id: IdSchema,
+    id: Id(EXAMPLE_IDS.post),
     author: AuthorSchema,
-    title: Nullable(Type.String()),
-    summary: Nullable(Type.String()),
-    text: Type.String(),
-    tags: Type.Array(Type.String()),
+    title: Nullable(StringLike(EXAMPLE_TEXTS.title)),
+    summary: Nullable(StringLike(EXAMPLE_TEXTS.summary)),
+    text: StringLike(EXAMPLE_TEXTS.text),
+    tags: Type.Array(Type.String(), { examples: [['archipelago', 'ferries']] }),
     media: Type.Array(ImageSchema),
-    counts: Type.Object({ likes: Type.Integer(), comments: Type.Integer() }),
+    counts: Type.Object({ likes: Type.Integer({ examples: [12] }), comments: Type.Integer({ examples: [3] }) }),
     liked: Type.Boolean(),
-    createdAt: TimeSchema,
-    updatedAt: TimeSchema,
-    version: Type.Integer()
+    createdAt: Time(EXAMPLE_TIMES.posted),
+    updatedAt: Time(EXAMPLE_TIMES.edited),
+    version: Type.Integer({ examples: [2] })
   },
   { title: 'Post' }
 )
@@ -42,11 +51,11 @@ export type Post = Static<typeof PostSchema>
 
 export const CommentSchema = Type.Object(
   {
-    id: IdSchema,
-    postId: IdSchema,
+    id: Id(EXAMPLE_IDS.comment),
+    postId: Id(EXAMPLE_IDS.post),
     author: AuthorSchema,
-    text: Type.String(),
-    createdAt: TimeSchema
+    text: StringLike(EXAMPLE_TEXTS.comment),
+    createdAt: Time(EXAMPLE_TIMES.commented)
   },
   { title: 'Comment' }
 )
@@ -56,19 +65,19 @@ export const TrendsSchema = Type.Object(
   {
     items: Type.Array(
       Type.Object({
-        tag: Type.String(),
-        posts: Type.Integer({ description: 'Posts with the tag in the time that was looked at.' }),
-        authors: Type.Integer({ description: 'Who wrote them.' }),
-        score: Type.Number()
+        tag: StringLike('archipelago'),
+        posts: Type.Integer({ description: 'Posts with the tag in the measured period.', examples: [42] }),
+        authors: Type.Integer({ description: 'Distinct authors of these posts.', examples: [17] }),
+        score: Type.Number({ examples: [23.5] })
       })
     ),
-    computedAt: Nullable(TimeSchema)
+    computedAt: Nullable(Time(EXAMPLE_TIMES.commented))
   },
-  { title: 'Trends', description: 'Tags in the order of their score, as they were computed last.' }
+  { title: 'Trends', description: 'Tags sorted by score, as last computed.' }
 )
 export type Trends = Static<typeof TrendsSchema>
 
-const byId = Strict({ id: IdSchema })
+const postId = Strict({ id: Id(EXAMPLE_IDS.post) })
 
 export const contentRoutes = {
   createPost: defineRoute({
@@ -77,14 +86,18 @@ export const contentRoutes = {
     tag: 'content',
     auth: 'required',
     idempotent: true,
-    summary: 'Publish a post.',
-    body: Strict({
-      text: TextSchema,
-      title: Type.Optional(TitleSchema),
-      summary: Type.Optional(SummarySchema),
-      tags: Type.Optional(TagsSchema),
-      mediaIds: Type.Optional(MediaIdsSchema)
-    }),
+    summary: 'Create a post',
+    description: 'Publishes a post. It appears in the feeds of the followers of its author.',
+    body: Strict(
+      {
+        text: TextSchema,
+        title: Type.Optional(TitleSchema),
+        summary: Type.Optional(SummarySchema),
+        tags: Type.Optional(TagsSchema),
+        mediaIds: Type.Optional(MediaIdsSchema)
+      },
+      { title: 'CreatePostBody' }
+    ),
     response: { 201: PostSchema },
     errors: ['IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH']
   }),
@@ -93,8 +106,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id',
     tag: 'content',
     auth: 'required',
-    summary: 'One post.',
-    params: byId,
+    summary: 'Get a post',
+    description: 'Returns one post.',
+    params: postId,
     query: Strict({ fields: Type.Optional(FieldsSchema) }),
     response: { 200: PostSchema },
     errors: ['CNT_POST_NOT_FOUND']
@@ -104,8 +118,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id',
     tag: 'content',
     auth: 'required',
-    summary: "Change one's own post. Honours If-Match.",
-    params: byId,
+    summary: 'Update a post',
+    description: "Changes one of the caller's posts. Supports If-Match.",
+    params: postId,
     body: Strict(
       {
         text: Type.Optional(TextSchema),
@@ -113,7 +128,7 @@ export const contentRoutes = {
         summary: Type.Optional(Nullable(SummarySchema)),
         tags: Type.Optional(TagsSchema)
       },
-      { minProperties: 1 }
+      { title: 'UpdatePostBody', minProperties: 1 }
     ),
     response: { 200: PostSchema },
     errors: ['CNT_POST_NOT_FOUND', 'FORBIDDEN', 'PRECONDITION_FAILED']
@@ -123,8 +138,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id',
     tag: 'content',
     auth: 'required',
-    summary: "Delete one's own post. Honours If-Match.",
-    params: byId,
+    summary: 'Delete a post',
+    description: "Deletes one of the caller's posts. Supports If-Match.",
+    params: postId,
     response: { 204: null },
     errors: ['CNT_POST_NOT_FOUND', 'FORBIDDEN', 'PRECONDITION_FAILED']
   }),
@@ -133,8 +149,9 @@ export const contentRoutes = {
     path: '/v1/posts',
     tag: 'content',
     auth: 'required',
-    summary: 'Posts of an author, with a tag, or all; newest first.',
-    query: Strict({ author: Type.Optional(IdSchema), tag: Type.Optional(TagSchema), ...PageQuery }),
+    summary: 'List posts',
+    description: 'Lists all posts, or those of an author or with a tag, newest first.',
+    query: Strict({ author: Type.Optional(Id(EXAMPLE_IDS.ada)), tag: Type.Optional(TagSchema), ...PageQuery }),
     response: { 200: Page(PostSchema) },
     errors: ['BAD_CURSOR']
   }),
@@ -143,7 +160,8 @@ export const contentRoutes = {
     path: '/v1/feed',
     tag: 'content',
     auth: 'required',
-    summary: 'Posts of the caller and of those they follow, newest first.',
+    summary: 'Get the home feed',
+    description: 'Lists the posts of the caller and of the users that the caller follows, newest first.',
     query: Strict(PageQuery),
     response: { 200: Page(PostSchema) },
     errors: ['BAD_CURSOR']
@@ -153,8 +171,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id/like',
     tag: 'content',
     auth: 'required',
-    summary: 'Like a post; liking twice is liking once.',
-    params: byId,
+    summary: 'Like a post',
+    description: 'Likes a post. Repeating the request has no further effect.',
+    params: postId,
     response: { 204: null },
     errors: ['CNT_POST_NOT_FOUND']
   }),
@@ -163,8 +182,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id/like',
     tag: 'content',
     auth: 'required',
-    summary: 'Take a like back.',
-    params: byId,
+    summary: 'Unlike a post',
+    description: "Removes the caller's like. Repeating the request has no further effect.",
+    params: postId,
     response: { 204: null },
     errors: ['CNT_POST_NOT_FOUND']
   }),
@@ -174,9 +194,13 @@ export const contentRoutes = {
     tag: 'content',
     auth: 'required',
     idempotent: true,
-    summary: 'Comment on a post.',
-    params: byId,
-    body: Strict({ text: Type.String({ minLength: 1, maxLength: 5000 }) }),
+    summary: 'Create a comment',
+    description: 'Comments on a post.',
+    params: postId,
+    body: Strict(
+      { text: StringLike(EXAMPLE_TEXTS.comment, { minLength: 1, maxLength: 5000 }) },
+      { title: 'CreateCommentBody' }
+    ),
     response: { 201: CommentSchema },
     errors: ['CNT_POST_NOT_FOUND', 'IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH']
   }),
@@ -185,8 +209,9 @@ export const contentRoutes = {
     path: '/v1/posts/:id/comments',
     tag: 'content',
     auth: 'required',
-    summary: 'Comments of a post, newest first.',
-    params: byId,
+    summary: 'List comments',
+    description: 'Lists the comments on a post, newest first.',
+    params: postId,
     query: Strict(PageQuery),
     response: { 200: Page(CommentSchema) },
     errors: ['CNT_POST_NOT_FOUND', 'BAD_CURSOR']
@@ -196,8 +221,9 @@ export const contentRoutes = {
     path: '/v1/comments/:id',
     tag: 'content',
     auth: 'required',
-    summary: "Delete one's own comment, or any comment on one's own post.",
-    params: byId,
+    summary: 'Delete a comment',
+    description: "Deletes one of the caller's comments, or any comment on one of the caller's posts.",
+    params: Strict({ id: Id(EXAMPLE_IDS.comment) }),
     response: { 204: null },
     errors: ['CNT_COMMENT_NOT_FOUND', 'FORBIDDEN']
   }),
@@ -209,7 +235,8 @@ export const contentRoutes = {
     priority: 'low',
     // They are computed once a minute; who asks gets the same for all.
     cache: { scope: 'public', ttl: 30, staleWhileRevalidate: 60, staleIfError: 3600 },
-    summary: 'The tags that most people have written about in the last days.',
+    summary: 'List trending tags',
+    description: 'Lists the tags that most authors used in the last days. The list is computed once a minute.',
     query: Strict({
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 50, default: 20 })),
       fields: Type.Optional(FieldsSchema)

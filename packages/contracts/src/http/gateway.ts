@@ -1,11 +1,15 @@
 import Type, { type Static } from 'typebox'
-import { Strict } from '../common.ts'
+import { Strict, StringLike } from '../common.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS } from '../examples.ts'
 import { defineRoute } from '../route.ts'
 
 /** How many requests one batch may hold. */
 export const BATCH_REQUESTS = 20
 
-const HealthSchema = Type.Object({ status: Type.String({ description: 'ok or unavailable' }) }, { title: 'Health' })
+const HealthSchema = Type.Object(
+  { status: StringLike('ok', { description: 'ok or unavailable' }) },
+  { title: 'Health' }
+)
 
 /** One request of a batch, as it would have been sent by itself. */
 export const BatchRequestSchema = Strict(
@@ -14,10 +18,11 @@ export const BatchRequestSchema = Strict(
       Type.String({
         minLength: 1,
         maxLength: 64,
-        description: 'Comes back with the answer, to tell which it belongs to.'
+        description: 'Returned with the response, to match it to its request.',
+        examples: ['feed']
       })
     ),
-    method: Type.Enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']),
+    method: Type.Enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], { type: 'string' }),
     path: Type.String({
       maxLength: 8192,
       pattern: '^/[\\x21-\\x7e]*$',
@@ -28,10 +33,11 @@ export const BatchRequestSchema = Strict(
       Type.Record(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), Type.String({ maxLength: 4096 }), {
         additionalProperties: false,
         maxProperties: 32,
-        description: 'Beside those of the batch, which hold for each of its requests.'
+        description: 'In addition to the headers of the batch, which apply to each of its requests.',
+        examples: [{ 'if-none-match': '"2"' }]
       })
     ),
-    body: Type.Optional(Type.Unknown({ description: 'JSON.' }))
+    body: Type.Optional(Type.Unknown({ description: 'JSON.', examples: [{ text: EXAMPLE_TEXTS.text }] }))
   },
   { title: 'BatchRequest' }
 )
@@ -40,10 +46,13 @@ export type BatchRequest = Static<typeof BatchRequestSchema>
 /** The answer to one request of a batch. */
 export const BatchAnswerSchema = Type.Object(
   {
-    id: Type.Optional(Type.String()),
-    status: Type.Integer({ minimum: 100, maximum: 599 }),
-    headers: Type.Record(Type.String(), Type.String()),
-    body: Type.Unknown({ description: 'JSON; null where the answer had no body.' })
+    id: Type.Optional(StringLike('feed')),
+    status: Type.Integer({ minimum: 100, maximum: 599, examples: [200] }),
+    headers: Type.Record(Type.String(), Type.String(), { examples: [{ 'content-type': 'application/json' }] }),
+    body: Type.Unknown({
+      description: 'JSON; null if the response had no body.',
+      examples: [{ items: [{ id: EXAMPLE_IDS.post, text: EXAMPLE_TEXTS.text }], nextCursor: null }]
+    })
   },
   { title: 'BatchAnswer' }
 )
@@ -56,10 +65,25 @@ export const gatewayRoutes = {
     path: '/v1/batch',
     tag: 'gateway',
     auth: 'optional',
-    summary:
-      'Several requests in one round trip. They run side by side; each has its own status, and none of them fails the others.',
-    body: Strict({ requests: Type.Array(BatchRequestSchema, { minItems: 1, maxItems: BATCH_REQUESTS }) }),
-    response: { 200: Type.Object({ responses: Type.Array(BatchAnswerSchema) }) },
+    summary: 'Run a batch',
+    description:
+      'Runs several requests in one round trip. They run concurrently. Each has its own status, and a failed request does not affect the others.',
+    body: Strict(
+      {
+        requests: Type.Array(BatchRequestSchema, {
+          minItems: 1,
+          maxItems: BATCH_REQUESTS,
+          examples: [
+            [
+              { id: 'me', method: 'GET', path: '/v1/users/me' },
+              { id: 'feed', method: 'GET', path: '/v1/feed?limit=5' }
+            ]
+          ]
+        })
+      },
+      { title: 'BatchBody' }
+    ),
+    response: { 200: Type.Object({ responses: Type.Array(BatchAnswerSchema) }, { title: 'BatchAnswers' }) },
     errors: ['BAD_REQUEST', 'BODY_TOO_LARGE', 'RATE_LIMITED']
   }),
   livez: defineRoute({
@@ -67,7 +91,8 @@ export const gatewayRoutes = {
     path: '/livez',
     tag: 'gateway',
     auth: 'none',
-    summary: 'The gateway runs.',
+    summary: 'Check liveness',
+    description: 'Responds while the gateway process runs.',
     response: { 200: HealthSchema },
     errors: []
   }),
@@ -76,7 +101,8 @@ export const gatewayRoutes = {
     path: '/readyz',
     tag: 'gateway',
     auth: 'none',
-    summary: 'The gateway takes requests.',
+    summary: 'Check readiness',
+    description: 'Responds with 200 while the gateway accepts requests.',
     response: { 200: HealthSchema, 503: HealthSchema },
     errors: []
   }),
@@ -85,8 +111,14 @@ export const gatewayRoutes = {
     path: '/openapi.json',
     tag: 'gateway',
     auth: 'none',
-    summary: 'This document: the routes of all services that are there.',
-    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    summary: 'Get the OpenAPI document',
+    description: 'Returns this document, which describes the routes of all live services.',
+    response: {
+      200: Type.Record(Type.String(), Type.Unknown(), {
+        title: 'OpenApiDocument',
+        examples: [{ openapi: '3.1.1', info: { title: 'Skerry API', version: 'v1' }, paths: {} }]
+      })
+    },
     errors: []
   }),
   asyncApi: defineRoute({
@@ -94,8 +126,14 @@ export const gatewayRoutes = {
     path: '/asyncapi.json',
     tag: 'gateway',
     auth: 'none',
-    summary: 'The events of all services that are there, as an AsyncAPI 3 document. /docs/events shows it as a page.',
-    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    summary: 'Get the AsyncAPI document',
+    description: 'Returns the events of all live services as an AsyncAPI 3 document. /docs/events shows it as a page.',
+    response: {
+      200: Type.Record(Type.String(), Type.Unknown(), {
+        title: 'AsyncApiDocument',
+        examples: [{ asyncapi: '3.0.0', info: { title: 'Skerry events', version: 'v1' }, channels: {} }]
+      })
+    },
     errors: []
   }),
   eventSchema: defineRoute({
@@ -103,14 +141,21 @@ export const gatewayRoutes = {
     path: '/schemas/events/:file',
     tag: 'gateway',
     auth: 'none',
-    summary: 'The JSON Schema of the data of an event: /schemas/events/content.post.created.v1.json.',
+    summary: 'Get an event schema',
+    description:
+      'Returns the JSON Schema of the data of an event, such as /schemas/events/content.post.created.v1.json.',
     params: Strict({
       file: Type.String({
         pattern: '^[a-z][a-z0-9.-]*\\.v[0-9]+\\.json$',
         examples: ['content.post.created.v1.json']
       })
     }),
-    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    response: {
+      200: Type.Record(Type.String(), Type.Unknown(), {
+        title: 'EventSchema',
+        examples: [{ title: 'content.post.created.v1', type: 'object' }]
+      })
+    },
     errors: ['NOT_FOUND']
   })
 }

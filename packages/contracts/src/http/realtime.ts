@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
-import { Nullable, Strict } from '../common.ts'
+import { Nullable, Strict, StringLike } from '../common.ts'
+import { EXAMPLE_IDS } from '../examples.ts'
 import { defineRoute } from '../route.ts'
 
 /** Types of live messages. An open enum: expect new values. */
@@ -22,16 +23,18 @@ export type LiveType = (typeof LIVE_TYPES)[number]
  */
 export const LiveMessageSchema = Type.Object(
   {
-    id: Nullable(Type.String()),
-    type: Type.String(),
-    data: Type.Record(Type.String(), Type.Unknown())
+    id: Nullable(StringLike('9f3a-1042')),
+    type: StringLike('post.liked'),
+    data: Type.Record(Type.String(), Type.Unknown(), {
+      examples: [{ postId: EXAMPLE_IDS.post, userId: EXAMPLE_IDS.bob }]
+    })
   },
   { title: 'LiveMessage' }
 )
 export type LiveMessage = Static<typeof LiveMessageSchema>
 
 /** `lastEventId` as the query carries it, for clients that cannot set headers. */
-export const LastEventIdSchema = Type.String({ maxLength: 64, pattern: '^[A-Za-z0-9_.-]+$' })
+export const LastEventIdSchema = StringLike('9f3a-1042', { maxLength: 64, pattern: '^[A-Za-z0-9_.-]+$' })
 
 const query = Strict({ lastEventId: Type.Optional(LastEventIdSchema) })
 
@@ -42,7 +45,8 @@ export const realtimeRoutes = {
     tag: 'realtime',
     auth: 'required',
     stream: true,
-    summary: 'Live messages as server-sent events; resumes from Last-Event-ID.',
+    summary: 'Open an SSE stream',
+    description: 'Streams live messages as server-sent events. Resumes after the message named in `Last-Event-ID`.',
     query,
     response: { 200: null },
     errors: ['RT_TOO_MANY_STREAMS']
@@ -53,7 +57,8 @@ export const realtimeRoutes = {
     tag: 'realtime',
     auth: 'required',
     stream: true,
-    summary: 'Live messages over WebSocket; resumes from ?lastEventId=.',
+    summary: 'Open a WebSocket stream',
+    description: 'Streams live messages over a WebSocket. Resumes after the message named in `lastEventId`.',
     query,
     response: { 101: null },
     errors: ['RT_TOO_MANY_STREAMS']

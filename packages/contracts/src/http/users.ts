@@ -1,35 +1,41 @@
 import Type, { type Static } from 'typebox'
 import {
   FieldsSchema,
-  IdSchema,
+  Id,
   ImageSchema,
   Nullable,
   Page,
   PageQuery,
   Strict,
-  TimeSchema,
+  StringLike,
+  Time,
   UsernameSchema
 } from '../common.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS, EXAMPLE_TIMES } from '../examples.ts'
 import { defineRoute } from '../route.ts'
 
 export const ProfileSchema = Type.Object(
   {
-    id: IdSchema,
-    username: Type.String(),
-    displayName: Type.String(),
-    bio: Type.String(),
+    id: Id(EXAMPLE_IDS.ada),
+    username: StringLike('ada'),
+    displayName: StringLike('Ada Lindqvist'),
+    bio: StringLike(EXAMPLE_TEXTS.bio),
     avatar: Nullable(ImageSchema),
-    counts: Type.Object({ followers: Type.Integer(), following: Type.Integer(), posts: Type.Integer() }),
-    createdAt: TimeSchema,
-    updatedAt: TimeSchema,
-    version: Type.Integer()
+    counts: Type.Object({
+      followers: Type.Integer({ examples: [128] }),
+      following: Type.Integer({ examples: [64] }),
+      posts: Type.Integer({ examples: [31] })
+    }),
+    createdAt: Time(EXAMPLE_TIMES.signedUp),
+    updatedAt: Time(EXAMPLE_TIMES.followed),
+    version: Type.Integer({ examples: [4] })
   },
   { title: 'Profile' }
 )
 export type Profile = Static<typeof ProfileSchema>
 
 const fieldsOnly = Strict({ fields: Type.Optional(FieldsSchema) })
-const byId = Strict({ id: IdSchema })
+const byId = Strict({ id: Id(EXAMPLE_IDS.ada) })
 
 export const usersRoutes = {
   getMe: defineRoute({
@@ -37,7 +43,8 @@ export const usersRoutes = {
     path: '/v1/users/me',
     tag: 'users',
     auth: 'required',
-    summary: "The caller's own profile.",
+    summary: 'Get my profile',
+    description: "Returns the caller's profile.",
     query: fieldsOnly,
     response: { 200: ProfileSchema },
     errors: []
@@ -48,14 +55,15 @@ export const usersRoutes = {
     tag: 'users',
     auth: 'required',
     ends: ['profile:{caller}'],
-    summary: "Change the caller's profile. Honours If-Match.",
+    summary: 'Update my profile',
+    description: "Changes the caller's profile. Supports If-Match.",
     body: Strict(
       {
-        displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 80 })),
-        bio: Type.Optional(Type.String({ maxLength: 1000 })),
-        avatarId: Type.Optional(Nullable(IdSchema))
+        displayName: Type.Optional(StringLike('Ada Lindqvist', { minLength: 1, maxLength: 80 })),
+        bio: Type.Optional(StringLike(EXAMPLE_TEXTS.bio, { maxLength: 1000 })),
+        avatarId: Type.Optional(Nullable(Id(EXAMPLE_IDS.image)))
       },
-      { minProperties: 1 }
+      { title: 'UpdateMeBody', minProperties: 1 }
     ),
     response: { 200: ProfileSchema },
     errors: ['PRECONDITION_FAILED']
@@ -79,7 +87,8 @@ export const usersRoutes = {
         'users.follow.deleted': ['profile:{followerId}', 'profile:{followedId}']
       }
     },
-    summary: "Somebody's profile.",
+    summary: 'Get a user',
+    description: 'Returns the profile of a user. May be up to 20 seconds old.',
     params: byId,
     query: fieldsOnly,
     response: { 200: ProfileSchema },
@@ -90,12 +99,17 @@ export const usersRoutes = {
     path: '/v1/users',
     tag: 'users',
     auth: 'required',
-    summary:
-      'Profiles by exact username, by ids (comma-separated, at most 100) or by the beginning of a username (q). Exactly one of them.',
+    summary: 'Find users',
+    description:
+      'Finds profiles by exact username, by ids (comma-separated, at most 100) or by the beginning of a username (`q`). Exactly one of the three is required.',
     query: Strict({
       username: Type.Optional(UsernameSchema),
-      ids: Type.Optional(Type.String({ pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}(,[0-7][0-9a-hjkmnp-tv-z]{25}){0,99}$' })),
-      q: Type.Optional(Type.String({ minLength: 1, maxLength: 30, pattern: '^[A-Za-z0-9_.-]+$' })),
+      ids: Type.Optional(
+        StringLike(`${EXAMPLE_IDS.ada},${EXAMPLE_IDS.bob}`, {
+          pattern: '^[0-7][0-9a-hjkmnp-tv-z]{25}(,[0-7][0-9a-hjkmnp-tv-z]{25}){0,99}$'
+        })
+      ),
+      q: Type.Optional(StringLike('ad', { minLength: 1, maxLength: 30, pattern: '^[A-Za-z0-9_.-]+$' })),
       ...PageQuery
     }),
     response: { 200: Page(ProfileSchema) },
@@ -107,7 +121,8 @@ export const usersRoutes = {
     tag: 'users',
     auth: 'required',
     ends: ['profile:{id}', 'profile:{caller}'],
-    summary: 'Follow somebody; following twice is following once.',
+    summary: 'Follow a user',
+    description: 'Follows a user. Repeating the request has no further effect.',
     params: byId,
     response: { 204: null },
     errors: ['USR_NOT_FOUND', 'USR_SELF_FOLLOW']
@@ -118,7 +133,8 @@ export const usersRoutes = {
     tag: 'users',
     auth: 'required',
     ends: ['profile:{id}', 'profile:{caller}'],
-    summary: 'Stop following somebody.',
+    summary: 'Unfollow a user',
+    description: 'Stops following a user. Repeating the request has no further effect.',
     params: byId,
     response: { 204: null },
     errors: ['USR_NOT_FOUND']
@@ -128,7 +144,8 @@ export const usersRoutes = {
     path: '/v1/users/:id/followers',
     tag: 'users',
     auth: 'required',
-    summary: 'Who follows them, newest first.',
+    summary: 'List followers',
+    description: 'Lists the followers of a user, newest first.',
     params: byId,
     query: Strict(PageQuery),
     response: { 200: Page(ProfileSchema) },
@@ -139,7 +156,8 @@ export const usersRoutes = {
     path: '/v1/users/:id/following',
     tag: 'users',
     auth: 'required',
-    summary: 'Whom they follow, newest first.',
+    summary: 'List followed users',
+    description: 'Lists the users that a user follows, newest first.',
     params: byId,
     query: Strict(PageQuery),
     response: { 200: Page(ProfileSchema) },

@@ -46,6 +46,8 @@ export function createComponents(): Components {
     const copy: Record<string, unknown> = {}
     for (const [keyword, value] of Object.entries(members)) {
       if (DATA.has(keyword)) copy[keyword] = value
+      // See `Time`: a document may say more of a value than services check.
+      else if (keyword === 'x-format') copy.format = value
       else if (MAPS.has(keyword)) copy[keyword] = mapOf(value as Record<string, unknown>)
       else copy[keyword] = schemaOf(value)
     }

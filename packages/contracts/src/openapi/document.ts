@@ -7,6 +7,7 @@ import { houseErrors, isTagged, operationOf } from './operation.ts'
 export type OpenApiDocument = {
   readonly openapi: string
   readonly info: { readonly title: string; readonly version: string; readonly description?: string }
+  readonly servers?: readonly { readonly url: string; readonly description?: string }[]
   readonly tags?: readonly { readonly name: string }[]
   readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>
   readonly components?: Readonly<Record<string, Readonly<Record<string, object>>>>

@@ -8,11 +8,11 @@ type ObjectSchema = { properties?: Record<string, { description?: string }>; req
 
 const MEANING: Readonly<Record<number, string>> = {
   101: 'Switching protocols.',
-  200: 'Done.',
-  201: 'Made.',
+  200: 'OK.',
+  201: 'Created.',
   202: 'Accepted.',
-  204: 'Done; the answer is empty.',
-  503: 'Not now.'
+  204: 'No content.',
+  503: 'Service unavailable.'
 }
 
 /**
@@ -38,7 +38,7 @@ export function operationOf(
   components: Components,
   habits: Habits
 ): object {
-  const { summary, tag, auth, body, priority, cache, limit, timeoutMs } = contract
+  const { summary, description, tag, auth, body, priority, cache, limit, timeoutMs } = contract
   const parameters = parametersOf(contract, components, habits)
   const bearer = { bearer: [] }
   if (auth !== 'none') {
@@ -52,6 +52,7 @@ export function operationOf(
   return {
     operationId,
     summary,
+    ...(description === undefined ? {} : { description }),
     tags: [tag],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
@@ -106,22 +107,27 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
     header(
       'IdempotencyKey',
       'Idempotency-Key',
-      'Makes a repeat safe: the first answer is kept for 24 hours and given again.',
+      'Makes retries safe: the first response is stored for 24 hours and replayed.',
       { type: 'string', minLength: 1, maxLength: 255 }
     )
   }
   if (method === 'GET' && tagged) {
-    header('IfNoneMatch', 'If-None-Match', 'An ETag that is known: 304 while the resource is still that.', {
+    header('IfNoneMatch', 'If-None-Match', 'A known ETag: the response is 304 while the resource has not changed.', {
       type: 'string'
     })
   }
   if (errors.includes('PRECONDITION_FAILED')) {
-    header('IfMatch', 'If-Match', 'The ETag that was read, or `*`: 412 when the resource has changed since.', {
-      type: 'string'
-    })
+    header(
+      'IfMatch',
+      'If-Match',
+      'The ETag that was read, or `*`: the response is 412 if the resource has changed since.',
+      {
+        type: 'string'
+      }
+    )
   }
   if (stream === true && response[200] !== undefined) {
-    header('LastEventId', 'Last-Event-ID', 'The id of the last message that was seen: the stream goes on after it.', {
+    header('LastEventId', 'Last-Event-ID', 'The id of the last received message: the stream resumes after it.', {
       type: 'string'
     })
   }
@@ -138,13 +144,15 @@ function responsesOf(
     const headers = Number(status) < 300 ? headersOf(contract, components, tagged) : {}
     const content = contentOf(contract, Number(status), components.schema(schema))
     responses[status] = {
-      description: MEANING[Number(status)] ?? 'Done.',
+      description: MEANING[Number(status)] ?? 'OK.',
       ...(Object.keys(headers).length === 0 ? {} : { headers }),
       ...(content === undefined ? {} : { content })
     }
   }
   if (contract.method === 'GET' && tagged) {
-    responses[304] = components.keep('responses', 'NotModified', { description: 'Still what If-None-Match says.' })
+    responses[304] = components.keep('responses', 'NotModified', {
+      description: 'Not modified: the resource still has the ETag in If-None-Match.'
+    })
   }
   const codes = new Set([...contract.errors, ...common])
   const known = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.has(code))
@@ -152,7 +160,7 @@ function responsesOf(
     responses[status] ??= failure(group ?? [], components)
   }
   responses.default = components.keep('responses', 'Failure', {
-    description: 'Something went wrong on our side.',
+    description: 'Any other error.',
     content: { 'application/problem+json': { schema: components.schema(ProblemSchema) } }
   })
   return responses
@@ -174,7 +182,7 @@ function headersOf(contract: RouteContract, components: Components, tagged: bool
   }
   if (contract.idempotent === true) {
     headers['Idempotency-Replayed'] = components.keep('headers', 'IdempotencyReplayed', {
-      description: 'true: this is the first answer, given again.',
+      description: 'true: this is a replay of the first response.',
       schema: { type: 'string', enum: ['true'] }
     })
   }
@@ -186,7 +194,7 @@ function failure(codes: readonly ErrorCode[], components: Components): Reference
   const status = ERRORS[codes[0]!].status
   const retry = () =>
     components.keep('headers', 'RetryAfter', {
-      description: 'Seconds to wait before asking again.',
+      description: 'Seconds to wait before the next attempt.',
       schema: { type: 'integer', minimum: 1 }
     })
   return components.keep('responses', codes.join('.'), {

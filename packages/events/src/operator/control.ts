@@ -71,7 +71,7 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
   }
 
   function later(error: unknown): void {
-    log.warn({ err: error, consumer: durable }, 'an operation could not be carried out yet')
+    log.warn({ err: error, consumer: durable }, 'failed to run an operator command, retrying')
   }
 
   async function retry({ envelope, data, inboxKey }: RetryWork): Promise<string> {

@@ -25,7 +25,7 @@ export function startResponder(
   const prefix = `ops.${options.service}.${options.topic}`
   const listeners = new Set<() => void>()
   let running = 0
-  const failed = (error: Error) => log.warn({ err: error, subject: prefix }, 'operators cannot be heard')
+  const failed = (error: Error) => log.warn({ err: error, subject: prefix }, 'failed to subscribe to operator requests')
 
   async function answer(message: Msg): Promise<void> {
     let answered: OperatorAnswer
@@ -36,7 +36,8 @@ export function startResponder(
       if (running > AT_ONCE) throw new OperatorError('BUSY', 'too many requests at once: try again')
       answered = { ok: true, value: await run(read(message)) }
     } catch (error) {
-      if (!(error instanceof OperatorError)) log.error({ err: error, subject: message.subject }, 'an operation failed')
+      if (!(error instanceof OperatorError))
+        log.error({ err: error, subject: message.subject }, 'operator request failed')
       answered = {
         ok: false,
         code: error instanceof OperatorError ? error.code : 'UNAVAILABLE',
@@ -54,7 +55,7 @@ export function startResponder(
       if (error !== null) failed(error)
       // A wake-up is no request: it reaches the other subscription.
       else if (message.subject !== `${prefix}.look`)
-        answer(message).catch((fault: unknown) => log.warn({ err: fault }, 'an operator was not answered'))
+        answer(message).catch((fault: unknown) => log.warn({ err: fault }, 'failed to reply to an operator request'))
     }
   })
   const looks = nc.subscribe(`${prefix}.look`, {

@@ -83,7 +83,8 @@ export function startReadModel(options: ReadModelOptions): Owned {
   async function follow(state: ModelState): Promise<void> {
     if (current !== state.current) {
       useNames(store.db, namesOf(state.current))
-      if (current !== undefined) log.info({ model: name, generation: state.current }, 'another generation is read')
+      if (current !== undefined)
+        log.info({ model: name, generation: state.current }, 'read model switched to another generation')
       current = state.current
     }
     const wanted = fedGenerations(state)
@@ -100,11 +101,12 @@ export function startReadModel(options: ReadModelOptions): Owned {
     if (Date.now() - (state.switchedAt?.getTime() ?? 0) < LOOKS_BEFORE_DROP * checkMs) return
     const model = { store, jsm: await manager(), instance, name, streams, collections }
     for (const generation of state.retired) {
-      if (await dropGeneration(model, generation)) log.info({ model: name, generation }, 'a generation was dropped')
+      if (await dropGeneration(model, generation))
+        log.info({ model: name, generation }, 'read model generation dropped')
     }
     const strays = await sweep(store, state, collections)
     if (strays.length > 0)
-      log.warn({ model: name, collections: strays }, 'what was left of dropped generations is gone')
+      log.warn({ model: name, collections: strays }, 'leftover collections of dropped generations removed')
     swept = true
   }
 
@@ -131,7 +133,7 @@ export function startReadModel(options: ReadModelOptions): Owned {
       try {
         await follow(await modelState(store, name))
       } catch (error) {
-        log.warn({ err: error, model: name }, 'a read model could not be followed')
+        log.warn({ err: error, model: name }, 'failed to watch a read model')
       }
       if (woken || stopping.signal.aborted) continue
       const waking = new AbortController()

@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { figureFiles, fullFigures, type Results, shortFigures, withFigures } from '../src/figures.ts'
+
+async function results(): Promise<Results> {
+  const read = async (name: string) =>
+    JSON.parse(await readFile(join(import.meta.dirname, '../results', `${name}.json`), 'utf8'))
+  return { all: await read('all'), gateway: await read('gateway'), events: await read('events') }
+}
+
+t.test('the figures in the documents are those of the results: else run `npm run bench -- figures`', async (t) => {
+  const files = await figureFiles()
+  t.same(
+    files.map(({ path }) => path),
+    ['docs/figures.md', 'README.md']
+  )
+  for (const { path, before, after } of files) t.equal(before, after, path)
+})
+
+t.test('a result that changes changes both tables', async (t) => {
+  const kept = await results()
+  const rows = kept.all.rows.map((row) => (row.what === 'GET /v1/feed' ? { ...row, value: '4321/s' } : row))
+  const other = { ...kept, all: { ...kept.all, rows } }
+  for (const render of [fullFigures, shortFigures]) {
+    t.notMatch(render(kept), /4321/)
+    t.match(render(other), /\| GET \/v1\/feed \| 4321\/s \|/)
+  }
+})
+
+t.test('what was not measured says why, and every row has the columns of its head', async (t) => {
+  const kept = await results()
+  const gateway = { ...kept.gateway, rows: [{ id: 'envoy', label: 'Envoy', why: 'it is not | there' }] }
+  const text = fullFigures({ ...kept, gateway } as Results)
+  t.match(text, /\| Envoy \| not measured: it is not \\\| there \|/)
+  for (const table of fullFigures(kept)
+    .split('\n\n')
+    .filter((part) => part.startsWith('|'))) {
+    const columns = table.split('\n').map((line) => line.split('|').length)
+    t.same(new Set(columns).size, 1, table)
+  }
+})
+
+t.test('a text without its markers is refused', async (t) => {
+  const begin = '<!-- figures: written by `npm run bench -- figures` -->'
+  t.equal(withFigures(`a ${begin} old <!-- /figures --> b`, 'new'), `a ${begin}\n\nnew\n\n<!-- /figures --> b`)
+  for (const bad of ['', `${begin} x`, `<!-- /figures --> ${begin}`, `${begin}${begin}<!-- /figures -->`])
+    t.throws(() => withFigures(bad, 'new'), /needs <!-- figures/, bad)
+})
