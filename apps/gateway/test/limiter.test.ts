@@ -85,8 +85,8 @@ t.test('which limits hold', async (t) => {
   t.strictSame(of(undefined), ['address/address'])
   t.strictSame(of('upload', ADA), ['user/user', 'device/device', 'upload/user'])
   t.strictSame(of('upload'), ['address/address', 'upload/address'])
-  t.strictSame(of('sign-in', ADA), ['user/user', 'device/device', 'sign-in/address'])
-  t.strictSame(of('sign-in'), ['sign-in/address'])
+  t.strictSame(of('sign-in', ADA), of(undefined, ADA), 'auth counts its failures')
+  t.strictSame(of('sign-in'), of(undefined))
   t.strictSame(of('sign-up'), ['sign-up/address'])
   for (const unknown of ['default', 'nonsense', '__proto__'])
     t.strictSame(of(unknown, ADA), of(undefined, ADA), unknown)
@@ -94,11 +94,11 @@ t.test('which limits hold', async (t) => {
   t.equal(upload.header, '"user";q=40;w=4, "device";q=25;w=5, "upload";q=4;w=4')
   const off = policiesOf(readConfig(REQUIRED))
   t.strictSame(names(off.setOf({}, ADA)), ['user/user'], 'a device has none unless it is asked for')
-  t.match(policiesOf(readConfig({ ...REQUIRED, LIMIT_SIGN_IN_PER_MINUTE: '6', LIMIT_SIGN_IN_BURST: '2' })).signIn, {
+  t.match(policiesOf(readConfig({ ...REQUIRED, LIMIT_SIGN_UP_PER_MINUTE: '6', LIMIT_SIGN_UP_BURST: '2' })).signUp, {
     burst: 2,
     intervalMs: 10_000
   })
-  const keys = [policies.user, policies.address, policies.badToken, policies.signIn, ...upload.policies.slice(1)].map(
+  const keys = [policies.user, policies.address, policies.badToken, policies.signUp, ...upload.policies.slice(1)].map(
     (policy) => policy.key
   )
   keys.push(policies.setOf({ limit: 'upload' }, undefined).policies[1]!.key)

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { GCRA_SCRIPT } from './gcra.ts'
 import type { Policy, PolicySet } from './policies.ts'
 import {
+  comeBack,
   createSlots,
   leased,
   leasedWait,
@@ -193,6 +194,6 @@ function verdict(slot: Slot, header: string, now: number, remaining: number, ret
     allowed: retryMs === 0,
     remaining,
     resetSeconds: resetMs <= 0 ? 0 : Math.ceil(resetMs / 1_000),
-    retrySeconds: retryMs === 0 ? 0 : Math.max(1, Math.ceil(retryMs / 1_000))
+    retrySeconds: retryMs === 0 ? 0 : Math.max(1, Math.ceil(comeBack(slot, now, retryMs) / 1_000))
   }
 }

@@ -37,7 +37,6 @@ export type Policies = {
   readonly address: Policy
   /** Tokens that did not verify, by address: apart, so that who shares an address with others needs fear only the worst of them. */
   readonly badToken: Policy
-  readonly signIn: Policy
   readonly signUp: Policy
   /** The limits of a route for a caller whose token was verified, or for nobody. A class that is not configured counts as none. */
   setOf(rules: { readonly limit?: string } | undefined, caller: object | undefined): PolicySet
@@ -76,12 +75,10 @@ export function policiesOf(config: GatewayConfig): Policies {
   const address = policy('address', 'address', perSecond, config.LIMIT_ADDRESS_BURST)
   const badToken = policy('address', 'bad-token', perSecond, config.LIMIT_ADDRESS_BURST)
   const perMinute = (name: string, rate: number, burst = rate) => policy('address', name, rate / 60, burst, 1)
-  const signIn = perMinute('sign-in', config.LIMIT_SIGN_IN_PER_MINUTE, config.LIMIT_SIGN_IN_BURST)
   const signUp = perMinute('sign-up', config.LIMIT_SIGN_UP_PER_MINUTE, config.LIMIT_SIGN_UP_BURST)
 
   const callers = device === undefined ? [user] : [user, device]
   const sets = new Map<string, { known: PolicySet; unknown: PolicySet }>([
-    ['sign-in', { known: setOf(...callers, signIn), unknown: setOf(signIn) }],
     ['sign-up', { known: setOf(...callers, signUp), unknown: setOf(signUp) }]
   ])
   for (const { name, perSecond, burst } of parseClasses(config.LIMIT_CLASSES)) {
@@ -96,7 +93,6 @@ export function policiesOf(config: GatewayConfig): Policies {
     device,
     address,
     badToken,
-    signIn,
     signUp,
     setOf(rules, caller) {
       const name = rules?.limit

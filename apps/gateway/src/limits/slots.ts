@@ -21,6 +21,8 @@ export type Slot = {
   /** The theoretical arrival time, as Redis told it last or as counted here: when the whole burst is free again. */
   tat: number
   refusedUntil: number
+  /** When the next one that is refused is told to come back. */
+  promised: number
   asking: Promise<boolean> | undefined
   waiting: number
 }
@@ -71,9 +73,24 @@ function newSlot(policy: Policy, subject: string): Slot {
     remaining: 0,
     tat: Number.NEGATIVE_INFINITY,
     refusedUntil: 0,
+    promised: 0,
     asking: undefined,
     waiting: 0
   }
+}
+
+/** How far apart those are told to come back who are refused together, at most. */
+const SPREAD_MS = 60_000
+
+/**
+ * When a request that is refused is told to come back, ms from now: each one an interval after the one before, as places become free. All told
+ * the same would come together, for one place.
+ */
+export function comeBack(slot: Slot, now: number, waitMs: number): number {
+  const free = now + waitMs
+  const at = Math.min(Math.max(slot.promised, free), free + SPREAD_MS)
+  slot.promised = at + slot.policy.intervalMs
+  return at - now
 }
 
 /** How long until a request is allowed, ms; 0: now, UNKNOWN: Redis must be asked. */
