@@ -141,10 +141,33 @@ t.test('the longest wait is told', async (t) => {
   for (let i = 0; i < 25; i++) await limiter.take(search.policies[1]!, ADDRESS)
   t.match((await ask(limiter, search, 1, undefined))[0], {
     policy: { name: 'search' },
-    retrySeconds: 2,
+    retrySeconds: 32,
     resetSeconds: 40
   })
 })
+
+t.test(
+  'those who are refused together are told to come back one after the other, a minute apart at most',
+  async (t) => {
+    const time = clock()
+    const limiter = createLimiter({ redis: undefined, prefix: 'x:', maxSubjects: 100, now: time.now })
+    const search = policies.setOf({ limit: 'search' }, undefined).policies[1]!
+    const retries = async (count: number) => {
+      const all: number[] = []
+      for (let i = 0; i < count; i++) all.push((await limiter.take(search, ADDRESS)).retrySeconds)
+      return all.filter((seconds) => seconds > 0)
+    }
+    const [first, ...rest] = await retries(60)
+    t.equal(first, search.intervalMs / 1_000)
+    t.same(
+      rest.slice(0, 3),
+      [2, 3, 4].map((times) => (times * search.intervalMs) / 1_000)
+    )
+    t.equal(rest.at(-1), 60 + search.intervalMs / 1_000)
+    time.pass(10 * 60_000)
+    t.equal((await retries(search.burst + 1))[0], search.intervalMs / 1_000, 'later nobody remembers')
+  }
+)
 
 t.test('alone, a burst comes back at its rate', async (t) => {
   const time = clock()

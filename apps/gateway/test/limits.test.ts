@@ -10,8 +10,6 @@ const TIGHT = {
   LIMIT_USER_BURST: '20',
   LIMIT_ADDRESS_PER_SECOND: '0.01',
   LIMIT_ADDRESS_BURST: '10',
-  LIMIT_SIGN_IN_PER_MINUTE: '1',
-  LIMIT_SIGN_IN_BURST: '5',
   LIMIT_SIGN_UP_PER_MINUTE: '1',
   LIMIT_SIGN_UP_BURST: '3'
 }
@@ -78,15 +76,15 @@ for (const redis of [true, false]) {
 
     t.test('signing in and up', async (t) => {
       const post = { method: 'POST' }
-      t.equal(await letIn(2, `${g.url}/v1/auth/signup`, post), 2)
-      t.equal(await letIn(8, `${g.url}/v1/auth/sign%75p`, post), 1, 'another spelling of the same path')
+      t.equal(await letIn(8, `${g.url}/v1/auth/signup`, post), 3)
+      t.equal(await letIn(8, `${g.url}/v1/auth/sign%75p`, post), 0, 'another spelling of the same path')
       const waits: number[] = []
       for (let i = 0; i < 3; i++) {
         const refused = await fetch(`${g.url}/v1/auth/signup`, post)
         t.equal(refused.status, 429)
         waits.push(Number(refused.headers.get('retry-after')))
       }
-      t.ok(waits[0]! < waits[1]! && waits[1]! <= waits[2]!, `they are told to come one after the other: ${waits}`)
+      t.ok(waits[0]! <= waits[1]! && waits[1]! <= waits[2]!, `they are told to come one after the other: ${waits}`)
       t.match(await g.metrics.text(), /skerry_gateway_limited_total\{policy="sign-up"[^}]*\} \d+/)
       const login = { ...post, headers: { 'x-forwarded-for': '203.0.113.9' } }
       t.equal(await letIn(8, `${g.url}/v1/auth/login`, login), 0, 'signing in is a request of its address as any other')

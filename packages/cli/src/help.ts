@@ -172,11 +172,37 @@ eval "$(skerry subscriber)". docs/subscribe-python.md shows a subscriber.
   },
   test: {
     line: 'check and test every package against real stores (npm test)',
-    more: `skerry test [--faults] [package…]
+    more: `skerry test [--jobs N] [--faults] [package…] [file…]
 
-Type-checks, lints, checks the import boundaries and runs the tests of all packages, or of the named ones.
+Type-checks, lints, checks the import boundaries and runs the test files of all packages, or of the packages that are named;
+test files that are named run alone, without the checks. Files run side by side, longest first. docs/testing.md
 
+  skerry test auth gateway                     two packages
+  skerry test apps/auth/test/login.test.ts     one file
+
+  --jobs N       so many files at once (one for each core)
   --faults       the long fault tests (npm run test:faults)
+  --weights      after a whole run: write how long files took into the table that a fresh clone begins with
+`
+  },
+  repeat: {
+    line: 'run the tests again and again, and tell what differs (npm run test:repeat)',
+    more: `skerry repeat [--runs N] [--hog | --hog-runs N] [--slow-fsync] [--package NAME] [--file PATH] [--seed N] [options]
+
+Runs all tests, or those of packages and files that are named, again and again with the files in shuffled order. Each run
+is recorded in SKERRY_HOME/repeat; a command that was stopped goes on where it was, as long as the sources and the options
+are the same. At the end: what failed in any run, and what differed between them, the number of assertions included.
+
+  --runs N       so many runs (10)
+  --hog          beside processes that keep every core busy, two for each
+  --hog-runs N   only the first N runs beside them: --runs 10 --hog-runs 5
+  --slow-fsync   each fsync of the stores takes 20 ms more; needs strace (apt-get install strace)
+  --package NAME, --file PATH
+                 what to run; may be given again
+  --seed N       the order of another series again
+  --again        run also what is recorded
+  --jobs N       so many files at once (one for each core)
+  --faults       with the long fault tests
 `
   },
   contracts: {

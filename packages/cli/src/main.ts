@@ -4,6 +4,7 @@ import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
 import type { NewOptions } from './new/index.ts'
 import { REPOSITORY, VERSION } from './repository.ts'
+import type { RepeatValues } from './test-repeat/command.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
 /** The commands; each is loaded when it is asked for, so that help is instant. */
@@ -38,9 +39,38 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     return runNew(positionals, values as NewOptions)
   },
   async test(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        faults: { type: 'boolean', default: false },
+        weights: { type: 'boolean', default: false },
+        jobs: { type: 'string' }
+      },
+      true
+    )
     const { runTests } = await import('./test-run/index.ts')
-    const faults = args.includes('--faults')
-    return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
+    return runTests({
+      repo: REPOSITORY,
+      args: positionals,
+      faults: values.faults === true,
+      weights: values.weights === true,
+      ...(values.jobs === undefined ? {} : { jobs: count(values.jobs, '--jobs') })
+    })
+  },
+  async repeat(args) {
+    const text = { type: 'string' } as const
+    const flag = { type: 'boolean', default: false } as const
+    const several = { type: 'string', multiple: true, default: [] } as { type: 'string'; multiple: true }
+    const { values, positionals } = parse(
+      args,
+      {
+        ...{ runs: text, jobs: text, seed: text, 'hog-runs': text, package: several, file: several },
+        ...{ hog: flag, 'slow-fsync': flag, faults: flag, again: flag }
+      },
+      true
+    )
+    const { repeat } = await import('./test-repeat/command.ts')
+    return repeat(REPOSITORY, positionals, values as RepeatValues)
   },
   async contracts(args) {
     const { values, positionals } = parse(
@@ -118,6 +148,13 @@ function parse(
   } catch (error) {
     throw new UsageError((error as Error).message.replace(/\.?$/, '.'))
   }
+}
+
+/** A whole number above 0. */
+function count(value: unknown, option: string): number {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1) throw new UsageError(`${option} takes a number above 0, not "${value}".`)
+  return number
 }
 
 async function main([name = 'help', ...rest]: string[]): Promise<number> {

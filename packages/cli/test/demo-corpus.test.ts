@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { create } from 'tar'
 import { CORPUS, fetchCorpus, readCorpus } from '../src/demo/corpus.ts'
@@ -82,13 +83,15 @@ t.test('npm without a network is told in one line, with its reason', async (t) =
 })
 
 t.test('an interrupt ends npm', async (t) => {
-  const folder = useNpm(t, 'touch "$5/../../started"; exec sleep 60')
+  const folder = useNpm(t, 'touch "$(dirname "$0")/started"; exec sleep 60')
   const abort = new AbortController()
   const reason = new Error('Ctrl-C')
-  setTimeout(() => abort.abort(reason), 50)
-  await t.rejects(
+  const rejected = t.rejects(
     fetchCorpus(folder, () => {}, abort.signal),
     reason
   )
+  await waitFor(() => existsSync(join(folder, '../bin/started')), { message: 'npm runs' })
+  abort.abort(reason)
+  await rejected
   t.notOk(existsSync(join(folder, 'download')))
 })

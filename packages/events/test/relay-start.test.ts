@@ -1,7 +1,10 @@
+import { type JetStreamManager, jetstream } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import { Timestamp } from 'mongodb'
 import t from 'tap'
+import { fromHeaders } from '../src/headers.ts'
 import { startRelay } from '../src/index.ts'
 import { outbox } from '../src/outbox.ts'
 import { openService } from './fixtures/service.ts'
@@ -11,36 +14,54 @@ const stores = await useStores(t)
 /** One start is lucky now and then. */
 const STARTS = 5
 const WRITERS = 8
+const SUBJECT = 'content.test.counted.v1'
 
 t.test(
-  'what commits while a relay starts is published by it, also what a majority has only a moment later',
+  'what commits while a relay starts is published by it, in order, also what a majority has only a moment later',
   async (t) => {
-    const { store, common } = await openService(t, stores, 'starting')
+    const { store, common, nc, jsm } = await openService(t, stores, 'starting')
     const records = collectionOf(store.db, outbox)
     const pending = () => records.countDocuments({ pending: true }, { comment: 'relay-pending' })
-    const id = newId(randomBucket())
-    const record = {
-      bucket: bucketOf(id),
-      entity: id,
-      subject: 'content.test.counted.v1',
-      payload: '{}',
-      pending: true
-    } as const
+    const entities = Array.from({ length: WRITERS }, () => ({
+      entity: newId(randomBucket()),
+      committed: [] as string[]
+    }))
     for (let start = 0; start < STARTS; start++) {
       let writing = true
-      // Nobody waits for a majority to have these, so that its view is behind the newest.
-      const writers = Array.from({ length: WRITERS }, async () => {
+      // Nobody waits for a majority to have these, so that its view is behind the newest. Each entity has one writer.
+      const writers = entities.map(async ({ entity, committed }) => {
+        const bucket = bucketOf(entity)
         while (writing) {
-          const stamps = { _id: newId(bucketOf(id)), seq: new Timestamp({ t: 0, i: 0 }), at: new Date() }
-          await records.insertOne({ ...record, ...stamps }, { writeConcern: { w: 1, j: false } })
+          const _id = newId(bucket)
+          const stamps = { seq: new Timestamp({ t: 0, i: 0 }), at: new Date() }
+          const rest = { subject: SUBJECT, payload: '{}', pending: true } as const
+          await records.insertOne({ _id, bucket, entity, ...rest, ...stamps }, { writeConcern: { w: 1, j: false } })
+          committed.push(_id)
         }
       })
       const relay = startRelay(common)
       await waitFor(() => relay.owner())
       writing = false
       await Promise.all(writers)
-      await waitFor(async () => (await pending()) === 0, { timeoutMs: 30_000, message: 'all are published' })
+      await waitFor(async () => (await pending()) === 0, { message: 'all are published' })
       await relay.stop()
     }
+    const published = await publishedIn(nc, jsm)
+    for (const { entity, committed } of entities) t.same(published.get(entity), committed)
   }
 )
+
+/** The ids of all events in the stream by their entity, as they stand there. */
+async function publishedIn(nc: NatsConnection, jsm: JetStreamManager): Promise<Map<string, string[]>> {
+  const byEntity = new Map<string, string[]>()
+  const { state } = await jsm.streams.info('content', { subjects_filter: SUBJECT })
+  let left = state.subjects?.[SUBJECT] ?? 0
+  if (left === 0) return byEntity
+  const consumer = await jetstream(nc).consumers.get('content', { filter_subjects: [SUBJECT] })
+  for await (const message of await consumer.consume()) {
+    const { entity, id } = fromHeaders(message.subject, message.headers) ?? {}
+    byEntity.set(String(entity), [...(byEntity.get(String(entity)) ?? []), String(id)])
+    if (--left === 0) break
+  }
+  return byEntity
+}

@@ -1,7 +1,8 @@
 import { contentRoutes, usersRoutes } from '@skerry/contracts'
 import t from 'tap'
 import { createClient, SkerryApiError, SkerryNetworkError } from '../src/index.ts'
-import { problem, serve } from './server.ts'
+import { problem, serve, until } from './server.ts'
+import { holdTimers } from './timers.ts'
 
 const ID = '06b1n7v4kc0j5m3q8w2x9y6z1a'
 
@@ -79,11 +80,14 @@ t.test('429 waits as long as it is told, also without a key; a longer wait than 
   const replies = [problem(429, 'RATE_LIMITED', { 'retry-after': '1' })]
   const server = await serve(t, () => replies.shift() ?? problem(429, 'RATE_LIMITED', { 'retry-after': '120' }))
   const client = createClient({ baseUrl: server.url })
-  const start = Date.now()
-  const error = await client.auth.login({ login: 'ada', password: 'x' }).catch((e) => e)
-  t.match(error, { status: 429, retryAfter: 120 })
+  // The second that was asked for, and up to a quarter of one so that not all come back at once.
+  const timers = holdTimers(t, (ms) => ms >= 1_000 && ms <= 1_250)
+  const refused = client.auth.login({ login: 'ada', password: 'x' }).catch((e) => e)
+  await until(() => timers.waiting().length === 1, 'it waits for the second')
+  t.equal(server.seen.length, 1, 'and asks nothing meanwhile')
+  timers.fire()
+  t.match(await refused, { status: 429, retryAfter: 120 })
   t.equal(server.seen.length, 2)
-  t.ok(Date.now() - start >= 1000, 'waited the second')
 })
 
 t.test('a slow answer times out, and a GET is asked again', async (t) => {
@@ -93,11 +97,20 @@ t.test('a slow answer times out, and a GET is asked again', async (t) => {
     first = false
     return 'hang'
   })
-  const client = createClient({ baseUrl: server.url, timeoutMs: 80 })
-  t.equal((await client.posts.get(ID)).id, ID)
+  const client = createClient({ baseUrl: server.url, timeoutMs: 12_345 })
+  const timers = holdTimers(t, (ms) => ms === 12_345)
+  const got = client.posts.get(ID)
+  await until(() => server.seen.length === 1, 'the request is on its way')
+  timers.fire()
+  t.equal((await got).id, ID)
+  t.equal(server.seen.length, 2)
+  t.same(timers.waiting(), [], 'an answer ends its time limit')
   first = true
-  const error = await client.users.updateMe({ bio: 'x' }).catch((e) => e)
-  t.match(error, { name: 'SkerryNetworkError', timeout: true })
+  const changed = client.users.updateMe({ bio: 'x' }).catch((e) => e)
+  await until(() => server.seen.length === 3, 'the change is on its way')
+  timers.fire()
+  t.match(await changed, { name: 'SkerryNetworkError', timeout: true })
+  t.equal(server.seen.length, 3)
 })
 
 t.test('retries end; an abort ends a wait at once', async (t) => {
@@ -106,10 +119,14 @@ t.test('retries end; an abort ends a wait at once', async (t) => {
   await t.rejects(createClient({ baseUrl: gone.url, retries: 2 }).posts.get(ID), SkerryNetworkError)
   t.equal(gone.seen.length, 3)
   const abort = new AbortController()
+  const timers = holdTimers(t, (ms) => ms >= 20_000 && ms <= 20_250)
   const pending = createClient({ baseUrl: server.url }).posts.get(ID, { signal: abort.signal })
   const reason = new Error('the screen was closed')
-  setTimeout(() => abort.abort(reason), 30)
-  await t.rejects(pending, reason)
+  const rejected = t.rejects(pending, reason)
+  await until(() => timers.waiting().length === 1, 'it waits for the next attempt')
+  abort.abort(reason)
+  await rejected
+  t.same(timers.waiting(), [], 'the wait is over')
   t.equal(server.seen.length, 1)
 })
 

@@ -3,8 +3,9 @@ import type { LiveMessage } from '@skerry/contracts'
 import t from 'tap'
 import { createClient, type LiveState } from '../src/index.ts'
 import { grant, problem, type Reply, type Seen, serve, until } from './server.ts'
+import { holdTimers } from './timers.ts'
 
-type Script = (response: ServerResponse) => void
+type Script = (response: ServerResponse) => unknown
 
 /** The replies to one connection after the other; the last one is repeated. */
 function connections(...replies: (Script | Reply)[]) {
@@ -28,14 +29,16 @@ const event = (id: string, type = 'post.created', data: object = { id }) =>
   `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`
 
 t.test('delivers in order, resumes after a drop with Last-Event-ID, drops what comes twice', async (t) => {
+  const got: LiveMessage[] = []
   const server = await serve(
     t,
     connections(
-      (r) => {
-        r.write(event('a'))
-        const cut = Buffer.from(event('b', 'comment.created', { text: 'é' }))
-        r.write(cut.subarray(0, cut.indexOf(0xc3) + 1)) // in the middle of a character
-        setTimeout(() => r.write(cut.subarray(cut.indexOf(0xc3) + 1), () => r.destroy()), 10)
+      async (r) => {
+        const two = Buffer.from(event('a') + event('b', 'comment.created', { text: 'é' }))
+        const middle = two.indexOf(0xc3) + 1
+        r.write(two.subarray(0, middle)) // in the middle of a character
+        await until(() => got.length === 1, 'the first half has arrived')
+        r.write(two.subarray(middle), () => r.destroy())
       },
       (r) => r.write('id: place\n\n', () => r.destroy()),
       'drop',
@@ -44,7 +47,6 @@ t.test('delivers in order, resumes after a drop with Last-Event-ID, drops what c
   )
   const client = createClient({ baseUrl: server.url })
   await client.auth.login({ login: 'ada', password: 'x' })
-  const got: LiveMessage[] = []
   const live = client.live({ onMessage: (m) => void got.push(m) })
   await until(() => got.length === 3, 'three messages')
   t.same(
@@ -131,15 +133,19 @@ t.test('a silent connection is left for a new one; 503 is waited out; states are
   const states: LiveState[] = []
   const client = createClient({ baseUrl: server.url })
   const stop = new AbortController()
+  const timers = holdTimers(t, (ms) => ms === 54_321)
+  const silent = until(() => states.at(-1) === 'open' && timers.waiting().length === 1, 'it listens').then(timers.fire)
   for await (const message of client.live({
-    idleTimeoutMs: 60,
+    idleTimeoutMs: 54_321,
     signal: stop.signal,
     onState: (s) => states.push(s)
   })) {
     t.equal(message.id, 'a')
     stop.abort()
   }
+  await silent
   t.same(states, ['connecting', 'open', 'waiting', 'connecting', 'waiting', 'connecting', 'open', 'closed'])
+  t.same(timers.waiting(), [], 'and nothing goes on')
 })
 
 t.test('a refusal that no reconnect can mend is thrown', async (t) => {
@@ -161,7 +167,8 @@ t.test('the next message waits for a handler that is at work', async (t) => {
   const live = createClient({ baseUrl: server.url }).live({
     async onMessage(m) {
       log.push(`${m.id} in`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      // Both messages are in one piece of the stream, so the next one is there already.
+      await new Promise(setImmediate)
       log.push(`${m.id} out`)
     }
   })

@@ -1,4 +1,5 @@
 export { startTestNats, type TestNats } from './nats-server.ts'
+export { missingCommand, skipWithout } from './skip.ts'
 export { type RunFile, type System, startSystem } from './system.ts'
 export {
   binCache,

@@ -1,4 +1,14 @@
-import { bucketOf, collectionOf, defineCollection, isDuplicate, type Store } from '@skerry/store'
+import {
+  bucketOf,
+  collectionOf,
+  createTurns,
+  defineCollection,
+  type Store,
+  type Turns,
+  type Tx,
+  transaction
+} from '@skerry/store'
+import { despiteOthers } from './common.ts'
 
 type CommentIdDocument = { _id: string; bucket: number; number: number }
 
@@ -16,27 +26,49 @@ export const counters = defineCollection<{ _id: string; last: number }>({
   indexes: []
 })
 
-/** The integer of a comment: the one it has, or the next. Whoever asks again, also at the same time, gets the same; numbers may be left out. */
+/** Draws of one instance, which has one client, stand in line, so that they don't make each other's transactions start again. */
+const lines = new WeakMap<Store['client'], Turns>()
+
+/**
+ * The integer of a comment: the one it has, or the next. Whoever asks again, also at the same time, gets the same. The draw and its record are
+ * one transaction, so a comment draws once, whether its answer or its event asks first, and no number is left out.
+ */
 export async function numberOf(store: Store, commentId: string): Promise<number> {
-  const collection = collectionOf(store.db, commentIds)
-  const where = { bucket: bucketOf(commentId), _id: commentId }
-  const known = await collection.findOne(where, { hint: { _id: 1 } })
-  if (known !== null) return known.number
-  const number = await nextNumber(store)
-  try {
-    await collection.insertOne({ ...where, number })
-    return number
-  } catch (error) {
-    if (!isDuplicate(error, commentIds.name)) throw error
-    return numberOf(store, commentId)
-  }
+  return (await findNumber(store, commentId)) ?? inLine(store, () => draw(store, commentId))
 }
 
-async function nextNumber(store: Store): Promise<number> {
-  const counter = await collectionOf(store.db, counters).findOneAndUpdate(
-    { _id: 'comments' },
-    { $inc: { last: 1 } },
-    { upsert: true, returnDocument: 'after' }
+function inLine(store: Store, work: () => Promise<number>): Promise<number> {
+  const line = lines.get(store.client) ?? createTurns()
+  lines.set(store.client, line)
+  return line(counters.name, work)
+}
+
+async function findNumber(store: Store, commentId: string, tx?: Tx): Promise<number | undefined> {
+  const known = await collectionOf(store.db, commentIds).findOne(
+    { bucket: bucketOf(commentId), _id: commentId },
+    { hint: { _id: 1 }, ...(tx && { session: tx.session }) }
   )
-  return counter?.last ?? nextNumber(store)
+  return known?.number
+}
+
+/** Two that draw at the same moment change the same counter: the second starts again, and finds what the first has recorded. */
+function draw(store: Store, commentId: string): Promise<number> {
+  return despiteOthers(() =>
+    transaction(store, {}, async (tx) => {
+      const known = await findNumber(store, commentId, tx)
+      if (known !== undefined) return known
+      const { session } = tx
+      const counter = await collectionOf(store.db, counters).findOneAndUpdate(
+        { _id: 'comments' },
+        { $inc: { last: 1 } },
+        { upsert: true, returnDocument: 'after', session }
+      )
+      const number = counter!.last
+      await collectionOf(store.db, commentIds).insertOne(
+        { _id: commentId, bucket: bucketOf(commentId), number },
+        { session }
+      )
+      return number
+    })
+  )
 }

@@ -35,6 +35,20 @@ export async function openWatched(t: Tap): Promise<{ store: Store; all(): Promis
   return { store, all }
 }
 
+/** One database as several instances have it, each by connections of its own. */
+export async function openInstances(t: Tap, count: number): Promise<Store[]> {
+  const stores = await useStores(t)
+  const database = stores.database('conduit')
+  const collections = [...conduitCollections, ...eventCollections]
+  const opened: Store[] = []
+  t.teardown(async () => {
+    for (const store of opened) await store.close()
+  })
+  for (let i = 0; i < count; i++)
+    opened.push(await openStore({ url: stores.mongoUrl, database, collections, checkQueries: true }))
+  return opened
+}
+
 /** The bounds that config would give. */
 export const LIMITS = {
   TOKEN_TTL_S: 3600,

@@ -1,7 +1,7 @@
 import { eventCollections } from '@skerry/events'
 import { connectNats, createLogger, createMetrics, managerOf, type NatsConnection, parseConfig } from '@skerry/service'
 import { idempotencyKeys, openStore, type Store } from '@skerry/store'
-import { useStores } from '@skerry/testing'
+import { useStores, waitFor } from '@skerry/testing'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp, buildDeps } from '../../src/app.ts'
@@ -104,15 +104,15 @@ export async function startContent(t: Test, options: Options = {}): Promise<Syst
   }
 }
 
-/** Waits until `check` gives something; fails after 15 s with what it last said. */
+/** Waits until `check` gives something, and resolves with it. */
 export async function eventually<T>(what: string, check: () => Promise<T | undefined | false>): Promise<T> {
-  const until = performance.now() + 15_000
-  for (;;) {
-    const value = await check()
-    if (value !== undefined && value !== false) return value
-    if (performance.now() > until) throw new Error(`did not happen in 15 s: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+  let value: T | undefined | false
+  const holds = async () => {
+    value = await check()
+    return value !== undefined && value !== false
   }
+  await waitFor(holds, { message: what })
+  return value as T
 }
 
 async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
