@@ -111,6 +111,10 @@ t.test('a path of a service that no rule describes', async (t) => {
   t.not(of('POST', '/x/a')?.latencies, of('GET', '/x/a/b')?.latencies)
   t.strictSame(routes.find('GET', '/x/a/b')?.params, {})
   t.equal(of('GET', '/X/a'), undefined, 'case counts')
+  routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/fixed', auth: 'required' }])], 1)
+  t.match(of('GET', '/x/fixed'), { path: '/x/fixed' })
+  t.match(of('GET', '/x/FIXED'), { path: '*' }, 'in all of a path')
+  routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/:id', auth: 'required' }])], 2)
   t.strictSame({ ...routes.find('GET', `/x/${'y'.repeat(8_192)}`)?.params }, { id: 'y'.repeat(8_192) })
 })
 
@@ -173,6 +177,20 @@ t.test('a rule counts below a prefix of its service only, with parameters and wi
   routes.update([b], HOLD_MS + 1)
   t.match(of('GET', '/a/mine'), { service: 'b', path: '/a/mine' }, 'a new holder speaks for the prefix')
   t.match(of('GET', '/a/1'), { service: 'b', path: '*' }, 'and the rules of the old one are over')
+})
+
+t.test('a rule of the prefix above says nothing below the prefix of another', async (t) => {
+  const { routes, of } = table()
+  const rules: RouteRules[] = [
+    { method: 'GET', path: '/a/:id', auth: 'none' },
+    { method: 'POST', path: '/a/*', auth: 'none' }
+  ]
+  routes.update([live('a', ['/a'], rules), live('b', ['/a/b'])], 0)
+  t.match(of('GET', '/a/c'), { service: 'a', ignoresToken: true })
+  t.match(of('GET', '/a/b'), { service: 'b', path: '*', ignoresToken: false })
+  t.match(of('POST', '/a/c/x'), { service: 'a', path: '/a/*' })
+  t.match(of('POST', '/a/b/x'), { service: 'b', path: '*', ignoresToken: false })
+  t.strictSame(routes.find('GET', '/a/b')?.params, {})
 })
 
 t.test('the router is built anew for what is new, and for nothing else', async (t) => {
