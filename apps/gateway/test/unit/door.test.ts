@@ -119,6 +119,7 @@ t.test('who may not', async (t) => {
   const of = async (url: string, rest: Parameters<typeof come>[1] = {}) => (await come(url, rest)).error
   t.match(await of('/x/mine/7'), { code: 'UNAUTHENTICATED' })
   t.match(await of('/elsewhere'), { code: 'NOT_FOUND', detail: 'There is no such route.' })
+  t.match(await of('/elsewhere', { headers: bearer() }), { code: 'NOT_FOUND' }, 'with a token as well')
   t.equal(await of('/elsewhere', { own: true }), undefined, "the gateway's own")
   t.match(await of('/x//open'), { code: 'BAD_REQUEST' })
   t.match(await of(`/x/${'y'.repeat(100)}`), { code: 'URI_TOO_LONG' })

@@ -75,8 +75,8 @@ export async function tryFile(target: Target, source: string, options: TryOption
       tsconfigFile: 'none',
       ignorePatterns: ['.tap', '.turbo', 'dist'],
       // A busy machine must not make a slow test look like an endless one.
-      timeoutMS: 20_000,
-      timeoutFactor: 4,
+      timeoutMS: 10_000,
+      timeoutFactor: 2,
       warnings: { unknownOptions: false, slow: false },
       logLevel: 'warn'
     })
