@@ -205,6 +205,23 @@ are the same. At the end: what failed in any run, and what differed between them
   --faults       with the long fault tests
 `
   },
+  mutation: {
+    line: 'see whether tests notice small changes of the code (npm run test:mutation)',
+    more: `skerry mutation [FOLDER…] [options]
+
+Changes sources in small ways (mutants), one at a time, and runs the tests of the folder that need no servers; prints for
+each folder how many of the mutants they killed. Fails below 80 %. StrykerJS is installed on first use (61 MB).
+
+  FOLDER           store, contracts, routing, door, limits, cache; all without one
+  --list           only show what was found last
+  --survivors      list the mutants that no test noticed
+  --fresh          try all again, not only mutants whose source or tests have changed
+  --minutes N      stop after so long (120); run again, it goes on
+  --concurrency N  processes that try mutants side by side (2)
+
+  SKERRY_HOME      results are in <home>/mutation/results
+`
+  },
   contracts: {
     line: 'compare events and routes with the released contracts, and release them',
     more: `skerry contracts check [--released]

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
 import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
+import type { MutationOptions } from './mutation/index.ts'
 import type { NewOptions } from './new/index.ts'
 import { REPOSITORY, VERSION } from './repository.ts'
 import type { RepeatValues } from './test-repeat/command.ts'
@@ -71,6 +72,16 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     )
     const { repeat } = await import('./test-repeat/command.ts')
     return repeat(REPOSITORY, positionals, values as RepeatValues)
+  },
+  async mutation(args) {
+    const flag = { type: 'boolean' } as const
+    const { values, positionals } = parse(
+      args,
+      { list: flag, survivors: flag, fresh: flag, minutes: { type: 'string' }, concurrency: { type: 'string' } },
+      true
+    )
+    const { mutation } = await import('./mutation/index.ts')
+    return mutation(positionals, values as MutationOptions)
   },
   async contracts(args) {
     const { values, positionals } = parse(
