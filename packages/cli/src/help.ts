@@ -1,7 +1,7 @@
 const COMMANDS: Record<string, { line: string; more: string }> = {
   up: {
     line: 'start the stores, all services and the gateway (npm start)',
-    more: `skerry up [--demo] [--with APP]
+    more: `./skerry up [--demo] [--with APP]
 
 Finds or fetches mongod, nats-server and Redis, starts them, then two instances of each service and the gateway,
 and prints where everything is. Ctrl-C stops all of it in order; the next start finds the data again.
@@ -10,33 +10,38 @@ and prints where everything is. Ctrl-C stops all of it in order; the next start 
   --with APP     also start an app that is only started on request (conduit); may be repeated
 
   PORT           the gateway's port (8080; 0 takes a free one)
+  HOST           where the gateway listens (127.0.0.1): 0.0.0.0 to be reached from the same network, a phone say, :: with
+                 IPv6 as well; everything else stays on this machine
   SKERRY_HOME    folder for data, binaries, keys and logs (.skerry)
   SKERRY_BIN     folder for fetched store binaries (<home>/bin)
   LOG_LEVEL      level of the services' logs (info)
+
+Other settings of services are passed on to all of them; those that each has of its own are named and are not.
 `
   },
   demo: {
     line: 'load real mails as demo data into the running system (npm run demo)',
-    more: `skerry demo [--limit N] [--url URL]
+    more: `./skerry demo [--limit N | --all] [--url URL]
 
 Loads the ham of the Spam Assassin corpus through the public API: senders become users, mails posts, replies comments.
-It can be interrupted and run again; what is loaded already is passed over.
+It can be interrupted and run again; what is loaded already is passed over, and a larger number adds to it.
 
-  --limit N      only the first N mails
+  --limit N      the first N mails by date (400)
+  --all          all of them, some 4,100: minutes
   --url URL      another gateway than the one that runs here
 `
   },
   status: {
     line: 'show what runs',
-    more: 'skerry status\n\nReads run.json of SKERRY_HOME and says whether each part is ready.\n'
+    more: './skerry status\n\nReads run.json of SKERRY_HOME and says whether each part is ready.\n'
   },
   stop: {
     line: 'stop what runs, as Ctrl-C would',
-    more: 'skerry stop\n\nTells the skerry that runs in SKERRY_HOME to end, and waits for it.\n'
+    more: './skerry stop\n\nTells the skerry that runs in SKERRY_HOME to end, and waits for it.\n'
   },
   gateway: {
     line: 'run the gateway alone, in front of services of your own',
-    more: `skerry gateway --route /PREFIX=URL[*WEIGHT][,URL…] [--route …] [options]
+    more: `./skerry gateway --route /PREFIX=URL[*WEIGHT][,URL…] [--route …] [options]
 
 Runs the gateway in the foreground, without NATS and MongoDB: balancing, health, retries, limits and everything else
 are on. Ctrl-C stops it in order; SIGHUP has it read its files again.
@@ -66,17 +71,17 @@ Every other setting of apps/gateway/src/config.ts may be given as a variable of 
   },
   traffic: {
     line: 'spread the requests for a service over its versions',
-    more: `skerry traffic [SERVICE [VERSION=PERCENT …] [--header NAME=VERSION …] [--mirror VERSION[=PERCENT]] [--reset]]
+    more: `./skerry traffic [SERVICE [VERSION=PERCENT …] [--header NAME=VERSION …] [--mirror VERSION[=PERCENT]] [--reset]]
 
 Shows what each version that runs in SKERRY_HOME is to get and did get, and changes it at run time.
 
-  skerry traffic                                    all services
-  skerry traffic content 2.1.0=5%                   a canary: 5 % of the users stay with 2.1.0, the others share the rest
-  skerry traffic content 2.1.0=0% --header x-tester=2.1.0
+  ./skerry traffic                                  all services
+  ./skerry traffic content 2.1.0=5%                 a canary: 5 % of the users stay with 2.1.0, the others share the rest
+  ./skerry traffic content 2.1.0=0% --header x-tester=2.1.0
                                                     only requests with the header x-tester, or X-Skerry-Version: 2.1.0
-  skerry traffic content --mirror 2.2.0=10%         2.2.0 gets copies of a tenth (of all, without =10%) and answers nobody
-  skerry traffic content --header none --mirror none
-  skerry traffic content --reset                    by instances alone, as without rules
+  ./skerry traffic content --mirror 2.2.0=10%       2.2.0 gets copies of a tenth (of all, without =10%) and answers nobody
+  ./skerry traffic content --header none --mirror none
+  ./skerry traffic content --reset                  by instances alone, as without rules
 
 What is given replaces what was said of the same kind (shares, headers, mirror). A version that nobody runs gets nothing,
 and who is left alone serves all.
@@ -86,20 +91,20 @@ and who is left alone serves all.
   },
   new: {
     line: 'write a new service, event, route or consumer',
-    more: `skerry new service NAME [--entity NAME]
-skerry new event SERVICE.ENTITY.WHAT
-skerry new route SERVICE NAME METHOD PATH
-skerry new consumer SERVICE PURPOSE EVENT…
+    more: `./skerry new service NAME [--entity NAME]
+./skerry new event SERVICE.ENTITY.WHAT
+./skerry new route SERVICE NAME METHOD PATH
+./skerry new consumer SERVICE PURPOSE EVENT…
 
 Writes what runs and is tested: npm test passes as it is. Everything or nothing is written.
 
-  skerry new service notes                     apps/notes keeps notes, each called a note, at /v1/notes; it is
+  ./skerry new service notes                   apps/notes keeps notes, each called a note, at /v1/notes; it is
                                                installed, and starts with all others
-  skerry new service library --entity book     what it keeps, where the name does not say it
-  skerry new event notes.note.pinned           declares NotePinned
-  skerry new route notes pinNote PUT /v1/notes/:id/pin
+  ./skerry new service library --entity book   what it keeps, where the name does not say it
+  ./skerry new event notes.note.pinned         declares NotePinned
+  ./skerry new route notes pinNote PUT /v1/notes/:id/pin
                                                declares and serves it; it answers with what it is given
-  skerry new consumer notes people users.profile.created users.profile.updated
+  ./skerry new consumer notes people users.profile.created users.profile.updated
                                                keeps the last that these events said of each entity
 
 A service's name is 2 to 30 of the letters a to z. Refused with the reason: names that exist, that are reserved, or whose
@@ -108,33 +113,33 @@ prefix or type belongs to somebody else.
   },
   events: {
     line: 'look at events, repair what could not be handled, replay, rebuild',
-    more: `skerry events ls | tail | lag | dlq | audit | replay | rebuild  [--json] [--by WHO]
+    more: `./skerry events ls | tail | lag | dlq | audit | replay | rebuild  [--json] [--by WHO]
 
 Looks at the events of what runs in SKERRY_HOME. What changes something is a request to the service whose consumer it is;
-each is on record with who (user@host, or --by), when, what, before and after: skerry events audit.
+each is on record with who (user@host, or --by), when, what, before and after: ./skerry events audit.
 
-  skerry events ls                         streams, subjects, counts, sizes, times, consumers
-  skerry events tail [--subject content.post] [--entity ID] [--since 15m] [--count N]
+  ./skerry events ls                       streams, subjects, counts, sizes, times, consumers
+  ./skerry events tail [--subject content.post] [--entity ID] [--since 15m] [--count N]
                                            events as they come, until Ctrl-C; --since begins in the past
-  skerry events lag                        per consumer: pending, unacknowledged, redelivered, dead letters, age of the
+  ./skerry events lag                      per consumer: pending, unacknowledged, redelivered, dead letters, age of the
                                            oldest event to handle, the instance that works; then the outboxes
 
-  skerry events dlq ls [SERVICE …] [--consumer C] [--after N]
-  skerry events dlq show content/12        payload, error, attempts, times, what was tried since
-  skerry events dlq retry content/12       to the consumer that failed, and to no other
-  skerry events dlq retry content/12 --edit          change the payload in $EDITOR first; it must fit the event's schema
-  skerry events dlq retry content/12 --data FILE     the payload from a file, or - for the standard input
-  skerry events dlq retry --consumer content--feeds  all of a consumer's, once its service is mended
-  skerry events dlq discard content/12     delete it; the payload stays in the record
+  ./skerry events dlq ls [SERVICE …] [--consumer C] [--after N]
+  ./skerry events dlq show content/12      payload, error, attempts, times, what was tried since
+  ./skerry events dlq retry content/12     to the consumer that failed, and to no other
+  ./skerry events dlq retry content/12 --edit        change the payload in $EDITOR first; it must fit the event's schema
+  ./skerry events dlq retry content/12 --data FILE   the payload from a file, or - for the standard input
+  ./skerry events dlq retry --consumer content--feeds  all of a consumer's, once its service is mended
+  ./skerry events dlq discard content/12   delete it; the payload stays in the record
 
-  skerry events audit [CONSUMER]           what operators did, newest first
+  ./skerry events audit [CONSUMER]         what operators did, newest first
 
-  skerry events replay content--people --from 2h        from a time: 15m, 2h, 3d or 2026-11-24T17:54:10Z
-  skerry events replay content--people --from 120 --stream users   from a sequence
+  ./skerry events replay content--people --from 2h      from a time: 15m, 2h, 3d or 2026-11-24T17:54:10Z
+  ./skerry events replay content--people --from 120 --stream users   from a sequence
                                            the consumer applies everything from there again, before what is new.
                                            --force where its service refuses, since it would count or tell twice
 
-  skerry events rebuild realtime--followers             build the read model from zero beside the live one, then switch
+  ./skerry events rebuild realtime--followers           build the read model from zero beside the live one, then switch
       --stay             do not switch: --switch does it later (--force: although there are dead letters)
       --allow-partial    although a stream does not reach back to the beginning
       --status --abort   how far it is; give it up
@@ -147,14 +152,14 @@ each is on record with who (user@host, or --by), when, what, before and after: s
   },
   participants: {
     line: 'see whom deletions of accounts wait for, and take off who is gone for good',
-    more: `skerry participants ls
-skerry participants withdraw NAME
+    more: `./skerry participants ls
+./skerry participants withdraw NAME
 
 Deletions and exports of accounts wait for every service that has declared that it takes part, also while it does not
 run: docs/sagas.md.
 
-  skerry participants ls                   who does, when each last said so, and how many instances run
-  skerry participants withdraw conduit     it is gone for good: what waits for it goes on without it, and what it keeps
+  ./skerry participants ls                 who does, when each last said so, and how many instances run
+  ./skerry participants withdraw conduit   it is gone for good: what waits for it goes on without it, and what it keeps
                                            of people stays there. Refused while it runs; it takes part again once it starts
 
   NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
@@ -162,15 +167,15 @@ run: docs/sagas.md.
   },
   subscriber: {
     line: 'print where and as whom others subscribe to events',
-    more: `skerry subscriber
+    more: `./skerry subscriber
 
 Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a user that may only
-listen: eval "$(skerry subscriber)". docs/subscribe-python.md has a subscriber.
+listen: eval "$(./skerry subscriber)". docs/subscribe-python.md has a subscriber.
 `
   },
   test: {
     line: 'check and test every package against real stores (npm test)',
-    more: `skerry test [--faults] [package…]
+    more: `./skerry test [--faults] [package…]
 
 Type-checks, lints, holds the boundaries and runs the tests of all packages, or of those named.
 
@@ -179,8 +184,8 @@ Type-checks, lints, holds the boundaries and runs the tests of all packages, or 
   },
   contracts: {
     line: 'compare events and routes with what was released, and release them',
-    more: `skerry contracts check [--released]
-skerry contracts release [--retire CONTRACT …]
+    more: `./skerry contracts check [--released]
+./skerry contracts release [--retire CONTRACT …]
 
 check says what of the declared contracts differs from the golden files in packages/contracts/released: what is new,
 what is additive, and what would break somebody, who that is and the way out. It fails for breaking changes.
@@ -196,25 +201,25 @@ release rewrites the golden files. It refuses breaking changes, and then writes 
   },
   bench: {
     line: 'measure (npm run bench)',
-    more: `skerry bench [system|gateway|events]
+    more: `./skerry bench [system|gateway|events]
 
   system    start, memory and routes of a system of its own, under load
-  gateway   the gateway beside other proxies; its options: skerry bench gateway --help
+  gateway   the gateway beside other proxies; its options: ./skerry bench gateway --help
   events    events through outbox, stream and inbox, beside the same without outbox and inbox
 `
   },
-  version: { line: 'print the version', more: 'skerry version\n' }
+  version: { line: 'print the version', more: './skerry version\n' }
 }
 
 export const HELP = `Skerry: a mobile backend that teams run as independent services.
 
-Usage: skerry <command>
+Usage: ./skerry <command>
 
 ${Object.entries(COMMANDS)
   .map(([name, { line }]) => `  ${name.padEnd(12)} ${line}`)
   .join('\n')}
 
-More on one: skerry help <command>
+More on one: ./skerry help <command>
 `
 
 /** The help of one command, or of all when there is none of that name. */

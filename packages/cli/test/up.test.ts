@@ -79,7 +79,7 @@ t.test('a second start says who runs, and changes nothing', async (t) => {
   t.equal(code, 1)
   t.equal(
     errors,
-    `skerry: already running in ${home} as process ${first.cli.pid} (gateway: ${first.url}). Stop it with Ctrl-C there or \`skerry stop\`.\n`
+    `skerry: already running in ${home} as process ${first.cli.pid} (gateway: ${first.url}). Stop it with Ctrl-C there or \`./skerry stop\`.\n`
   )
   t.same(await first.run(), before)
 })

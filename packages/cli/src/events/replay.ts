@@ -14,7 +14,7 @@ export async function replay(context: Context, [text]: readonly string[], option
   const name = parseConsumer(text, EXAMPLE)
   const { from } = options
   if (from === undefined)
-    throw new StartError(`say from when, as in: skerry events ${EXAMPLE} (or a sequence: --from 1)`)
+    throw new StartError(`say from when, as in: ./skerry events ${EXAMPLE} (or a sequence: --from 1)`)
   const { parts } = await ask<ConsumerStatus>(context, name.service, `${name.purpose}.status`)
   const streams = parts.map((part) => part.stream)
   const isSequence = /^\d+$/.test(from)
