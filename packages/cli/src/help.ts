@@ -211,6 +211,9 @@ release rewrites the golden files. It refuses breaking changes, and then writes 
   version: { line: 'print the version', more: './skerry version\n' }
 }
 
+/** Names of all commands. */
+export const commands: readonly string[] = Object.keys(COMMANDS)
+
 export const HELP = `Skerry: a mobile backend that teams run as independent services.
 
 Usage: ./skerry <command>

@@ -8,7 +8,7 @@ export type PublicAddress = {
   /** What it listens on. */
   host: string
   port: number
-  /** Its URL for this machine: the other parts, `skerry status`, the line to paste. */
+  /** Its URL for this machine: the other parts, `./skerry status`, the line to paste. */
   url: string
 }
 
