@@ -57,7 +57,7 @@ for (const HOST of ['0.0.0.0', '::']) {
 }
 
 t.test('an address that this machine does not have is one line', async (t) => {
-  const { code, out, errors } = await runCli(['up'], { HOST: '203.0.113.9', SKERRY_HOME: '/proc/never-made' })
+  const { code, out, errors } = await runCli(['up'], { HOST: '203.0.113.9', SKERRY_HOME: t.testdir({}) })
   t.equal(code, 1)
   t.equal(out, '')
   t.match(errors, /^skerry: HOST=203\.0\.113\.9 is no address of this machine[^\n]*\n$/)

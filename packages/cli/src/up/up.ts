@@ -17,8 +17,6 @@ import { table } from './table.ts'
 export async function up(options: { demo: boolean; with: readonly string[] }): Promise<number> {
   const startedAt = Date.now()
   const home = homeFolder(process.env)
-  // Known before the gateway runs: services that call the public API are told where it is.
-  const address = await publicAddress(process.env)
   await prepareHome(home)
   const unlock = await lockHome(home)
   const runFile = await createRunFile(home, say)
@@ -27,6 +25,8 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
   let stores: Stores | undefined
   const processes: AppProcess[] = []
   try {
+    // Known before the gateway runs: services that call the public API are told where it is.
+    const address = await publicAddress(process.env)
     const ignored = ignoredLine(process.env)
     if (ignored !== undefined) say(ignored)
     const all = findApps()
