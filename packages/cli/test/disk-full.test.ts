@@ -133,7 +133,11 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
   )
   t.same(await services(), before, 'no service and no gateway was ended')
   t.equal(told(/run\.json cannot be written/), told(/run\.json is written again/), 'told once each time')
-  t.match(await runCli(['status'], { SKERRY_HOME: home }), { code: 0 })
+  // Consumers begin again after pauses of their own.
+  await waitFor(async () => (await runCli(['status'], { SKERRY_HOME: home })).code === 0, {
+    ...LONG,
+    message: 'all parts are ready'
+  })
 
   for (const author of authors) {
     const posts = await all<Post>(author, `/v1/posts?author=${author.grant.user.id}&`)
