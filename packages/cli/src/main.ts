@@ -19,9 +19,14 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     return up({ demo: values.demo === true, with: values.with as string[] })
   },
   async demo(args) {
-    const { values } = parse(args, { limit: { type: 'string' }, url: { type: 'string' } })
+    const { values } = parse(args, {
+      limit: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      url: { type: 'string' }
+    })
     const { demo } = await import('./up/demo.ts')
     return demo({
+      all: values.all === true,
       ...(values.limit === undefined ? {} : { limit: Number(values.limit) }),
       ...(values.url === undefined ? {} : { url: String(values.url) })
     })
@@ -169,7 +174,7 @@ function count(value: unknown, option: string): number {
 }
 
 async function main([name = 'help', ...rest]: string[]): Promise<number> {
-  // `npm start -- --demo` and `skerry up -- --demo` mean the same.
+  // `npm start -- --demo` and `./skerry up -- --demo` mean the same.
   const args = rest.filter((a) => a !== '--')
   if (name === 'help' || name === '--help' || name === '-h') {
     process.stdout.write(args[0] === undefined ? HELP : helpOf(args[0]))
@@ -183,21 +188,33 @@ async function main([name = 'help', ...rest]: string[]): Promise<number> {
     return 0
   }
   const command = COMMANDS[name]
-  if (command === undefined) throw new StartError(`there is no command "${name}". See: skerry help`)
+  if (command === undefined) throw new StartError(`there is no command "${name}". See: ./skerry help`)
   try {
     return await command(args)
   } catch (error) {
-    if (error instanceof UsageError) throw new StartError(`${error.message} See: skerry help ${name}`)
+    if (error instanceof UsageError) throw new StartError(`${error.message} See: ./skerry help ${name}`)
     throw error
   }
 }
 
-// Who read the output has gone (`skerry events lag | head`): what then runs on ends as it does when it is told to.
+// Who read the output has gone (`./skerry events lag | head`): what then runs on ends as it does when it is told to.
+// A file on a full disk takes it no more: what runs is not ended by what it cannot tell, but it has not told all.
 let unread = false
+let untold: string | undefined
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    untold ??= error.message
+    return
+  }
   if (error.code !== 'EPIPE') throw error
   if (!unread) process.kill(process.pid, 'SIGTERM')
   unread = true
+})
+
+process.once('beforeExit', () => {
+  if (untold === undefined) return
+  process.stderr.write(`skerry: not all could be written to the standard output: ${untold}\n`)
+  process.exitCode ||= 1
 })
 
 try {
