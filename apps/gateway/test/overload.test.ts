@@ -1,5 +1,5 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { goodputOf, type LoadRequest, type LoadResult, median, runLoad } from './helpers/load.ts'
 import { startProcess } from './helpers/processes.ts'
@@ -9,6 +9,9 @@ import { createIssuer } from './helpers/tokens.ts'
 const WORKERS = 6
 const SERVICE_MS = 120
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
+
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
@@ -25,7 +28,7 @@ function mixed(index: number): LoadRequest {
   return { method: 'GET', path, name: 'read' }
 }
 
-t.test('ten times the capacity of a service', async (t) => {
+t.test('ten times the capacity of a service', { timeout: run.limitMs }, async (t) => {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'overload-test' })
   t.teardown(() => nc.close())
@@ -55,8 +58,8 @@ t.test('ten times the capacity of a service', async (t) => {
     return result
   }
 
-  // How well is a figure, and a machine that runs other tests beside it says little of that: `npm run test:faults gateway` asks for it.
-  if (process.env.SKERRY_FAULTS) {
+  // How well is a figure, and a machine that runs other tests beside it says little of that: `npm run test:faults -- gateway-overload` asks for it.
+  if (run.long) {
     const normal = await load(0.6, 16, 1, SLICES)
     t.ok((normal.statuses[503]?.count ?? 0) <= normal.offered / 100, 'nothing is shed when nothing has to be')
     const peak = await load(1.5, 17, 2, SLICES)

@@ -1,5 +1,5 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { goodputOf, type LoadRequest, median, runLoad } from './helpers/load.ts'
 import { startProcess } from './helpers/processes.ts'
@@ -11,8 +11,9 @@ const SERVICE_MS = 120
 /** Of one instance that is well, requests a second. */
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
 const INSTANCES = 3
-/** How well it goes is a figure of a quiet machine: `npm run test:faults gateway` asks for it. */
-const long = process.env.SKERRY_FAULTS !== undefined
+/** How well it goes is a figure of a quiet machine: `npm run test:faults -- gateway-slow-instance` asks for it. */
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 
 function mixed(index: number): LoadRequest {
   const path = '/v1/things'
@@ -22,7 +23,7 @@ function mixed(index: number): LoadRequest {
 
 // The limit is the service's, so latency that one instance alone has could lower it for all. It does not: the balancer leaves that one so few
 // requests that they weigh little in the mean, and a probe tells slowness from a queue.
-t.test('one slow instance of three does not take the places of the others', async (t) => {
+t.test('one slow instance of three does not take the places of the others', { timeout: run.limitMs }, async (t) => {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'slow-instance-test' })
   t.teardown(() => nc.close())
@@ -68,7 +69,7 @@ t.test('one slow instance of three does not take the places of the others', asyn
   // Slow enough to be ejected as an outlier, and not.
   for (const times of [10, 3]) {
     slow!.child.send({ serviceMs: times * SERVICE_MS })
-    if (!long) {
+    if (!run.long) {
       t.ok((await load(`${times} times slower`, 3, 3)) > 0)
       continue
     }
