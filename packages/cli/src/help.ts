@@ -177,6 +177,22 @@ Type-checks, lints, holds the boundaries and runs the tests of all packages, or 
   --faults       the long fault tests (npm run test:faults)
 `
   },
+  faults: {
+    line: 'run the fault tests in their long version (npm run test:faults)',
+    more: `skerry faults [--list] [--resume] [--seed N] [--rounds A-B] [PART…]
+
+Runs the fault tests part by part, each with stores of its own and 30 minutes at most, and shows how far it is and how
+long the rest is going to take. What each round came to is kept in SKERRY_HOME/faults. docs/testing-faults.md
+
+  skerry faults --list                          the parts, what each shows, the time that it takes
+  skerry faults system-kills gateway-rolling    some of them: system-kills stands for system-kills-1, -2, …
+  skerry faults --rounds 7 system-kills         one round alone
+
+  --resume       not what came to its end before, with this commit and this seed
+  --seed N       another fate for everything (1)
+  --rounds A-B   only these rounds: 7, 2-5 or 1,4-6
+`
+  },
   contracts: {
     line: 'compare events and routes with what was released, and release them',
     more: `skerry contracts check [--released]

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
+import type { FaultArgs } from './fault-run/index.ts'
 import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
 import type { NewOptions } from './new/index.ts'
-import { REPOSITORY, VERSION } from './repository.ts'
+import { homeFolder, REPOSITORY, VERSION } from './repository.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
 /** The commands; each is loaded when it is asked for, so that help is instant. */
@@ -41,6 +42,18 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { runTests } = await import('./test-run/index.ts')
     const faults = args.includes('--faults')
     return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
+  },
+  async faults(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        ...{ list: { type: 'boolean' }, resume: { type: 'boolean' } },
+        ...{ seed: { type: 'string' }, rounds: { type: 'string' } }
+      },
+      true
+    )
+    const { runFaults } = await import('./fault-run/index.ts')
+    return runFaults({ repo: REPOSITORY, home: homeFolder(process.env), names: positionals, ...(values as FaultArgs) })
   },
   async contracts(args) {
     const { values, positionals } = parse(

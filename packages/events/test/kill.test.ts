@@ -35,7 +35,7 @@ async function siegeRound(t: Test, round: number): Promise<void> {
   t.teardown(stop)
   const database = 'kill'
   const store = await openTestStore(shared.mongoUrl, database)
-  await store.client.db('admin').command({ setParameter: 1, transactionLifetimeLimitSeconds: 1 })
+  await store.client.db('admin').command({ setParameter: 1, transactionLifetimeLimitSeconds: 3 })
   const nats = await startTestNats(t)
   const nc = await connect({ servers: nats.url, user: nats.user, pass: nats.password, maxReconnectAttempts: -1 })
   const js = jetstream(nc)
@@ -67,12 +67,18 @@ async function siegeRound(t: Test, round: number): Promise<void> {
 
   const applied = async () => (await rows.find(filter).toArray()).reduce((sum, row) => sum + row.last, 0)
   let writing = true
+  // After a failure nothing goes on beside the end of the test.
+  let failed = false
   // A long run is watched by its figures.
   const progress = setInterval(async () => {
     const dead = [...siege.deaths.values()].reduce((a, b) => a + b, 0)
     t.comment(`progress ${dead}/${kills} deaths, ${siege.written()} writes, ${await applied()} effects`)
   }, 10_000)
-  t.teardown(() => clearInterval(progress))
+  t.teardown(() => {
+    clearInterval(progress)
+    writing = false
+    failed = true
+  })
   const pacing = (async () => {
     while (writing) {
       const room = AHEAD - (siege.written() - (await applied())) - siege.outstanding()
@@ -89,7 +95,11 @@ async function siegeRound(t: Test, round: number): Promise<void> {
   let repeated = 0
   const storm = (async () => {
     for (let i = 0; i < restarts; i++) {
-      await waitFor(() => due > i, { timeoutMs: run.limitMs, message: `enough have died for restart ${i + 1} of NATS` })
+      await waitFor(() => failed || due > i, {
+        timeoutMs: run.limitMs,
+        message: `enough have died for restart ${i + 1} of NATS`
+      })
+      if (failed) return
       await nats.restart(random() < 0.7 ? 'SIGKILL' : 'SIGTERM', async (data) => {
         const copy = join(data, '../copy')
         if (i === Math.floor(restarts * 0.3)) await cp(data, copy, { recursive: true })

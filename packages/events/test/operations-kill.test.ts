@@ -60,7 +60,7 @@ async function surely<T>(topic: string, request: object): Promise<T | 'BUSY'> {
 }
 const status = async () => (await surely<ModelStatus>('model.model.status', {})) as ModelStatus
 const replays = async () =>
-  ((await surely<OperationView[]>('replayed.audit', { limit: 100 })) as OperationView[]).filter(
+  ((await surely<OperationView[]>('replayed.audit', { limit: 50 })) as OperationView[]).filter(
     ({ kind }) => kind === 'replay'
   )
 
@@ -82,6 +82,10 @@ const writers = ids.map(async (id) => {
     underWay--
     written++
   }
+})
+t.teardown(async () => {
+  over = true
+  await Promise.all(writers)
 })
 /** Lets writers go `ahead` beyond so many more writes, and waits for these. */
 async function writes(more: number, ahead: number): Promise<void> {
@@ -136,8 +140,6 @@ for (const round of run.rounds) {
     await holds(t, generation, (await replays()).length)
   })
 }
-over = true
-await Promise.all(writers)
 
 /** Each event has its effect once in the generation that is read, and in the replayed consumer once more for each replay that came after it. */
 async function holds(t: Test, generation: number, replayed: number): Promise<void> {
