@@ -39,9 +39,23 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     return runNew(positionals, values as NewOptions)
   },
   async test(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        faults: { type: 'boolean', default: false },
+        weights: { type: 'boolean', default: false },
+        jobs: { type: 'string' }
+      },
+      true
+    )
     const { runTests } = await import('./test-run/index.ts')
-    const faults = args.includes('--faults')
-    return runTests({ repo: REPOSITORY, args: args.filter((a) => a !== '--faults'), faults })
+    return runTests({
+      repo: REPOSITORY,
+      args: positionals,
+      faults: values.faults === true,
+      weights: values.weights === true,
+      ...(values.jobs === undefined ? {} : { jobs: count(values.jobs, '--jobs') })
+    })
   },
   async faults(args) {
     const { values, positionals } = parse(
@@ -131,6 +145,13 @@ function parse(
   } catch (error) {
     throw new UsageError((error as Error).message.replace(/\.?$/, '.'))
   }
+}
+
+/** A whole number above 0. */
+function count(value: unknown, option: string): number {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1) throw new UsageError(`${option} takes a number above 0, not "${value}".`)
+  return number
 }
 
 async function main([name = 'help', ...rest]: string[]): Promise<number> {

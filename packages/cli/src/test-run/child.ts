@@ -1,39 +1,38 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { delimiter, join } from 'node:path'
+import { sendSignal } from './processes.ts'
 
 /** How a child ended: `code` is 0 only when it ended well. */
 export type Ended = { code: number; output: string; seconds: number }
 
 export type Children = {
-  /** Runs a tool of the repository to its end; `onLine` is told each line of its standard output as it comes. */
+  /** Runs a tool of the repository to its end. */
   run(command: string, args: string[], options?: RunOptions): Promise<Ended>
   /** Ends those that run. */
   stop(): void
 }
 
-export type RunOptions = { cwd?: string; env?: Record<string, string>; onLine?(line: string): void }
+export type RunOptions = { cwd?: string; env?: Record<string, string> }
 
 /**
  * The tools of a test run: Node and all others come from the repository's own node_modules, nothing has a terminal or input, and each is a
  * process group of its own, so that ending it ends what it started.
  */
-export function createChildren(repo: string): Children {
+export function createChildren(repo: string, bins = join(repo, 'node_modules/.bin')): Children {
   const running = new Set<ChildProcess>()
-  const path = [join(import.meta.dirname, 'bin'), join(repo, 'node_modules/.bin'), process.env.PATH ?? '']
   const base = {
     ...process.env,
-    PATH: path.join(delimiter),
+    PATH: [bins, process.env.PATH ?? ''].join(delimiter),
     TURBO_TELEMETRY_DISABLED: '1',
     TURBO_NO_UPDATE_NOTIFIER: '1',
     DO_NOT_TRACK: '1',
-    NO_COLOR: '1',
-    TAP_REPORTER: 'tap'
+    NO_COLOR: '1'
   }
 
   return {
-    run(command, args, { cwd = repo, env = {}, onLine } = {}) {
+    run(command, args, { cwd = repo, env = {} } = {}) {
       const startedAt = performance.now()
-      const child = spawn(join(repo, 'node_modules/.bin', command), args, {
+      const child = spawn(join(bins, command), args, {
         cwd,
         env: { ...base, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,20 +40,13 @@ export function createChildren(repo: string): Children {
       })
       running.add(child)
       let output = ''
-      let rest = ''
-      const take = (chunk: string, lines: boolean) => {
-        output += chunk
-        if (!lines || onLine === undefined) return
-        const all = (rest + chunk).split('\n')
-        rest = all.pop() ?? ''
-        for (const line of all) onLine(line)
-      }
-      child.stdout?.setEncoding('utf8').on('data', (chunk: string) => take(chunk, true))
-      child.stderr?.setEncoding('utf8').on('data', (chunk: string) => take(chunk, false))
+      for (const stream of [child.stdout, child.stderr])
+        stream?.setEncoding('utf8').on('data', (chunk: string) => {
+          output += chunk
+        })
       return new Promise((resolve) => {
         const end = (code: number) => {
           running.delete(child)
-          if (rest !== '') onLine?.(rest)
           resolve({ code, output, seconds: (performance.now() - startedAt) / 1000 })
         }
         child.once('error', (error) => {
@@ -68,15 +60,7 @@ export function createChildren(repo: string): Children {
       })
     },
     stop() {
-      for (const { pid } of running) if (pid !== undefined) signalGroup(pid)
+      for (const { pid } of running) if (pid !== undefined) sendSignal(-pid, 'SIGTERM')
     }
-  }
-}
-
-function signalGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGTERM')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }

@@ -1,98 +1,127 @@
-import { binCache, startTestStores } from '@skerry/testing'
+import { join } from 'node:path'
+import { homeFolder } from '../repository.ts'
 import { listChecks } from './checks.ts'
 import { type Children, createChildren } from './child.ts'
+import { keepDurations, longestFirst, readDurations, WEIGHTS, writeWeights } from './durations.ts'
+import { chooseFiles, findTestFiles, type TestFile } from './files.ts'
+import { withInterruption } from './interruption.ts'
 import { choosePackages, findPackages, type Package } from './packages.ts'
+import { runPool } from './pool.ts'
+import { createProgress } from './progress.ts'
 import { createReport, type Report } from './report.ts'
+import type { FileResult } from './run-file.ts'
+import { defaultJobs, runSuite } from './suite.ts'
 import { ensureTapBuild } from './tap-build.ts'
-import { tapTotals } from './tap-totals.ts'
-import { runScript } from './turbo.ts'
 
 export type TestRunOptions = {
   /** Root folder of the checkout. */
   repo: string
-  /** Packages to test, all when empty: `auth`, `@skerry/auth` or `apps/auth`. */
+  /** What to test, all when empty: packages (`auth`, `@skerry/auth`, `apps/auth`) or test files, which run without the checks. */
   args: readonly string[]
   /** The kill tests at their full size. */
   faults: boolean
+  /** How many files run at once; one for each core when not given. */
+  jobs?: number
+  /** Writes what the files took into the table that fresh clones begin with. */
+  weights?: boolean
+}
+
+const PROGRESS_MS = 30_000
+
+/** What a test run is of. */
+export type Selection = { packages: readonly Package[]; files: readonly TestFile[]; whole: boolean; checked: boolean }
+
+/** What the arguments of a test run name. Throws for what is neither a package nor a test file. */
+export async function select(repo: string, args: readonly string[]): Promise<Selection> {
+  const isFile = (arg: string) => arg.endsWith('.test.ts')
+  const all = await findPackages(repo)
+  const names = args.filter((arg) => !isFile(arg))
+  const paths = args.filter(isFile)
+  const packages = names.length === 0 && paths.length > 0 ? [] : choosePackages(all, names)
+  const ofPackages = await findTestFiles(repo, packages)
+  const named = paths.length === 0 ? [] : chooseFiles(await findTestFiles(repo, all), paths)
+  const files = [...new Map([...ofPackages, ...named].map((file) => [file.path, file])).values()]
+  return { packages, files, whole: args.length === 0, checked: packages.length > 0 }
 }
 
 /**
- * Type-checks, lints, holds the boundaries and runs the packages' tests against real stores that are started once. Prints a line as each
- * part ends, all that a failing part said, and at last `N passed, N failed`.
+ * Type-checks, lints, holds the boundaries and runs the packages' test files, longest first and so many at once as there are cores, against
+ * real stores that are started once. Prints a line as each part ends, all that a failing file said, and at last
+ * `N passed, N failed, N skipped`.
  *
  * @returns the exit code: 1 when anything failed, 130 when it was interrupted
  */
-export async function runTests({ repo, args, faults }: TestRunOptions): Promise<number> {
-  const report = createReport((text) => process.stdout.write(`${text}\n`))
-  const children = createChildren(repo)
-  let packages: readonly Package[]
+export async function runTests(options: TestRunOptions): Promise<number> {
+  const { repo, jobs = defaultJobs() } = options
+  const write = (text: string) => void process.stdout.write(`${text}\n`)
+  let selection: Selection
   try {
-    packages = choosePackages(await findPackages(repo), args)
+    selection = await select(repo, options.args)
   } catch (error) {
-    report.say((error as Error).message)
+    write((error as Error).message)
     return 1
   }
-  let interrupted = false
-  const interrupt = () => {
-    interrupted = true
-    children.stop()
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt)
-  try {
+  const report = createReport(write, selection.files)
+  const children = createChildren(repo)
+  return withInterruption(report.say, async (signal) => {
+    signal.addEventListener('abort', () => children.stop())
     const notBuilt = await ensureTapBuild(children, repo)
-    if (notBuilt !== undefined) report.add('tap build', { passed: 0, failed: 1 }, notBuilt.seconds, notBuilt.output)
-    for (const check of listChecks(
-      children,
-      repo,
-      packages.map((p) => p.name)
-    )) {
-      if (interrupted) break
-      const startedAt = performance.now()
-      const { ok, output } = await check.run()
-      if (interrupted) break
-      report.add(check.name, { passed: ok ? 1 : 0, failed: ok ? 0 : 1 }, (performance.now() - startedAt) / 1000, output)
-    }
-    if (!interrupted)
-      await testPackages(
-        children,
-        packages.filter((p) => p.hasTests),
-        faults,
-        report
-      )
-  } finally {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, interrupt)
-  }
-  if (interrupted) {
-    report.say('interrupted')
-    return 130
-  }
-  return report.close()
+    if (notBuilt !== undefined) report.check('tap build', false, notBuilt.seconds, notBuilt.output)
+    if (selection.checked) await runChecks(children, repo, selection, jobs, report, signal)
+    await testFiles(selection, { ...options, jobs }, report, signal)
+    return signal.aborted ? 130 : report.close()
+  })
 }
 
-/** The packages' own tests, on stores of this run. */
-async function testPackages(children: Children, packages: readonly Package[], faults: boolean, report: Report) {
-  if (packages.length === 0) return
-  const names = packages.map((p) => p.name)
-  let stores: Awaited<ReturnType<typeof startTestStores>>
+async function runChecks(
+  children: Children,
+  repo: string,
+  { whole, packages }: Selection,
+  jobs: number,
+  report: Report,
+  signal: AbortSignal
+): Promise<void> {
+  await runPool(listChecks(children, repo, whole ? undefined : packages), jobs, signal, async (check) => {
+    const startedAt = performance.now()
+    const { ok, output } = await check.run()
+    if (!signal.aborted) report.check(check.name, ok, (performance.now() - startedAt) / 1000, output)
+  })
+}
+
+async function testFiles(
+  { files, whole }: Selection,
+  { repo, faults, jobs, weights }: TestRunOptions & { jobs: number },
+  report: Report,
+  signal: AbortSignal
+): Promise<void> {
+  const kept = join(homeFolder(process.env), 'test', faults ? 'durations-faults.json' : 'durations.json')
+  const durations = await readDurations(WEIGHTS, kept)
+  const progress = createProgress(
+    files.map((f) => f.path),
+    durations,
+    jobs
+  )
+  const startedAt = performance.now()
+  const timer = setInterval(() => report.say(progress.line((performance.now() - startedAt) / 1000)), PROGRESS_MS)
+  const ended: FileResult[] = []
   try {
-    stores = await startTestStores((line) => report.say(line))
+    await runSuite(longestFirst(files, durations), {
+      repo,
+      jobs,
+      env: faults ? { SKERRY_FAULTS: '1' } : {},
+      signal,
+      say: report.say,
+      onFile(result) {
+        ended.push(result)
+        progress.ended(result.file.path)
+        report.file(result)
+      }
+    })
   } catch (error) {
-    return report.add('stores', { passed: 0, failed: 1 }, 0, (error as Error).message)
-  }
-  try {
-    const env = {
-      SKERRY_TEST_STORES: JSON.stringify(stores.shared),
-      SKERRY_BIN: binCache(),
-      ...(faults ? { SKERRY_FAULTS: '1' } : {})
-    }
-    const { ok, output, tasks } = await runScript(children, 'test', names, { env, onLine: report.progress })
-    for (const name of names) {
-      const task = tasks.find((t) => t.package === name)
-      if (task === undefined) report.add(name, { passed: 0, failed: 1, why: 'its tests did not run' }, 0, output)
-      else report.add(name, tapTotals(task.output, task.ok), task.seconds, task.output)
-    }
-    if (!ok && tasks.every((t) => t.ok)) report.add('turbo', { passed: 0, failed: 1 }, 0, output)
+    report.fault('stores', (error as Error).message)
   } finally {
-    await stores.stop()
+    clearInterval(timer)
   }
+  await keepDurations(kept, ended)
+  if (weights === true && whole && !faults && !signal.aborted) await writeWeights(WEIGHTS, ended)
 }
