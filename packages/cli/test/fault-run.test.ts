@@ -29,7 +29,7 @@ function prepare(t: Test, parts: readonly Part[]) {
       const lines: string[] = []
       try {
         const write = (line: string) => void lines.push(line)
-        const code = await runFaults({ repo: REPOSITORY, home, names: [], parts, write, ...options })
+        const code = await runFaults({ repo: REPOSITORY, home, commit: 'c0ffee', names: [], parts, write, ...options })
         const begun = (await readFile(log, 'utf8')).split('\n').filter(Boolean)
         return { code, text: lines.join('\n'), lines, begun }
       } finally {
@@ -105,6 +105,15 @@ t.test('a round that fails is named, those after it are skipped, and a failure s
   t.equal(anew.code, 0)
 })
 
+t.test('what was found of other sources or with another seed is not taken for these', async (t) => {
+  const { run } = prepare(t, [whole])
+  const commit = { resume: true, commit: 'decaf' }
+  t.match(await run(commit), { code: 0, text: /^\[1\/1\] whole: passed/m })
+  t.notMatch((await run(commit)).text, /^\[1\/1\]/m)
+  t.match((await run({ resume: true })).text, /^\[1\/1\] whole: passed/m)
+  t.match((await run({ ...commit, seed: '2' })).text, /^\[1\/1\] whole: passed/m)
+})
+
 t.test('a part that crashes, fails as a whole, or tests nothing has failed', async (t) => {
   const { run } = prepare(t, [...rounds('kills', 4), whole, empty])
   const ended = await run({}, { FIXTURE: '{"3":"crashes"}', FIXTURE_WHOLE: 'fails' })
@@ -130,7 +139,7 @@ t.test('a part that takes too long is ended; so it is by a signal; both go on fr
   t.equal(interrupted.code, 130)
   t.same(numbers(interrupted), [1, 2, 3, 4], 'what was late has not come to its end')
   t.match(interrupted.text, /^3 passed, 0 failed, 1 skipped$/m)
-  t.match(interrupted.text, /^interrupted: --resume goes on from here$/m)
+  t.match(interrupted.text, /^--resume goes on from here$/m)
 
   const resumed = await run({ resume: true })
   t.equal(resumed.code, 0)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { createChildren } from '../test-run/child.ts'
+import { withInterruption } from '../test-run/interruption.ts'
 import { ensureTapBuild } from '../test-run/tap-build.ts'
 import { chooseParts, withRounds } from './choose.ts'
 import { commitOf } from './commit.ts'
@@ -27,6 +28,8 @@ export type FaultRunOptions = FaultArgs & {
   names: readonly string[]
   parts?: readonly Part[]
   limitMinutes?: number
+  /** Under which results are kept: what git says of the checkout. */
+  commit?: string
   write?(line: string): void
 }
 
@@ -51,38 +54,26 @@ export async function runFaults(options: FaultRunOptions): Promise<number> {
     write(listParts(chosen))
     return 0
   }
-  const abort = new AbortController()
-  const interrupt = () => abort.abort()
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const name of signals) process.on(name, interrupt)
-  try {
-    const notBuilt = await ensureTapBuild(createChildren(repo), repo)
+  return withInterruption(write, async (signal) => {
+    const children = createChildren(repo)
+    signal.addEventListener('abort', children.stop)
+    const notBuilt = await ensureTapBuild(children, repo)
     if (notBuilt !== undefined) {
       write(`tap could not be built:\n${notBuilt.output}`)
       return 1
     }
-    const results = await openResults(home, await commitOf(repo), seed)
+    const results = await openResults(home, options.commit ?? (await commitOf(repo)), seed)
     if (options.resume !== true)
       await results.forget(({ part, round }) =>
         chosen.some((one) => one.name === part && roundsOf(one).includes(round))
       )
-    const outcomes = await runAll(chosen, results, {
-      repo,
-      seed,
-      write,
-      signal: abort.signal,
-      limitMinutes: options.limitMinutes ?? LIMIT_MINUTES
-    })
+    const limitMinutes = options.limitMinutes ?? LIMIT_MINUTES
+    const outcomes = await runAll(chosen, results, { repo, seed, write, signal, limitMinutes })
     const { text, failed, skipped } = summarise(outcomes)
     write(`\n${text}\nLogs and results are in ${results.folder}`)
-    if (abort.signal.aborted) {
-      write('interrupted: --resume goes on from here')
-      return 130
-    }
+    if (signal.aborted) write('--resume goes on from here')
     return failed + skipped === 0 ? 0 : 1
-  } finally {
-    for (const name of signals) process.off(name, interrupt)
-  }
+  })
 }
 
 type Run = { repo: string; seed: number; write(line: string): void; signal: AbortSignal; limitMinutes: number }

@@ -3,7 +3,6 @@ export type Heard =
   | { type: 'round begins'; round: number }
   | { type: 'round ended'; round: number; ok: boolean }
   | { type: 'progress'; done: number; of: number; text: string }
-  | { type: 'tests'; count: number }
 
 /**
  * Reads a line of a fault test's TAP: its rounds are top-level subtests called `round N` (and more, after a colon), and within them comments
@@ -15,7 +14,7 @@ export function readLine(line: string): Heard | undefined {
   const [, not, round] = /^(not )?ok \d+ - round (\d+)\b/.exec(line) ?? []
   if (round !== undefined) return { type: 'round ended', round: Number(round), ok: not === undefined }
   const [, done, of, rest] = /^ *# progress (\d+)\/(\d+)(.*)$/.exec(line) ?? []
-  if (done !== undefined) return { type: 'progress', done: Number(done), of: Number(of), text: `${done}/${of}${rest}` }
-  const tests = /^1\.\.(\d+)/.exec(line)?.[1]
-  return tests === undefined ? undefined : { type: 'tests', count: Number(tests) }
+  return done === undefined
+    ? undefined
+    : { type: 'progress', done: Number(done), of: Number(of), text: `${done}/${of}${rest}` }
 }

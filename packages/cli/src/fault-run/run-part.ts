@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { binCache } from '@skerry/testing'
-import { createChildren } from '../test-run/child.ts'
+import { runFile } from '../test-run/run-file.ts'
 import { formatRounds } from './choose.ts'
 import type { Part } from './parts.ts'
 import { type Heard, readLine } from './read-rounds.ts'
@@ -37,59 +37,68 @@ export type RunPartOptions = {
 export async function runPart(part: Part, options: RunPartOptions): Promise<Ended[]> {
   const { repo, seed, limitSeconds, signal } = options
   const temporary = await mkdtemp(join(tmpdir(), 'skerry-faults-'))
-  const children = createChildren(repo)
-  let late = false
-  const timer = setTimeout(() => {
-    late = true
-    children.stop()
-  }, limitSeconds * 1_000)
-  signal.addEventListener('abort', children.stop, { once: true })
-  const told: Promise<void>[] = []
   const open = new Set<number | null>(part.rounds ?? [null])
-  let begun = performance.now()
-  let tests = 0
+  const told: Promise<void>[] = []
+  const startedAt = performance.now()
+  let begun = startedAt
   let failed = false
-  const secondsSince = () => (performance.now() - begun) / 1_000
+  const secondsSince = (at: number) => (performance.now() - at) / 1_000
+  // What a file says of its rounds once it is told to end is no result.
+  const ending = () => signal.aborted || secondsSince(startedAt) >= limitSeconds
+  const output: string[] = []
+  const lines = splitLines((line) => {
+    const heard = readLine(line)
+    if (heard === undefined) return
+    if (heard.type === 'round ended' && open.has(heard.round) && !ending()) {
+      open.delete(heard.round)
+      failed ||= !heard.ok
+      const ended: Ended = { round: heard.round, result: 'passed', seconds: secondsSince(begun) }
+      told.push(options.onEnded(heard.ok ? ended : { ...ended, result: 'failed', why: 'see its log' }))
+      begun = performance.now()
+    }
+    options.onHeard(heard)
+  })
   try {
-    const { code, output } = await children.run('node', [part.file], {
-      cwd: join(repo, part.folder),
+    const file = {
+      ...{ package: part.folder, folder: part.folder, path: join(part.folder, part.file), inPackage: part.file },
+      timeoutMs: limitSeconds * 1_000
+    }
+    const result = await runFile(file, {
+      ...{ repo, signal },
       env: {
         SKERRY_FAULTS: '1',
         SKERRY_SEED: String(seed),
-        // The file's own bound is for when it is run without this: here the part's holds, and says in which round it was.
-        SKERRY_FAULTS_LIMIT_S: String(limitSeconds + 60),
+        SKERRY_FAULTS_LIMIT_S: String(limitSeconds),
         SKERRY_BIN: binCache(),
-        TAP_TIMEOUT: String(limitSeconds + 60),
         TMPDIR: temporary,
         ...(part.rounds === undefined ? {} : { SKERRY_ROUNDS: formatRounds(part.rounds) })
       },
-      onLine(line) {
-        const heard = readLine(line)
-        if (heard === undefined) return
-        if (heard.type === 'tests') tests = heard.count
-        if (heard.type === 'round ended' && open.has(heard.round) && !late && !signal.aborted) {
-          open.delete(heard.round)
-          const ended: Ended = { round: heard.round, result: heard.ok ? 'passed' : 'failed', seconds: secondsSince() }
-          failed ||= !heard.ok
-          told.push(options.onEnded(heard.ok ? ended : { ...ended, why: 'see its log' }))
-          begun = performance.now()
-        }
-        options.onHeard(heard)
+      onOutput(chunk) {
+        output.push(chunk)
+        lines(chunk)
       }
     })
-    await writeFile(options.log, output)
     await Promise.all(told)
+    const why = result.faults.join('; ')
+    await writeFile(options.log, `${output.join('')}\n${result.errors}\n${why}\n`)
     return rest([...open], {
-      ...{ seconds: secondsSince(), interrupted: signal.aborted, code, tests },
-      late: late ? `it did not end within ${formatTime(limitSeconds)}` : undefined,
-      failed,
-      rounds: part.rounds ?? []
+      ...{ seconds: secondsSince(begun), interrupted: signal.aborted, failed, rounds: part.rounds ?? [] },
+      late: secondsSince(startedAt) >= limitSeconds ? `it did not end within ${formatTime(limitSeconds)}` : undefined,
+      fault: why !== '' ? why : result.failed > 0 ? `${result.failed} assertions failed, see its log` : undefined
     })
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', children.stop)
     // What was ended may still be writing.
     await rm(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 })
+  }
+}
+
+/** Hands on each whole line of a text that comes in pieces. */
+function splitLines(onLine: (line: string) => void): (chunk: string) => void {
+  let rest = ''
+  return (chunk) => {
+    const all = (rest + chunk).split('\n')
+    rest = all.pop() ?? ''
+    for (const line of all) onLine(line)
   }
 }
 
@@ -97,8 +106,8 @@ type How = {
   seconds: number
   interrupted: boolean
   late: string | undefined
-  code: number
-  tests: number
+  /** What went wrong with the file, where something did. */
+  fault: string | undefined
   /** Whether a round said that it failed. */
   failed: boolean
   rounds: readonly number[]
@@ -110,19 +119,16 @@ function rest(open: readonly (number | null)[], how: How): Ended[] {
     (why: string) =>
     (round: number | null): Ended => ({ round, result: 'skipped', seconds: 0, why })
   if (how.interrupted) return open.map(skipped('interrupted'))
-  const { seconds, code } = how
+  const { seconds, fault } = how
   const [first, ...others] = open
   if (first === undefined) {
-    if (code === 0 || how.failed) return []
-    return [
-      { round: how.rounds.at(-1)!, result: 'failed', seconds, why: `after its rounds it ended with exit code ${code}` }
-    ]
+    if (fault === undefined || how.failed) return []
+    return [{ round: how.rounds.at(-1)!, result: 'failed', seconds, why: `after its rounds: ${fault}` }]
   }
   if (how.failed) return open.map(skipped('an earlier round failed'))
   const after = others.map(skipped('an earlier round did not end'))
   if (how.late !== undefined) return [{ round: first, result: 'late', seconds, why: how.late }, ...after]
-  if (code !== 0) return [{ round: first, result: 'failed', seconds, why: `exit code ${code}, see its log` }, ...after]
-  if (first !== null || how.tests === 0)
-    return [{ round: first, result: 'failed', seconds, why: 'it ended without having run' }, ...after]
+  if (fault !== undefined) return [{ round: first, result: 'failed', seconds, why: fault }, ...after]
+  if (first !== null) return [{ round: first, result: 'failed', seconds, why: 'it ended without this round' }, ...after]
   return [{ round: null, result: 'passed', seconds }]
 }
