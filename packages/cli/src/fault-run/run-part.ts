@@ -49,12 +49,12 @@ export async function runPart(part: Part, options: RunPartOptions): Promise<Ende
   const lines = splitLines((line) => {
     const heard = readLine(line)
     if (heard === undefined) return
+    if (heard.type === 'round begins') begun = performance.now()
     if (heard.type === 'round ended' && open.has(heard.round) && !ending()) {
       open.delete(heard.round)
       failed ||= !heard.ok
       const ended: Ended = { round: heard.round, result: 'passed', seconds: secondsSince(begun) }
       told.push(options.onEnded(heard.ok ? ended : { ...ended, result: 'failed', why: 'see its log' }))
-      begun = performance.now()
     }
     options.onHeard(heard)
   })

@@ -29,22 +29,22 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
 
   function left(): number {
     const part = parts[index]!
-    const rounds = (part.rounds?.length ?? 1) - position - 1
+    const rounds = (part.rounds?.length ?? 1) - position
     const later = parts.slice(index + 1).reduce((sum, { minutes }) => sum + minutes * 60, 0)
     return timeLeft({
       ...{ doneExpected, doneTook },
-      runningExpected: expected(part),
-      runningFor: (now() - roundAt) / 1_000,
+      runningExpected: rounds <= 0 ? 0 : expected(part),
+      runningFor: rounds <= 0 ? 0 : (now() - roundAt) / 1_000,
       runningDone: progress === undefined ? 0 : progress.done / progress.of,
-      leftExpected: rounds * expected(part) + later
+      leftExpected: Math.max(0, rounds - 1) * expected(part) + later
     })
   }
 
-  function show(what: string): void {
+  function show(what: string, shown = position): void {
     shownAt = now()
     const part = parts[index]!
-    const round = part.rounds?.[Math.min(position, part.rounds.length - 1)]
-    const place = round === undefined ? '' : ` round ${round} (${position + 1} of ${part.rounds!.length})`
+    const round = part.rounds?.[shown]
+    const place = round === undefined ? '' : ` round ${round} (${shown + 1} of ${part.rounds!.length})`
     const times = `${formatTime((now() - startedAt) / 1_000)}, about ${formatTime(left())} left`
     write(`[${index + 1}/${parts.length}] ${part.name}${place}: ${what} · ${times}`)
   }
@@ -62,12 +62,13 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
       show(part.proves)
     },
     heard(heard) {
+      // The part's stores or its system have been started by then: that is no time of a round.
+      if (heard.type === 'round begins') roundAt = now()
       if (heard.type !== 'progress') return
       progress = heard
       if (now() - shownAt >= APART_MS) show(heard.text)
     },
     ended({ result, seconds, why }) {
-      show(`${result} after ${formatTime(seconds)}${why === undefined ? '' : `: ${why}`}`)
       if (result === 'passed') {
         doneExpected += expected(parts[index]!)
         doneTook += seconds
@@ -75,6 +76,7 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
       position++
       roundAt = now()
       progress = undefined
+      show(`${result} after ${formatTime(seconds)}${why === undefined ? '' : `: ${why}`}`, position - 1)
     },
     stop() {
       clearInterval(timer)
