@@ -170,7 +170,7 @@ listen: eval "$(skerry subscriber)". docs/subscribe-python.md has a subscriber.
   },
   test: {
     line: 'check and test every package against real stores (npm test)',
-    more: `skerry test [--jobs N] [package…] [file…]
+    more: `skerry test [--jobs N] [--faults] [package…] [file…]
 
 Type-checks, lints, holds the boundaries and runs the test files of all packages, or of the packages that are named;
 test files that are named run alone, without the checks. Files run side by side, longest first. docs/testing.md
@@ -179,6 +179,7 @@ test files that are named run alone, without the checks. Files run side by side,
   skerry test apps/auth/test/login.test.ts     one file
 
   --jobs N       so many files at once (one for each core)
+  --faults       the long fault tests (npm run test:faults)
   --weights      after a whole run: write how long files took into the table that a fresh clone begins with
 `
   },

@@ -42,6 +42,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { values, positionals } = parse(
       args,
       {
+        faults: { type: 'boolean', default: false },
         weights: { type: 'boolean', default: false },
         jobs: { type: 'string' }
       },
@@ -51,6 +52,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     return runTests({
       repo: REPOSITORY,
       args: positionals,
+      faults: values.faults === true,
       weights: values.weights === true,
       ...(values.jobs === undefined ? {} : { jobs: count(values.jobs, '--jobs') })
     })

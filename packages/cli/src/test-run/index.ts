@@ -18,6 +18,8 @@ export type TestRunOptions = {
   repo: string
   /** What to test, all when empty: packages (`auth`, `@skerry/auth`, `apps/auth`) or test files, which run without the checks. */
   args: readonly string[]
+  /** The kill tests at their full size. */
+  faults: boolean
   /** How many files run at once; one for each core when not given. */
   jobs?: number
   /** Writes what the files took into the table that fresh clones begin with. */
@@ -88,11 +90,11 @@ async function runChecks(
 
 async function testFiles(
   { files, whole }: Selection,
-  { repo, jobs, weights }: TestRunOptions & { jobs: number },
+  { repo, faults, jobs, weights }: TestRunOptions & { jobs: number },
   report: Report,
   signal: AbortSignal
 ): Promise<void> {
-  const kept = join(homeFolder(process.env), 'test', 'durations.json')
+  const kept = join(homeFolder(process.env), 'test', faults ? 'durations-faults.json' : 'durations.json')
   const durations = await readDurations(WEIGHTS, kept)
   const progress = createProgress(
     files.map((f) => f.path),
@@ -106,7 +108,7 @@ async function testFiles(
     await runSuite(longestFirst(files, durations), {
       repo,
       jobs,
-      env: {},
+      env: faults ? { SKERRY_FAULTS: '1' } : {},
       signal,
       say: report.say,
       onFile(result) {
@@ -121,5 +123,5 @@ async function testFiles(
     clearInterval(timer)
   }
   await keepDurations(kept, ended)
-  if (weights === true && whole && !signal.aborted) await writeWeights(WEIGHTS, ended)
+  if (weights === true && whole && !faults && !signal.aborted) await writeWeights(WEIGHTS, ended)
 }
