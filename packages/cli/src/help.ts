@@ -179,7 +179,7 @@ test files that are named run alone, without the checks. Files run side by side,
   skerry test apps/auth/test/login.test.ts     one file
 
   --jobs N       so many files at once (one for each core)
-  --faults       the long fault tests (npm run test:faults)
+  --faults       each file in its long version; skerry faults runs these alone, one by one
   --weights      after a whole run: write how long files took into the table that a fresh clone begins with
 `
   },
@@ -197,6 +197,26 @@ long the rest is going to take. What each round came to is kept in SKERRY_HOME/f
   --resume       not what came to its end before, with this commit and this seed
   --seed N       another fate for everything (1)
   --rounds A-B   only these rounds: 7, 2-5 or 1,4-6
+`
+  },
+  repeat: {
+    line: 'run the tests again and again, and tell what differs (npm run test:repeat)',
+    more: `skerry repeat [--runs N] [--hog | --hog-runs N] [--slow-fsync] [--package NAME] [--file PATH] [--seed N] [options]
+
+Runs all tests, or those of packages and files that are named, again and again with the files in shuffled order. Each run
+is recorded in SKERRY_HOME/repeat; a command that was stopped goes on where it was, as long as the sources and the options
+are the same. At the end: what failed in any run, and what differed between them, the number of assertions included.
+
+  --runs N       so many runs (10)
+  --hog          beside processes that keep every core busy, two for each
+  --hog-runs N   only the first N runs beside them: --runs 10 --hog-runs 5
+  --slow-fsync   each fsync of the stores takes 20 ms more; needs strace (apt-get install strace)
+  --package NAME, --file PATH
+                 what to run; may be given again
+  --seed N       the order of another series again
+  --again        run also what is recorded
+  --jobs N       so many files at once (one for each core)
+  --faults       with the long fault tests
 `
   },
   contracts: {

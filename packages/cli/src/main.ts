@@ -5,6 +5,7 @@ import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
 import type { NewOptions } from './new/index.ts'
 import { homeFolder, REPOSITORY, VERSION } from './repository.ts'
+import type { RepeatValues } from './test-repeat/command.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
 /** The commands; each is loaded when it is asked for, so that help is instant. */
@@ -68,6 +69,21 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     )
     const { runFaults } = await import('./fault-run/index.ts')
     return runFaults({ repo: REPOSITORY, home: homeFolder(process.env), names: positionals, ...(values as FaultArgs) })
+  },
+  async repeat(args) {
+    const text = { type: 'string' } as const
+    const flag = { type: 'boolean', default: false } as const
+    const several = { type: 'string', multiple: true, default: [] } as { type: 'string'; multiple: true }
+    const { values, positionals } = parse(
+      args,
+      {
+        ...{ runs: text, jobs: text, seed: text, 'hog-runs': text, package: several, file: several },
+        ...{ hog: flag, 'slow-fsync': flag, faults: flag, again: flag }
+      },
+      true
+    )
+    const { repeat } = await import('./test-repeat/command.ts')
+    return repeat(REPOSITORY, positionals, values as RepeatValues)
   },
   async contracts(args) {
     const { values, positionals } = parse(

@@ -7,7 +7,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import * as contracts from '@skerry/contracts'
 import { declaredIn } from '@skerry/contracts/compat'
-import { startSystem, waitFor } from '@skerry/testing'
+import { skipWithout, startSystem, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { findUses } from '../src/contracts/uses.ts'
 import { findApps, REPOSITORY, startedApps } from '../src/repository.ts'
@@ -74,8 +74,8 @@ async function startPython(t: Test) {
   return { events, printed, stop }
 }
 
-const skip = 'missing' in packages ? packages.missing : false
-t.test('the Python subscriber of the guide gets each post, from where it was', { skip }, async (t) => {
+const needs = skipWithout('missing' in packages ? packages.missing : undefined)
+t.test('the Python subscriber of the guide gets each post, from where it was', needs, async (t) => {
   const ada = await signUp(system.url, 'ada')
   const post = async (text: string) => (await ada.call<{ id: string }>('POST', '/v1/posts', { text })).body.id
   const ids = [await post('one'), await post('two')]

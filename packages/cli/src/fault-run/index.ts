@@ -1,9 +1,9 @@
 import { join } from 'node:path'
+import { stateOf } from '../test-repeat/sources.ts'
 import { createChildren } from '../test-run/child.ts'
 import { withInterruption } from '../test-run/interruption.ts'
 import { ensureTapBuild } from '../test-run/tap-build.ts'
 import { chooseParts, withRounds } from './choose.ts'
-import { commitOf } from './commit.ts'
 import { DEFAULT_SEED, LIMIT_MINUTES, PARTS, type Part } from './parts.ts'
 import { listParts, type Outcome, summarise } from './report.ts'
 import { openResults, type Results } from './results.ts'
@@ -62,7 +62,7 @@ export async function runFaults(options: FaultRunOptions): Promise<number> {
       write(`tap could not be built:\n${notBuilt.output}`)
       return 1
     }
-    const results = await openResults(home, options.commit ?? (await commitOf(repo)), seed)
+    const results = await openResults(home, options.commit ?? (await nameOf(repo)), seed)
     if (options.resume !== true)
       await results.forget(({ part, round }) =>
         chosen.some((one) => one.name === part && roundsOf(one).includes(round))
@@ -124,6 +124,15 @@ async function runAll(chosen: readonly Part[], results: Results, run: Run): Prom
     const before = earlier.get(part.name)!
     return { part, earlier: before.length, ended: [...before, ...(now.get(part.name)?.values() ?? [])] }
   })
+}
+
+/** Results of other sources say nothing of these. Where git knows nothing of the checkout its sources have no name. */
+async function nameOf(repo: string): Promise<string> {
+  try {
+    return (await stateOf(repo)).name
+  } catch {
+    return 'no-commit'
+  }
 }
 
 function roundsOf(part: Part): readonly (number | null)[] {

@@ -1,0 +1,49 @@
+import type { FileRecord, RunRecord } from './records.ts'
+
+/** How many lines about one file are printed; all is in the records. */
+const SHOWN = 20
+
+/** What failed in any run, and what was not the same in all of them, as lines by file. Empty: all were green and equal. */
+export function compareRuns(runs: readonly RunRecord[]): string[] {
+  const paths = [...new Set(runs.flatMap((run) => Object.keys(run.files)))].sort()
+  return paths.flatMap((path) => {
+    const lines = compareFile(runs.map((run) => [run.run, run.files[path]] as const))
+    if (lines.length === 0) return []
+    const more = lines.length > SHOWN ? [`  and ${lines.length - SHOWN} more`] : []
+    return [path, ...lines.slice(0, SHOWN).map((line) => `  ${line}`), ...more]
+  })
+}
+
+type FileRuns = readonly (readonly [run: number, file: FileRecord | undefined])[]
+
+function compareFile(all: FileRuns): string[] {
+  const lines: string[] = []
+  const there = all.filter((pair): pair is readonly [number, FileRecord] => pair[1] !== undefined)
+  if (there.length < all.length) lines.push(`was run only in ${inRuns(there.map(([run]) => run))} of ${all.length}`)
+  for (const [run, { faults }] of there) for (const fault of faults) lines.push(`run ${run}: ${fault}`)
+  const names = new Set(there.flatMap(([, file]) => Object.keys(file.assertions)))
+  for (const name of names) {
+    const failed = there.filter(([, file]) => (file.assertions[name]?.[1] ?? 0) > 0).map(([run]) => run)
+    if (failed.length > 0) lines.push(`"${name}" failed in ${inRuns(failed)} of ${there.length}`)
+    const skipped = there.filter(([, file]) => (file.assertions[name]?.[2] ?? 0) > 0).map(([run]) => run)
+    if (skipped.length > 0 && skipped.length < there.length)
+      lines.push(`"${name}" was skipped in ${inRuns(skipped)} of ${there.length}`)
+    const counts = Map.groupBy(there, ([, file]) => sum(file.assertions[name]))
+    if (counts.size > 1)
+      lines.push(
+        `"${name}" was asserted ${[...counts]
+          .sort(([a], [b]) => a - b)
+          .map(([count, runs]) => `${count} times in ${inRuns(runs.map(([run]) => run))}`)
+          .join(', ')}`
+      )
+  }
+  return lines
+}
+
+function sum(tally: readonly number[] | undefined): number {
+  return (tally ?? []).reduce((a, b) => a + b, 0)
+}
+
+function inRuns(runs: readonly number[]): string {
+  return `${runs.length === 1 ? 'run' : 'runs'} ${runs.join(', ')}`
+}
