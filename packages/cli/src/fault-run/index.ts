@@ -130,7 +130,10 @@ async function runAll(chosen: readonly Part[], results: Results, run: Run): Prom
 async function nameOf(repo: string): Promise<string> {
   try {
     return (await stateOf(repo)).name
-  } catch {
+  } catch (error) {
+    // No git, or no repository of it.
+    const { code } = error as { code?: unknown }
+    if (code !== 'ENOENT' && code !== 128) throw error
     return 'no-commit'
   }
 }
