@@ -96,7 +96,7 @@ async function runAll(chosen: readonly Part[], results: Results, run: Run): Prom
       }
       shown.begin(part)
       const take = async (one: Ended) => {
-        shown.ended(one)
+        if (one.result !== 'skipped') shown.ended(one)
         ended.set(one.round, one)
         // What was late, skipped or interrupted has not come to its end: it is run again.
         if (one.result === 'passed' || one.result === 'failed')

@@ -1,6 +1,7 @@
-/** What a fault test says while it runs. */
+/** What a fault test says while it runs. A test that begins is one of a file without rounds. */
 export type Heard =
   | { type: 'round begins'; round: number }
+  | { type: 'test begins'; name: string }
   | { type: 'round ended'; round: number; ok: boolean }
   | { type: 'progress'; done: number; of: number; text: string }
 
@@ -11,6 +12,8 @@ export type Heard =
 export function readLine(line: string): Heard | undefined {
   const begins = /^# Subtest: round (\d+)\b/.exec(line)?.[1]
   if (begins !== undefined) return { type: 'round begins', round: Number(begins) }
+  const name = /^# Subtest: (.+)$/.exec(line)?.[1]
+  if (name !== undefined) return { type: 'test begins', name }
   const [, not, round] = /^(not )?ok \d+ - round (\d+)\b/.exec(line) ?? []
   if (round !== undefined) return { type: 'round ended', round: Number(round), ok: not === undefined }
   const [, done, of, rest] = /^ *# progress (\d+)\/(\d+)(.*)$/.exec(line) ?? []

@@ -31,11 +31,7 @@ export function summarise(outcomes: readonly Outcome[]): { text: string; failed:
     formatTime(ended.reduce((sum, { seconds }) => sum + seconds, 0)),
     earlier === 0 ? '' : `${earlier} from an earlier run`
   ])
-  const whys = outcomes.flatMap(({ part, ended }) =>
-    ended
-      .filter(({ result }) => result !== 'passed')
-      .map(({ round, result, why }) => `${result}: ${part.name}${round === null ? '' : ` round ${round}`}: ${why}`)
-  )
+  const whys = outcomes.flatMap(({ part, ended }) => reasons(part, ended))
   const all = outcomes.flatMap(({ ended }) => ended)
   const [passed, failed, skipped] = [count(all, 'passed'), count(all, 'failed', 'late'), count(all, 'skipped')]
   const lines = [
@@ -45,4 +41,16 @@ export function summarise(outcomes: readonly Outcome[]): { text: string; failed:
     `${passed} passed, ${failed} failed, ${skipped} skipped`
   ]
   return { text: lines.join('\n'), failed, skipped }
+}
+
+/** What did not pass and why: rounds that share a reason in a line. */
+function reasons(part: Part, ended: readonly Ended[]): string[] {
+  const open = ended.filter(({ result }) => result !== 'passed')
+  const groups = Map.groupBy(open, ({ result, why }) => `${result} ${why}`)
+  return [...groups.values()].map((group) => {
+    const { result, why } = group[0]!
+    const rounds = group.flatMap(({ round }) => round ?? [])
+    const which = rounds.length === 0 ? '' : ` round${rounds.length > 1 ? 's' : ''} ${formatRounds(rounds)}`
+    return `${result}: ${part.name}${which}: ${why}`
+  })
 }

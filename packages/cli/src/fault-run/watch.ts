@@ -24,6 +24,7 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
   let [doneExpected, doneTook] = [0, 0]
   let roundAt = startedAt
   let progress: Extract<Heard, { type: 'progress' }> | undefined
+  let doing = 'starts'
   let shownAt = startedAt
   let timer: NodeJS.Timeout | undefined
 
@@ -49,13 +50,14 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
     write(`[${index + 1}/${parts.length}] ${part.name}${place}: ${what} · ${times}`)
   }
   const tick = () => {
-    if (now() - shownAt >= SILENT_MS) show(progress?.text ?? 'runs')
+    if (now() - shownAt >= SILENT_MS) show(progress?.text ?? doing)
   }
 
   return {
     begin(part) {
       index++
       position = 0
+      doing = 'starts'
       roundAt = now()
       progress = undefined
       timer ??= setInterval(tick, 1_000)
@@ -63,7 +65,11 @@ export function watch(parts: readonly Part[], write: (line: string) => void, now
     },
     heard(heard) {
       // The part's stores or its system have been started by then: that is no time of a round.
-      if (heard.type === 'round begins') roundAt = now()
+      if (heard.type === 'round begins') {
+        roundAt = now()
+        doing = 'runs'
+      }
+      if (heard.type === 'test begins') doing = heard.name
       if (heard.type !== 'progress') return
       progress = heard
       if (now() - shownAt >= APART_MS) show(heard.text)
