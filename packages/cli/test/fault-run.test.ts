@@ -54,7 +54,7 @@ t.test('every part has a file, rounds of its own, and fits into its time', async
 })
 
 t.test('parts run one after the other, show how far they are, and are summed up', async (t) => {
-  const { run } = prepare(t, [...rounds('kills'), whole])
+  const { run, home } = prepare(t, [...rounds('kills'), whole])
   const ended = await run()
   t.equal(ended.code, 0, ended.text)
   t.same(numbers(ended), [1, 2, 3, 4])
@@ -62,6 +62,7 @@ t.test('parts run one after the other, show how far they are, and are summed up'
   t.match(ended.text, /^\[2\/3\] kills-2 round 4 \(2 of 2\): passed after \d+ s · .*, about .* left$/m)
   t.match(ended.text, /^\[3\/3\] whole: passed after/m)
   t.match(ended.text, /^5 passed, 0 failed, 0 skipped$/m)
+  t.match(await readFile(join(home, 'faults/c0ffee/kills-2-seed-1.log'), 'utf8'), /^ok 2 - round 4 /m)
   const temporary = ended.begun.map((line) => line.split(' ').at(-1)!)
   t.equal(new Set(temporary).size, 2, 'each part has a folder for temporary files')
   for (const path of temporary) await t.rejects(access(path), { code: 'ENOENT' }, 'which is gone at its end')

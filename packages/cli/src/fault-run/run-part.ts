@@ -1,6 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { binCache } from '@skerry/testing'
 import { runFile } from '../test-run/run-file.ts'
 import { formatRounds } from './choose.ts'
@@ -45,7 +47,7 @@ export async function runPart(part: Part, options: RunPartOptions): Promise<Ende
   const secondsSince = (at: number) => (performance.now() - at) / 1_000
   // What a file says of its rounds once it is told to end is no result.
   const ending = () => signal.aborted || secondsSince(startedAt) >= limitSeconds
-  const output: string[] = []
+  const log = createWriteStream(options.log)
   const lines = splitLines((line) => {
     const heard = readLine(line)
     if (heard === undefined) return
@@ -74,19 +76,21 @@ export async function runPart(part: Part, options: RunPartOptions): Promise<Ende
         ...(part.rounds === undefined ? {} : { SKERRY_ROUNDS: formatRounds(part.rounds) })
       },
       onOutput(chunk) {
-        output.push(chunk)
+        log.write(chunk)
         lines(chunk)
       }
     })
     await Promise.all(told)
     const why = result.faults.join('; ')
-    await writeFile(options.log, `${output.join('')}\n${result.errors}\n${why}\n`)
+    log.write(`\n${result.errors}\n${why}\n`)
     return rest([...open], {
       ...{ seconds: secondsSince(begun), interrupted: signal.aborted, failed, rounds: part.rounds ?? [] },
       late: secondsSince(startedAt) >= limitSeconds ? `it did not end within ${formatTime(limitSeconds)}` : undefined,
       fault: why !== '' ? why : result.failed > 0 ? `${result.failed} assertions failed, see its log` : undefined
     })
   } finally {
+    log.end()
+    await finished(log)
     // What was ended may still be writing.
     await rm(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 })
   }
