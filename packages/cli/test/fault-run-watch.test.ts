@@ -13,8 +13,8 @@ const part = (name: string, minutes: number, rounds?: number[]): Part => ({
 t.test('lines of a fault test', async (t) => {
   t.same(readLine('# Subtest: round 3: hang'), { type: 'round begins', round: 3 })
   t.same(readLine('# Subtest: it starts'), { type: 'test begins', name: 'it starts' })
-  t.same(readLine('ok 2 - round 3: hang # time=12ms'), { type: 'round ended', round: 3, ok: true })
-  t.same(readLine('not ok 2 - round 10 # time=12ms'), { type: 'round ended', round: 10, ok: false })
+  t.same(readLine('ok 2 - round 3: hang # time=12ms'), { type: 'round ended', round: 3, ok: true, seconds: 0.012 })
+  t.same(readLine('not ok 2 - round 10 # time=12ms'), { type: 'round ended', round: 10, ok: false, seconds: 0.012 })
   t.same(readLine('    # progress 3/12 deaths, the last redis 1'), {
     ...{ type: 'progress', done: 3, of: 12, text: '3/12 deaths, the last redis 1' }
   })

@@ -2,7 +2,7 @@
 export type Heard =
   | { type: 'round begins'; round: number }
   | { type: 'test begins'; name: string }
-  | { type: 'round ended'; round: number; ok: boolean }
+  | { type: 'round ended'; round: number; ok: boolean; seconds: number }
   | { type: 'progress'; done: number; of: number; text: string }
 
 /**
@@ -14,8 +14,9 @@ export function readLine(line: string): Heard | undefined {
   if (begins !== undefined) return { type: 'round begins', round: Number(begins) }
   const name = /^# Subtest: (.+)$/.exec(line)?.[1]
   if (name !== undefined) return { type: 'test begins', name }
-  const [, not, round] = /^(not )?ok \d+ - round (\d+)\b/.exec(line) ?? []
-  if (round !== undefined) return { type: 'round ended', round: Number(round), ok: not === undefined }
+  const [, not, round, ms = 0] = /^(not )?ok \d+ - round (\d+)\b.*?(?:# time=([\d.]+)ms)?$/.exec(line) ?? []
+  if (round !== undefined)
+    return { type: 'round ended', round: Number(round), ok: not === undefined, seconds: Number(ms) / 1_000 }
   const [, done, of, rest] = /^ *# progress (\d+)\/(\d+)(.*)$/.exec(line) ?? []
   return done === undefined
     ? undefined

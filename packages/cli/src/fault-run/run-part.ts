@@ -55,7 +55,7 @@ export async function runPart(part: Part, options: RunPartOptions): Promise<Ende
     if (heard.type === 'round ended' && open.has(heard.round) && !ending()) {
       open.delete(heard.round)
       failed ||= !heard.ok
-      const ended: Ended = { round: heard.round, result: 'passed', seconds: secondsSince(begun) }
+      const ended: Ended = { round: heard.round, result: 'passed', seconds: heard.seconds }
       told.push(options.onEnded(heard.ok ? ended : { ...ended, result: 'failed', why: 'see its log' }))
     }
     options.onHeard(heard)
