@@ -1,5 +1,5 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
 import { goodputOf, type LoadRequest, median, runLoad } from './helpers/load.ts'
@@ -13,8 +13,9 @@ const SERVICE_MS = 120
 /** Of one instance that is well, requests a second. */
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
 const INSTANCES = 3
-/** How well it goes is a figure of a quiet machine: `npm run test:faults gateway` asks for it. */
-const figures = process.env.SKERRY_FAULTS !== undefined
+/** How well it goes is a figure of a quiet machine: `npm run test:faults -- gateway-slow-instance` asks for it. */
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 /** Places in the service: one instance that kept those of all that it was sent would soon have them all. */
 const PLACES = 5
 
@@ -55,7 +56,7 @@ t.test('one instance of three that answers nobody takes neither places nor answe
   let answered = 0
   const ejected = () =>
     g.lines.some(
-      ({ msg, reason, url }) => msg === 'an instance is passed over' && reason === 'hung' && url === silent.url
+      ({ msg, reason, url }) => msg === 'upstream ejected' && reason === 'hung' && url === silent.url
     )
   // As many as reads have places, each with one request at a time.
   const clients = Array.from({ length: PLACES - 1 }, async () => {
@@ -82,7 +83,7 @@ t.test('one instance of three that answers nobody takes neither places nor answe
 
 // That one which is slow, not silent, does not lower the limit of all is held on a simulated clock in concurrency.test.ts. How much is done
 // beside it by real processes is a figure.
-t.test('one slow instance of three, by real processes', { skip: !figures && 'figures: SKERRY_FAULTS' }, async (t) => {
+t.test('one slow instance of three, by real processes', { skip: !run.long && 'figures: npm run test:faults -- gateway-slow-instance', timeout: run.limitMs }, async (t) => {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'slow-instance-test' })
   t.teardown(() => nc.close())

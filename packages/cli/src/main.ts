@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
+import type { FaultArgs } from './fault-run/index.ts'
 import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
 import type { MutationOptions } from './mutation/index.ts'
 import type { NewOptions } from './new/index.ts'
-import { REPOSITORY, VERSION } from './repository.ts'
+import { homeFolder, REPOSITORY, VERSION } from './repository.ts'
 import type { RepeatValues } from './test-repeat/command.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
@@ -62,6 +63,18 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
       weights: values.weights === true,
       ...(values.jobs === undefined ? {} : { jobs: count(values.jobs, '--jobs') })
     })
+  },
+  async faults(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        ...{ list: { type: 'boolean' }, resume: { type: 'boolean' } },
+        ...{ seed: { type: 'string' }, rounds: { type: 'string' } }
+      },
+      true
+    )
+    const { runFaults } = await import('./fault-run/index.ts')
+    return runFaults({ repo: REPOSITORY, home: homeFolder(process.env), names: positionals, ...(values as FaultArgs) })
   },
   async repeat(args) {
     const text = { type: 'string' } as const

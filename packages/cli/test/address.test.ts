@@ -56,7 +56,7 @@ t.test('what cannot be listened on is one line', async (t) => {
   t.teardown(() => void taken.close())
   const { port } = taken.address() as { port: number }
   for (const HOST of ['127.0.0.1', '0.0.0.0', '::'])
-    await refused({ HOST, PORT: String(port) }, new RegExp(`^port ${port} is taken: set PORT to another`))
+    await refused({ HOST, PORT: String(port) }, new RegExp(`^port ${port} is in use: set PORT to another`))
 })
 
 t.test('settings are passed on, but not what each part has of its own; what is set in vain is named', (t) => {

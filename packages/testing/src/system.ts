@@ -85,7 +85,7 @@ export async function startSystem(
       if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`./skerry up ended:\n${text}`)
       return /ready in/i.test(text)
     },
-    { timeoutMs: 90_000, message: './skerry up is ready' }
+    { timeoutMs: 240_000, message: './skerry up is ready' }
   )
   const find = async (name: string, instance: string) =>
     (await run()).processes.find((p) => p.name === name && p.instance === instance)
@@ -102,10 +102,13 @@ export async function startSystem(
       return found.pid
     },
     async restarted(name, instance, pid) {
-      await waitFor(async () => ((await find(name, instance))?.pid ?? pid) !== pid, {
-        timeoutMs: 30_000,
-        message: `${name} ${instance} is back`
-      })
+      await waitFor(
+        async () => {
+          if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`skerry up ended:\n${text}`)
+          return ((await find(name, instance))?.pid ?? pid) !== pid
+        },
+        { timeoutMs: 180_000, message: `${name} ${instance} is back` }
+      )
     },
     stop
   }

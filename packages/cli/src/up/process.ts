@@ -25,7 +25,8 @@ export type ProcessOptions = {
   say(line: string): void
 }
 
-const READY_MS = 60_000
+// Dozens of processes that start at once on a machine with other work take minutes; one that is killed for it begins anew.
+const READY_MS = 180_000
 const STOP_MS = 20_000
 const HEALTHY_MS = 30_000
 const FIRST_DELAY_MS = 200
