@@ -274,6 +274,9 @@ release rewrites the golden files. If there are breaking changes it fails and wr
   version: { line: 'print the version', more: './skerry version\n' }
 }
 
+/** Names of all commands. */
+export const commands: readonly string[] = Object.keys(COMMANDS)
+
 export const HELP = `Skerry: a mobile backend made of independent services.
 
 Usage: ./skerry <command>
