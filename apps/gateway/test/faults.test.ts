@@ -1,16 +1,19 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type AppProcess, startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
 
 // One of three replicas goes bad in each of the ways a replica can, under traffic, with the gateway as a process of its own. Clients must
 // not see it after 2 s, and the others must not be flooded. `npm run test:faults` measures for longer.
-const MEASURED = process.env.SKERRY_FAULTS ? 20_000 : 2_000
-const CLIENTS = 16
 const MODES = ['503', 'reset', 'hang', 'slow', 'lie', 'SIGSTOP', 'SIGKILL'] as const
+const run = faultRun({ short: MODES.length, long: MODES.length })
+t.setTimeout(run.limitMs)
+const MEASURED = run.long ? 20_000 : 2_000
+const CLIENTS = 16
 
 type Sent = { at: number; method: string; status: number }
 
@@ -54,67 +57,69 @@ async function seenBy(process: AppProcess): Promise<number> {
   }
 }
 
-t.test('one of three replicas goes bad', async (t) => {
-  const stores = await useStores(t)
-  const nc = await connectNats({ ...stores.nats, name: 'faults' })
-  t.teardown(() => nc.close())
-  await ensureBuckets(nc)
-  await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
-  const gateway = await startProcess(t, '../../src/main.ts', {
-    ...stores.envFor('gateway'),
-    PORT: '0',
-    LIMIT_EXEMPT: '127.0.0.1',
-    UPSTREAM_HEADERS_TIMEOUT_MS: '1500'
-  })
-  const start = (instance: string) =>
-    startProcess(t, '../fixtures/faulty-service.ts', {
-      ...stores.envFor('content'),
-      SKERRY_INSTANCE: instance,
-      LOG_LEVEL: 'error',
-      DRAIN_MS: '200'
-    })
-  const metric = async (pattern: RegExp) =>
-    Number(pattern.exec(await (await fetch(`${gateway.ops}/metrics`)).text())?.[1] ?? 0)
-  const live = (count: number) =>
-    waitFor(async () => (await metric(/^skerry_gateway_live_instances\{.*upstream="content".*\} (\d+)/m)) === count, {
-      timeoutMs: 20_000
-    })
-
-  for (const mode of MODES) {
-    await t.test(mode, async (t) => {
-      const replicas = await Promise.all([0, 1, 2].map((i) => start(`${mode}-${i}`)))
-      await live(3)
-      const clients = startClients(gateway.url)
-      await waitFor(() => clients.sent.length > 300)
-      const [bad] = replicas as [AppProcess]
-      const failedAt = performance.now()
-      if (mode === 'SIGSTOP' || mode === 'SIGKILL') bad.child.kill(mode)
-      else bad.child.send({ mode })
-      await waitFor(() => performance.now() > failedAt + 2_000)
-      const known = clients.sent.length
-      await waitFor(() => clients.sent.filter(({ at }) => at > failedAt + 2_000).length >= MEASURED, {
-        timeoutMs: 120_000
-      })
-      await clients.stop()
-
-      const late = clients.sent.filter(({ at }) => at > failedAt + 2_000)
-      const errors = late.filter(({ status }) => status !== 200)
-      const early = clients.sent.filter(({ at, status }) => at > failedAt && at <= failedAt + 2_000 && status !== 200)
-      t.comment(`${early.length} errors in the first 2 s of ${known}, then ${errors.length} of ${late.length}`)
-      t.ok(errors.length <= late.length * 0.005, JSON.stringify(errors.slice(0, 10)))
-      if (mode === 'SIGSTOP') bad.child.kill('SIGCONT')
-      if (mode !== 'SIGKILL') {
-        // What a killed one has seen is gone with it.
-        const seen = await Promise.all(replicas.map(seenBy))
-        const total = seen.reduce((sum, count) => sum + count, 0)
-        t.comment(`${total} upstream requests for ${clients.sent.length}`)
-        t.ok(total <= clients.sent.length * 1.1, `${total} upstream requests for ${clients.sent.length}`)
-      }
-      const ended = replicas.filter((one) => one.child.exitCode === null && one.child.signalCode === null)
-      if (mode !== 'SIGKILL' && mode !== 'SIGSTOP') bad.child.send({ mode: 'well' })
-      for (const { child } of ended) child.kill('SIGKILL')
-      await Promise.all(replicas.map(({ exited }) => exited))
-      await live(0)
-    })
-  }
+const stores = await useStores(t)
+const nc = await connectNats({ ...stores.nats, name: 'faults' })
+t.teardown(() => nc.close())
+await ensureBuckets(nc)
+await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
+const gateway = await startProcess(t, '../../src/main.ts', {
+  ...stores.envFor('gateway'),
+  PORT: '0',
+  LIMIT_EXEMPT: '127.0.0.1',
+  UPSTREAM_HEADERS_TIMEOUT_MS: '1500'
 })
+const start = (instance: string) =>
+  startProcess(t, '../fixtures/faulty-service.ts', {
+    ...stores.envFor('content'),
+    SKERRY_INSTANCE: instance,
+    LOG_LEVEL: 'error',
+    DRAIN_MS: '200'
+  })
+const metric = async (pattern: RegExp) =>
+  Number(pattern.exec(await (await fetch(`${gateway.ops}/metrics`)).text())?.[1] ?? 0)
+const live = (count: number) =>
+  waitFor(async () => (await metric(/^skerry_gateway_live_instances\{.*upstream="content".*\} (\d+)/m)) === count, {
+    timeoutMs: 120_000,
+    message: `the gateway knows ${count} live instances`
+  })
+
+for (const round of run.rounds) {
+  const mode = MODES[round - 1]
+  if (mode === undefined) throw new Error(`there is no round ${round}: there are ${MODES.length}`)
+  await t.test(`round ${round}: ${mode}`, { timeout: run.limitMs }, async (t) => {
+    const replicas = await Promise.all([0, 1, 2].map((i) => start(`${mode}-${i}`)))
+    await live(3)
+    const clients = startClients(gateway.url)
+    await waitFor(() => clients.sent.length > 300, { timeoutMs: 120_000, message: '300 requests before the fault' })
+    const [bad] = replicas as [AppProcess]
+    const failedAt = performance.now()
+    if (mode === 'SIGSTOP' || mode === 'SIGKILL') bad.child.kill(mode)
+    else bad.child.send({ mode })
+    await delay(failedAt + 2_000 - performance.now())
+    const known = clients.sent.length
+    await waitFor(() => clients.sent.length >= known + MEASURED, {
+      timeoutMs: 600_000,
+      message: `${MEASURED} requests after the fault`
+    })
+    await clients.stop()
+
+    const late = clients.sent.filter(({ at }) => at > failedAt + 2_000)
+    const errors = late.filter(({ status }) => status !== 200)
+    const early = clients.sent.filter(({ at, status }) => at > failedAt && at <= failedAt + 2_000 && status !== 200)
+    t.comment(`${early.length} errors in the first 2 s of ${known}, then ${errors.length} of ${late.length}`)
+    t.ok(errors.length <= late.length * 0.005, JSON.stringify(errors.slice(0, 10)))
+    if (mode === 'SIGSTOP') bad.child.kill('SIGCONT')
+    if (mode !== 'SIGKILL') {
+      // What a killed one has seen is gone with it.
+      const seen = await Promise.all(replicas.map(seenBy))
+      const total = seen.reduce((sum, count) => sum + count, 0)
+      t.comment(`${total} upstream requests for ${clients.sent.length}`)
+      t.ok(total <= clients.sent.length * 1.1, `${total} upstream requests for ${clients.sent.length}`)
+    }
+    const ended = replicas.filter((one) => one.child.exitCode === null && one.child.signalCode === null)
+    if (mode !== 'SIGKILL' && mode !== 'SIGSTOP') bad.child.send({ mode: 'well' })
+    for (const { child } of ended) child.kill('SIGKILL')
+    await Promise.all(replicas.map(({ exited }) => exited))
+    await live(0)
+  })
+}

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
 import { goodputOf, type LoadRequest, type LoadResult, median, runLoad } from './helpers/load.ts'
@@ -12,6 +12,9 @@ import { startUpstream } from './helpers/upstream.ts'
 const WORKERS = 6
 const SERVICE_MS = 120
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
+
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
@@ -107,11 +110,10 @@ t.test('what has no place in a service is refused at once, what matters least fi
 })
 
 // That the limit is learned, and how well all goes at ten times the capacity, is held on a simulated clock in concurrency.test.ts. Of real
-// processes these are figures of a quiet machine: `npm run test:faults gateway` asks for them.
-const figures = process.env.SKERRY_FAULTS !== undefined
+// processes these are figures of a quiet machine: `npm run test:faults -- gateway-overload` asks for them.
 t.test(
   'ten times the capacity of a service, by real processes',
-  { skip: !figures && 'figures: SKERRY_FAULTS' },
+  { skip: !run.long && 'figures: npm run test:faults -- gateway-overload', timeout: run.limitMs },
   async (t) => {
     const stores = await useStores(t)
     const nc = await connectNats({ ...stores.nats, name: 'overload-test' })

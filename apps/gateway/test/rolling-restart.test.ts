@@ -1,13 +1,15 @@
 import { Agent, request } from 'node:http'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { type AppProcess, startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
 
 const SERVICE = '../fixtures/tiny-service.ts'
 /** `npm test` has little time; the full number is for the run of faults. */
-const RESTARTS = process.env.SKERRY_FAULTS === undefined ? 3 : 20
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
+const RESTARTS = run.long ? 20 : 3
 const NO_LIMIT = { LIMIT_ADDRESS_BURST: '1000000', LIMIT_ADDRESS_PER_SECOND: '1000000' }
 const CLIENTS = 16
 
@@ -38,11 +40,12 @@ function startTraffic(url: string) {
   const answers: Record<string, number> = {}
   let stopped = false
   const clients = Array.from({ length: CLIENTS }, async (_, i) => {
+    const random = run.random(1, `client ${i}`)
     while (!stopped) {
       const { outcome, instance = 'nobody' } = await ask(agent, url, i % 2 === 0 ? 'GET' : 'POST')
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
       answers[instance] = (answers[instance] ?? 0) + 1
-      if (i % 4 > 1) await new Promise((resolve) => setTimeout(resolve, Math.random() * 50))
+      if (i % 4 > 1) await new Promise((resolve) => setTimeout(resolve, random() * 50))
     }
   })
   return {
@@ -50,7 +53,10 @@ function startTraffic(url: string) {
     /** Waits until an instance has answered so many more. */
     async answeredBy(instance: string, count: number) {
       const until = (answers[instance] ?? 0) + count
-      await waitFor(() => (answers[instance] ?? 0) >= until, { message: `${instance} answers`, timeoutMs: 30_000 })
+      await waitFor(() => (answers[instance] ?? 0) >= until, {
+        message: `${instance} answers ${count} more`,
+        timeoutMs: 120_000
+      })
     },
     async stop() {
       stopped = true
@@ -60,34 +66,31 @@ function startTraffic(url: string) {
   }
 }
 
-t.test(
-  `${RESTARTS} rolling restarts of a service under load lose no request`,
-  { timeout: 60_000 + RESTARTS * 30_000 },
-  async (t) => {
-    const stores = await useStores(t)
-    const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
-    t.teardown(() => nc.close())
-    await ensureBuckets(nc)
-    await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
+t.test(`${RESTARTS} rolling restarts of a service under load lose no request`, { timeout: run.limitMs }, async (t) => {
+  const stores = await useStores(t)
+  const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
+  t.teardown(() => nc.close())
+  await ensureBuckets(nc)
+  await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
 
-    const start = (t: Test, instance: string) =>
-      startProcess(t, SERVICE, { ...stores.envFor('content'), SKERRY_INSTANCE: instance, LOG_LEVEL: 'warn' })
-    const gateway = await startProcess(t, '../../src/main.ts', { ...stores.envFor('gateway'), ...NO_LIMIT, PORT: '0' })
-    const live: Record<string, AppProcess> = { one: await start(t, 'one'), two: await start(t, 'two') }
-    const agent = new Agent()
-    await waitFor(async () => (await ask(agent, `${gateway.url}/v1/posts`, 'GET')).outcome === 'GET 200')
+  const start = (t: Test, instance: string) =>
+    startProcess(t, SERVICE, { ...stores.envFor('content'), SKERRY_INSTANCE: instance, LOG_LEVEL: 'warn' })
+  const gateway = await startProcess(t, '../../src/main.ts', { ...stores.envFor('gateway'), ...NO_LIMIT, PORT: '0' })
+  const live: Record<string, AppProcess> = { one: await start(t, 'one'), two: await start(t, 'two') }
+  const agent = new Agent()
+  await waitFor(async () => (await ask(agent, `${gateway.url}/v1/posts`, 'GET')).outcome === 'GET 200')
 
-    const traffic = startTraffic(`${gateway.url}/v1/posts`)
-    for (const name of Object.keys(live)) await traffic.answeredBy(name, 20)
-    for (let i = 0; i < RESTARTS; i++) {
-      const name = i % 2 === 0 ? 'one' : 'two'
-      const leaving = live[name]!
-      leaving.child.kill('SIGTERM')
-      t.equal(await leaving.exited, 0, `restart ${i + 1}: ${name} left in order`)
-      live[name] = await start(t, name)
-      await traffic.answeredBy(name, 20)
-    }
-    await traffic.stop()
-    t.same(Object.keys(traffic.outcomes).sort(), ['GET 200', 'POST 200'], JSON.stringify(traffic.outcomes))
+  const traffic = startTraffic(`${gateway.url}/v1/posts`)
+  for (const name of Object.keys(live)) await traffic.answeredBy(name, 20)
+  for (let i = 0; i < RESTARTS; i++) {
+    const name = i % 2 === 0 ? 'one' : 'two'
+    const leaving = live[name]!
+    leaving.child.kill('SIGTERM')
+    t.equal(await leaving.exited, 0, `restart ${i + 1}: ${name} left in order`)
+    live[name] = await start(t, name)
+    await traffic.answeredBy(name, 20)
+    t.comment(`progress ${i + 1}/${RESTARTS} restarts`)
   }
-)
+  await traffic.stop()
+  t.same(Object.keys(traffic.outcomes).sort(), ['GET 200', 'POST 200'], JSON.stringify(traffic.outcomes))
+})

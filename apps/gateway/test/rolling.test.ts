@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
 import { type Origin, startOrigin } from './helpers/origin.ts'
@@ -13,8 +13,9 @@ import { startUpstream } from './helpers/upstream.ts'
  * answer said `connection: close`, and never send a request a second time. undici's Agent is one; any request that fails is lost.
  */
 const MAIN = '../../src/main.ts'
-const restarts = process.env.SKERRY_FAULTS === undefined ? 3 : 20
-t.setTimeout(Math.max(6, restarts) * 60_000)
+const run = faultRun({ short: 1, long: 1 })
+const restarts = run.long ? 20 : 3
+t.setTimeout(run.limitMs)
 
 // Idle connections are kept far longer than any client pauses, also when a busy machine makes a client late by many seconds: once each
 // client has used its connection again a worker ends at once.
@@ -52,11 +53,12 @@ function startLoad(url: string) {
     }
   }
   const client = async (kind: string, pauseMs: number, options: Parameters<typeof one>[2]) => {
+    const random = run.random(1, `client ${agents.length}`)
     const agent = new Agent({ connections: 1, pipelining: 1 })
     agents.push(agent)
     while (!stopped) {
       await one(kind, agent, options)
-      await new Promise((resolve) => setTimeout(resolve, pauseMs * Math.random()))
+      await new Promise((resolve) => setTimeout(resolve, pauseMs * random()))
     }
   }
   const body = 'x'.repeat(20_000)
@@ -91,15 +93,19 @@ async function rollUnderLoad(
   try {
     for (let round = 1; round <= rounds; round++) {
       const before = answers.answered
-      await waitFor(() => answers.answered > before + 100, { message: 'the clients are at it' })
+      await waitFor(() => answers.answered > before + 100, {
+        timeoutMs: 120_000,
+        message: '100 more requests are answered'
+      })
       gateway.child.kill('SIGHUP')
       await waitFor(() => count(gateway, 'stopped') === round * workers, {
         timeoutMs: 120_000,
         message: `${round * workers} workers have ended`
       })
+      t.comment(`progress ${round}/${rounds} restarts of ${workers} workers`)
     }
     const after = answers.answered
-    await waitFor(() => answers.answered > after + 100)
+    await waitFor(() => answers.answered > after + 100, { timeoutMs: 120_000, message: '100 more requests after all' })
   } catch (error) {
     t.comment(gateway.output().slice(-4_000))
     throw error
@@ -121,12 +127,12 @@ async function rollUnderLoad(
   t.equal(await gateway.exited, 0)
 }
 
-t.test(`${restarts} rolling restarts of a single worker under load lose no request`, (t) =>
+t.test(`${restarts} rolling restarts of a single worker under load lose no request`, { timeout: run.limitMs }, (t) =>
   rollUnderLoad(t, { workers: 1, rounds: restarts })
 )
 
-t.test('rolling restarts of two workers under load lose no request', (t) =>
-  rollUnderLoad(t, { workers: 2, rounds: restarts === 3 ? 1 : 10 })
+t.test('rolling restarts of two workers under load lose no request', { timeout: run.limitMs }, (t) =>
+  rollUnderLoad(t, { workers: 2, rounds: run.long ? 10 : 1 })
 )
 
 t.test('so it is where services announce themselves: a new worker knows them before it listens', async (t) => {

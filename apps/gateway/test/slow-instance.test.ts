@@ -1,5 +1,5 @@
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
 import { goodputOf, type LoadRequest, median, runLoad } from './helpers/load.ts'
@@ -13,8 +13,9 @@ const SERVICE_MS = 120
 /** Of one instance that is well, requests a second. */
 const CAPACITY = (WORKERS / SERVICE_MS) * 1_000
 const INSTANCES = 3
-/** How well it goes is a figure of a quiet machine: `npm run test:faults gateway` asks for it. */
-const figures = process.env.SKERRY_FAULTS !== undefined
+/** How well it goes is a figure of a quiet machine: `npm run test:faults -- gateway-slow-instance` asks for it. */
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 /** Places in the service: one instance that kept those of all that it was sent would soon have them all. */
 const PLACES = 5
 
@@ -54,9 +55,7 @@ t.test('one instance of three that answers nobody takes neither places nor answe
   const statuses = new Set<number>()
   let answered = 0
   const ejected = () =>
-    g.lines.some(
-      ({ msg, reason, url }) => msg === 'an instance is passed over' && reason === 'hung' && url === silent.url
-    )
+    g.lines.some(({ msg, reason, url }) => msg === 'upstream ejected' && reason === 'hung' && url === silent.url)
   // As many as reads have places, each with one request at a time.
   const clients = Array.from({ length: PLACES - 1 }, async () => {
     while (!ejected()) {
@@ -82,56 +81,60 @@ t.test('one instance of three that answers nobody takes neither places nor answe
 
 // That one which is slow, not silent, does not lower the limit of all is held on a simulated clock in concurrency.test.ts. How much is done
 // beside it by real processes is a figure.
-t.test('one slow instance of three, by real processes', { skip: !figures && 'figures: SKERRY_FAULTS' }, async (t) => {
-  const stores = await useStores(t)
-  const nc = await connectNats({ ...stores.nats, name: 'slow-instance-test' })
-  t.teardown(() => nc.close())
-  await ensureBuckets(nc)
-  await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
-  const start = (index: number) =>
-    startProcess(t, '../fixtures/fixed-capacity.ts', {
-      ...stores.envFor('things'),
-      SKERRY_INSTANCE: String(index),
+t.test(
+  'one slow instance of three, by real processes',
+  { skip: !run.long && 'figures: npm run test:faults -- gateway-slow-instance', timeout: run.limitMs },
+  async (t) => {
+    const stores = await useStores(t)
+    const nc = await connectNats({ ...stores.nats, name: 'slow-instance-test' })
+    t.teardown(() => nc.close())
+    await ensureBuckets(nc)
+    await (await publishIdentity(nc)).setJwks(createIssuer().jwks)
+    const start = (index: number) =>
+      startProcess(t, '../fixtures/fixed-capacity.ts', {
+        ...stores.envFor('things'),
+        SKERRY_INSTANCE: String(index),
+        LOG_LEVEL: 'warn',
+        WORKERS: String(WORKERS),
+        SERVICE_MS: String(SERVICE_MS)
+      })
+    const [slow] = await Promise.all(Array.from({ length: INSTANCES }, (_, index) => start(index)))
+    const gateway = await startProcess(t, '../../src/main.ts', {
+      ...stores.envFor('gateway'),
+      PORT: '0',
       LOG_LEVEL: 'warn',
-      WORKERS: String(WORKERS),
-      SERVICE_MS: String(SERVICE_MS)
+      LIMIT_EXEMPT: '127.0.0.0/8'
     })
-  const [slow] = await Promise.all(Array.from({ length: INSTANCES }, (_, index) => start(index)))
-  const gateway = await startProcess(t, '../../src/main.ts', {
-    ...stores.envFor('gateway'),
-    PORT: '0',
-    LOG_LEVEL: 'warn',
-    LIMIT_EXEMPT: '127.0.0.0/8'
-  })
-  const live = `skerry_gateway_live_instances{upstream="things",service="gateway",instance="1"} ${INSTANCES}`
-  await waitFor(async () => (await (await fetch(`${gateway.ops}/metrics`)).text()).includes(live))
+    const live = `skerry_gateway_live_instances{upstream="things",service="gateway",instance="1"} ${INSTANCES}`
+    await waitFor(async () => (await (await fetch(`${gateway.ops}/metrics`)).text()).includes(live))
 
-  const others = (INSTANCES - 1) * CAPACITY
-  /** What is answered, as a part of what the others alone can do. */
-  const load = async (name: string, times: number, seconds: number): Promise<number> => {
-    const result = await runLoad({ url: gateway.url, rate: times * others, seconds, slices: 5, request: mixed })
-    const { 200: ok, 503: shed, ...rest } = result.statuses
-    // A write that waits at an instance that answers nobody for a while is 504: it may not be sent elsewhere.
-    t.strictSame(
-      Object.keys(rest).filter((status) => status !== '504'),
-      [],
-      'nothing else comes out'
-    )
-    const part = median(result, goodputOf) / others
-    t.comment(
-      `${name}, ${times} × the others: ${part.toFixed(2)} of them, p50 ${ok?.p50.toFixed()} p99 ${ok?.p99.toFixed()} ms, ${shed?.count ?? 0} of ${result.offered} shed, ${rest[504]?.count ?? 0} × 504`
-    )
-    return part
+    const others = (INSTANCES - 1) * CAPACITY
+    /** What is answered, as a part of what the others alone can do. */
+    const load = async (name: string, times: number, seconds: number): Promise<number> => {
+      const result = await runLoad({ url: gateway.url, rate: times * others, seconds, slices: 5, request: mixed })
+      const { 200: ok, 503: shed, ...rest } = result.statuses
+      // A write that waits at an instance that answers nobody for a while is 504: it may not be sent elsewhere.
+      t.strictSame(
+        Object.keys(rest).filter((status) => status !== '504'),
+        [],
+        'nothing else comes out'
+      )
+      const part = median(result, goodputOf) / others
+      t.comment(
+        `${name}, ${times} × the others: ${part.toFixed(2)} of them, p50 ${ok?.p50.toFixed()} p99 ${ok?.p99.toFixed()} ms, ${shed?.count ?? 0} of ${result.offered} shed, ${rest[504]?.count ?? 0} × 504`
+      )
+      return part
+    }
+    // The limit is learned before anything becomes slow.
+    await load('all well', 3, 5)
+    // Slow enough to be ejected as an outlier, and not.
+    for (const times of [10, 3]) {
+      slow!.child.send({ serviceMs: times * SERVICE_MS })
+      const below = await load(`${times} times slower`, 0.8, 15)
+      t.ok(below >= 0.8 * 0.9, 'all that the others can do goes on being done')
+      // A limit that the slow one had taken down to its least would leave a third.
+      const over = await load(`${times} times slower`, 3, 15)
+      t.ok(over >= 0.85, 'and under overload as well')
+    }
   }
-  // The limit is learned before anything becomes slow.
-  await load('all well', 3, 5)
-  // Slow enough to be ejected as an outlier, and not.
-  for (const times of [10, 3]) {
-    slow!.child.send({ serviceMs: times * SERVICE_MS })
-    const below = await load(`${times} times slower`, 0.8, 15)
-    t.ok(below >= 0.8 * 0.9, 'all that the others can do goes on being done')
-    // A limit that the slow one had taken down to its least would leave a third.
-    const over = await load(`${times} times slower`, 3, 15)
-    t.ok(over >= 0.85, 'and under overload as well')
-  }
-})
+)

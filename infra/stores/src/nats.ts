@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { StoreApp } from './apps.ts'
 import { gatewayPermissions, servicePermissions } from './nats-permissions.ts'
+import { freePort } from './ports.ts'
 import type { Secrets } from './secrets.ts'
 import { type Server, type ServerEvents, startServer } from './server.ts'
 import { SUBSCRIBER, subscriberPermissions } from './subscriber.ts'
@@ -18,8 +19,12 @@ export type NatsOptions = {
   events: ServerEvents
 }
 
-/** What the configuration file says; `host` and `storeDir` differ in a container. */
-export type NatsConfigOptions = Omit<NatsOptions, 'binary' | 'events'> & { host?: string; storeDir?: string }
+/** What the configuration file says; `host` and `storeDir` differ in a container. With `healthPort` it tells there whether it can write. */
+export type NatsConfigOptions = Omit<NatsOptions, 'binary' | 'events'> & {
+  host?: string
+  storeDir?: string
+  healthPort?: number
+}
 
 /** The configuration file: users with permissions, JetStream that syncs each write to disk. */
 export function natsConfig(options: NatsConfigOptions): string {
@@ -37,6 +42,7 @@ export function natsConfig(options: NatsConfigOptions): string {
       server_name: 'skerry',
       host: options.host ?? '127.0.0.1',
       port: options.port,
+      ...(options.healthPort === undefined ? {} : { http: `127.0.0.1:${options.healthPort}` }),
       max_payload: 1_048_576,
       write_deadline: '10s',
       ping_interval: '10s',
@@ -71,8 +77,9 @@ export function natsConfig(options: NatsConfigOptions): string {
 /** Starts nats-server with JetStream on files and access control. */
 export async function startNats(options: NatsOptions): Promise<Server> {
   const config = join(options.home, 'nats.json')
+  const healthPort = await freePort()
   await mkdir(join(options.home, 'data', 'nats'), { recursive: true })
-  await writeFile(config, natsConfig(options), { mode: 0o600 })
+  await writeFile(config, natsConfig({ ...options, healthPort }), { mode: 0o600 })
   return startServer(
     {
       name: 'nats-server',
@@ -80,10 +87,23 @@ export async function startNats(options: NatsOptions): Promise<Server> {
       port: options.port,
       home: options.home,
       args: ['-c', config],
-      ready: () => greeted(options.port)
+      ready: () => greeted(options.port),
+      stuck: () => writeFault(healthPort)
     },
     options.events
   )
+}
+
+/**
+ * What nats-server says of a stream that it could not write, or of JetStream that it has switched off for that. It takes no message for such
+ * a stream until it is started again, whatever room there is by then.
+ */
+async function writeFault(healthPort: number): Promise<string | undefined> {
+  const response = await fetch(`http://127.0.0.1:${healthPort}/healthz`, { signal: AbortSignal.timeout(2_000) })
+  const { error } = (await response.json()) as { error?: string }
+  return error !== undefined && /write error|no space|disabled|not enabled/i.test(error)
+    ? error.replace(/^.*(write error).*: ([^:]+)$/i, '$1: $2').slice(0, 200)
+    : undefined
 }
 
 /** A NATS server speaks first: INFO. */

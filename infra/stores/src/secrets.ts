@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StartError } from './faults.ts'
 
@@ -33,8 +33,13 @@ export async function loadSecrets(home: string, apps: readonly string[]): Promis
   }
   for (const app of apps) secrets.apps[app] ??= password()
   const temporary = `${path}.${process.pid}`
-  await writeFile(temporary, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
-  await rename(temporary, path)
+  try {
+    await writeFile(temporary, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 })
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw new StartError(`${path} cannot be written: ${(error as Error).message}`)
+  }
   return secrets
 }
 

@@ -40,7 +40,7 @@ t.test('a taken port is named, and the other stores are stopped again', async (t
   t.teardown(() => void blocker.close())
   const { port } = blocker.address() as { port: number }
   for (const name of ['mongod', 'nats-server', 'redis'] as const)
-    t.equal(await refused(t, await temporaryHome(t), { ports: { [name]: port } }), `${name}: port ${port} is taken`)
+    t.equal(await refused(t, await temporaryHome(t), { ports: { [name]: port } }), `${name}: port ${port} is in use`)
 })
 
 t.test('a home that cannot be written, or is a file', async (t) => {

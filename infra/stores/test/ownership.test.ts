@@ -10,7 +10,7 @@ import { APPS, start, temporaryHome, until } from './support/home.ts'
 import { connectAs } from './support/nats.ts'
 
 const TEMPLATE = resolve(import.meta.dirname, '../../../packages/cli/templates/service/package.json.tmpl')
-/** What `skerry new service library` would write, beside the apps that there are. */
+/** What `./skerry new service library` would write, beside the apps that there are. */
 const generated = JSON.parse((await readFile(TEMPLATE, 'utf8')).replaceAll('{{name}}', 'library')).skerry
 const apps: StoreApp[] = [...APPS, { name: 'library', ...generated }]
 apps.push({ name: 'archive', kind: 'service', database: 'skerry_archive', consumers: { everything: ['*'] } })

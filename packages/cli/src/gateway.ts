@@ -53,7 +53,7 @@ export function settingsOf(options: GatewayOptions, env: NodeJS.ProcessEnv): Rec
   const listed = route.length > 0
   if (listed && routesFile !== undefined) throw new StartError('give --route or --routes-file, not both')
   if (!listed && routesFile === undefined && !env.ROUTES && !env.ROUTES_FILE)
-    throw new StartError('give at least one --route, as in: skerry gateway --route /feed=http://127.0.0.1:9001')
+    throw new StartError('give at least one --route, as in: ./skerry gateway --route /feed=http://127.0.0.1:9001')
   const bad = route.find((text) => !/^\/[^=;]*=[^;]+$/.test(text))
   if (bad !== undefined)
     throw new StartError(

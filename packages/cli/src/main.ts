@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '@skerry/stores'
+import type { FaultArgs } from './fault-run/index.ts'
 import type { GatewayOptions } from './gateway.ts'
 import { HELP, helpOf } from './help.ts'
+import type { MutationOptions } from './mutation/index.ts'
 import type { NewOptions } from './new/index.ts'
-import { REPOSITORY, VERSION } from './repository.ts'
+import { homeFolder, REPOSITORY, VERSION } from './repository.ts'
 import type { RepeatValues } from './test-repeat/command.ts'
 import type { TrafficOptions } from './traffic/parse.ts'
 
@@ -18,9 +20,14 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     return up({ demo: values.demo === true, with: values.with as string[] })
   },
   async demo(args) {
-    const { values } = parse(args, { limit: { type: 'string' }, url: { type: 'string' } })
+    const { values } = parse(args, {
+      limit: { type: 'string' },
+      all: { type: 'boolean', default: false },
+      url: { type: 'string' }
+    })
     const { demo } = await import('./up/demo.ts')
     return demo({
+      all: values.all === true,
       ...(values.limit === undefined ? {} : { limit: Number(values.limit) }),
       ...(values.url === undefined ? {} : { url: String(values.url) })
     })
@@ -57,6 +64,18 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
       ...(values.jobs === undefined ? {} : { jobs: count(values.jobs, '--jobs') })
     })
   },
+  async faults(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        ...{ list: { type: 'boolean' }, resume: { type: 'boolean' } },
+        ...{ seed: { type: 'string' }, rounds: { type: 'string' } }
+      },
+      true
+    )
+    const { runFaults } = await import('./fault-run/index.ts')
+    return runFaults({ repo: REPOSITORY, home: homeFolder(process.env), names: positionals, ...(values as FaultArgs) })
+  },
   async repeat(args) {
     const text = { type: 'string' } as const
     const flag = { type: 'boolean', default: false } as const
@@ -71,6 +90,16 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     )
     const { repeat } = await import('./test-repeat/command.ts')
     return repeat(REPOSITORY, positionals, values as RepeatValues)
+  },
+  async mutation(args) {
+    const flag = { type: 'boolean' } as const
+    const { values, positionals } = parse(
+      args,
+      { list: flag, survivors: flag, fresh: flag, minutes: { type: 'string' }, concurrency: { type: 'string' } },
+      true
+    )
+    const { mutation } = await import('./mutation/index.ts')
+    return mutation(positionals, values as MutationOptions)
   },
   async contracts(args) {
     const { values, positionals } = parse(
@@ -158,7 +187,7 @@ function count(value: unknown, option: string): number {
 }
 
 async function main([name = 'help', ...rest]: string[]): Promise<number> {
-  // `npm start -- --demo` and `skerry up -- --demo` mean the same.
+  // `npm start -- --demo` and `./skerry up -- --demo` mean the same.
   const args = rest.filter((a) => a !== '--')
   if (name === 'help' || name === '--help' || name === '-h') {
     process.stdout.write(args[0] === undefined ? HELP : helpOf(args[0]))
@@ -172,21 +201,33 @@ async function main([name = 'help', ...rest]: string[]): Promise<number> {
     return 0
   }
   const command = COMMANDS[name]
-  if (command === undefined) throw new StartError(`there is no command "${name}". See: skerry help`)
+  if (command === undefined) throw new StartError(`there is no command "${name}". See: ./skerry help`)
   try {
     return await command(args)
   } catch (error) {
-    if (error instanceof UsageError) throw new StartError(`${error.message} See: skerry help ${name}`)
+    if (error instanceof UsageError) throw new StartError(`${error.message} See: ./skerry help ${name}`)
     throw error
   }
 }
 
-// Who read the output has gone (`skerry events lag | head`): what then runs on ends as it does when it is told to.
+// Who read the output has gone (`./skerry events lag | head`): what then runs on ends as it does when it is told to.
+// A file on a full disk takes it no more: what runs is not ended by what it cannot tell, but it has not told all.
 let unread = false
+let untold: string | undefined
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    untold ??= error.message
+    return
+  }
   if (error.code !== 'EPIPE') throw error
   if (!unread) process.kill(process.pid, 'SIGTERM')
   unread = true
+})
+
+process.once('beforeExit', () => {
+  if (untold === undefined) return
+  process.stderr.write(`skerry: not all could be written to the standard output: ${untold}\n`)
+  process.exitCode ||= 1
 })
 
 try {

@@ -8,7 +8,7 @@ import { table } from './up/table.ts'
 /** `ls`: which services deletions and exports of accounts wait for. `withdraw NAME`: no longer for one that is gone for good. */
 export async function participants([what = 'ls', name, ...more]: readonly string[]): Promise<number> {
   if ((what !== 'ls' && what !== 'withdraw') || more.length > 0 || (what === 'ls') !== (name === undefined))
-    throw new StartError('say what to do: skerry participants ls | withdraw NAME')
+    throw new StartError('say what to do: ./skerry participants ls | withdraw NAME')
   const home = homeFolder(process.env)
   const { processes } = process.env.NATS_URL ? { processes: [] } : await readRunFile(home)
   const nc = await connectAsOperator('skerry participants', home, processes)
@@ -33,12 +33,13 @@ async function list(nc: NatsConnection): Promise<string> {
 }
 
 async function withdraw(nc: NatsConnection, name: string): Promise<string> {
-  if (!/^[a-z]+$/.test(name)) throw new StartError(`${name} is not the name of a service. See: skerry participants ls`)
+  if (!/^[a-z]+$/.test(name))
+    throw new StartError(`${name} is not the name of a service. See: ./skerry participants ls`)
   const [found, instances] = await Promise.all([listParticipants(nc), liveInstances(nc)])
   const names = found.map(({ service }) => service)
   // It would go on to hear of erasures, and nobody would wait until it has done them.
   if (names.includes(name) && instances.some(({ service }) => service === name))
-    throw new StartError(`${name} runs and takes part: stop it first. See: skerry status`)
+    throw new StartError(`${name} runs and takes part: stop it first. See: ./skerry status`)
   await withdrawParticipant(nc, name)
   if (names.includes(name)) return `deletions and exports no longer wait for ${name}, until it starts again`
   // NATS may have lost what auth remembers.

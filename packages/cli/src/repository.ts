@@ -18,7 +18,7 @@ export function findApps(): App[] {
   return appsIn(join(REPOSITORY, 'apps'))
 }
 
-/** The apps that `skerry up` starts: all but those that are only started on request (`--with`). Throws for a name that is no app. */
+/** The apps that `./skerry up` starts: all but those that are only started on request (`--with`). Throws for a name that is no app. */
 export function startedApps(apps: readonly App[], requested: readonly string[] = []): App[] {
   const unknown = requested.find((name) => !apps.some((app) => app.name === name))
   if (unknown !== undefined)

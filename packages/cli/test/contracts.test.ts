@@ -90,7 +90,7 @@ t.test('a breaking change names what, where, who uses it and the way out', async
   way out
     Leave version 1 as it was released and declare the change as a second event with \`version: 2\`. Publish both in
     the same transaction (\`publishBoth\`) until all of the above have moved to ships.ship.sailed.v2; then take version 1 out and
-    run \`skerry contracts release --retire ships.ship.sailed.v1\`. See docs/contracts.md.
+    run \`./skerry contracts release --retire ships.ship.sailed.v1\`. See docs/contracts.md.
 
 `
   )
@@ -191,8 +191,8 @@ t.test('what this checkout’s services say is what they consume', async (t) => 
 t.test('the command says what it takes', async (t) => {
   const run = (...args: string[]) => runCli(['contracts', ...args], {})
   t.match(await run('check'), { code: 0, out: /\S/ })
-  t.match(await run(), { code: 1, errors: /say what to do: skerry contracts check/ })
-  t.match(await run('check', '--retire', 'x'), { code: 1, errors: /--retire belongs to skerry contracts release/ })
-  t.match(await run('release', '--released'), { code: 1, errors: /--released belongs to skerry contracts check/ })
+  t.match(await run(), { code: 1, errors: /say what to do: \.\/skerry contracts check/ })
+  t.match(await run('check', '--retire', 'x'), { code: 1, errors: /--retire belongs to \.\/skerry contracts release/ })
+  t.match(await run('release', '--released'), { code: 1, errors: /--released belongs to \.\/skerry contracts check/ })
   t.match(await run('--help'), { code: 0, out: /skerry contracts release/ })
 })

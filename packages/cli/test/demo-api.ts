@@ -30,6 +30,8 @@ export type Api = {
   onWrite: (n: number) => 'lose' | undefined
   /** An answer instead of doing anything. */
   before: (request: { method: string; path: string }) => Answer | undefined
+  /** Waits before a request is done; `user` is its caller's id, or empty. */
+  hold: (request: { method: string; path: string; user: string }) => Promise<void>
   /** All data gone; tokens given before are still signed well. */
   wipe: () => void
   /** Forgets Idempotency-Keys, as a day does. */
@@ -54,6 +56,7 @@ export async function serveApi(t: Test): Promise<Api> {
     logins: 0,
     onWrite: () => undefined,
     before: () => undefined,
+    hold: async () => undefined,
     wipe() {
       for (const list of [api.users, api.posts, api.comments]) list.length = 0
       api.follows.clear()
@@ -156,6 +159,8 @@ export async function serveApi(t: Test): Promise<Api> {
     const method = incoming.method ?? ''
     const text = Buffer.concat(chunks).toString()
     const key = incoming.headers['idempotency-key']
+    const caller = tokens.get(incoming.headers.authorization?.slice(7) ?? '')
+    await api.hold({ method, path: pathname, user: caller?.id ?? '' })
     const early = api.before({ method, path: pathname })
     const answer =
       early ??
@@ -164,7 +169,7 @@ export async function serveApi(t: Test): Promise<Api> {
         path: pathname,
         query: searchParams,
         key: typeof key === 'string' ? key : undefined,
-        user: tokens.get(incoming.headers.authorization?.slice(7) ?? ''),
+        user: caller,
         body: (text === '' ? undefined : JSON.parse(text)) as never
       })
     if (early === undefined && method !== 'GET') {

@@ -2,14 +2,28 @@ import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSy
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runDemo } from '../src/demo/index.ts'
+import type { RawMail } from '../src/demo/mail.ts'
 import { type Api, serveApi } from './demo-api.ts'
-import { MAILS } from './demo-mails.ts'
+import { MAILS, mail } from './demo-mails.ts'
 
-const mails = { name: 'test', count: MAILS.length, read: () => MAILS }
 const WHOLE = { users: 9, posts: 7, comments: 5, follows: 4 }
 
-function setup(t: Test, api: Api) {
+/** Three people with four posts each. */
+const POSTS: RawMail[] = Array.from({ length: 12 }, (_, i) =>
+  mail(
+    `posts/${i}`,
+    `From: p${i % 3}@people.example`,
+    `Message-ID: <post${i}@x>`,
+    `Date: Fri, 23 Aug 2002 ${String(i).padStart(2, '0')}:00:00 GMT`,
+    `Subject: subject ${i}`,
+    '',
+    `post ${Math.floor(i / 3)}`
+  )
+)
+
+function setup(t: Test, api: Api, raw: readonly RawMail[] = MAILS) {
   const home = t.testdir({})
+  const mails = { name: 'test', count: raw.length, read: () => raw }
   const written: string[] = []
   const out = { write: (text: string) => written.push(text) }
   const run = (more: { signal?: AbortSignal; limit?: number } = {}) =>
@@ -27,11 +41,7 @@ t.test('loads users, follows, posts in order and comments, and says so', async (
   const result = await run()
   t.match(result, { ...WHOLE, mails: MAILS.length, tags: 6 })
   t.same(loaded(api), WHOLE)
-  t.same(
-    api.posts.map((p) => p.text.slice(0, 4)),
-    ['Has ', 'It c', 'One', 'One ', 'Long', 'word', 'Firs'],
-    'in the order of their dates'
-  )
+  t.same(api.posts.map((p) => p.text.slice(0, 4)).sort(), ['Firs', 'Has ', 'It c', 'Long', 'One', 'One ', 'word'])
   const thread = api.comments.filter((c) => c.postId === api.posts[0]?.id).map((c) => c.text)
   t.same(thread, ['Not yet.', 'A pity.'])
   t.ok(api.users.every((u) => /^[0-9a-f]{16}@demo\.invalid$/.test(u.email) && u.password.length >= 20))
@@ -41,6 +51,47 @@ t.test('loads users, follows, posts in order and comments, and says so', async (
   t.equal(statSync(join(home, 'demo', 'secret')).mode & 0o777, 0o600)
   t.equal(statSync(join(home, 'demo', 'journal.jsonl')).mode & 0o777, 0o600)
   t.notOk(existsSync(join(home, 'demo', 'lock')))
+})
+
+t.test('threads are loaded several at once; the posts of one author one after the other', async (t) => {
+  const api = await serveApi(t)
+  const { run } = setup(t, api, POSTS)
+  let here = 0
+  let most = 0
+  const authors = new Map<string, number>()
+  const released = Promise.withResolvers<void>()
+  api.hold = async ({ method, path, user }) => {
+    if (method !== 'POST' || path !== '/v1/posts') return
+    const mine = (authors.get(user) ?? 0) + 1
+    authors.set(user, mine)
+    t.equal(mine, 1, `one post of ${user} is on its way`)
+    most = Math.max(most, ++here)
+    // All three authors have a post here before any is answered: with one at a time this would never be.
+    if (here === 3) released.resolve()
+    await released.promise
+    here--
+    authors.set(user, mine - 1)
+  }
+  t.match(await run(), { users: 3, posts: 12 })
+  t.equal(most, 3)
+  for (const { id } of api.users)
+    t.same(
+      api.posts.filter((p) => p.author === id).map((p) => p.text),
+      ['post 0', 'post 1', 'post 2', 'post 3'],
+      'in the order of their dates'
+    )
+})
+
+t.test('the first mails: how many of how many, and how to load all', async (t) => {
+  const api = await serveApi(t)
+  const { run, text } = setup(t, api)
+  t.match(await run({ limit: 5 }), { more: true })
+  t.match(text(), /from the first 5 of 16 mails in/)
+  t.match(text(), /All of them, which takes minutes: npm run demo -- --all\n/)
+  t.match(await run(), { more: false })
+  const before = text().length
+  t.match(await run({ limit: 5 }), { more: false })
+  t.notMatch(text().slice(before), /--all/, 'all are there')
 })
 
 t.test('a second run writes nothing, and one sign-in is enough', async (t) => {

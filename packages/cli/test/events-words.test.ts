@@ -55,7 +55,7 @@ t.test('what a subject stands for', async (t) => {
   ])
   for (const bad of ['', '.', 'content.>.post', 'content post', 'nobody']) t.throws(() => subjectsOf(bad, streams), bad)
   t.throws(() => subjectsOf('users', streams), {
-    message: 'there is no stream users, only auth, content. See: skerry events ls'
+    message: 'there is no stream users, only auth, content. See: ./skerry events ls'
   })
 })
 

@@ -43,7 +43,7 @@ async function run(args: string[], more: Record<string, string> = {}, onOut?: (o
 /** Runs a command that must succeed; its output. */
 async function skerry(...args: string[]): Promise<string> {
   const { code, out, errors } = await run(args)
-  if (code !== 0) throw new Error(`skerry events ${args.join(' ')} ended with ${code}:\n${out}${errors}`)
+  if (code !== 0) throw new Error(`./skerry events ${args.join(' ')} ended with ${code}:\n${out}${errors}`)
   return out
 }
 
@@ -267,7 +267,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
 
   t.match(await refused('dlq', 'show', 'content/77'), /there is no dead letter content\/77/)
   t.match(await refused('dlq', 'retry', '12'), /12 is not the name of a letter, as content\/12/)
-  t.match(await refused('dlq'), /say what to do: skerry events dlq ls/)
+  t.match(await refused('dlq'), /say what to do: \.\/skerry events dlq ls/)
 })
 
 t.test('a replay, and what must not be replayed', async (t) => {
@@ -376,7 +376,7 @@ t.test('help and wrong commands', async (t) => {
     code: 1,
     errors: /^skerry: nothing runs in .*: start it with `npm start`\n$/
   })
-  t.match((await runCli(['events', '--help'], env)).out, /^skerry events ls \| tail/)
+  t.match((await runCli(['events', '--help'], env)).out, /^\.\/skerry events ls \| tail/)
   t.match(await refused(), /say what to do: ls, lag, tail, dlq, audit, replay, rebuild/)
   t.match(await refused('look'), /there is no "events look"/)
   t.match(await refused('ls', 'content'), /content is one too many/)

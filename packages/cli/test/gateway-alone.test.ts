@@ -24,7 +24,7 @@ async function startOrigin(t: Test, name: string): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** `skerry gateway …` until it says where it is. */
+/** `./skerry gateway …` until it says where it is. */
 async function startGateway(t: Test, args: string[]) {
   const child = startCli(['gateway', ...args], env)
   let errors = ''
@@ -93,12 +93,12 @@ t.test('what does not fit is one line that says what to give', async (t) => {
   const origin = await startOrigin(t, 'one')
   const feed = ['--route', `/feed=${origin}`]
   const cases: Array<[string[], RegExp]> = [
-    [[], /^skerry: give at least one --route, as in: skerry gateway --route \/feed=http/],
+    [[], /^skerry: give at least one --route, as in: \.\/skerry gateway --route \/feed=http/],
     [['--route', 'feed'], /^skerry: --route feed is not a route: write it as --route \/feed=http/],
     [['--route', '/feed=nowhere'], /^gateway: route \/feed has "nowhere", which is no address/],
     [[...feed, '--port', new URL(origin).port], /^skerry: port \d+ is in use: give another with --port/],
-    [[...feed, '--rooms', '1'], /^skerry: Unknown option '--rooms'\. See: skerry help gateway\n$/],
-    [[...feed, 'x'], /^skerry: Unexpected argument 'x'.*\. See: skerry help gateway\n$/]
+    [[...feed, '--rooms', '1'], /^skerry: Unknown option '--rooms'\. See: \.\/skerry help gateway\n$/],
+    [[...feed, 'x'], /^skerry: Unexpected argument 'x'.*\. See: \.\/skerry help gateway\n$/]
   ]
   for (const [args, message] of cases) {
     const { code, errors, out } = await runCli(['gateway', ...args], env)

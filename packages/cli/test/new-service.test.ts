@@ -2,14 +2,14 @@ import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deletion } from '@skerry/contracts'
 import { findApps } from '@skerry/stores'
-import { startSystem, waitFor } from '@skerry/testing'
+import { faultRun, startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { checkImports } from '../src/test-run/check-imports.ts'
 import { copyCheckout } from './helpers/checkout.ts'
 import { request, signUp } from './helpers/phone.ts'
 
-const faults = process.env.SKERRY_FAULTS === '1'
-if (faults) t.setTimeout(20 * 60_000)
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
 const checkout = await copyCheckout(t)
 const { folder, skerry, tool } = checkout
 
@@ -150,10 +150,11 @@ t.test('it starts with all others and answers behind the gateway, which knew not
   })
 })
 
-t.test('npm test takes it as it is', { skip: faults ? false : 'runs with SKERRY_FAULTS=1' }, async (t) => {
-  const { SKERRY_TEST_STORES: _, ...env } = process.env
+const skip = run.long ? false : 'takes minutes: npm run test:faults -- new-service'
+t.test('npm test takes it as it is', { skip, timeout: run.limitMs }, async (t) => {
   const names = ['library', 'users', 'content', 'contracts', 'stores']
-  const ended = await skerry(['test', ...names], { ...(env as Record<string, string>), SKERRY_TEST_STORES: '' })
+  // As npm test: nothing in its long version.
+  const ended = await skerry(['test', ...names], { SKERRY_TEST_STORES: '', SKERRY_FAULTS: '' })
   t.equal(ended.code, 0, `${ended.out.slice(-4_000)}${ended.errors.slice(-4_000)}`)
   t.match(ended.out, /✓ @skerry\/library/)
 })

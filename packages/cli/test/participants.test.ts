@@ -47,11 +47,11 @@ t.test('operators see whom deletions wait for, and take off who is gone for good
   await waitFor(async () => (await deletion()).waitingFor.join() === 'ghost', { message: 'all others have answered' })
 
   for (const [args, message] of [
-    [['withdraw', 'users'], 'users runs and takes part: stop it first. See: skerry status'],
-    [['withdraw', 'Users*'], 'Users* is not the name of a service. See: skerry participants ls'],
-    [['withdraw'], 'say what to do: skerry participants ls | withdraw NAME'],
-    [['ls', 'ghost'], 'say what to do: skerry participants ls | withdraw NAME'],
-    [['remove', 'ghost'], 'say what to do: skerry participants ls | withdraw NAME']
+    [['withdraw', 'users'], 'users runs and takes part: stop it first. See: ./skerry status'],
+    [['withdraw', 'Users*'], 'Users* is not the name of a service. See: ./skerry participants ls'],
+    [['withdraw'], 'say what to do: ./skerry participants ls | withdraw NAME'],
+    [['ls', 'ghost'], 'say what to do: ./skerry participants ls | withdraw NAME'],
+    [['remove', 'ghost'], 'say what to do: ./skerry participants ls | withdraw NAME']
   ] as const)
     t.same(await participants(...args), { code: 1, out: '', errors: `skerry: ${message}\n` }, args.join(' '))
   t.match(await participants('withdraw', 'goblin'), {
@@ -70,6 +70,6 @@ t.test('operators see whom deletions wait for, and take off who is gone for good
   t.notMatch((await participants()).out, /ghost/)
   t.match(
     (await runCli(['help', 'participants'], {})).out,
-    /^skerry participants ls\nskerry participants withdraw NAME/
+    /^\.\/skerry participants ls\n\.\/skerry participants withdraw NAME/
   )
 })

@@ -24,7 +24,7 @@ const declared = declaredIn(contracts)
 const live = new Set(startedApps(findApps()).map(({ name }) => name))
 const published = [...declared.events].filter(([, event]) => live.has(contracts.ownerOf(event))).map(([name]) => name)
 
-/** What the shell of the guide has after `eval "$(skerry subscriber)"`. */
+/** What the shell of the guide has after `eval "$(./skerry subscriber)"`. */
 async function variables(): Promise<Record<string, string>> {
   const { code, out, errors } = await runCli(['subscriber'], { SKERRY_HOME: system.home })
   if (code !== 0) throw new Error(errors)

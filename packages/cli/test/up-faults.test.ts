@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -5,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import { REPOSITORY } from '../src/repository.ts'
 import { boundLogs } from '../src/up/logs.ts'
 import { type Ended, runCli, startCli } from './helpers/cli.ts'
 
@@ -57,6 +59,20 @@ t.test('a reader of the output that goes away is no fault', async (t) => {
   t.equal(errors, '')
 })
 
+t.test('output that does not fit on its disk is told, not thrown', async (t) => {
+  const main = join(REPOSITORY, 'packages/cli/src/main.ts')
+  const child = spawn('sh', ['-c', 'exec "$0" "$1" help > /dev/full', process.execPath, main], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' }
+  })
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk
+  })
+  t.same(await once(child, 'close'), [1, null])
+  t.match(errors, /^skerry: not all could be written to the standard output: ENOSPC[^\n]*\n$/)
+})
+
 t.test('broken secrets', async (t) => {
   const home = await temporaryHome(t)
   await writeFile(join(home, 'secrets.json'), '{"version":1')
@@ -102,7 +118,7 @@ t.test('logs are bounded', async (t) => {
   await writeFile(join(home, 'logs', 'small.log'), 'a line\n')
   await writeFile(join(home, 'logs', 'large.log'), 'a line\n')
   await truncate(join(home, 'logs', 'large.log'), 2_000)
-  boundLogs(home, 1_000)()
+  boundLogs(home, () => t.fail('nothing to tell'), 1_000)()
   t.same((await readdir(join(home, 'logs'))).sort(), ['large.log', 'large.log.1', 'small.log'])
   t.equal((await stat(join(home, 'logs', 'large.log'))).size, 0)
   t.equal((await stat(join(home, 'logs', 'large.log.1'))).size, 2_000)
@@ -114,7 +130,7 @@ t.test('help says what there is', async (t) => {
   t.equal(code, 0)
   for (const command of ['up', 'demo', 'test', 'bench', 'status', 'stop', 'version']) {
     t.match(out, new RegExp(`^  ${command} +\\S`, 'm'))
-    t.match((await runCli(['help', command], {})).out, new RegExp(`^skerry ${command}`))
+    t.match((await runCli(['help', command], {})).out, new RegExp(`^\\./skerry ${command}`))
   }
   t.match((await runCli(['version'], {})).out, /^\d+\.\d+\.\d+\n$/)
 })

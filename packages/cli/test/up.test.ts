@@ -75,11 +75,12 @@ t.test('a process is told no credentials but its own', async (t) => {
 
 t.test('a second start says who runs, and changes nothing', async (t) => {
   const before = await first.run()
-  const { code, errors } = await runCli(['up'], env)
+  // On the port that the first one has: that it runs says more than that the port is taken.
+  const { code, errors } = await runCli(['up'], { ...env, PORT: new URL(first.url).port })
   t.equal(code, 1)
   t.equal(
     errors,
-    `skerry: already running in ${home} as process ${first.cli.pid} (gateway: ${first.url}). Stop it with Ctrl-C there or \`skerry stop\`.\n`
+    `skerry: already running in ${home} as process ${first.cli.pid} (gateway: ${first.url}). Stop it with Ctrl-C there or \`./skerry stop\`.\n`
   )
   t.same(await first.run(), before)
 })

@@ -3,36 +3,39 @@ import { join } from 'node:path'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
-import { startTestNats, startTestStores, waitFor } from '@skerry/testing'
-import t from 'tap'
+import { faultRun, randomOf, startTestNats, startTestStores, waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
 import { outbox } from '../src/outbox.ts'
 import { openTestStore, sources, tallies } from './fixtures/counting.ts'
 import { KILL_POINTS } from './fixtures/kill-points.ts'
-import { randomOf } from './fixtures/random.ts'
 import { redeliver } from './fixtures/redeliver.ts'
 import { besiege } from './fixtures/siege.ts'
 
-const long = process.env.SKERRY_FAULTS !== undefined
-/** A run's fate: which step each process dies at and when, and how NATS is ended. The same number brings it back. */
-const seed = Number(process.env.SKERRY_SEED ?? (long ? Math.floor(Math.random() * 1e6) : 1))
-const kills = Number(process.env.SKERRY_KILLS ?? (long ? 520 : 30))
-const restarts = Number(process.env.SKERRY_RESTARTS ?? (long ? 52 : 5))
+// In each round a siege on stores of its own. What dies where and when, and how NATS is ended, is decided by the seed and the round.
+// `npm run test:faults -- events-kills` runs more and larger rounds.
+const run = faultRun({ short: 1, long: 5 })
+t.setTimeout(run.limitMs)
+const kills = Number(process.env.SKERRY_KILLS ?? (run.long ? 104 : 30))
+const restarts = Number(process.env.SKERRY_RESTARTS ?? (run.long ? 11 : 5))
 /** Events on their way at most: writers wait when effects fall behind. */
 const AHEAD = 400
-const WAIT = { timeoutMs: 300_000 }
-/** Of a whole run, on a machine that has other things to do. */
-const BOUND_MS = 2_400_000
-t.setTimeout(BOUND_MS)
+const WAIT = { timeoutMs: 300_000 } as const
 
-const name = `${kills} kill -9 at every step, NATS restarted ${restarts} times, its store lost once and once an older one: nothing lost, nothing twice, in order (SKERRY_SEED=${seed})`
-t.test(name, { timeout: BOUND_MS }, async (t) => {
-  t.comment(`SKERRY_SEED=${seed}`)
+t.comment(`SKERRY_SEED=${run.seed}`)
+for (const round of run.rounds) await t.test(`round ${round}`, { timeout: run.limitMs }, (t) => siegeRound(t, round))
+
+/**
+ * Parts die by kill -9 at every step, NATS is restarted, its store lost once and once an older one: nothing is lost, nothing has its effect
+ * twice, the order holds.
+ */
+async function siegeRound(t: Test, round: number): Promise<void> {
+  const seed = run.seed * 1_000 + round
   // Its own: a killed process leaves transactions open, and here mongod ends them sooner than others would like.
   const { shared, stop } = await startTestStores((line) => t.comment(line))
   t.teardown(stop)
   const database = 'kill'
   const store = await openTestStore(shared.mongoUrl, database)
-  await store.client.db('admin').command({ setParameter: 1, transactionLifetimeLimitSeconds: 1 })
+  await store.client.db('admin').command({ setParameter: 1, transactionLifetimeLimitSeconds: 3 })
   const nats = await startTestNats(t)
   const nc = await connect({ servers: nats.url, user: nats.user, pass: nats.password, maxReconnectAttempts: -1 })
   const js = jetstream(nc)
@@ -64,18 +67,27 @@ t.test(name, { timeout: BOUND_MS }, async (t) => {
 
   const applied = async () => (await rows.find(filter).toArray()).reduce((sum, row) => sum + row.last, 0)
   let writing = true
+  // After a failure nothing goes on beside the end of the test.
+  let failed = false
   // A long run is watched by its figures.
   const progress = setInterval(async () => {
     const dead = [...siege.deaths.values()].reduce((a, b) => a + b, 0)
-    t.comment(`${dead} deaths, ${siege.written()} writes, ${await applied()} effects`)
+    t.comment(`progress ${dead}/${kills} deaths, ${siege.written()} writes, ${await applied()} effects`)
   }, 10_000)
-  t.teardown(() => clearInterval(progress))
+  t.teardown(() => {
+    clearInterval(progress)
+    writing = false
+    failed = true
+  })
   const pacing = (async () => {
     while (writing) {
       const room = AHEAD - (siege.written() - (await applied())) - siege.outstanding()
       if (room > 20) siege.allow(Math.min(room, AHEAD))
       const before = siege.written()
-      await waitFor(() => !writing || siege.written() >= before + 20 || siege.outstanding() === 0, WAIT)
+      await waitFor(() => !writing || siege.written() >= before + 20 || siege.outstanding() === 0, {
+        ...WAIT,
+        message: 'writers go on'
+      })
     }
   })()
 
@@ -83,7 +95,11 @@ t.test(name, { timeout: BOUND_MS }, async (t) => {
   let repeated = 0
   const storm = (async () => {
     for (let i = 0; i < restarts; i++) {
-      await waitFor(() => due > i, { timeoutMs: BOUND_MS })
+      await waitFor(() => failed || due > i, {
+        timeoutMs: run.limitMs,
+        message: `enough have died for restart ${i + 1} of NATS`
+      })
+      if (failed) return
       await nats.restart(random() < 0.7 ? 'SIGKILL' : 'SIGTERM', async (data) => {
         const copy = join(data, '../copy')
         if (i === Math.floor(restarts * 0.3)) await cp(data, copy, { recursive: true })
@@ -146,4 +162,4 @@ t.test(name, { timeout: BOUND_MS }, async (t) => {
   t.equal((await (await jetstreamManager(nc)).streams.info('dlq_content')).state.messages, 0, 'no dead letter')
   t.comment(`${siege.written()} writes acknowledged, ${await applied()} effects, ${repeated} forced repeats`)
   for (const [step, n] of siege.deaths) t.comment(`died ${step}: ${n}`)
-})
+}

@@ -10,6 +10,8 @@ export const BaseConfigSchema = Type.Object({
   HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   PORT: Type.Integer({ ...Port, default: 0 }),
   OPS_PORT: Type.Integer({ ...Port, default: 0 }),
+  /** Where the operations port listens; by default on HOST. */
+  OPS_HOST: Type.Optional(Type.String({ minLength: 1 })),
   /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
   ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   /** Where the gateway reaches the operations port; by default the host of ADVERTISE_URL and the port that was taken. */

@@ -49,10 +49,10 @@ const CODES: ReadonlySet<string> = new Set([
 const MONGO_BUGS =
   /^Mongo(?:API|Driver|InvalidArgument|Parse|MissingCredentials|MissingDependency|Compatibility|BatchReExecution|Transaction|UnexpectedServerResponse|Runtime)?Error$/
 
-/** Server codes of a member that steps down, shuts down, times out or conflicts with another write. */
+/** Server codes of a member that steps down, shuts down, times out, conflicts with another write or has no room on its disk. */
 const MONGO_CODES: ReadonlySet<number> = new Set([
   6, 7, 24, 50, 63, 89, 91, 112, 133, 134, 150, 189, 202, 234, 251, 262, 290, 314, 317, 9001, 10058, 10107, 11600,
-  11602, 13388, 13435, 13436
+  11602, 13388, 13435, 13436, 14031
 ])
 const MONGO_LABELS = [
   'RetryableWriteError',

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
+import { logLines } from './log-lines.ts'
 
 export type { Logger } from 'pino'
 
@@ -17,20 +18,23 @@ const REDACTED = SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
 
 /**
  * A pino logger that writes JSON lines with `service` and `instance`, and censors secrets down to two levels of nesting.
- * `destination` is standard output unless given.
+ * `destination` is standard output unless given; what cannot be written there, as on a full disk, is left out and counted.
  */
 export function createLogger(
   options: { service: string; instance: string; level: string },
   destination?: DestinationStream
 ): Logger {
+  const base = { service: options.service, instance: options.instance, pid: process.pid }
+  const note = (lost: number, why: string) =>
+    `${JSON.stringify({ level: 40, time: Date.now(), ...base, lost, why, msg: 'log lines could not be written' })}\n`
   return pino(
     {
       level: options.level,
-      base: { service: options.service, instance: options.instance, pid: process.pid },
+      base,
       redact: { paths: REDACTED, censor: '[redacted]' },
       serializers: { err: serializeError }
     },
-    destination ?? pino.destination({ fd: 1, sync: true })
+    destination ?? logLines(1, note)
   )
 }
 

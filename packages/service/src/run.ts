@@ -100,14 +100,15 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
   }
   const bound = setTimeout(tooLate, config.START_TIMEOUT_MS)
   try {
+    const opsHost = config.OPS_HOST ?? config.HOST
     const ops = await startOps({
-      host: config.HOST,
+      host: opsHost,
       port: config.OPS_PORT,
       metrics,
       readiness: () => runChecks(checks),
       document: () => document,
       events: () => eventsDocument
-    }).catch(cannotListen('OPS_PORT', config.HOST, config.OPS_PORT))
+    }).catch(cannotListen('OPS_PORT', opsHost, config.OPS_PORT))
     ends.push(ops.close)
     let nats: NatsConnection | undefined
     let running: Running
@@ -156,7 +157,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
               url,
               weight: config.WEIGHT,
               prefixes: [...prefixes],
-              ops: config.ADVERTISE_OPS_URL ?? besides(url, ops.url),
+              ops: config.ADVERTISE_OPS_URL ?? (opsHost === config.HOST ? besides(url, ops.url) : ops.url),
               ...(config.ZONE === undefined ? {} : { zone: config.ZONE }),
               ...(contract === undefined ? {} : { routes: contract.rules, contract: contract.hash }),
               ...(events === undefined ? {} : { events: events.hash })

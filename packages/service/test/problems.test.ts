@@ -19,6 +19,7 @@ const away: Error[] = [
   driverError('MongoOperationTimeoutError'),
   driverError('MongoServerError', { code: 10107 }),
   driverError('MongoServerError', { code: 50 }),
+  driverError('MongoServerError', { code: 14031 }),
   driverError('MongoServerError', { code: 1, hasErrorLabel: (l: string) => l === 'TransientTransactionError' }),
   driverError('TimeoutError'),
   driverError('ClosedConnectionError'),

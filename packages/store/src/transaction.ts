@@ -123,10 +123,11 @@ export function isDuplicate(error: unknown, collection?: string): boolean {
   return error.message.includes(`.${collection} `) || error.message.includes(`.${collection}--r`)
 }
 
-/** What a server says that is away, stopping, no primary, or too busy for a bound: codes of the retryable reads specification and two of time. */
+/** What a server says that is away, stopping, no primary, too busy for a bound, or without room: codes of the retryable reads specification, two of time, one of its disk. */
 const TRANSIENT_CODES: ReadonlySet<unknown> = new Set([
   ...[6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436],
-  ...[50, 64]
+  ...[50, 64],
+  14031
 ])
 
 /**

@@ -26,6 +26,30 @@ t.test('any other text is refused, with the field named', async (t) => {
   }
 })
 
+t.test('values have their types and bounds', async (t) => {
+  const refused = { code: 'BAD_CURSOR' }
+  const of = (...values: unknown[]) => Buffer.from(JSON.stringify(values)).toString('base64url')
+  const longest = 'x'.repeat(256)
+  t.same(decodeCursor('n', of('n', longest), ['string']), [longest])
+  t.throws(() => decodeCursor('n', of('n', `${longest}x`), ['string']), refused)
+  t.same(decodeCursor('n', of('n', 1.5), ['number']), [1.5])
+  for (const value of ['1', null, true, [1], { length: 1 }])
+    t.throws(() => decodeCursor('n', of('n', value), ['number']), refused)
+  // JSON has no word for it, but a number that is too large for one.
+  t.throws(() => decodeCursor('n', Buffer.from('["n",1e999]').toString('base64url'), ['number']), refused)
+  for (const value of [1, null, ['x'], { length: 1 }])
+    t.throws(() => decodeCursor('n', of('n', value), ['string']), refused)
+  t.throws(() => decodeCursor('n', of('n', 'a', 'b', 'c'), ['string', 'string']), refused, 'one too many')
+  t.throws(() => decodeCursor('n', of('n', 'a'), ['string', 'string']), refused, 'one too few')
+  t.throws(() => decodeCursor('n', of('n', 'a', 1), ['string', 'string']), refused, 'each is looked at')
+  t.same(decodeCursor('n', of('n'), []), [])
+  const like = Buffer.from(JSON.stringify({ 0: 'n', 1: 'a', length: 2 })).toString('base64url')
+  t.throws(() => decodeCursor('n', like, ['string']), refused, 'no list')
+  t.throws(() => decodeCursor('n', 'e30', ['string']), {
+    errors: [{ path: 'query.cursor', code: 'cursor', message: /nextCursor/ }]
+  })
+})
+
 t.test('the extra item only says that there is more', async (t) => {
   const page = toPage(
     'n',

@@ -167,6 +167,7 @@ t.test('wrong use of the driver, and what a server refuses, is no outage; a boun
   t.notOk(isTransient(refused))
   t.ok(isTransient(new MongoServerError({ message: 'operation exceeded time limit', code: 50 })))
   t.ok(isTransient(new MongoServerError({ message: 'not primary', code: 10107 })))
+  t.ok(isTransient(new MongoServerError({ message: 'no space left', code: 14031 })))
   t.notOk(isTransient(new Error('of the handler')))
 })
 

@@ -1,4 +1,6 @@
+export { type FaultRun, faultRun, parseRounds } from './fault-run.ts'
 export { startTestNats, type TestNats } from './nats-server.ts'
+export { randomOf, shuffled } from './random.ts'
 export { missingCommand, skipWithout } from './skip.ts'
 export { type RunFile, type System, startSystem } from './system.ts'
 export {

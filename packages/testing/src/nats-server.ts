@@ -9,7 +9,7 @@ import { findBinary, freePort, loadSecrets, NATS_SERVER, natsConfig, tether } fr
 import { binCache } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
-/** A NATS server of one test alone, configured as the one of `skerry up`, for what the shared one can't be put through. */
+/** A NATS server of one test alone, configured as the one of `./skerry up`, for what the shared one can't be put through. */
 export type TestNats = {
   readonly url: string
   readonly user: string

@@ -8,7 +8,7 @@ import { waitFor } from './wait.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '../../..')
 
-/** `.skerry/run.json` as `skerry up` keeps it. */
+/** `.skerry/run.json` as `./skerry up` keeps it. */
 export type RunFile = {
   gateway: string
   processes: { name: string; instance: string; pid: number; url: string; ops: string | null }[]
@@ -82,10 +82,10 @@ export async function startSystem(
   const run = async (): Promise<RunFile> => JSON.parse(await readFile(join(home, 'run.json'), 'utf8'))
   await waitFor(
     () => {
-      if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`skerry up ended:\n${text}`)
+      if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`./skerry up ended:\n${text}`)
       return /ready in/i.test(text)
     },
-    { timeoutMs: 90_000, message: 'skerry up is ready' }
+    { timeoutMs: 240_000, message: './skerry up is ready' }
   )
   const find = async (name: string, instance: string) =>
     (await run()).processes.find((p) => p.name === name && p.instance === instance)
@@ -102,10 +102,13 @@ export async function startSystem(
       return found.pid
     },
     async restarted(name, instance, pid) {
-      await waitFor(async () => ((await find(name, instance))?.pid ?? pid) !== pid, {
-        timeoutMs: 30_000,
-        message: `${name} ${instance} is back`
-      })
+      await waitFor(
+        async () => {
+          if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`skerry up ended:\n${text}`)
+          return ((await find(name, instance))?.pid ?? pid) !== pid
+        },
+        { timeoutMs: 180_000, message: `${name} ${instance} is back` }
+      )
     },
     stop
   }

@@ -60,12 +60,13 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
     return mergeMetrics([await metrics.text(), ...texts])
   }
   try {
+    const opsHost = config.OPS_HOST ?? host
     const ops = await startOps({
-      host,
+      host: opsHost,
       port: config.OPS_PORT,
       metrics: { registry: metrics.registry, text: scrape },
       readiness: () => runChecks(checks)
-    }).catch(cannotListen('OPS_PORT', host, config.OPS_PORT))
+    }).catch(cannotListen('OPS_PORT', opsHost, config.OPS_PORT))
     const { url } = await pool.start().catch((error: Error) => {
       throw new StartFault(`${error.message}: see its log lines above`, { cause: error })
     })

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   AccountCreated,
   AccountDeleted,
@@ -14,6 +16,8 @@ import { jetstreamOf, managerOf, type NatsConnection } from '@skerry/service'
 import { newId } from '@skerry/store'
 import type { Someone } from './people.ts'
 
+type Manifest = { skerry: { consumers: Record<string, string[]> } }
+
 /** Stands where auth and content would be: owns their streams and publishes their events. */
 export type Neighbours = {
   created(person: Someone): Promise<void>
@@ -28,8 +32,12 @@ export type Neighbours = {
 
 export async function startNeighbours(nc: NatsConnection): Promise<Neighbours> {
   const jsm = await managerOf(nc)
+  // Of whomever it consumes, so that a consumer which `skerry new` adds finds the stream that it waits for before it is ready.
+  const { skerry } = JSON.parse(await readFile(join(import.meta.dirname, '../../package.json'), 'utf8')) as Manifest
+  const owners = new Set(['auth', 'content', ...Object.values(skerry.consumers).flat()])
+  owners.delete('users')
   // No window: what is repeated really comes again.
-  for (const name of ['auth', 'content']) {
+  for (const name of owners) {
     await jsm.streams.add({ name, subjects: [`${name}.>`], duplicate_window: 100_000_000 })
   }
   const js = jetstreamOf(nc)

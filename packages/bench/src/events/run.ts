@@ -20,7 +20,7 @@ const LIGHT_EVENTS = 200
 
 /**
  * Measures events from the beginning of a write to the end of its effect, with the outbox and the inbox and without, in turns on the same
- * servers, in processes of their own. The durability of all writes and of the stream is that of `skerry up`.
+ * servers, in processes of their own. The durability of all writes and of the stream is that of `./skerry up`.
  */
 export async function benchEvents(rounds: number, say: (line: string) => void): Promise<EventsResult> {
   const { shared, stop } = await startTestStores(say)

@@ -68,7 +68,7 @@ function retired(contract: string, left: Released, uses: Uses): Released {
   return rest
 }
 
-/** `skerry contracts check|release`. */
+/** `./skerry contracts check|release`. */
 export async function contracts(
   repo: string,
   args: readonly string[],
@@ -76,11 +76,11 @@ export async function contracts(
 ): Promise<number> {
   const [what, ...more] = args
   if (more.length > 0 || (what !== 'check' && what !== 'release'))
-    throw new StartError('say what to do: skerry contracts check, or skerry contracts release')
+    throw new StartError('say what to do: ./skerry contracts check, or ./skerry contracts release')
   if (what === 'check' && options.retire !== undefined)
-    throw new StartError('--retire belongs to skerry contracts release')
+    throw new StartError('--retire belongs to ./skerry contracts release')
   if (what === 'release' && options.released === true)
-    throw new StartError('--released belongs to skerry contracts check')
+    throw new StartError('--released belongs to ./skerry contracts check')
   if (what === 'release') {
     const { ok, output } = await releaseContracts(repo, { retire: options.retire ?? [] })
     process.stdout.write(`${output}\n`)

@@ -1,7 +1,7 @@
 import type { Change } from '@skerry/contracts/compat'
 import type { Use, Uses } from './uses.ts'
 
-/** What `skerry contracts check` says: breaking changes in full, then what only has not been released yet. */
+/** What `./skerry contracts check` says: breaking changes in full, then what only has not been released yet. */
 export function report(changes: readonly Change[], uses: Uses): string {
   const of = (kind: Change['kind']) =>
     Object.entries(
@@ -20,7 +20,7 @@ export function report(changes: readonly Change[], uses: Uses): string {
     ...breaking,
     ...(unreleased.length === 0
       ? []
-      : [`Not released yet (\`skerry contracts release\`):\n\n${unreleased.join('\n')}`]),
+      : [`Not released yet (\`./skerry contracts release\`):\n\n${unreleased.join('\n')}`]),
     summary(breaking.length, additive.length, fresh.length)
   ].join('\n\n')
 }
@@ -46,12 +46,12 @@ function wayOut(contract: string): string {
     return [
       `Leave version ${version[2]} as it was released and declare the change as a second event with \`version: ${next}\`. Publish both in`,
       `the same transaction (\`publishBoth\`) until all of the above have moved to ${version[1]}.v${next}; then take version ${version[2]} out and`,
-      `run \`skerry contracts release --retire ${contract}\`. See docs/contracts.md.`
+      `run \`./skerry contracts release --retire ${contract}\`. See docs/contracts.md.`
     ].join('\n    ')
   }
   return [
     'Leave this route as it was released and declare the change as another one beside it (a new path, or below /v2). Serve both until',
-    `the clients that are out there have moved; then take it out and run \`skerry contracts release --retire '${contract}'\`. See docs/contracts.md.`
+    `the clients that are out there have moved; then take it out and run \`./skerry contracts release --retire '${contract}'\`. See docs/contracts.md.`
   ].join('\n    ')
 }
 

@@ -115,7 +115,7 @@ async function integrityOf(file: string): Promise<string | undefined> {
   return `sha512-${hash.digest('base64')}`
 }
 
-/** The ham mails of the archive, read straight from it as they are asked for: nothing half unpacked is left behind, and few are in memory. */
+/** The ham mails of the archive, read straight from it as they are asked for: nothing half unpacked is left behind. */
 export async function* readCorpus(file: string): AsyncGenerator<RawMail, void> {
   const ready: RawMail[] = []
   const parser = new Parser({

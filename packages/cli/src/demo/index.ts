@@ -19,6 +19,9 @@ import { readSecret } from './secret.ts'
 export type { Output } from './progress.ts'
 export type { DemoResult } from './report.ts'
 
+/** Mails that are loaded when nobody says how many: less than a minute's work, and enough to look at. */
+export const DEMO_MAILS = 400
+
 type Mails = { name: string; count: number; read: () => Iterable<RawMail> | AsyncIterable<RawMail> }
 
 export type DemoOptions = {
@@ -27,7 +30,7 @@ export type DemoOptions = {
   /** The folder of this Skerry (`.skerry`); the demo keeps its things in `demo/` there. */
   home: string
   out: Output
-  /** Only the first mails by date. */
+  /** Only the first mails by date; all when not given. */
   limit?: number
   /** Stops the run; what is loaded stays, and the next run goes on from there. */
   signal?: AbortSignal
@@ -86,7 +89,7 @@ async function run(options: Run): Promise<DemoResult> {
     await forgetWhatIsGone(plan, journal, accounts, progress, requests)
     const existing = createExisting(journal, accounts, requests)
     const refused = await load({ plan, journal, accounts, existing, progress, signal, requests, giveUp })
-    const result = resultOf(plan, journal, refused, startedAt)
+    const result = resultOf(plan, journal, refused, { startedAt, limited: options.limit !== undefined })
     out.write(describe(result, exampleOf(plan, journal), secret, baseUrl))
     return result
   } catch (error) {
@@ -101,6 +104,9 @@ async function run(options: Run): Promise<DemoResult> {
 /** What went wrong as one line. */
 function startErrorFrom(error: unknown, baseUrl: string): unknown {
   const again = 'What is loaded stays; run it again to go on.'
+  const { syscall, code, message } = error as NodeJS.ErrnoException
+  if (syscall !== undefined && (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS' || code === 'EIO'))
+    return new StartError(`the demo cannot write down what it has loaded: ${message}. ${again}`, { cause: error })
   if (error instanceof SkerryNetworkError) {
     return new StartError(`the demo cannot reach ${baseUrl}: ${error.message}. ${again}`, { cause: error })
   }

@@ -48,6 +48,7 @@ export function openJournal(file: string, begin: { corpus: string; secret: strin
     for (const line of lines) apply(line)
   }
   let fd = openSync(file, fits ? 'a' : 'w', 0o600)
+  let failed: Error | undefined
   if (!fits) append(first)
 
   return {
@@ -67,14 +68,25 @@ export function openJournal(file: string, begin: { corpus: string; secret: strin
       fd = openSync(file, 'w', 0o600)
       append(first)
     },
-    flush: () => fsyncSync(fd),
+    flush() {
+      try {
+        fsyncSync(fd)
+      } catch (error) {
+        // Asked for by a timer, where nobody could catch it: whoever adds the next line gets it.
+        failed = error as Error
+      }
+    },
     close() {
-      fsyncSync(fd)
-      closeSync(fd)
+      try {
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
     }
   }
 
   function append(line: Line): void {
+    if (failed !== undefined) throw failed
     writeSync(fd, `${JSON.stringify(line)}\n`)
   }
 

@@ -31,8 +31,8 @@ export type LoadDeps = {
 export type Refused = Record<string, number>
 
 /**
- * Loads what the journal does not have yet: users, then who follows whom, then posts one by one in the order they were written, each
- * thread's comments following on as many lanes as are free.
+ * Loads what the journal does not have yet: users, then who follows whom, then threads, several at once, begun in the order in which they
+ * were written: a post, then its comments. Posts of one author keep their order; neighbours of several may change places.
  * @throws the signal's reason when aborted; what no retry could mend
  */
 export async function load(deps: LoadDeps): Promise<Refused> {
@@ -79,21 +79,27 @@ async function loadPosts(deps: LoadDeps): Promise<Refused> {
   const all = [...plan.posts, ...plan.comments]
   const refused: Refused = {}
   progress.stage('mails', all.length, { from: all.filter((x) => journal.done.has(x.key)).length })
-  await inLanes({ width: WIDTH - 1, signal, onFail: giveUp }, async (lanes) => {
+  const latest = new Map<string, Promise<unknown>>()
+  await inLanes({ width: WIDTH, signal, onFail: giveUp }, async (lanes) => {
     for (const post of plan.posts) {
-      lanes.check()
-      const id = await unlessRefused(refused, () => loadPost(deps, post))
       const comments = (threads.get(post.key) ?? []).filter((comment) => !journal.done.has(comment.key))
-      if (comments.length === 0) continue
-      if (id === undefined) refused['the post it answers'] = (refused['the post it answers'] ?? 0) + comments.length
-      else {
-        await lanes.start(async () => {
+      if (journal.done.has(post.key) && comments.length === 0) continue
+      await lanes.start(async () => {
+        // Waits for a lane that began before this one, so some lane always goes on.
+        const turn = (latest.get(post.user) ?? Promise.resolve()).then(() => {
+          lanes.check()
+          return unlessRefused(refused, () => loadPost(deps, post))
+        })
+        latest.set(post.user, turn)
+        const id = await turn
+        if (id === undefined && comments.length > 0)
+          refused['the post it answers'] = (refused['the post it answers'] ?? 0) + comments.length
+        else if (id !== undefined)
           for (const comment of comments) {
             lanes.check()
             await unlessRefused(refused, () => loadComment(deps, comment, id))
           }
-        })
-      }
+      })
     }
   })
   progress.end()

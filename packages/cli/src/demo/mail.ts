@@ -30,35 +30,54 @@ export type ParsedMail = { mail: Mail } | { skip: SkipReason }
 const WEEK_MS = 7 * 24 * 3600 * 1000
 const MAX_BYTES = 5_000_000
 
-/** Reads one mail, however it is encoded. Never throws. */
-export async function parseMail({ key, raw }: RawMail): Promise<ParsedMail> {
+/** What the header alone says of a mail: enough to know who wrote when, at an eighth of the cost of its text. */
+export type MailHead = Omit<Mail, 'text'>
+
+/** Reads a mail's header, however it is encoded. Never throws. */
+export async function parseHead({ key, raw }: RawMail): Promise<{ head: MailHead } | { skip: SkipReason }> {
   if (raw.length > MAX_BYTES) return { skip: 'unreadable' }
-  let email: Email
-  try {
-    email = await parse(withoutEnvelope(raw))
-  } catch {
-    return { skip: 'unreadable' }
-  }
+  const email = await parse(headerOf(withoutEnvelope(raw)))
+  if (email === undefined) return { skip: 'unreadable' }
   const address = (email.from?.address ?? '').trim().toLowerCase()
   if (!/^[^\s@]+@[^\s@]+$/.test(address)) return { skip: 'no sender' }
   const date = dateOf(email, raw)
   if (date === undefined) return { skip: 'no date' }
-  const text = cleanText(email.text?.trim() ? email.text : htmlToText(email.html ?? ''))
-  if (text === '') return { skip: 'no text' }
   const header = (name: string) => email.headers.find((h) => h.key === name)?.value ?? ''
   return {
-    mail: {
+    head: {
       key,
       messageId: ids(email.messageId)[0] ?? '',
       address,
       name: cleanLine(email.from?.name ?? ''),
       subject: cleanLine(email.subject ?? ''),
-      text,
       date,
       answers: [...new Set([...ids(email.inReplyTo), ...ids(email.references).reverse()])],
       list: /<([a-z0-9.-]+)>\s*$/i.exec(header('list-id'))?.[1]?.toLowerCase()
     }
   }
+}
+
+/** Reads the text of a mail whose header is known. Never throws. */
+export async function parseText(head: MailHead, raw: Uint8Array): Promise<ParsedMail> {
+  const email = await parse(withoutEnvelope(raw))
+  if (email === undefined) return { skip: 'unreadable' }
+  const text = cleanText(email.text?.trim() ? email.text : htmlToText(email.html ?? ''))
+  return text === '' ? { skip: 'no text' } : { mail: { ...head, text } }
+}
+
+/** Reads one mail, however it is encoded. Never throws. */
+export async function parseMail(mail: RawMail): Promise<ParsedMail> {
+  const parsed = await parseHead(mail)
+  return 'skip' in parsed ? parsed : parseText(parsed.head, mail.raw)
+}
+
+/** Up to and with the first empty line. */
+function headerOf(raw: Uint8Array): Uint8Array {
+  for (let at = raw.indexOf(10); at >= 0; at = raw.indexOf(10, at + 1)) {
+    const next = raw[at + 1] === 13 ? at + 2 : at + 1
+    if (raw[next] === 10) return raw.subarray(0, next + 1)
+  }
+  return raw
 }
 
 /** Without the `From someone Thu Aug 22 …` line that mailbox files have. */
@@ -70,17 +89,24 @@ function hasEnvelope(raw: Uint8Array): boolean {
   return Buffer.from(raw.subarray(0, 5)).toString('latin1') === 'From ' && raw.includes(10)
 }
 
-/** Many mails of that time hold bytes above 127 without saying in which encoding: where UTF-8 fails they are Windows-1252. */
-async function parse(raw: Uint8Array): Promise<Email> {
-  const email = await PostalMime.parse(raw)
-  const lost = replacements(email)
-  if (lost === 0) return email
-  const again = await PostalMime.parse(new TextDecoder('windows-1252').decode(raw))
-  return replacements(again) < lost ? again : email
+/**
+ * Many mails of that time hold bytes above 127 without saying in which encoding: where UTF-8 fails they are Windows-1252. Undefined for what
+ * cannot be read at all.
+ */
+async function parse(raw: Uint8Array): Promise<Email | undefined> {
+  try {
+    const email = await PostalMime.parse(raw)
+    const lost = replacements(email)
+    if (lost === 0) return email
+    const again = await PostalMime.parse(new TextDecoder('windows-1252').decode(raw))
+    return replacements(again) < lost ? again : email
+  } catch {
+    return undefined
+  }
 }
 
 function replacements(email: Email): number {
-  return `${email.from?.name}${email.subject}${email.text ?? email.html}`.split('\ufffd').length - 1
+  return `${email.from?.name}${email.subject}${email.text ?? email.html ?? ''}`.split('\ufffd').length - 1
 }
 
 function ids(header: string | undefined): string[] {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Mail, parseMail, type RawMail, type SkipReason } from './mail.ts'
+import { type Mail, type MailHead, parseHead, parseText, type RawMail, type SkipReason } from './mail.ts'
 import { tagFrom } from './names.ts'
 import { createSenders, type PlannedUser } from './senders.ts'
 import { cut, hideAddresses } from './text.ts'
@@ -22,7 +22,9 @@ export type Plan = {
   posts: PlannedPost[]
   comments: PlannedComment[]
   tags: number
+  /** Mails that there are. */
   mails: number
+  /** Mails left out, of those that were read for it. */
   skipped: Partial<Record<SkipReason, number>>
   /** Texts that were longer than a post or a comment may be. */
   cut: { posts: number; comments: number }
@@ -40,30 +42,40 @@ export type PlanOptions = {
   onProgress?: (mails: number) => void
 }
 
-/** Turns mails into users, follows, posts and comments. The same mails always give the same plan. */
+/**
+ * Turns mails into users, follows, posts and comments. The same mails always give the same plan, and the plan of the first ones is the
+ * beginning of the plan of all: who the senders are is decided over every header. Texts are read only of the mails that are in it.
+ */
 export async function planDemo(raws: AsyncIterable<RawMail> | Iterable<RawMail>, options: PlanOptions): Promise<Plan> {
+  const { limit = Number.POSITIVE_INFINITY } = options
   const skipped: Plan['skipped'] = {}
   const skip = (reason: SkipReason) => {
     skipped[reason] = (skipped[reason] ?? 0) + 1
   }
-  const read: Mail[] = []
+  const heads: { head: MailHead; raw: Uint8Array }[] = []
   let mails = 0
   for await (const raw of raws) {
-    const parsed = await parseMail(raw)
+    const parsed = await parseHead(raw)
     mails++
     options.onProgress?.(mails)
     if ('skip' in parsed) skip(parsed.skip)
-    else read.push(parsed.mail)
+    else heads.push({ head: parsed.head, raw: raw.raw })
   }
-  read.sort((a, b) => a.date - b.date || (a.key < b.key ? -1 : 1))
+  heads.sort((a, b) => a.head.date - b.head.date || (a.head.key < b.head.key ? -1 : 1))
   const seen = new Set<string>()
-  const kept = read.filter((mail) => {
-    const twice = seenBefore(seen, mail)
-    if (twice) skip('same mail twice')
-    return !twice
-  })
-  const userOf = createSenders(kept, options.hash)
-  return { ...build(kept.slice(0, options.limit), userOf, options.hash), mails, skipped }
+  const kept: Mail[] = []
+  for (const { head, raw } of heads) {
+    if (kept.length >= limit) break
+    const parsed = await parseText(head, raw)
+    if ('skip' in parsed) skip(parsed.skip)
+    else if (seenBefore(seen, parsed.mail)) skip('same mail twice')
+    else kept.push(parsed.mail)
+  }
+  const userOf = createSenders(
+    heads.map(({ head }) => head),
+    options.hash
+  )
+  return { ...build(kept, userOf, options.hash), mails, skipped }
 }
 
 function seenBefore(seen: Set<string>, mail: Mail): boolean {

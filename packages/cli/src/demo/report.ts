@@ -11,8 +11,10 @@ export type DemoResult = {
   comments: number
   follows: number
   tags: number
-  /** Mails that were read. */
+  /** Mails that there are. */
   mails: number
+  /** Whether more can be loaded: only the first mails were asked for, now and before. */
+  more: boolean
   /** Mails left out, by reason. */
   skipped: Record<string, number>
   /** Texts cut to what a post or a comment may hold. */
@@ -20,7 +22,12 @@ export type DemoResult = {
   seconds: number
 }
 
-export function resultOf(plan: Plan, journal: Journal, refused: Refused, startedAt: number): DemoResult {
+export function resultOf(
+  plan: Plan,
+  journal: Journal,
+  refused: Refused,
+  { startedAt, limited }: { startedAt: number; limited: boolean }
+): DemoResult {
   const skipped: Record<string, number> = { ...plan.skipped }
   for (const [code, n] of Object.entries(refused)) skipped[`refused: ${code}`] = n
   return {
@@ -30,6 +37,7 @@ export function resultOf(plan: Plan, journal: Journal, refused: Refused, started
     follows: plan.follows.filter((f) => journal.follows.has(followKey(f))).length,
     tags: plan.tags,
     mails: plan.mails,
+    more: limited && journal.done.size <= plan.posts.length + plan.comments.length,
     skipped,
     cut: plan.cut,
     seconds: (performance.now() - startedAt) / 1000
@@ -43,10 +51,11 @@ export function describe(
   secret: Secret,
   baseUrl: string
 ): string {
-  const { users, posts, comments, follows, tags, mails, skipped, cut, seconds } = result
+  const { users, posts, comments, follows, tags, mails, more, skipped, cut, seconds } = result
   const lines = [
     '',
-    `The demo is loaded: ${whole(users)} users, ${whole(posts)} posts, ${whole(comments)} comments, ${whole(follows)} follows, ${whole(tags)} tags, from ${whole(mails)} mails in ${seconds.toFixed(1)} s.`
+    `The demo is loaded: ${whole(users)} users, ${whole(posts)} posts, ${whole(comments)} comments, ${whole(follows)} follows, ${whole(tags)} tags, from ${more ? `the first ${whole(posts + comments)} of ` : ''}${whole(mails)} mails in ${seconds.toFixed(1)} s.`,
+    ...(more ? ['All of them, which takes minutes: npm run demo -- --all'] : [])
   ]
   const left = Object.entries(skipped).map(([reason, n]) => `${whole(n)} ${reason}`)
   lines.push(

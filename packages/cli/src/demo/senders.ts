@@ -1,4 +1,4 @@
-import type { Mail } from './mail.ts'
+import type { MailHead } from './mail.ts'
 import { createUniqueNames, usernameFrom } from './names.ts'
 import { cut, hideAddresses } from './text.ts'
 
@@ -13,7 +13,10 @@ const SHARED_NAMES = 3
  * and domain, and an address that many names share is a user for each. Decided over all mails, so that a limit changes nobody's name.
  * @param hash a short stable code for an address, which must not tell it
  */
-export function createSenders(mails: readonly Mail[], hash: (address: string) => string): (mail: Mail) => PlannedUser {
+export function createSenders(
+  mails: readonly MailHead[],
+  hash: (address: string) => string
+): (mail: MailHead) => PlannedUser {
   const names = countNames(mails)
   const firstAddress = new Map<string, string>()
   const unique = createUniqueNames()
@@ -59,7 +62,7 @@ export function createSenders(mails: readonly Mail[], hash: (address: string) =>
   }
 }
 
-function countNames(mails: readonly Mail[]): Map<string, Map<string, number>> {
+function countNames(mails: readonly MailHead[]): Map<string, Map<string, number>> {
   const names = new Map<string, Map<string, number>>()
   for (const { address, name } of mails) {
     const counts = names.get(address) ?? new Map<string, number>()

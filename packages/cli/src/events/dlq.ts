@@ -24,7 +24,7 @@ const WAIT_MS = 60_000
 export async function dlq(context: Context, [what, ...args]: readonly string[], options: DlqOptions): Promise<number> {
   if (options.edit && options.data !== undefined) throw new StartError('give --edit or --data, not both')
   if ((options.edit || options.data !== undefined) && (what !== 'retry' || args.length !== 1))
-    throw new StartError('--edit and --data change one letter: skerry events dlq retry content/12 --edit')
+    throw new StartError('--edit and --data change one letter: ./skerry events dlq retry content/12 --edit')
   if (options.consumer !== undefined && what !== 'ls' && what !== 'retry')
     throw new StartError('--consumer goes with dlq ls and dlq retry')
   switch (what) {
@@ -38,18 +38,18 @@ export async function dlq(context: Context, [what, ...args]: readonly string[], 
     case 'discard':
       return each(context, lettersOf(args, 'discard'), (letter) => request(context, letter, 'discard'))
     default:
-      throw new StartError('say what to do: skerry events dlq ls | show LETTER | retry LETTER | discard LETTER')
+      throw new StartError('say what to do: ./skerry events dlq ls | show LETTER | retry LETTER | discard LETTER')
   }
 }
 
 type LetterName = { service: string; number: number }
 
 function lettersOf(args: readonly string[], what: string): LetterName[] {
-  if (args.length === 0) throw new StartError(`give the dead letter: skerry events dlq ${what} content/12`)
+  if (args.length === 0) throw new StartError(`give the dead letter: ./skerry events dlq ${what} content/12`)
   return args.map((text) => {
     const [, service, number] = /^([a-z][a-z0-9-]*)\/([1-9]\d{0,15})$/.exec(text) ?? []
     if (service === undefined)
-      throw new StartError(`${text} is not the name of a letter, as content/12. See: skerry events dlq ls`)
+      throw new StartError(`${text} is not the name of a letter, as content/12. See: ./skerry events dlq ls`)
     return { service, number: Number(number) }
   })
 }
@@ -63,7 +63,7 @@ async function list(context: Context, services: readonly string[], options: DlqO
   if (unknown !== undefined) throw new StartError(`${unknown} has no stream for dead letters, only ${there.join(', ')}`)
   if (options.after !== undefined && (!/^\d{1,15}$/.test(options.after) || wanted.length !== 1))
     throw new StartError(
-      '--after takes the number of a letter, and goes with one service: skerry events dlq ls content --after 100'
+      '--after takes the number of a letter, and goes with one service: ./skerry events dlq ls content --after 100'
     )
   const after = Number(options.after ?? 0)
   const letters = (
@@ -88,7 +88,7 @@ async function list(context: Context, services: readonly string[], options: DlqO
   const full = wanted.filter((service) => letters.filter((l) => l.service === service).length === PAGE)
   for (const service of full)
     context.say(
-      `more: skerry events dlq ls ${service} --after ${letters.findLast((l) => l.service === service)?.number}`
+      `more: ./skerry events dlq ls ${service} --after ${letters.findLast((l) => l.service === service)?.number}`
     )
   return 0
 }
@@ -140,7 +140,7 @@ async function show(context: Context, names: readonly LetterName[]): Promise<num
 async function find({ jsm }: Context, { service, number }: LetterName): Promise<Letter> {
   const letter = await readLetter(jsm, service, number)
   if (letter === undefined)
-    throw new StartError(`there is no dead letter ${service}/${number}. See: skerry events dlq ls`)
+    throw new StartError(`there is no dead letter ${service}/${number}. See: ./skerry events dlq ls`)
   return letter
 }
 
@@ -177,7 +177,7 @@ async function request(context: Context, name: LetterName, what: 'retry' | 'disc
   const view = await waitForOperation(context, consumer, id, { boundMs: WAIT_MS })
   const label = `${name.service}/${name.number}`
   if (view === undefined) {
-    context.say(`${label}: accepted; ${letter.consumer} will do it. See: skerry events audit ${letter.consumer}`)
+    context.say(`${label}: accepted; ${letter.consumer} will do it. See: ./skerry events audit ${letter.consumer}`)
     return true
   }
   if (context.json) context.say(JSON.stringify(view))

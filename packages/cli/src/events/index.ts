@@ -48,16 +48,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   }
 }
 
-/** `skerry events …`: looks at what happens, and repairs it. */
+/** `./skerry events …`: looks at what happens, and repairs it. */
 export async function events([name, ...args]: string[], io: Io): Promise<number> {
   const command = name === undefined ? undefined : COMMANDS[name]
   if (command === undefined)
     throw new StartError(
-      `${name === undefined ? 'say what to do' : `there is no "events ${name}"`}: ${Object.keys(COMMANDS).join(', ')}. See: skerry help events`
+      `${name === undefined ? 'say what to do' : `there is no "events ${name}"`}: ${Object.keys(COMMANDS).join(', ')}. See: ./skerry help events`
     )
   const { values, positionals } = read(args, command.options)
   if (positionals.length > command.takes)
-    throw new StartError(`${positionals[command.takes]} is an unexpected argument. See: skerry help events`)
+    throw new StartError(`${positionals[command.takes]} is an unexpected argument. See: ./skerry help events`)
   const { by, json, ...rest } = values as Values
   const context = await openContext(io, { json: json === true, by: typeof by === 'string' ? by : undefined })
   try {
@@ -81,6 +81,6 @@ function read(args: string[], options: Command['options']) {
       )
     })
   } catch (error) {
-    throw new StartError(`${(error as Error).message} See: skerry help events`)
+    throw new StartError(`${(error as Error).message} See: ./skerry help events`)
   }
 }

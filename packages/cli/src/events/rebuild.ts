@@ -78,7 +78,7 @@ async function follow(
     await delay(200, undefined, { signal: interrupted.signal }).catch(() => 'interrupted')
     if (interrupted.signal.aborted) {
       progress.end()
-      context.io.err.write(`it goes on without you. See: skerry events rebuild ${name.consumer}\n`)
+      context.io.err.write(`it goes on without you. See: ./skerry events rebuild ${name.consumer}\n`)
       return 130
     }
     status = await ask<ModelStatus>(context, name.service, `${name.purpose}.model.status`)
@@ -90,7 +90,7 @@ function describe(context: Context, { consumer }: ConsumerName, status: ModelSta
     context.say(JSON.stringify(status))
     return
   }
-  const command = `skerry events rebuild ${consumer}`
+  const command = `./skerry events rebuild ${consumer}`
   context.say(`${consumer}: generation ${status.current} is read`)
   if (status.building !== null) {
     const { generation, by, waits } = status.building

@@ -13,7 +13,7 @@ const DAY_MS = 24 * 3_600_000
 export async function replay(context: Context, [text]: readonly string[], options: ReplayOptions): Promise<number> {
   const name = parseConsumer(text, EXAMPLE)
   const { from } = options
-  if (from === undefined) throw new StartError(`give the start: skerry events ${EXAMPLE} (or a sequence: --from 1)`)
+  if (from === undefined) throw new StartError(`give the start: ./skerry events ${EXAMPLE} (or a sequence: --from 1)`)
   const { parts } = await ask<ConsumerStatus>(context, name.service, `${name.purpose}.status`)
   const streams = parts.map((part) => part.stream)
   const isSequence = /^\d+$/.test(from)

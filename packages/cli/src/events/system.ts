@@ -61,10 +61,10 @@ export function consumerName(text: string): ConsumerName | undefined {
 
 /** The same for what was given on the command line. */
 export function parseConsumer(text: string | undefined, command: string): ConsumerName {
-  if (text === undefined) throw new StartError(`give the name of the consumer: skerry events ${command}`)
+  if (text === undefined) throw new StartError(`give the name of the consumer: ./skerry events ${command}`)
   const name = consumerName(text)
   if (name === undefined)
-    throw new StartError(`${text} is not the name of a consumer, as content--feeds. See: skerry events lag`)
+    throw new StartError(`${text} is not the name of a consumer, as content--feeds. See: ./skerry events lag`)
   return name
 }
 
@@ -97,8 +97,8 @@ export class Unanswered extends StartError {
     const silent = /no responders/i.test(cause.message)
     super(
       silent
-        ? `no instance of ${service} that runs has a ${topic.includes('.model.') ? 'read model' : 'consumer'} ${what}. See: skerry events lag, skerry status`
-        : `${service} did not answer within ${ASK_MS / 1_000} s (${cause.message}): is it healthy? See: skerry status`,
+        ? `no instance of ${service} that runs has a ${topic.includes('.model.') ? 'read model' : 'consumer'} ${what}. See: ./skerry events lag, ./skerry status`
+        : `${service} did not answer within ${ASK_MS / 1_000} s (${cause.message}): is it healthy? See: ./skerry status`,
       { cause }
     )
   }

@@ -71,7 +71,7 @@ export function subjectsOf(pattern: string | undefined, streams: readonly string
   const wild = first === '*' || first === '>'
   if (!wild && !streams.includes(first))
     throw new StartError(
-      `there is no stream ${first}, only ${streams.join(', ') || 'none at all'}. See: skerry events ls`
+      `there is no stream ${first}, only ${streams.join(', ') || 'none at all'}. See: ./skerry events ls`
     )
   return streams.filter((name) => wild || name === first).map((name) => [name, [name, ...open].join('.')])
 }

@@ -9,7 +9,7 @@ import { format } from './format.ts'
 import { renderFile } from './templates.ts'
 import { camel, capital } from './words.ts'
 
-const USAGE = 'skerry new consumer notes people users.profile.updated'
+const USAGE = './skerry new consumer notes people users.profile.updated'
 
 export type NewConsumer = { service?: string; purpose?: string; subjects: readonly string[] }
 

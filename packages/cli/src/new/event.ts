@@ -8,7 +8,7 @@ import { format } from './format.ts'
 import { renderFile } from './templates.ts'
 import { capital } from './words.ts'
 
-const USAGE = 'skerry new event notes.note.pinned'
+const USAGE = './skerry new event notes.note.pinned'
 
 /** Declares an event: `<service>.<entity>.<what>`. Throws one line that says why it cannot be. */
 export async function newEvent(repo: string, subject: string | undefined, say: (line: string) => void): Promise<void> {
@@ -53,5 +53,5 @@ ${Event} is declared. Publish it in the transaction of its write:
 
   publish(store, tx, ${Event}, { ${entity}Id })
 
-and handle it in another service with: skerry new consumer SERVICE PURPOSE ${subject}`)
+and handle it in another service with: ./skerry new consumer SERVICE PURPOSE ${subject}`)
 }

@@ -9,7 +9,7 @@ export type NewOptions = { entity?: string }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
-/** `skerry new KIND …`: writes what is asked for into this checkout. Resolves with the exit code. */
+/** `./skerry new KIND …`: writes what is asked for into this checkout. Resolves with the exit code. */
 export async function runNew([kind, ...rest]: string[], options: NewOptions): Promise<number> {
   const { entity } = options
   switch (kind) {
@@ -34,11 +34,11 @@ export async function runNew([kind, ...rest]: string[], options: NewOptions): Pr
     }
     default:
       throw new StartError(
-        `${kind === undefined ? 'say what to generate' : `there is no "new ${kind}"`}: service, event, route or consumer. See: skerry help new`
+        `${kind === undefined ? 'say what to generate' : `there is no "new ${kind}"`}: service, event, route or consumer. See: ./skerry help new`
       )
   }
 }
 
 function refuseMore(args: readonly string[], count: number): void {
-  if (args.length > count) throw new StartError(`"${args[count]}" is an unexpected argument. See: skerry help new`)
+  if (args.length > count) throw new StartError(`"${args[count]}" is an unexpected argument. See: ./skerry help new`)
 }

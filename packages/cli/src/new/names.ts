@@ -55,7 +55,7 @@ const TYPES = new Set(
  * @param entity what it keeps, where the name's singular is not it
  */
 export function serviceNames(repo: string, name: string | undefined, entity?: string): ServiceNames {
-  if (name === undefined) throw new StartError('give the name of the service: skerry new service notes')
+  if (name === undefined) throw new StartError('give the name of the service: ./skerry new service notes')
   if (!/^[a-z]{2,30}$/.test(name))
     throw new StartError(
       `"${name}" cannot be a service's name: take 2 to 30 of the letters a to z, since it is the first part of the subjects of its events`

@@ -6,7 +6,7 @@ import { format } from './format.ts'
 import { renderFile } from './templates.ts'
 import { capital, kebab } from './words.ts'
 
-const USAGE = 'skerry new route notes pinNote PUT /v1/notes/:id/pin'
+const USAGE = './skerry new route notes pinNote PUT /v1/notes/:id/pin'
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export type NewRoute = { service?: string; route?: string; method?: string; path?: string }

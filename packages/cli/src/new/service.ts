@@ -62,7 +62,7 @@ It publishes ${name}.${names.entity}.created and .deleted, and takes part in del
   npm test ${name}     its tests and all checks
   npm start${' '.repeat(name.length)}    everything with it, behind the gateway
 
-Begin in packages/contracts/src/http/${name}.ts; more with: skerry new route|event|consumer`)
+Begin in packages/contracts/src/http/${name}.ts; more with: ./skerry new route|event|consumer`)
 }
 
 /** The versions that the workspace pins. */

@@ -6,7 +6,7 @@ import { defaultJobs } from '../test-run/suite.ts'
 import { ensureTapBuild } from '../test-run/tap-build.ts'
 import { repeatTests } from './index.ts'
 
-/** The options of `skerry repeat` as they are given. */
+/** The options of `./skerry repeat` as they are given. */
 export type RepeatValues = {
   runs?: string
   jobs?: string
@@ -20,13 +20,13 @@ export type RepeatValues = {
   again: boolean
 }
 
-/** `skerry repeat`: reads its options and runs it until it is done or interrupted. */
+/** `./skerry repeat`: reads its options and runs it until it is done or interrupted. */
 export async function repeat(repo: string, positionals: readonly string[], values: RepeatValues): Promise<number> {
   const number = (name: 'runs' | 'jobs' | 'seed' | 'hog-runs', least: number, otherwise: number) => {
     const given = values[name]
     if (given === undefined) return otherwise
     if (!/^\d+$/.test(given) || Number(given) < least || Number(given) >= 2 ** 32)
-      throw new StartError(`--${name} takes a number from ${least} on, not "${given}". See: skerry help repeat`)
+      throw new StartError(`--${name} takes a number from ${least} on, not "${given}". See: ./skerry help repeat`)
     return Number(given)
   }
   const runs = number('runs', 1, 10)

@@ -5,7 +5,7 @@ import type { FileResult } from './run-file.ts'
 /** How many seconds test files took, by path. */
 export type Durations = Record<string, number>
 
-/** The table that a fresh clone begins with, kept in the repository; `skerry test --weights` writes it. */
+/** The table that a fresh clone begins with, kept in the repository; `./skerry test --weights` writes it. */
 export const WEIGHTS = join(import.meta.dirname, 'weights.json')
 
 /** What a file is taken for that no table has: new ones tend to be run alone first, and are better begun early than last. */

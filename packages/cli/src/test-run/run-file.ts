@@ -18,6 +18,8 @@ export type RunFileOptions = {
   signal: AbortSignal
   /** How long what a file has started may take to end after it, before it counts as left behind. */
   graceMs?: number
+  /** Told what the file prints, as it comes. */
+  onOutput?(chunk: string): void
 }
 
 const GRACE_MS = 10_000
@@ -52,7 +54,10 @@ export async function runFile(file: TestFile, options: RunFileOptions): Promise<
   })
   const reader = createTapReader()
   let errors = ''
-  child.stdout?.setEncoding('utf8').on('data', reader.write)
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    reader.write(chunk)
+    options.onOutput?.(chunk)
+  })
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     errors = (errors + chunk).slice(-ERRORS_KEPT)
   })

@@ -18,12 +18,12 @@ export function parseTraffic(args: readonly string[], options: TrafficOptions): 
   const { header = [], mirror, reset = false } = options
   const changes = weights.length > 0 || header.length > 0 || mirror !== undefined
   if (service === undefined) {
-    if (changes || reset) throw new StartError('give the name of the service: skerry traffic content 2.1.0=5%')
+    if (changes || reset) throw new StartError('give the name of the service: ./skerry traffic content 2.1.0=5%')
     return { service, change: undefined }
   }
   if (!/^[a-z][a-z0-9-]{0,63}$/.test(service))
     throw new StartError(
-      `${service} is not the name of a service. Give the service first: skerry traffic content 2.1.0=5%`
+      `${service} is not the name of a service. Give the service first: ./skerry traffic content 2.1.0=5%`
     )
   if (reset && changes) throw new StartError('--reset ends all rules: give it alone')
   if (reset) return { service, change: () => undefined }

@@ -1,11 +1,13 @@
+import { StartError } from '@skerry/stores'
 import { homeFolder } from '../repository.ts'
 import { readRunFile } from './status.ts'
 
 /** Loads the demo data into the system that runs in this home, or into another gateway. Ctrl-C interrupts; the next run goes on. */
-export async function demo(options: { limit?: number; url?: string }): Promise<number> {
+export async function demo(options: { limit?: number; all?: boolean; url?: string }): Promise<number> {
   const home = homeFolder(process.env)
   const baseUrl = options.url ?? (await readRunFile(home)).gateway
-  const { runDemo } = await import('../demo/index.ts')
+  if (options.all === true && options.limit !== undefined) throw new StartError('give --limit or --all, not both')
+  const { DEMO_MAILS, runDemo } = await import('../demo/index.ts')
   const interrupted = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
   await runDemo({
@@ -13,7 +15,7 @@ export async function demo(options: { limit?: number; url?: string }): Promise<n
     home,
     out: process.stdout,
     signal: interrupted.signal,
-    ...(options.limit === undefined ? {} : { limit: options.limit })
+    ...(options.all === true ? {} : { limit: options.limit ?? DEMO_MAILS })
   })
   return interrupted.signal.aborted ? 130 : 0
 }

@@ -24,7 +24,7 @@ export async function lockHome(home: string): Promise<() => Promise<void>> {
         () => 'not ready yet'
       )
       throw new StartError(
-        `already running in ${home} as process ${pid} (gateway: ${gateway}). Stop it with Ctrl-C there or \`skerry stop\`.`
+        `already running in ${home} as process ${pid} (gateway: ${gateway}). Stop it with Ctrl-C there or \`./skerry stop\`.`
       )
     }
     await rm(path, { force: true })

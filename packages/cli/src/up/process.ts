@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type App, StartError } from '@skerry/stores'
+import { type App, onlyChanges, openLog, StartError } from '@skerry/stores'
 
 export type Ready = { pid: number; url: string; ops: string }
 
@@ -26,32 +25,40 @@ export type ProcessOptions = {
   say(line: string): void
 }
 
-const READY_MS = 60_000
+// Dozens of processes that start at once on a machine with other work take minutes; one that is killed for it begins anew.
+const READY_MS = 180_000
 const STOP_MS = 20_000
+const HEALTHY_MS = 30_000
+const FIRST_DELAY_MS = 200
+const LONGEST_DELAY_MS = 10_000
 
-/** Starts an instance of an app and starts it again, after a growing delay, whenever it dies before it is stopped. */
+/**
+ * Starts an instance of an app and starts it again, after a growing delay, whenever it dies before it is stopped. That it died and that it is
+ * back is told; what it does in between only when it is something else than before.
+ */
 export function startProcess(options: ProcessOptions): AppProcess {
-  const { app, instance, home, say } = options
+  const { app, instance, home } = options
   const label = `${app.name} ${instance}`
   const logPath = join(home, 'logs', `${app.name}-${instance}.log`)
   let child: ChildProcess | undefined
   let stopping = false
-  let delayMs = 200
+  let delayMs = FIRST_DELAY_MS
   let again: NodeJS.Timeout | undefined
   const first = Promise.withResolvers<Ready & { ms: number }>()
   let wasReady = false
+  const say = onlyChanges(options.say)
 
   function launch(): void {
     const startedAt = Date.now()
-    const log = openSync(logPath, 'a')
+    const log = openLog(logPath)
     // Its own process group: Ctrl-C in a terminal reaches only the CLI, which stops things in order.
     const started = spawn(process.execPath, ['src/main.ts'], {
       cwd: app.folder,
       env: options.env,
-      stdio: ['ignore', log, log, 'ipc'],
+      stdio: ['ignore', log.stdio, log.stdio, 'ipc'],
       detached: true
     })
-    closeSync(log)
+    log.close()
     child = started
     let readyAt = 0
     const late = setTimeout(() => {
@@ -68,23 +75,31 @@ export function startProcess(options: ProcessOptions): AppProcess {
       options.onReady(ready)
       first.resolve({ ...ready, ms: readyAt - startedAt })
     })
-    started.on('error', (error) => first.reject(new StartError(`${label} could not be started: ${error.message}`)))
-    started.on('exit', async (code, signal) => {
+    // A process that could not be made tells that, and nothing of an end.
+    started.on('error', (error) => {
+      if (started.pid === undefined) void ended(error.message)
+    })
+    started.on('exit', (code, signal) => void ended(signal ?? `exit code ${code}`))
+
+    async function ended(how: string): Promise<void> {
       clearTimeout(late)
       options.onDown()
       if (stopping) return
-      const how = signal ?? `exit code ${code}`
       if (!wasReady) {
         first.reject(
           new StartError(`${label} did not start (${how}). The end of ${logPath}:\n${await lastLines(logPath)}`)
         )
         return
       }
-      if (readyAt > 0 && Date.now() - readyAt > 30_000) delayMs = 200
-      say(`${label} died (${how}); starting again in ${delayMs} ms`)
+      if (readyAt > 0 && Date.now() - readyAt > HEALTHY_MS) delayMs = FIRST_DELAY_MS
+      say(
+        readyAt > 0
+          ? `${label} died (${how}); starting again in ${delayMs} ms`
+          : `${label} did not come back (${how}); it is tried again, at the latest every ${LONGEST_DELAY_MS / 1000} s. See ${logPath}`
+      )
       again = setTimeout(launch, delayMs)
-      delayMs = Math.min(10_000, delayMs * 2)
-    })
+      delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
+    }
   }
 
   launch()

@@ -1,17 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import {
-  type App,
-  externalUrls,
-  freePort,
-  isFree,
-  prepareHome,
-  StartError,
-  type Stores,
-  startStores
-} from '@skerry/stores'
+import { type App, externalUrls, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
 import { findApps, homeFolder, startedApps } from '../repository.ts'
+import { say } from '../say.ts'
+import { networkLines, publicAddress } from './address.ts'
+import { ignoredLine, inherited } from './environment.ts'
 import { lockHome } from './lock.ts'
 import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
@@ -20,25 +13,22 @@ import { createRunFile } from './run-file.ts'
 import { stopSignals } from './stop-signals.ts'
 import { table } from './table.ts'
 
-const say = (line: string) => void process.stdout.write(`${line}\n`)
-
 /** Starts everything, stays until it is told to stop, and stops everything in order. Resolves with the exit code. */
 export async function up(options: { demo: boolean; with: readonly string[] }): Promise<number> {
   const startedAt = Date.now()
   const home = homeFolder(process.env)
-  const wanted = gatewayPort(process.env.PORT)
   await prepareHome(home)
   const unlock = await lockHome(home)
-  const runFile = await createRunFile(home)
-  const stopLogs = boundLogs(home)
+  const runFile = await createRunFile(home, say)
+  const stopLogs = boundLogs(home, say)
   const stopping = stopSignals()
   let stores: Stores | undefined
   const processes: AppProcess[] = []
   try {
-    if (wanted !== 0 && !(await isFree(wanted)))
-      throw new StartError(`port ${wanted} is in use: set PORT to another (PORT=0 picks a free one)`)
     // Known before the gateway runs: services that call the public API are told where it is.
-    const port = wanted === 0 ? await freePort() : wanted
+    const address = await publicAddress(process.env)
+    const ignored = ignoredLine(process.env)
+    if (ignored !== undefined) say(ignored)
     const all = findApps()
     const apps = startedApps(all, options.with)
     stores = await startStores({
@@ -51,7 +41,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
       onChange(name, what) {
         if (stopping.stop.aborted) return
         say(`${name} ${what}`)
-        void (what === 'is back' ? noteStores() : runFile.remove(name, '1'))
+        void noteStores()
       }
     })
     await noteStores()
@@ -67,11 +57,14 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
             home,
             say,
             env: {
-              ...inherited(home),
+              ...inherited(home, process.env),
               ...stores.envFor(app.name),
               SKERRY_INSTANCE: instance,
-              API_URL: `http://127.0.0.1:${port}`,
-              PORT: app.kind === 'gateway' ? String(port) : '0',
+              API_URL: address.url,
+              ...(app.kind === 'gateway'
+                ? { HOST: address.host, PORT: String(address.port), ADVERTISE_URL: address.url }
+                : { PORT: '0' }),
+              OPS_HOST: '127.0.0.1',
               OPS_PORT: '0'
             },
             onReady: ({ pid, url, ops }) => void runFile.set({ name: app.name, instance, pid, url, ops }),
@@ -100,6 +93,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
     say(
       `Ready in ${((Date.now() - startedAt) / 1000).toFixed(1)} s, ${Math.round(memory / 1e6)} MB. Data in ${home}. Ctrl-C stops everything.\n`
     )
+    for (const line of networkLines(address)) say(line)
     say(curlLine(url))
     if (options.demo) await demo(url, home, stopping.stop)
     if (!stopping.stop.aborted)
@@ -119,7 +113,8 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
   async function noteStores(): Promise<void> {
     for (const { name, address, server } of stores?.parts ?? []) {
       const pid = server.pid()
-      if (pid !== undefined) await runFile.set({ name, instance: '1', pid, url: address, ops: null })
+      if (pid === undefined) await runFile.remove(name, '1')
+      else await runFile.set({ name, instance: '1', pid, url: address, ops: null })
     }
   }
 }
@@ -166,37 +161,13 @@ async function routesKnown(ops: string, apps: readonly App[], signal: AbortSigna
 }
 
 async function demo(baseUrl: string, home: string, signal: AbortSignal): Promise<void> {
-  const { runDemo } = await import('../demo/index.ts')
+  const { DEMO_MAILS, runDemo } = await import('../demo/index.ts')
   try {
-    await runDemo({ baseUrl, home, out: process.stdout, signal })
+    await runDemo({ baseUrl, home, out: process.stdout, signal, limit: DEMO_MAILS })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     say(`the demo data could not be loaded: ${error.message} Try again with \`npm run demo\`; everything else runs.`)
   }
-}
-
-function gatewayPort(text = '8080'): number {
-  const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535) throw new StartError(`PORT=${text} is not a port (0 … 65535)`)
-  return port
-}
-
-/** Where an app finds its own stores and itself is said by us alone; the rest of our environment holds its settings. */
-const OWN =
-  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_PORT|ADVERTISE_URL|API_URL|SKERRY_\w+)$/
-
-function inherited(home: string): Record<string, string> {
-  const env: Record<string, string> = {
-    NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
-    // Argon2's threads would each keep a heap of their own.
-    MALLOC_ARENA_MAX: '2',
-    // Everybody on this machine shares its address.
-    LIMIT_EXEMPT: '127.0.0.0/8,::1/128',
-    // All stop together, so there is nobody left to use them.
-    IDLE_KEPT_MS: '0'
-  }
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && !OWN.test(name)) env[name] = value
-  return env
 }
 
 function curlLine(url: string): string {

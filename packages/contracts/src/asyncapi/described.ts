@@ -33,7 +33,7 @@ function examplesOf(payload: unknown): unknown[] {
   try {
     return [exampleOf(payload, 'full')]
   } catch {
-    // `skerry contracts release` says so to who can mend it; a document is worth having without.
+    // `./skerry contracts release` says so to who can mend it; a document is worth having without.
     return []
   }
 }

@@ -1,0 +1,109 @@
+/** A part of the fault run: one test file in its long version, or some rounds of it. */
+export type Part = {
+  name: string
+  /** What it shows, in a line. */
+  proves: string
+  /** Folder of its package, from the root, and the test file in it. */
+  folder: string
+  file: string
+  /** Numbers of its rounds; none where the file is one thing. */
+  rounds?: readonly number[]
+  /** Expected on 2 cores that do nothing else, for the whole part. */
+  minutes: number
+}
+
+/** A part may take so long; most of what it needs on a busy machine is in it. */
+export const LIMIT_MINUTES = 30
+export const DEFAULT_SEED = 1
+
+/** Rounds of one file as parts that each run for minutes: `kills-1` with rounds 1 and 2, `kills-2` with 3 and 4. */
+export function split(part: Omit<Part, 'rounds'>, rounds: number, each: number): Part[] {
+  return Array.from({ length: Math.ceil(rounds / each) }, (_, i) => {
+    const own = Array.from({ length: Math.min(each, rounds - i * each) }, (_, j) => i * each + j + 1)
+    return { ...part, name: `${part.name}-${i + 1}`, rounds: own, minutes: part.minutes * own.length }
+  })
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
+
+/** All parts, in the order in which they run. Where parts come from `split`, the minutes given are those of a round. */
+export const PARTS: readonly Part[] = [
+  ...split(
+    {
+      name: 'system-kills',
+      proves:
+        'every process of the system dies by kill -9 under writes: nothing acknowledged is lost, every event has its effect once',
+      folder: 'packages/cli',
+      file: 'test/faults.test.ts',
+      minutes: 2
+    },
+    10,
+    2
+  ),
+  ...split(
+    {
+      name: 'operations-kills',
+      proves: 'rebuild and replay while instances die: each event once a generation and once a replay',
+      folder: 'packages/events',
+      file: 'test/operations-kill.test.ts',
+      minutes: 0.5
+    },
+    15,
+    5
+  ),
+  {
+    name: 'new-service',
+    proves: 'a service that one command wrote starts with the others and passes npm test as it is',
+    folder: 'packages/cli',
+    file: 'test/new-service.test.ts',
+    minutes: 6
+  },
+  {
+    name: 'gateway-replicas',
+    proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
+    folder: 'apps/gateway',
+    file: 'test/faults.test.ts',
+    rounds: range(7),
+    minutes: 3
+  },
+  {
+    name: 'gateway-rolling',
+    proves: '20 rolling restarts of the gateway under load lose no request',
+    folder: 'apps/gateway',
+    file: 'test/rolling.test.ts',
+    minutes: 5
+  },
+  {
+    name: 'gateway-rolling-services',
+    proves: '20 rolling restarts of a service behind the gateway lose no request',
+    folder: 'apps/gateway',
+    file: 'test/rolling-restart.test.ts',
+    minutes: 2
+  },
+  {
+    name: 'gateway-overload',
+    proves: 'at ten times the capacity of a service the gateway sheds, and what it lets in is answered as before',
+    folder: 'apps/gateway',
+    file: 'test/overload.test.ts',
+    minutes: 2
+  },
+  {
+    name: 'gateway-slow-instance',
+    proves: 'one slow instance of three does not take the places of the others',
+    folder: 'apps/gateway',
+    file: 'test/slow-instance.test.ts',
+    minutes: 2
+  },
+  ...split(
+    {
+      name: 'events-kills',
+      proves:
+        '104 kills at every step from write to effect, NATS loses its data: nothing lost, nothing twice, in order',
+      folder: 'packages/events',
+      file: 'test/kill.test.ts',
+      minutes: 4
+    },
+    5,
+    1
+  )
+]
