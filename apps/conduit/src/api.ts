@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Problem } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { CallContext } from '@skerry/service'
+import { Agent, fetch } from 'undici'
 import { unavailable } from './errors.ts'
 
 /** The request of a front end that a call of the API is made for. */
@@ -24,9 +25,16 @@ export type Api = <T>(request: ApiRequest, visit: Visit) => Promise<ApiAnswer<T>
  * Calls the API through the gateway. A call whose answer is lost is made once more: what is not idempotent by itself carries a key.
  * Throws 503 (with what the API says of when to come back) where there is no answer in time, and for 429 and 5xx.
  */
-export function createApi(options: { url: string; timeoutMs: number; fetch?: typeof fetch }): Api {
+export function createApi(options: {
+  url: string
+  from?: string | undefined
+  timeoutMs: number
+  fetch?: typeof globalThis.fetch
+}): Api {
   const base = options.url.replace(/\/+$/, '')
-  const send = options.fetch ?? fetch
+  const dispatcher =
+    options.from === undefined ? {} : { dispatcher: new Agent({ connect: { localAddress: options.from } }) }
+  const send = options.fetch ?? (fetch as unknown as typeof globalThis.fetch)
 
   return async <T>(request: ApiRequest, { call, forwardedFor }: Visit): Promise<ApiAnswer<T>> => {
     const { method, path, token, body } = request
@@ -43,6 +51,7 @@ export function createApi(options: { url: string; timeoutMs: number; fetch?: typ
       const leftMs = Math.min(options.timeoutMs, call.remainingMs())
       if (leftMs <= 0) throw unavailable()
       const response = await send(base + path, {
+        ...dispatcher,
         method,
         headers: { ...headers, [DEADLINE_HEADER]: String(Math.ceil(leftMs)) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -12,7 +12,7 @@ export type AppDeps = { config: Config; store: Store; metrics: Metrics; logger?:
 /** The HTTP side of conduit: all that is registered, in order. */
 export function buildApp({ config, store, metrics, logger, now = Date.now }: AppDeps): FastifyInstance {
   const app = buildServer({ name: 'conduit', config, metrics, logger })
-  const api = createApi({ url: config.API_URL, timeoutMs: config.API_TIMEOUT_MS })
+  const api = createApi({ url: config.API_URL, from: config.API_FROM, timeoutMs: config.API_TIMEOUT_MS })
   const deps = { store, api, limits: config, now }
   // In a scope of its own, whose errors have RealWorld's shape.
   app.register(async (scope) => {

@@ -11,6 +11,8 @@ export const ConfigSchema = Type.Object({
   MONGO_POOL: Count(20, 1000),
   /** The gateway, through which the public API is called. */
   API_URL: Type.String({ pattern: '^https?://' }),
+  /** The local address that it is called from: the one whose `X-Forwarded-For` the gateway trusts. */
+  API_FROM: Type.Optional(Type.String({ maxLength: 45, pattern: '^[0-9a-fA-F.:]+$' })),
   /** One call of the API, in milliseconds. */
   API_TIMEOUT_MS: Count(8_000, 60_000),
   /** How long a token holds, in seconds. RealWorld front ends never renew it. */

@@ -118,8 +118,8 @@ export const GatewayConfigSchema = Type.Object({
   LIMIT_ADDRESS_PER_SECOND: Rate(50),
   LIMIT_ADDRESS_BURST: Count(200),
   LIMIT_SIGN_UP_PER_MINUTE: Count(60),
-  /** Sign-ups of an address at once; by default those of a minute. */
-  LIMIT_SIGN_UP_BURST: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+  /** Sign-ups of an address at once: a carrier's, behind which many phones are. */
+  LIMIT_SIGN_UP_BURST: Count(200),
   /** A device is a session. 0: only its user has a limit. */
   LIMIT_DEVICE_PER_SECOND: Type.Number({ minimum: 0, maximum: 1_000_000, default: 0 }),
   LIMIT_DEVICE_BURST: Count(100),

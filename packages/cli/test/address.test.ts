@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import t from 'tap'
 import { networkLines, networkUrls, publicAddress } from '../src/up/address.ts'
-import { ignoredLine, inherited } from '../src/up/environment.ts'
+import { callers, ignoredLine, inherited } from '../src/up/environment.ts'
 
 const ipv4 = { netmask: '', mac: '', cidr: null, family: 'IPv4' as const }
 const ipv6 = { netmask: '', mac: '', cidr: null, family: 'IPv6' as const, scopeid: 0 }
@@ -74,5 +74,17 @@ t.test('settings are passed on, but not what each part has of its own; what is s
     ignoredLine({ NATS_USER: 'me', ADVERTISE_OPS_URL: 'http://x' }),
     /: NATS_USER \(.*\), ADVERTISE_OPS_URL \(each instance has its own\)$/
   )
+  t.end()
+})
+
+t.test('the gateway believes one loopback address, from which services call on behalf of others', (t) => {
+  const { service, gateway } = callers('http://127.0.0.1:8080', {})
+  t.same([service, gateway], [{ API_FROM: '127.0.0.2' }, { TRUSTED_PROXIES: '127.0.0.2/32' }])
+  t.same(callers('http://127.0.0.1:8080', { TRUSTED_PROXIES: '10.0.0.0/8' }).gateway, {
+    TRUSTED_PROXIES: '10.0.0.0/8,127.0.0.2/32'
+  })
+  t.same(callers('http://[::1]:8080', { TRUSTED_PROXIES: '10.0.0.0/8' }), { service: {}, gateway: {} })
+  t.notOk('LIMIT_EXEMPT' in inherited('/home', {}), 'nobody is without limits')
+  t.equal(inherited('/home', { LIMIT_EXEMPT: '10.0.0.0/8' }).LIMIT_EXEMPT, '10.0.0.0/8', 'unless they are told to be')
   t.end()
 })

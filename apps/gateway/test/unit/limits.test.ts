@@ -69,7 +69,6 @@ t.test('policies of a configuration', async (t) => {
     LIMIT_DEVICE_BURST: '25',
     LIMIT_ADDRESS_PER_SECOND: '3',
     LIMIT_ADDRESS_BURST: '10',
-    LIMIT_SIGN_IN_PER_MINUTE: '30',
     LIMIT_SIGN_UP_PER_MINUTE: '6',
     LIMIT_SIGN_UP_BURST: '2',
     LIMIT_CLASSES: 'upload=0.5/19,search=100/6000',
@@ -86,25 +85,23 @@ t.test('policies of a configuration', async (t) => {
   t.match(policies.address, { name: 'address', by: 'address', key: 'address:', place: 0, header: '"address";q=10;w=4' })
   t.match(policies.badToken, { name: 'bad-token', by: 'address', key: 'bad-token:', place: 1, burst: 10 })
   t.match(policies.badToken, { intervalMs: policies.address.intervalMs })
-  t.match(policies.signIn, { by: 'address', key: 'sign-in:', place: 2, burst: 30, intervalMs: 2_000, lease: 1 })
-  t.equal(policies.signIn.header, '"sign-in";q=30;w=60')
-  t.match(policies.signUp, { by: 'address', key: 'sign-up:', place: 3, burst: 2, intervalMs: 10_000, lease: 1 })
+  t.match(policies.signUp, { by: 'address', key: 'sign-up:', place: 2, burst: 2, intervalMs: 10_000, lease: 1 })
   const of = (limit: string, caller?: object) => policies.setOf({ limit }, caller)
   const upload = of('upload', ADA).policies[2]
   t.match(upload, { by: 'user', key: 'upload:user:', place: 1, burst: 19, intervalMs: 2_000, lease: 1 })
   t.equal(upload?.header, '"upload";q=19;w=38')
-  t.match(of('upload').policies[1], { by: 'address', key: 'upload:address:', place: 4, burst: 19 })
+  t.match(of('upload').policies[1], { by: 'address', key: 'upload:address:', place: 3, burst: 19 })
   t.match(of('search', ADA).policies[2], { key: 'search:user:', place: 2, lease: 100 }, 'no lease is above the bound')
-  t.match(of('search').policies[1], { key: 'search:address:', place: 5 })
+  t.match(of('search').policies[1], { key: 'search:address:', place: 4 })
   t.equal(of('upload', ADA).header, '"user";q=40;w=10, "device";q=25;w=13, "upload";q=19;w=38')
-  t.equal(of('sign-in').header, '"sign-in";q=30;w=60')
+  t.strictSame(of('sign-in').policies, [policies.address], 'auth counts the failures')
   t.strictSame(
     of('sign-up', ADA).policies.map((one) => one.name),
     ['user', 'device', 'sign-up']
   )
   t.strictSame(
     of('sign-in', ADA).policies.map((one) => one.name),
-    ['user', 'device', 'sign-in']
+    ['user', 'device']
   )
   t.strictSame(of('sign-up').policies, [policies.signUp])
   t.strictSame(policies.setOf(undefined, ADA).policies, [policies.user, policies.device])
@@ -115,10 +112,10 @@ t.test('policies of a configuration', async (t) => {
   t.equal(fast.device, undefined)
   t.strictSame(fast.setOf({}, ADA).policies, [fast.user])
   t.strictSame(
-    fast.setOf({ limit: 'sign-in' }, ADA).policies.map((one) => one.name),
-    ['user', 'sign-in']
+    fast.setOf({ limit: 'sign-up' }, ADA).policies.map((one) => one.name),
+    ['user', 'sign-up']
   )
-  t.match(policiesWith({ LIMIT_SIGN_IN_PER_MINUTE: '60', LIMIT_SIGN_IN_BURST: '7' }).signIn, {
+  t.match(policiesWith({ LIMIT_SIGN_UP_PER_MINUTE: '60', LIMIT_SIGN_UP_BURST: '7' }).signUp, {
     burst: 7,
     intervalMs: 1_000
   })
@@ -184,7 +181,7 @@ t.test('alone, the longest wait is told, and a refusal counts nothing', async (t
   const other = { userId: 'bob', sessionId: 'phone' }
   t.match(take(limiter, set, 'a', other), { allowed: false, policy: { name: 'device' }, retrySeconds: 2 })
   time.now += 1_999
-  t.match(take(limiter, set, 'a', other), { allowed: false, retrySeconds: 1 })
+  t.match(take(limiter, set, 'a', other), { allowed: false, retrySeconds: 3 }, 'after the one who was told before')
   time.now += 1
   t.match(take(limiter, set, 'a', other), { allowed: true }, 'bob was not charged for what was refused')
 })
@@ -208,7 +205,7 @@ t.test('whom a policy counts', async (t) => {
   const [, up] = policies.setOf({ limit: 'up' }, undefined).policies
   t.match(limiter.take(up!, 'z'), { allowed: true, policyHeader: up!.header, policy: { name: 'up' } })
   t.match(limiter.refused(up!, 'z'), { allowed: false, policyHeader: up!.header, remaining: 0, retrySeconds: 1 })
-  t.match(limiter.refused(up!, 'z'), { allowed: false, retrySeconds: 1 }, 'which counts nothing')
+  t.match(limiter.refused(up!, 'z'), { allowed: false, retrySeconds: 2 }, 'which counts nothing, and comes later')
   t.equal(limiter.refused(up!, 'y'), undefined)
   t.equal(limiter.refused(policies.badToken, 'z'), undefined, 'another policy of the same subject')
   time.now += 1_000

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 /** Where an app finds its own stores and itself is said by `up` alone; the rest of our environment holds its settings. */
 const OWN =
-  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_HOST|OPS_PORT|ADVERTISE_\w+|API_URL|ROUTES|ROUTES_FILE|SKERRY_\w+)$/
+  /^(MONGO_URL|MONGO_DATABASE|NATS_\w+|REDIS_\w+|AUTH_SIGNING_KEY|HOST|PORT|OPS_HOST|OPS_PORT|ADVERTISE_\w+|API_URL|API_FROM|ROUTES|ROUTES_FILE|SKERRY_\w+)$/
 
 /** Those of them that mean something to an app and nothing to `up`: each instance has its own. */
 const IGNORED: Readonly<Record<string, string>> = {
@@ -16,6 +16,7 @@ const IGNORED: Readonly<Record<string, string>> = {
   ADVERTISE_URL: 'each instance has its own',
   ADVERTISE_OPS_URL: 'each instance has its own',
   API_URL: 'it is the gateway that is started',
+  API_FROM: 'it is an address that the gateway trusts',
   ROUTES: 'services announce theirs; a fixed list is for `./skerry gateway`',
   ROUTES_FILE: 'services announce theirs; a fixed list is for `./skerry gateway`',
   SKERRY_INSTANCE: 'each instance has its own',
@@ -28,13 +29,27 @@ export function inherited(home: string, environment: NodeJS.ProcessEnv): Record<
     NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
     // Argon2's threads would each keep a heap of their own.
     MALLOC_ARENA_MAX: '2',
-    // Everybody on this machine shares its address.
-    LIMIT_EXEMPT: '127.0.0.0/8,::1/128',
     // All stop together, so there is nobody left to use them.
     IDLE_KEPT_MS: '0'
   }
   for (const [name, value] of Object.entries(environment)) if (value !== undefined && !OWN.test(name)) env[name] = value
   return env
+}
+
+/** What calls the gateway from this machine on behalf of others (conduit) does so from here, and nothing else does. */
+const CALLER = '127.0.0.2'
+
+/**
+ * How the gateway knows services that call it on behalf of others: they come from an address of their own on the loopback interface, and of
+ * that one alone it believes `X-Forwarded-For`. Trusting all of 127.0.0.0/8 would let a proxy on this machine take the limits by address off
+ * everybody behind it.
+ *
+ * @param apiUrl the gateway's; from an IPv4 address no IPv6 one is reached, and then a service that calls is one address
+ */
+export function callers(apiUrl: string, environment: NodeJS.ProcessEnv): { service: object; gateway: object } {
+  if (new URL(apiUrl).hostname.startsWith('[')) return { service: {}, gateway: {} }
+  const trusted = [environment.TRUSTED_PROXIES, `${CALLER}/32`].filter(Boolean)
+  return { service: { API_FROM: CALLER }, gateway: { TRUSTED_PROXIES: trusted.join(',') } }
 }
 
 /** A line that names the variables that are set and not passed on, with the reason; undefined when there is none. */

@@ -9,7 +9,7 @@ export type Ready = { pid: number; url: string; ops: string }
 export type AppProcess = {
   readonly app: App
   readonly instance: string
-  /** Resolves with the first time it was ready; rejects when it did not get there. */
+  /** Resolves with the first time it was ready; rejects when it did not get there in three tries. */
   readonly ready: Promise<Ready & { ms: number }>
   stop(): Promise<void>
   kill(): void
@@ -28,6 +28,8 @@ export type ProcessOptions = {
 // Dozens of processes that start at once on a machine with other work take minutes; one that is killed for it begins anew.
 const READY_MS = 180_000
 const STOP_MS = 20_000
+/** A store that is slow to answer while everything starts is no reason to give up; a configuration that is wrong is so each time. */
+const FIRST_TRIES = 3
 const HEALTHY_MS = 30_000
 const FIRST_DELAY_MS = 200
 const LONGEST_DELAY_MS = 10_000
@@ -46,10 +48,12 @@ export function startProcess(options: ProcessOptions): AppProcess {
   let again: NodeJS.Timeout | undefined
   const first = Promise.withResolvers<Ready & { ms: number }>()
   let wasReady = false
+  let tries = 0
   const say = onlyChanges(options.say)
 
   function launch(): void {
     const startedAt = Date.now()
+    tries++
     const log = openLog(logPath)
     // Its own process group: Ctrl-C in a terminal reaches only the CLI, which stops things in order.
     const started = spawn(process.execPath, ['src/main.ts'], {
@@ -85,6 +89,12 @@ export function startProcess(options: ProcessOptions): AppProcess {
       clearTimeout(late)
       options.onDown()
       if (stopping) return
+      if (!wasReady && tries < FIRST_TRIES) {
+        say(`${label} did not start (${how}); it is tried again. See ${logPath}`)
+        again = setTimeout(launch, delayMs)
+        delayMs *= 2
+        return
+      }
       if (!wasReady) {
         first.reject(
           new StartError(`${label} did not start (${how}). The end of ${logPath}:\n${await lastLines(logPath)}`)

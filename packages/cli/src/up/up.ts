@@ -4,7 +4,7 @@ import { type App, externalUrls, prepareHome, StartError, type Stores, startStor
 import { findApps, homeFolder, startedApps } from '../repository.ts'
 import { say } from '../say.ts'
 import { networkLines, publicAddress } from './address.ts'
-import { ignoredLine, inherited } from './environment.ts'
+import { callers, ignoredLine, inherited } from './environment.ts'
 import { lockHome } from './lock.ts'
 import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
@@ -47,6 +47,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
     await noteStores()
     stopping.stop.throwIfAborted()
 
+    const calling = callers(address.url, process.env)
     for (const app of apps) {
       for (let i = 1; i <= app.instances; i++) {
         const instance = String(i)
@@ -62,8 +63,8 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
               SKERRY_INSTANCE: instance,
               API_URL: address.url,
               ...(app.kind === 'gateway'
-                ? { HOST: address.host, PORT: String(address.port), ADVERTISE_URL: address.url }
-                : { PORT: '0' }),
+                ? { HOST: address.host, PORT: String(address.port), ADVERTISE_URL: address.url, ...calling.gateway }
+                : { PORT: '0', ...calling.service }),
               OPS_HOST: '127.0.0.1',
               OPS_PORT: '0'
             },
