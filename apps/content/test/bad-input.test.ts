@@ -167,7 +167,7 @@ t.test('every route but the public one needs a good token', async (t) => {
 t.test('media types, If-Match and Idempotency-Key', async (t) => {
   const form = await ada.send('POST', '/v1/posts', { body: 'text=x', headers: { 'content-type': 'text/plain' } })
   t.equal(form.status, 415)
-  for (const etag of ['x', '"', '"abc"', 'W/"1.x"', '"1.x", "2.y"', '"-1"', '"99999999999999999999"']) {
+  for (const etag of ['x', '"', '"abc"', 'W/"9.x"', '"8.x", "9.y"', '"-1"', '"99999999999999999999"']) {
     const answer = await ada.send('PATCH', `/v1/posts/${id}`, { body: { text: 'y' }, headers: { 'if-match': etag } })
     t.equal(answer.status, 412, etag)
   }

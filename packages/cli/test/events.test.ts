@@ -379,6 +379,6 @@ t.test('help and wrong commands', async (t) => {
   t.match((await runCli(['events', '--help'], env)).out, /^\.\/skerry events ls \| tail/)
   t.match(await refused(), /say what to do: ls, lag, tail, dlq, audit, replay, rebuild/)
   t.match(await refused('look'), /there is no "events look"/)
-  t.match(await refused('ls', 'content'), /content is one too many/)
+  t.match(await refused('ls', 'content'), /content is an unexpected argument/)
   t.match(await refused('ls', '--nonsense'), /--nonsense/)
 })

@@ -81,7 +81,7 @@ t.test('events, routes and consumers are added to it, and to services that were 
     [['route', 'library', 'lendBook', 'PUT', '/v1/library/:id/again'], /libraryRoutes has lendBook already/],
     [['route', 'library', 'other', 'PUT', '/v1/library/:book/lend'], /PUT \/v1\/library\/:id\/lend exists/],
     [['route', 'library', 'other', 'GET', '/v1/users/books'], /the prefix \/v1\/users belongs to another service/],
-    [['route', 'library', 'other', 'FETCH', '/v1/library/x'], /"FETCH" is no method/],
+    [['route', 'library', 'other', 'FETCH', '/v1/library/x'], /"FETCH" is not a method/],
     [['route', 'library', 'other', 'GET', 'library'], /cannot be a path/],
     [['route', 'library', 'Other-', 'GET', '/v1/library/x'], /cannot be a route's name/],
     [['consumer', 'library', 'people', 'users.profile.updated'], /has a consumer "people" already/],

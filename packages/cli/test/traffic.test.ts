@@ -38,8 +38,8 @@ t.test('a command line is a change of rules', async (t) => {
   t.match(parseTraffic(['content'], {}), { service: 'content', change: undefined })
 
   const bad: Array<[string[], Parameters<typeof parseTraffic>[1], RegExp]> = [
-    [[], { reset: true }, /say for which service/],
-    [['2.1.0=5%'], {}, /2\.1\.0=5% is not the name of a service\. Write it first/],
+    [[], { reset: true }, /give the name of the service/],
+    [['2.1.0=5%'], {}, /2\.1\.0=5% is not the name of a service\. Give the service first/],
     [['content', '2.1.0'], {}, /2\.1\.0 is not a share of a version: write it as 2\.1\.0=5%/],
     [['content', '2.1.0=101%'], {}, /give a percentage from 0 to 100/],
     [['content', '2.1.0=-1'], {}, /give a percentage from 0 to 100/],

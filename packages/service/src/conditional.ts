@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { SkerryError } from '@skerry/contracts'
 
-/** What `If-Match` asks for: a version of the resource, or `any` for `*`. */
-export type Precondition = { version: number } | 'any'
+/** What `If-Match` asks for: one of some versions of the resource, or `any` for `*`. */
+export type Precondition = { versions: readonly number[] } | 'any'
 
 /** The strong ETag of a body: `"<version>.<hash>"` when the resource has an integer version, else `"<hash>"`. */
 export function etagOf(resource: unknown, body: string): string {
@@ -21,15 +21,28 @@ export function noneMatch(header: string, etag: string): boolean {
   })
 }
 
-const STRONG = /^"(\d{1,15})(?:\.[\w-]+)?"$/
+/** A tag with a version, strong or weak. */
+const TAG = /^(?:W\/)?"(\d{1,15})(?:\.[\w-]+)?"$/
+/** Tags of a list: a client names the few versions that it holds. */
+const TAGS = 32
 
-/** Reads `If-Match`. Throws PRECONDITION_FAILED for what cannot match: a weak tag, a list, or a tag without a version. */
+/**
+ * Reads `If-Match`. Weak tags count, too, though RFC 9110 13.1.1 rules them out: a proxy that compresses makes every tag weak, and only the
+ * version in it is compared, which is the same for all encodings (docs/decisions.md). Of a list any may match; tags of other servers, without
+ * a version, never do. Throws PRECONDITION_FAILED when none can match, BAD_REQUEST for more than 32 tags.
+ */
 export function preconditionFrom(header: string | undefined): Precondition | undefined {
   if (header === undefined) return undefined
-  const tag = header.trim()
-  if (tag === '*') return 'any'
-  const match = STRONG.exec(tag)
-  if (match !== null) return { version: Number(match[1]) }
-  const errors = [{ path: 'header.if-match', code: 'no_match', message: 'must be * or one strong ETag with a version' }]
+  if (header.trim() === '*') return 'any'
+  const tags = header.split(',', TAGS + 1).map((tag) => tag.trim())
+  if (tags.length > TAGS) {
+    const errors = [{ path: 'header.if-match', code: 'too_many', message: `must not have more than ${TAGS} tags` }]
+    throw new SkerryError('BAD_REQUEST', { errors })
+  }
+  const versions = tags.flatMap((tag) => TAG.exec(tag)?.[1] ?? []).map(Number)
+  if (versions.length > 0) return { versions }
+  const errors = [
+    { path: 'header.if-match', code: 'no_match', message: 'must be * or ETags, one of them with a version' }
+  ]
   throw new SkerryError('PRECONDITION_FAILED', { errors })
 }

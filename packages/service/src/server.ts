@@ -98,6 +98,12 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     }
   })
 
+  // A body of another type is refused, but not one that is empty: `curl -X PUT -d ''` calls it a form.
+  app.addContentTypeParser('*', (request, _payload, done) => {
+    if (request.headers['content-length'] === '0') done(null, undefined)
+    else done(new SkerryError('UNSUPPORTED_MEDIA_TYPE'))
+  })
+
   metrics.gauge('skerry_http_requests_pending', 'Requests whose handlers have not answered yet.', [], (gauge) =>
     gauge.set(deadlines.size)
   )

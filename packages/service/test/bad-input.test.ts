@@ -91,6 +91,8 @@ t.test('every bad request is a 4xx problem that names what is wrong, and reaches
       415,
       { code: 'UNSUPPORTED_MEDIA_TYPE' }
     ],
+    // As `curl -d ''` sends it: a body that is wanted is missing, not of the wrong type.
+    ['an empty form', '/v1/widgets', post('', { 'content-type': 'application/x-www-form-urlencoded' }), 400, {}],
     ['text', '/v1/widgets', post('{"name":"a"}', { 'content-type': 'text/plain' }), 415, {}],
     ['no content type', '/v1/widgets', post('{"name":"a"}', {}), 415, {}],
     ['broken content type', '/v1/widgets', post('{"name":"a"}', { 'content-type': ';;' }), 415, {}],

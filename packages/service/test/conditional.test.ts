@@ -19,9 +19,13 @@ t.test('If-None-Match', async (t) => {
 t.test('If-Match', async (t) => {
   t.equal(preconditionFrom(undefined), undefined)
   t.equal(preconditionFrom('*'), 'any')
-  t.same(preconditionFrom('"12"'), { version: 12 })
-  t.same(preconditionFrom(' "12.aB_-9" '), { version: 12 })
-  for (const header of ['W/"12.a"', '12', '"a"', '"1", "2"', '', '"12.a', '"-1"', '"99999999999999999999"']) {
+  t.same(preconditionFrom('"12"'), { versions: [12] })
+  t.same(preconditionFrom(' "12.aB_-9" '), { versions: [12] })
+  t.same(preconditionFrom('W/"12.a"'), { versions: [12] }, 'of a proxy that compresses')
+  t.same(preconditionFrom('"1", W/"2.b" ,"other","3"'), { versions: [1, 2, 3] }, 'any of a list')
+  t.same(preconditionFrom(Array(32).fill('"1"').join()), { versions: Array(32).fill(1) })
+  t.throws(() => preconditionFrom(Array(33).fill('"1"').join()), { code: 'BAD_REQUEST' })
+  for (const header of ['w/"12.a"', '12', '"a"', 'W/"a", "b"', '', '"12.a', '"-1"', '"99999999999999999999"']) {
     t.throws(() => preconditionFrom(header), { code: 'PRECONDITION_FAILED' }, header)
   }
 })

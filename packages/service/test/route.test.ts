@@ -103,7 +103,7 @@ t.test('GET: 304, fields and HEAD', async (t) => {
 t.test('writes: statuses, ETag of the new state, If-Match', async (t) => {
   const { app } = createServer(t, { identity })
   route(app, widgetRoutes.update, async ({ body, ifMatch }) => {
-    if (ifMatch !== undefined && ifMatch !== 'any' && ifMatch.version !== widget.version)
+    if (ifMatch !== undefined && ifMatch !== 'any' && !ifMatch.versions.includes(widget.version))
       throw new SkerryError('PRECONDITION_FAILED')
     return { ...widget, ...body, version: 4 }
   })

@@ -59,7 +59,7 @@ async function findOwn(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Targ
   const post = await findPost(deps.store, id, bucketOf(id), tx)
   if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
   if (post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
-  if (ifMatch !== undefined && ifMatch !== 'any' && ifMatch.version !== post.version) {
+  if (ifMatch !== undefined && ifMatch !== 'any' && !ifMatch.versions.includes(post.version)) {
     throw new SkerryError('PRECONDITION_FAILED')
   }
   return post

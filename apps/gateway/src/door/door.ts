@@ -60,7 +60,8 @@ export function createDoor(options: DoorOptions): Door {
     visit.protocol = clientProtocol(raw, trusted)
 
     const header = raw.headers.authorization
-    if (header === undefined || route?.ignoresToken === true || identity === undefined) return limit(undefined)
+    const ignored = route?.ignoresToken === true || visit.ignoresToken
+    if (header === undefined || ignored || identity === undefined) return limit(undefined)
     const token = bearerOf(header)
     const known = token === undefined ? undefined : identity.verifyCached(token)
     if (known !== undefined) return limit(known)

@@ -25,6 +25,8 @@ export class Visit {
   readonly id: string
   /** The gateway answers it itself, so no service need have announced its path. */
   own = false
+  /** It needs no token, so none is looked at: of the gateway's own routes; those of services say so in their rules. */
+  ignoresToken = false
   /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
   path = ''
   /** The client's address, behind proxies that are trusted. */

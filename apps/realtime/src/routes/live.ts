@@ -75,8 +75,7 @@ async function open(streams: Streams, input: LiveInput): Promise<Opening> {
   const header = request.headers['last-event-id']
   // A browser's reconnect repeats the URL; its header is the newer one.
   const id = header === undefined || header === '' ? query.lastEventId : String(header)
-  const path = header === undefined || header === '' ? 'query.lastEventId' : 'header.last-event-id'
-  const from = id === undefined ? undefined : placeOf(id, path)
+  const from = id === undefined ? undefined : placeOf(id)
   const token = bearerOf(request.headers.authorization ?? '') ?? ''
   const { socket } = request.raw
   const opening = await streams.open(caller, token, from)

@@ -1,5 +1,3 @@
-import { SkerryError } from '@skerry/contracts'
-
 /** Where a stream stands: which log, and the sequence of the last message it has sent. */
 export type Place = { readonly stamp: string; readonly seq: number }
 
@@ -10,18 +8,15 @@ export function idOf(stamp: string, seq: number): string {
   return `${stamp}-${seq}`
 }
 
+/** A place in no log: whoever says that they stand there gets a `resync`. */
+const NOWHERE: Place = { stamp: '', seq: 0 }
+
 /**
- * Reads an id that a client sent back.
- *
- * @param path where it was, for the error: `header.last-event-id` or `query.lastEventId`
+ * Reads an id that a client sent back. What is no id of ours (`null`, `0`, an id of somebody else's server) is a place in a log that is gone:
+ * refusing it would keep a client that stores such a thing out for ever.
  */
-export function placeOf(id: string, path: string): Place {
+export function placeOf(id: string): Place {
   const match = ID.exec(id)
   const seq = Number(match?.[2])
-  if (match === null || !Number.isSafeInteger(seq)) {
-    throw new SkerryError('BAD_REQUEST', {
-      errors: [{ path, code: 'message_id', message: 'must be the id of a live message' }]
-    })
-  }
-  return { stamp: match[1]!, seq }
+  return match === null || !Number.isSafeInteger(seq) ? NOWHERE : { stamp: match[1]!, seq }
 }

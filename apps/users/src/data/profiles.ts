@@ -66,11 +66,11 @@ export async function insertProfile(store: Store, tx: Tx, profile: ProfileDocume
 export async function updateProfile(
   store: Store,
   tx: Tx,
-  where: { id: string; version?: number },
+  where: { id: string; versions?: readonly number[] },
   set: Partial<Pick<ProfileDocument, 'displayName' | 'bio' | 'username' | 'accountVersion'>>
 ): Promise<ProfileDocument | null> {
   const after = await collectionOf(store.db, profiles).findOneAndUpdate(
-    { ...key(where.id), ...EXISTS, ...(where.version === undefined ? {} : { version: where.version }) },
+    { ...key(where.id), ...EXISTS, ...(where.versions === undefined ? {} : { version: { $in: [...where.versions] } }) },
     { $set: { ...set, updatedAt: new Date() }, $inc: { version: 1 } },
     { returnDocument: 'after', session: tx.session }
   )

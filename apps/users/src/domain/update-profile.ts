@@ -8,12 +8,12 @@ import { presentProfile, profileEvent } from './present.ts'
 
 export type ProfileChange = BodyOf<typeof usersRoutes.updateMe>
 
-/** Changes the caller's profile; with `version` only when nobody changed it since. */
+/** Changes the caller's profile; with `versions` only when it is one of those. */
 export async function updateMe(
   deps: Deps,
   caller: Person,
   change: ProfileChange,
-  version: number | undefined,
+  versions: readonly number[] | undefined,
   call: CallContext
 ): Promise<Profile> {
   const { store } = deps
@@ -26,9 +26,9 @@ export async function updateMe(
   const { displayName, bio } = change
   const set = { ...(displayName === undefined ? {} : { displayName }), ...(bio === undefined ? {} : { bio }) }
   const same = (displayName ?? before.displayName) === before.displayName && (bio ?? before.bio) === before.bio
-  if (same && (version ?? before.version) === before.version) return presentProfile(before)
+  if (same && (versions?.includes(before.version) ?? true)) return presentProfile(before)
   return transaction(store, call, async (tx) => {
-    const where = { id: caller.userId, ...(version === undefined ? {} : { version }) }
+    const where = { id: caller.userId, ...(versions === undefined ? {} : { versions }) }
     const after = await updateProfile(store, tx, where, set)
     if (after === null) throw new SkerryError('PRECONDITION_FAILED')
     publish(store, tx, ProfileUpdated, profileEvent(after))

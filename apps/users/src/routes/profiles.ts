@@ -10,7 +10,7 @@ import { updateMe } from '../domain/update-profile.ts'
 export function profileRoutes(app: FastifyInstance, deps: Deps): void {
   route(app, usersRoutes.getMe, async ({ caller, call }) => presentProfile(await ownProfile(deps, caller, call)))
   route(app, usersRoutes.updateMe, ({ caller, body, ifMatch, call }) =>
-    updateMe(deps, caller, body, ifMatch === undefined || ifMatch === 'any' ? undefined : ifMatch.version, call)
+    updateMe(deps, caller, body, ifMatch === undefined || ifMatch === 'any' ? undefined : ifMatch.versions, call)
   )
   route(app, usersRoutes.getUser, ({ params }) => getUser(deps, params.id))
   route(app, usersRoutes.findUsers, ({ query }) => findUsers(deps, query))

@@ -34,7 +34,7 @@ export const LiveMessageSchema = Type.Object(
 export type LiveMessage = Static<typeof LiveMessageSchema>
 
 /** `lastEventId` as the query carries it, for clients that cannot set headers. */
-export const LastEventIdSchema = StringLike('9f3a-1042', { maxLength: 64, pattern: '^[A-Za-z0-9_.-]+$' })
+export const LastEventIdSchema = StringLike('9f3a-1042', { maxLength: 512 })
 
 const query = Strict({ lastEventId: Type.Optional(LastEventIdSchema) })
 
