@@ -163,7 +163,8 @@ export const authRoutes = {
     path: '/v1/auth/logout',
     tag: 'auth',
     auth: 'required',
-    summary: 'End this session.',
+    endedSession: true,
+    summary: 'End this session. Done again it is no error.',
     response: { 204: null },
     errors: []
   }),
@@ -182,6 +183,7 @@ export const authRoutes = {
     path: '/v1/auth/sessions/:id',
     tag: 'auth',
     auth: 'required',
+    endedSession: true,
     summary: 'End one session of the caller.',
     params: Strict({ id: IdSchema }),
     response: { 204: null },
@@ -211,9 +213,10 @@ export const authRoutes = {
     path: '/v1/auth/account',
     tag: 'auth',
     auth: 'required',
+    endedSession: true,
     limit: 'sign-in',
     summary:
-      'Delete the account and all that every service has of its owner; needs currentPassword or a sign-in in the last 10 minutes. All sessions end at once.',
+      'Delete the account and all that every service has of its owner; needs currentPassword or a sign-in in the last 10 minutes. All sessions end at once. Done again it answers with the same deletion.',
     body: Type.Optional(Strict(CurrentPassword)),
     response: { 202: DeletionSchema },
     errors: ['AUTH_REAUTHENTICATION_NEEDED', 'AUTH_BAD_CREDENTIALS']
