@@ -40,13 +40,7 @@ export function createApi({ call, session }: ApiDeps) {
       if (mine !== null) await session().renew(mine.accessToken)
     },
     /** Ends the session here in any case, and on the server when it can be reached (else it throws). */
-    logout: async (options: CallOptions = {}) => {
-      try {
-        await call(authRoutes.logout, { ...options, safe: true })
-      } finally {
-        await session().clear()
-      }
-    },
+    logout: (options: CallOptions = {}) => session().leave(() => call(authRoutes.logout, { ...options, safe: true })),
     /** Who is signed in on this device, without asking the server; null for nobody. */
     current: async () => (await session().current())?.user ?? null,
     sessions: <O extends CallOptions>(query: QueryOf<typeof authRoutes.listSessions> = {}, options?: O) =>
@@ -63,7 +57,7 @@ export function createApi({ call, session }: ApiDeps) {
       const answer = (await call(authRoutes.deleteAccount, {
         ...options,
         body: proof,
-        safe: false
+        safe: true // the server answers a repeat with the same deletion
       })) as Answer<typeof authRoutes.deleteAccount>
       await session().clear()
       return answer

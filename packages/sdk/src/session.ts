@@ -25,6 +25,7 @@ export function createSessionKeeper(deps: SessionDeps) {
   let state: StoredSession | null = null
   let loading: Promise<void> | undefined
   let renewing: Promise<void> | undefined
+  let leaving = false
 
   async function read(): Promise<StoredSession | null> {
     const text = await storage?.get(storageKey)
@@ -92,10 +93,11 @@ export function createSessionKeeper(deps: SessionDeps) {
       const grant = await deps.refresh(mine.refreshToken)
       if (state === mine) await accept(grant) // else somebody signed in or out meanwhile, and that stands
     } catch (error) {
-      if (!(error instanceof SkerryApiError) || error.status !== 401) throw error
+      // Nothing else ends a session: not a proxy's 401, nor a fault of the server's.
+      if (!(error instanceof SkerryApiError) || error.code !== 'AUTH_BAD_REFRESH_TOKEN') throw error
       if (state !== mine || (await adoptSoon(mine))) return
       await clear()
-      deps.onSignedOut?.(error)
+      if (!leaving) deps.onSignedOut?.(error)
       throw error
     }
   }
@@ -128,13 +130,27 @@ export function createSessionKeeper(deps: SessionDeps) {
     return state?.accessToken ?? null
   }
 
-  return { current, accept, clear, renew, token }
+  /** Signs out: whoever wants that is not told that it has happened. A session that is over already is one that has been left. */
+  async function leave(tellServer: () => Promise<unknown>): Promise<void> {
+    leaving = true
+    try {
+      await tellServer()
+    } catch (error) {
+      if (!(error instanceof SkerryApiError) || error.status !== 401) throw error
+    } finally {
+      leaving = false
+      await clear()
+    }
+  }
+
+  return { current, accept, clear, leave, renew, token }
 }
 
 function parse(text: string): StoredSession | null {
   try {
     const value = JSON.parse(text) as StoredSession
-    return typeof value.accessToken === 'string' && typeof value.refreshToken === 'string' ? value : null
+    const whole = typeof value.accessToken === 'string' && typeof value.refreshToken === 'string'
+    return whole && typeof value.user.id === 'string' ? value : null
   } catch {
     return null // written by something else: as good as none
   }

@@ -1,7 +1,7 @@
 import { contentRoutes, usersRoutes } from '@skerry/contracts'
 import t from 'tap'
 import { createClient, SkerryApiError, SkerryNetworkError } from '../src/index.ts'
-import { problem, serve } from './server.ts'
+import { problem, serve, until } from './server.ts'
 
 const ID = '06b1n7v4kc0j5m3q8w2x9y6z1a'
 
@@ -54,7 +54,7 @@ t.test('a keyed POST is repeated with the same key after a drop, a 503 and its o
 })
 
 t.test("a given key is used, and two calls don't share one", async (t) => {
-  const server = await serve(t, () => ({ status: 201, body: {} }))
+  const server = await serve(t, () => ({ status: 201, body: { id: ID } }))
   const client = createClient({ baseUrl: server.url })
   await client.posts.create({ text: 'a' }, { idempotencyKey: 'mine' })
   await client.posts.create({ text: 'a' })
@@ -108,7 +108,8 @@ t.test('retries end; an abort ends a wait at once', async (t) => {
   const abort = new AbortController()
   const pending = createClient({ baseUrl: server.url }).posts.get(ID, { signal: abort.signal })
   const reason = new Error('the screen was closed')
-  setTimeout(() => abort.abort(reason), 30)
+  await until(() => server.seen.length === 1, 'the first attempt')
+  abort.abort(reason)
   await t.rejects(pending, reason)
   t.equal(server.seen.length, 1)
 })

@@ -132,7 +132,7 @@ t.test('a silent connection is left for a new one; 503 is waited out; states are
   const client = createClient({ baseUrl: server.url })
   const stop = new AbortController()
   for await (const message of client.live({
-    idleTimeoutMs: 60,
+    idleTimeoutMs: 2_000,
     signal: stop.signal,
     onState: (s) => states.push(s)
   })) {
