@@ -54,11 +54,11 @@ export function createApi({ call, session }: ApiDeps) {
      * it `deletion` tells, to anybody, how far it has come.
      */
     deleteAccount: async (proof: { currentPassword?: string } = {}, options: CallOptions = {}) => {
-      const answer = (await call(authRoutes.deleteAccount, {
-        ...options,
-        body: proof,
-        safe: true // the server answers a repeat with the same deletion
-      })) as Answer<typeof authRoutes.deleteAccount>
+      // The server answers a repeat with the same deletion.
+      const request = { ...options, body: proof, safe: true }
+      const answer = (await session().leaveBy(() => call(authRoutes.deleteAccount, request))) as Answer<
+        typeof authRoutes.deleteAccount
+      >
       await session().clear()
       return answer
     },

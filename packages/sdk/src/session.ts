@@ -25,7 +25,7 @@ export function createSessionKeeper(deps: SessionDeps) {
   let state: StoredSession | null = null
   let loading: Promise<void> | undefined
   let renewing: Promise<void> | undefined
-  let leaving = false
+  let leaving = 0
 
   async function read(): Promise<StoredSession | null> {
     const text = await storage?.get(storageKey)
@@ -96,8 +96,10 @@ export function createSessionKeeper(deps: SessionDeps) {
       // Nothing else ends a session: not a proxy's 401, nor a fault of the server's.
       if (!(error instanceof SkerryApiError) || error.code !== 'AUTH_BAD_REFRESH_TOKEN') throw error
       if (state !== mine || (await adoptSoon(mine))) return
-      await clear()
-      if (!leaving) deps.onSignedOut?.(error)
+      if (leaving === 0) {
+        await clear()
+        deps.onSignedOut?.(error)
+      }
       throw error
     }
   }
@@ -130,20 +132,31 @@ export function createSessionKeeper(deps: SessionDeps) {
     return state?.accessToken ?? null
   }
 
-  /** Signs out: whoever wants that is not told that it has happened. A session that is over already is one that has been left. */
-  async function leave(tellServer: () => Promise<unknown>): Promise<void> {
-    leaving = true
+  /**
+   * Does what ends the session. Until it is through, whoever finds the session ended neither tells nor takes the token away: a repeat after
+   * a lost answer still needs it.
+   */
+  async function leaveBy<T>(work: () => Promise<T>): Promise<T> {
+    leaving++
     try {
-      await tellServer()
+      return await work()
+    } finally {
+      leaving--
+    }
+  }
+
+  /** Signs out in any case. A session that is over already is one that has been left. */
+  async function leave(tellServer: () => Promise<unknown>): Promise<void> {
+    try {
+      await leaveBy(tellServer)
     } catch (error) {
       if (!(error instanceof SkerryApiError) || error.status !== 401) throw error
     } finally {
-      leaving = false
       await clear()
     }
   }
 
-  return { current, accept, clear, leave, renew, token }
+  return { current, accept, clear, leave, leaveBy, renew, token }
 }
 
 function parse(text: string): StoredSession | null {

@@ -55,3 +55,22 @@ t.test('a deletion of an account is asked for again, and its id is not lost', as
   t.equal(server.at('/v1/auth/account').length, 2)
   t.equal(await client.auth.current(), null)
 })
+
+t.test('… also when another call finds the session ended meanwhile', async (t) => {
+  const deletion = { id: ID, state: 'erasing', requestedAt: '', finishedAt: null, waitingFor: [], erased: [] }
+  let deleted = false
+  const server = await serve(t, async ({ method, path, headers }) => {
+    if (path === '/v1/auth/login') return { status: 200, body: grant(1) }
+    if (path === '/v1/auth/refresh') return problem(401, 'AUTH_BAD_REFRESH_TOKEN')
+    if (path === '/v1/users/me') return problem(401, 'SESSION_REVOKED')
+    if (method !== 'DELETE' || headers.authorization === undefined) return problem(401, 'UNAUTHENTICATED')
+    if (deleted) return { status: 202, body: deletion }
+    deleted = true
+    await t.rejects(client.users.me(), { code: 'AUTH_BAD_REFRESH_TOKEN' })
+    return 'drop'
+  })
+  const client = createClient({ baseUrl: server.url, onSignedOut: () => t.fail('onSignedOut') })
+  await client.auth.login({ login: 'ada', password: 'x' })
+  t.equal((await client.auth.deleteAccount({ currentPassword: 'x' })).id, ID)
+  t.equal(await client.auth.current(), null)
+})
