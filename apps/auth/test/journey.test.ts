@@ -73,6 +73,16 @@ t.test('sign up, sign in by email and by username, refresh, list, sign out', asy
     { status: 401, code: 'SESSION_REVOKED' }
   )
   await waitFor(async () => (await call('GET', '/v1/auth/sessions', { token, at: 1 })).status === 401)
+  for (const at of [0, 1]) {
+    const repeated = await call('POST', '/v1/auth/logout', { token, at })
+    t.equal(repeated.status, 204, 'whoever lost the answer may ask again, anywhere')
+    const own = await call('DELETE', `/v1/auth/sessions/${made.body.session.id}`, { token, at })
+    t.equal(own.status, 204, 'ended by its id it is ended, too')
+    const left = await call('DELETE', `/v1/auth/sessions/${page.body.items[1]!.id}`, { token, at })
+    t.match(left, { status: 401, body: { code: 'SESSION_REVOKED' } }, 'but it ends no other session')
+    const account = await call('DELETE', '/v1/auth/account', { token, at, body: { currentPassword: ada.password } })
+    t.match(account, { status: 401, body: { code: 'SESSION_REVOKED' } }, 'nor the account')
+  }
   const gone = await call('POST', '/v1/auth/refresh', { body: { refreshToken: refreshed.body.refreshToken } })
   t.match({ status: gone.status, code: gone.body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' })
 

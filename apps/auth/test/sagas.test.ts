@@ -123,6 +123,8 @@ t.test('a deletion waits for a service that is down, survives kills, and leaves 
   t.match(body, { state: 'erasing', waitingFor: ['content', 'realtime', 'users'], erased: [] })
   const { id } = body
   t.match(await call('GET', '/v1/auth/sessions', { token: ada.token }), { status: 401 }, 'the token is dead at once')
+  const again = () => call<Deletion>('DELETE', '/v1/auth/account', { token: ada.token })
+  t.match(await again(), { status: 202, body: { id } }, 'but whoever lost the answer gets it again')
   const login = { login: 'ada', password: ada.password }
   t.match(await call('POST', '/v1/auth/login', { body: login }), {
     status: 401,
@@ -144,6 +146,7 @@ t.test('a deletion waits for a service that is down, survives kills, and leaves 
   await waitFor(async () => (await deletion(id)).state === 'done', { timeoutMs: 30_000, message: 'all is done' })
 
   const proof = await deletion(id)
+  t.same(await again(), { status: 202, body: proof }, 'also when nothing is left')
   t.same(proof.waitingFor, [])
   t.same(proof.erased.map((e) => e.service).sort(), ['content', 'realtime', 'users'])
   t.match(

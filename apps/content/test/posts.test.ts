@@ -64,9 +64,11 @@ t.test('only the author may change or delete; what is gone is gone', async (t) =
   }
   t.equal((await ada.read(made.id)).text, 'mine')
   t.equal((await ada.send('DELETE', url)).status, 204)
+  for (const instance of [0, 1])
+    t.equal((await ada.send('DELETE', url, { instance })).status, 204, 'whoever lost the answer may ask again')
+  t.match(await bob.send('DELETE', url), { status: 404, body: { code: 'CNT_POST_NOT_FOUND' } })
   const requests = [
     ['GET', url],
-    ['DELETE', url],
     ['PATCH', url, { text: 'x' }],
     ['PUT', `${url}/like`],
     ['DELETE', `${url}/like`],
@@ -83,6 +85,18 @@ t.test('only the author may change or delete; what is gone is gone', async (t) =
   t.strictSame((await ada.feed()).items, [])
 })
 
+t.test('a DELETE with If-Match is done again from the version that it named, and from no other', async (t) => {
+  const ada = person()
+  const { id, version } = await ada.post('mine')
+  const url = `/v1/posts/${id}`
+  const remove = (of: number) => ada.send('DELETE', url, { headers: { 'if-match': `"${of}"` } })
+  t.match(await remove(version + 1), { status: 412, body: { code: 'PRECONDITION_FAILED' } })
+  t.equal((await remove(version)).status, 204)
+  t.equal((await remove(version)).status, 204)
+  t.match(await remove(version + 1), { status: 412, body: { code: 'PRECONDITION_FAILED' } })
+  t.equal((await ada.send('DELETE', url, { headers: { 'if-match': '*' } })).status, 204)
+})
+
 t.test('a tombstone keeps nothing of what was said', async (t) => {
   const ada = person()
   const { id } = await ada.post('private', { title: 'private', summary: 'private', tags: ['private'] })
@@ -95,7 +109,8 @@ t.test('a tombstone keeps nothing of what was said', async (t) => {
   await clearPost(first.deps, id)
   const buried = await collectionOf(store.db, comments).findOne({ bucket: bucketOf(id), _id: comment.id })
   t.match(buried, { text: '', deletedAt: Date, authorId: ada.id })
-  t.match(await ada.send('DELETE', `/v1/comments/${comment.id}`), { status: 404 })
+  t.equal((await ada.send('DELETE', `/v1/comments/${comment.id}`)).status, 204, 'what went with its post is gone')
+  t.match(await person().send('DELETE', `/v1/comments/${comment.id}`), { status: 404 })
 })
 
 t.test('If-Match and If-None-Match', async (t) => {

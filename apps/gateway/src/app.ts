@@ -22,10 +22,10 @@ import { documentRoutes } from './documents/document-routes.ts'
 import { eventRoutes } from './documents/event-routes.ts'
 import { createSender } from './documents/send-document.ts'
 import { parseNetworks } from './door/address.ts'
-import { registerCors } from './door/cors.ts'
+import { corsHeadersFor, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { useDoor } from './door/own-door.ts'
-import { refuse } from './door/refuse-connection.ts'
+import { createRefuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createLimiter } from './limits/limiter.ts'
 import { policiesOf } from './limits/policies.ts'
@@ -115,6 +115,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const securityHeaders = await findSecurityHeaders()
 
+  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
+  const refuse = createRefuse(corsHeaders)
+
   // Requests come before all that answers them is made, but not before it listens.
   let entry: RequestListener = () => undefined
   let fastify: RequestListener = () => undefined
@@ -157,7 +160,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     reply.headers(own)
     done()
   })
-  const corsHeaders = registerCors(app, config.CORS_ORIGINS)
+  registerCors(app, config.CORS_ORIGINS)
   app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
 
   const overload = createOverload(config, { onShed: (reason, priority) => counts.shed(reason, priority) })

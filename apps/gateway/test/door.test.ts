@@ -4,6 +4,15 @@ import { rawGet, sendRaw } from './helpers/raw.ts'
 import { createIssuer } from './helpers/tokens.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
+/** What the SDK, the docs and tracing libraries send, and what somebody will send next. */
+const SENT = [
+  ...['accept', 'authorization', 'baggage', 'b3', 'cache-control', 'content-type', 'idempotency-key', 'if-match'],
+  ...['if-none-match', 'last-event-id', 'sentry-trace', 'traceparent', 'tracestate', 'x-request-id', 'x-skerry-any']
+].join(',')
+/** Always readable (the Fetch standard), CORS itself, the transport's, and what speaks to browsers only. */
+const NOT_FOR_APPS =
+  /^(access-control-.*|cache-control|content-(language|length|type)|date|connection|keep-alive|transfer-encoding|content-security-policy|cross-origin-.*|referrer-policy|strict-transport-security|x-content-type-options|x-frame-options)$/
+
 t.test('the door', async (t) => {
   const g = await startGateway(t, { env: { LIMIT_ADDRESS_BURST: '100000', TRUSTED_PROXIES: '' } })
   const posts = await startUpstream(t, g.nc, {
@@ -198,12 +207,13 @@ t.test('the door', async (t) => {
       headers: {
         origin: 'https://app.example',
         'access-control-request-method': 'PATCH',
-        'access-control-request-headers': 'if-match,authorization'
+        'access-control-request-headers': SENT
       }
     })
     t.equal(preflight.status, 204)
     t.match(preflight.headers.get('access-control-allow-methods'), /PATCH/)
-    t.match(preflight.headers.get('access-control-allow-headers'), /If-Match.*Last-Event-ID/)
+    t.equal(preflight.headers.get('access-control-allow-headers'), SENT)
+    t.match(preflight.headers.get('vary'), /access-control-request-headers/i)
     t.equal(posts.requests.length, before)
     const answer = await fetch(`${g.url}/v1/posts`, { headers: { origin: 'https://app.example' } })
     for (const name of ['ETag', 'RateLimit', 'Retry-After', 'X-Request-Id']) {
@@ -211,6 +221,24 @@ t.test('the door', async (t) => {
     }
     const refused = await fetch(`${g.url}/v1/nothing`, { headers: { origin: 'https://app.example' } })
     t.equal(refused.headers.get('access-control-allow-origin'), '*', 'a web app may read problems, too')
+    const origin = 'origin: https://app.example\r\n'
+    const early = {
+      414: await rawGet(g.port, `/v1/posts/${'a'.repeat(100_000)}`, origin),
+      431: await rawGet(g.port, '/v1/posts', `${origin}x-long: ${'a'.repeat(20_000)}\r\n`),
+      400: await rawGet(g.port, '/v1/posts', `${origin}bad header\r\n`),
+      405: await sendRaw(g.port, `TRACE /v1/posts HTTP/1.1\r\nhost: x\r\n${origin}connection: close\r\n\r\n`),
+      417: await rawGet(g.port, '/v1/posts', `${origin}expect: something\r\n`)
+    }
+    for (const [status, { status: got, head }] of Object.entries(early)) {
+      t.equal(got, status === '417' ? 400 : Number(status))
+      t.match(head, 'access-control-allow-origin: *', `${status} before routing`)
+      t.match(head, /access-control-expose-headers: .*retry-after.*x-request-id/, `${status} before routing`)
+    }
+    const shown = new Set(refused.headers.get('access-control-expose-headers')?.toLowerCase().split(', '))
+    // `keep-me` is what this upstream made up.
+    for (const each of [answer, refused])
+      for (const name of each.headers.keys())
+        t.ok(name === 'keep-me' || shown.has(name) || NOT_FOR_APPS.test(name), `${name} can be read by a web app`)
   })
 
   t.test('livez and readyz say no more than they must', async (t) => {
@@ -246,4 +274,8 @@ t.test('web apps of named origins only', async (t) => {
   t.match(allowed.headers.get('vary'), /origin/i)
   const other = await fetch(`${g.url}/v1/posts`, { headers: { origin: 'https://evil.example' } })
   t.notOk(other.headers.has('access-control-allow-origin'))
+  const large = (origin: string) =>
+    rawGet(g.port, '/v1/posts', `origin: ${origin}\r\nx-long: ${'a'.repeat(20_000)}\r\n`)
+  t.match((await large('https://b.example')).head, 'access-control-allow-origin: https://b.example\r\n')
+  t.notMatch((await large('https://evil.example')).head, 'access-control-allow-origin')
 })

@@ -8,7 +8,8 @@ import { buildServer, createMetrics } from '@skerry/service'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { readConfig } from '../src/config.ts'
-import { refuse } from '../src/door/refuse-connection.ts'
+import { corsHeadersFor } from '../src/door/cors.ts'
+import { createRefuse } from '../src/door/refuse-connection.ts'
 import { createListener } from '../src/listen/listener.ts'
 import { ask, certificateFiles, openSession, talk } from './helpers/clients.ts'
 import { echo, startListener } from './helpers/listener.ts'
@@ -34,7 +35,7 @@ async function startBoth(t: Test) {
       else if (request.url === '/held') held.push(response)
       else echo(request, response)
     },
-    clientError: refuse
+    clientError: createRefuse(corsHeadersFor('*'))
   })
   const app = buildServer({
     name: 'gateway',

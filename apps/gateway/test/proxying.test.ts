@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { authRoutes, rulesOf } from '@skerry/contracts'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
@@ -146,7 +147,8 @@ t.test('sessions that a service ends', async (t) => {
     res.setHeader('x-skerry-revoked', String(req.headers['x-sids']))
     res.end('{}')
   }
-  await startUpstream(t, g.nc, { service: 'auth', prefixes: ['/v1/auth'], answer: revoke as never })
+  const routes = rulesOf([authRoutes.logout])
+  await startUpstream(t, g.nc, { service: 'auth', prefixes: ['/v1/auth'], routes, answer: revoke as never })
   await startUpstream(t, g.nc, { answer: revoke as never })
   await g.live('auth', 1)
   await g.live('content', 1)
@@ -163,6 +165,10 @@ t.test('sessions that a service ends', async (t) => {
     'at once, with no word from NATS'
   )
   t.match(await (await fetch(`${g.url}/v1/posts`, { headers: { ...first } })).json(), { code: 'SESSION_REVOKED' })
+
+  const repeated = await fetch(`${g.url}/v1/auth/logout`, { method: 'POST', headers: { ...first, 'x-sids': 's1' } })
+  t.equal(repeated.status, 200, 'logging out again reaches its service')
+  t.equal((await fetch(`${g.url}/v1/auth/sessions`, { headers: { ...first } })).status, 401, 'nothing else does')
 
   await fetch(`${g.url}/v1/posts`, { headers: { 'x-sids': 's3' } })
   t.equal(await status(third), 200, 'only auth may end sessions')

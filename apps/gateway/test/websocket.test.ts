@@ -36,6 +36,22 @@ t.test('WebSocket', async (t) => {
   const connect = (path = '/v1/live/ws', headers: object = g.issuer.bearer()) =>
     new WebSocket(`${url}${path}`, { headers: { ...headers } })
 
+  t.test('a token that comes as a subprotocol, as browsers must send it', async (t) => {
+    const token = g.issuer.bearer().authorization.slice('Bearer '.length)
+    const ws = new WebSocket(`${url}/v1/live/ws`, ['skerry', `skerry.bearer.${token}`])
+    await once(ws, 'message')
+    t.equal(ws.protocol, 'skerry')
+    const { headers, rawHeaders } = handshakes.at(-1)!
+    t.equal(headers.authorization, `Bearer ${token}`)
+    t.equal(headers['sec-websocket-protocol'], 'skerry')
+    t.equal(rawHeaders.filter((value) => value.includes(token)).length, 1, 'the token goes once, and not as a protocol')
+    ws.close()
+    const bad = new WebSocket(`${url}/v1/live/ws`, ['skerry', 'skerry.bearer.nonsense'])
+    const [, refusal] = (await once(bad, 'unexpected-response')) as [unknown, IncomingMessage]
+    t.equal(refusal.statusCode, 401)
+    bad.on('error', () => {}).terminate()
+  })
+
   t.test('passes both ways, with the ids and without what the client made up', async (t) => {
     const ws = connect('/v1/live/ws?lastEventId=7', {
       ...g.issuer.bearer(),

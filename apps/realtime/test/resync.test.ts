@@ -67,7 +67,17 @@ t.test('as many messages as the log keeps are the bound', async (t) => {
 t.test('ids of another log, or beyond the end of this one, are answered by resync', async (t) => {
   const { user, token, lastEventId } = await visitor()
   const [stamp, seq] = lastEventId.split('-') as [string, string]
-  for (const id of [`zzzzzzzz-${seq}`, `${stamp}-${Number(seq) + 1_000_000}`, `${stamp}-9007199254740991`]) {
+  // What is no id at all is what a client has stored by mistake: it must not be refused for ever.
+  for (const id of [
+    'null',
+    '0',
+    'undefined',
+    '-',
+    'a message of somebody else',
+    `zzzzzzzz-${seq}`,
+    `${stamp}-${Number(seq) + 1_000_000}`,
+    `${stamp}-9007199254740991`
+  ]) {
     const client = await openSse(one.url, { token, lastEventId: id })
     await client.until(1)
     t.equal(client.seen[0]?.type, 'resync', id)

@@ -2,6 +2,7 @@ import type { Comment, Grant, PageOf, Post, Problem, Profile, Session } from '@s
 import { createClient } from '@skerry/sdk'
 import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
+import { startLossyProxy } from './helpers/lossy-proxy.ts'
 import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
 
 // The tests are few people who do much; debug has the access log.
@@ -294,6 +295,32 @@ t.test('somebody takes what is theirs, and leaves', async (t) => {
   await waitFor(async () => (await client.auth.deletion(deletion.id)).state === 'done')
   await client.auth.signup(account)
   t.same((await client.posts.list({ tag: 'leaving' })).items, [])
+})
+
+t.test('the SDK where answers get lost after the work was done', async (t) => {
+  const proxy = await startLossyProxy(t, base, (method, path) => method === 'DELETE' || path === '/v1/auth/logout')
+  const account = { email: 'lossy@example.com', username: 'lossy', password: 'correct horse battery' }
+  const onSignedOut = () => t.fail('nobody was signed out against their will')
+  const client = createClient({ baseUrl: proxy.url, onSignedOut })
+  await client.auth.signup(account)
+  const post = await client.posts.create({ text: 'to be deleted' })
+  const comment = await client.comments.create(post.id, { text: 'to be deleted' })
+  await client.posts.like(post.id)
+  await client.comments.delete(comment.id)
+  t.equal((await client.posts.get(post.id)).counts.comments, 0, 'counted once')
+  await client.posts.unlike(post.id)
+  const read = await client.posts.get(post.id)
+  await t.rejects(client.posts.delete(post.id, { ifMatch: read }), { name: 'SkerryNetworkError' }, 'left to the caller')
+  await client.posts.delete(post.id, { ifMatch: read })
+  const second = await client.posts.create({ text: 'to be deleted as well' })
+  await client.posts.delete(second.id)
+  await t.rejects(client.posts.get(second.id), { code: 'CNT_POST_NOT_FOUND' })
+  await client.auth.logout()
+  t.equal(await client.auth.current(), null)
+  await client.auth.login({ login: 'lossy', password: account.password })
+  const deletion = await client.auth.deleteAccount({ currentPassword: account.password })
+  t.match(await client.auth.deletion(deletion.id), { id: deletion.id })
+  t.same(proxy.lost, [204, 204, 204, 204, 204, 202], 'each was done the first time, and its answer lost')
 })
 
 t.test('the operations ports tell the truth and are not reachable through the gateway', async (t) => {

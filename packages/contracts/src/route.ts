@@ -45,6 +45,8 @@ export type CachePolicy = {
  * - `summary`: its title in documents, an imperative of a few words without a full stop: `Create a post`. `description` says the rest in
  *   sentences.
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
+ * - `endedSession`: a token whose session has ended is taken, too (never one that has expired): for routes that end sessions, so that a
+ *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
@@ -62,6 +64,7 @@ export type RouteContract = {
   readonly description?: string
   readonly tag: string
   readonly auth: 'required' | 'optional' | 'none'
+  readonly endedSession?: true
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema
@@ -79,23 +82,37 @@ export type RouteContract = {
 /** What of a route contract the gateway acts on; a service announces it for each of its routes. */
 export type RouteRules = Pick<
   RouteContract,
-  'method' | 'path' | 'auth' | 'idempotent' | 'limit' | 'stream' | 'timeoutMs' | 'priority' | 'cache' | 'ends'
+  | 'method'
+  | 'path'
+  | 'auth'
+  | 'endedSession'
+  | 'idempotent'
+  | 'limit'
+  | 'stream'
+  | 'timeoutMs'
+  | 'priority'
+  | 'cache'
+  | 'ends'
 >
 
 /** The rules of contracts, without what only documents and services need. */
 export function rulesOf(routes: Iterable<RouteContract>): RouteRules[] {
-  return Array.from(routes, ({ method, path, auth, idempotent, limit, stream, timeoutMs, priority, cache, ends }) => ({
-    method,
-    path,
-    auth,
-    ...(idempotent === undefined ? {} : { idempotent }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(stream === undefined ? {} : { stream }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(priority === undefined ? {} : { priority }),
-    ...(cache === undefined ? {} : { cache }),
-    ...(ends === undefined ? {} : { ends })
-  }))
+  return Array.from(routes, (route) => {
+    const { method, path, auth, endedSession, idempotent, limit, stream, timeoutMs, priority, cache, ends } = route
+    return {
+      method,
+      path,
+      auth,
+      ...(endedSession === undefined ? {} : { endedSession }),
+      ...(idempotent === undefined ? {} : { idempotent }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(stream === undefined ? {} : { stream }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(cache === undefined ? {} : { cache }),
+      ...(ends === undefined ? {} : { ends })
+    }
+  })
 }
 
 /** Declares a route; the literal types are kept for the SDK and the handlers. */

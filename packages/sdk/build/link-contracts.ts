@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const dist = join(import.meta.dirname, '..', 'dist')
+const dist = process.argv[2] ?? join(import.meta.dirname, '..', 'dist')
 
 for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile()) continue

@@ -40,13 +40,7 @@ export function createApi({ call, session }: ApiDeps) {
       if (mine !== null) await session().renew(mine.accessToken)
     },
     /** Ends the session here in any case, and on the server when it can be reached (else it throws). */
-    logout: async (options: CallOptions = {}) => {
-      try {
-        await call(authRoutes.logout, { ...options, safe: true })
-      } finally {
-        await session().clear()
-      }
-    },
+    logout: (options: CallOptions = {}) => session().leave(() => call(authRoutes.logout, { ...options, safe: true })),
     /** Who is signed in on this device, without asking the server; null for nobody. */
     current: async () => (await session().current())?.user ?? null,
     sessions: <O extends CallOptions>(query: QueryOf<typeof authRoutes.listSessions> = {}, options?: O) =>
@@ -60,11 +54,11 @@ export function createApi({ call, session }: ApiDeps) {
      * it `deletion` tells, to anybody, how far it has come.
      */
     deleteAccount: async (proof: { currentPassword?: string } = {}, options: CallOptions = {}) => {
-      const answer = (await call(authRoutes.deleteAccount, {
-        ...options,
-        body: proof,
-        safe: false
-      })) as Answer<typeof authRoutes.deleteAccount>
+      // The server answers a repeat with the same deletion.
+      const request = { ...options, body: proof, safe: true }
+      const answer = (await session().leaveBy(() => call(authRoutes.deleteAccount, request))) as Answer<
+        typeof authRoutes.deleteAccount
+      >
       await session().clear()
       return answer
     },

@@ -1,8 +1,9 @@
 import type { RouteContract } from '@skerry/contracts'
-import { apiError, SkerryNetworkError } from './errors.ts'
+import { apiError, SkerryApiError, SkerryNetworkError } from './errors.ts'
 import type { EtagCache } from './etag-cache.ts'
 import { delay, newIdempotencyKey, retryDelay } from './retry.ts'
 import type { SessionKeeper } from './session.ts'
+import { answerSchema, isAnswerOf } from './shape.ts'
 import { type RawAnswer, routeUrl, sendOnce } from './transport.ts'
 import type { CallOptions } from './types.ts'
 
@@ -27,6 +28,7 @@ export function createCaller(deps: CallerDeps) {
   return async function call(route: RouteContract, input: AnyInput = {}): Promise<unknown> {
     const request = prepare(deps, route, input)
     let renewed = false
+    let lost = false
     for (let attempt = 0; ; ) {
       try {
         const token = route.auth === 'none' ? null : await deps.session().token()
@@ -37,8 +39,10 @@ export function createCaller(deps: CallerDeps) {
           await deps.session().renew(token)
           continue
         }
+        if (lost && isDoneAlready(route, answer.error)) return undefined
         throw answer.error
       } catch (error) {
+        lost ||= error instanceof SkerryNetworkError || (error instanceof SkerryApiError && error.status >= 500)
         const wait = retryDelay(error, attempt, request.safe, deps.maxWaitMs)
         if (wait === undefined || attempt >= deps.retries) throw error
         attempt++
@@ -71,7 +75,7 @@ function etagOf(deps: CallerDeps, of: string | object): string {
   return etag
 }
 
-type Outcome = { kind: 'done'; value: unknown } | { kind: 'refused'; error: ReturnType<typeof apiError> }
+type Outcome = { kind: 'done'; value: unknown } | { kind: 'refused'; error: SkerryApiError }
 
 async function send(
   deps: CallerDeps,
@@ -98,14 +102,18 @@ async function send(
     return { kind: 'done', value: remember(deps, parse(cached.body), cached.etag) }
   }
   if (answer.status < 200 || answer.status > 299) {
-    return { kind: 'refused', error: apiError(answer.status, answer.headers, answer.body) }
+    const error = apiError(answer.status, answer.headers, answer.body)
+    if (error instanceof SkerryNetworkError) throw error
+    return { kind: 'refused', error }
   }
-  return { kind: 'done', value: accept(deps, route, cacheKey, answer) }
+  return { kind: 'done', value: accept(deps, route, cacheKey, answer, input.fields !== undefined) }
 }
 
-function accept(deps: CallerDeps, route: RouteContract, cacheKey: string, answer: RawAnswer): unknown {
-  if (answer.body === '') return undefined
-  const value = parse(answer.body)
+function accept(deps: CallerDeps, route: RouteContract, cacheKey: string, answer: RawAnswer, sparse: boolean): unknown {
+  const value = answer.body === '' ? undefined : parse(answer.body)
+  if (!isAnswerOf(route, value, sparse))
+    throw new SkerryNetworkError(`Something on the way to the server answered ${answer.status}`)
+  if (value === undefined) return undefined
   const etag = answer.headers.get('etag')
   if (etag === null) return value
   if (route.method === 'GET') deps.cache?.set(cacheKey, { etag, body: answer.body })
@@ -123,6 +131,11 @@ function parse(body: string): unknown {
   } catch (cause) {
     throw new SkerryNetworkError('The answer is not JSON', { cause })
   }
+}
+
+/** A DELETE whose answer was lost, and whose repeat finds nothing, has done its work. */
+function isDoneAlready(route: RouteContract, error: SkerryApiError): boolean {
+  return route.method === 'DELETE' && error.status === 404 && answerSchema(route) === null
 }
 
 /** A 401 with a code of the auth service is about what was sent (a wrong password), not about the token. */

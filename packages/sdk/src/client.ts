@@ -1,4 +1,4 @@
-import { authRoutes, type Grant, type LiveMessage } from '@skerry/contracts'
+import { authRoutes, type Grant, type LiveMessage, usersRoutes } from '@skerry/contracts'
 import { createApi } from './api.ts'
 import { createCaller } from './call.ts'
 import { createEtagCache } from './etag-cache.ts'
@@ -38,7 +38,13 @@ export function createClient(options: ClientOptions) {
     onChange: () => cache?.clear()
   })
 
-  const deps = { baseUrl, fetch, session: () => session }
+  const deps = {
+    baseUrl,
+    fetch,
+    ownFetch: options.fetch !== undefined,
+    session: () => session,
+    probe: (signal: AbortSignal) => call(usersRoutes.getMe, { fields: ['id'], signal })
+  }
 
   /** Live messages: with `onMessage` a subscription, without it an async iterator. */
   function live(handlers: LiveHandlers): LiveSubscription

@@ -21,7 +21,7 @@ export class SkerryApiError extends Error {
   }
 }
 
-/** No whole answer came: no network, a dropped connection, or (`timeout`) too slow. */
+/** No whole answer of the server came: no network, a dropped connection, a captive portal in between, or (`timeout`) too slow. */
 export class SkerryNetworkError extends Error {
   readonly timeout: boolean
 
@@ -38,12 +38,24 @@ export function parseRetryAfter(header: string | null): number | undefined {
   return Number(header)
 }
 
-/** The error of an answer that is not a success, also when something between us and the gateway made it (no problem document). */
-export function apiError(status: number, headers: { get(name: string): string | null }, body: string): SkerryApiError {
+/** What proxies in front of a gateway say of requests by right; the 5xx beside 511 as well. */
+const OF_PROXIES = new Set([408, 413, 414, 429, 431])
+
+/**
+ * The error of an answer that is not a success. What has no problem document was made by something in between. Of a 401, a redirect or a
+ * page that wants a sign-in (captive portals, proxies) nothing follows but that the server was not reached.
+ */
+export function apiError(
+  status: number,
+  headers: { get(name: string): string | null },
+  body: string
+): SkerryApiError | SkerryNetworkError {
   const retryAfter = parseRetryAfter(headers.get('retry-after'))
   const requestId = headers.get('x-request-id') ?? undefined
   const problem = parseProblem(body)
   if (problem !== undefined) return new SkerryApiError({ ...problem, status }, retryAfter)
+  if (!OF_PROXIES.has(status) && (status < 500 || status === 511))
+    return new SkerryNetworkError(`Something on the way to the server answered ${status}`)
   return new SkerryApiError(
     {
       type: 'about:blank',

@@ -1,4 +1,5 @@
 import { type LiveMessage, realtimeRoutes } from '@skerry/contracts'
+import { reasonOf } from './abort.ts'
 import { apiError, SkerryNetworkError } from './errors.ts'
 import { createSseParser } from './sse.ts'
 import { routeUrl } from './transport.ts'
@@ -19,13 +20,26 @@ export type ConnectOptions = {
   onRetryHint: (ms: number) => void
 }
 
+export const NO_STREAMING =
+  "this platform's fetch cannot stream: use transport 'websocket', or give the client a fetch that can"
+
+/** Whether the platform's own `fetch` hands a body out while it comes. React Native's first reads all of it, so a stream never begins. */
+export function canStream(): boolean {
+  return typeof TextDecoder === 'function' && typeof Response === 'function' && 'body' in Response.prototype
+}
+
 /** Server-sent events over a streaming `fetch`. */
 export async function* connectSse(fetch: typeof globalThis.fetch, options: ConnectOptions): Connection {
   const { signal, idleTimeoutMs } = options
   const dead = new AbortController()
-  const onAbort = () => dead.abort(signal.reason)
+  let why: unknown
+  const kill = (reason: unknown) => {
+    why = reason
+    dead.abort()
+  }
+  const onAbort = () => kill(reasonOf(signal))
   signal.addEventListener('abort', onAbort, { once: true })
-  const silent = () => dead.abort(new SkerryNetworkError('The live stream fell silent', { timeout: true }))
+  const silent = () => kill(new SkerryNetworkError('The live stream fell silent', { timeout: true }))
   let timer = setTimeout(silent, idleTimeoutMs)
   try {
     const body = await open(fetch, options, dead.signal)
@@ -49,7 +63,7 @@ export async function* connectSse(fetch: typeof globalThis.fetch, options: Conne
       if (parser.retry !== undefined) options.onRetryHint(parser.retry)
     }
   } catch (error) {
-    if (dead.signal.aborted) throw dead.signal.reason
+    if (dead.signal.aborted) throw why
     throw error
   } finally {
     clearTimeout(timer)
@@ -59,7 +73,7 @@ export async function* connectSse(fetch: typeof globalThis.fetch, options: Conne
 }
 
 async function open(fetch: typeof globalThis.fetch, options: ConnectOptions, signal: AbortSignal) {
-  const headers: Record<string, string> = { accept: 'text/event-stream', 'cache-control': 'no-store' }
+  const headers: Record<string, string> = { accept: 'text/event-stream' }
   if (options.token !== null) headers.authorization = `Bearer ${options.token}`
   if (options.lastEventId !== undefined) headers['last-event-id'] = options.lastEventId
   const url = routeUrl(options.baseUrl, realtimeRoutes.live.path, {}, {})
@@ -71,7 +85,7 @@ async function open(fetch: typeof globalThis.fetch, options: ConnectOptions, sig
   }
   if (response.status !== 200) throw apiError(response.status, response.headers, await response.text())
   if (response.body === null || response.body === undefined) {
-    throw new TypeError("this platform's fetch cannot stream: use transport 'websocket'")
+    throw new TypeError(NO_STREAMING)
   }
   return response.body
 }

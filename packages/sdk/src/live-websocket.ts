@@ -1,21 +1,22 @@
 import { type LiveMessage, realtimeRoutes } from '@skerry/contracts'
+import { reasonOf } from './abort.ts'
 import { SkerryApiError, SkerryNetworkError } from './errors.ts'
 import type { Connection, ConnectOptions } from './live-sse.ts'
 import { routeUrl } from './transport.ts'
 
 const MAX_WAITING = 1_000
 
-/** What React Native and Node take beside the standard's arguments, to send the token as a header. */
+/** What React Native takes beside the standard's arguments, to send the token as a header. */
 type SocketConstructor = new (url: string, protocols?: unknown, options?: unknown) => WebSocket
 
-export function isReactNative(): boolean {
+function isReactNative(): boolean {
   return (globalThis.navigator as { product?: string } | undefined)?.product === 'ReactNative'
 }
 
-/** Live messages over WebSocket, for React Native, whose `fetch` cannot stream. */
+/** Live messages over WebSocket, for platforms whose `fetch` cannot stream (React Native). */
 export async function* connectWebSocket(options: ConnectOptions): Connection {
   const { signal } = options
-  signal.throwIfAborted()
+  if (signal.aborted) throw reasonOf(signal)
   const socket = openSocket(options)
   const waiting: Frame[] = []
   let ended: { error?: unknown } | undefined
@@ -26,7 +27,7 @@ export async function* connectWebSocket(options: ConnectOptions): Connection {
   }
   const silent = () => end(new SkerryNetworkError('The live stream fell silent', { timeout: true }))
   let timer = setTimeout(silent, options.idleTimeoutMs)
-  const onAbort = () => end(signal.reason)
+  const onAbort = () => end(reasonOf(signal))
   signal.addEventListener('abort', onAbort, { once: true })
   socket.onopen = options.onOpen
   socket.onmessage = (event) => {
@@ -71,10 +72,17 @@ export async function* connectWebSocket(options: ConnectOptions): Connection {
 function openSocket(options: ConnectOptions): WebSocket {
   const query = { lastEventId: options.lastEventId }
   const url = routeUrl(options.baseUrl, realtimeRoutes.liveWs.path, {}, query).replace(/^http/, 'ws')
-  const headers = options.token === null ? {} : { authorization: `Bearer ${options.token}` }
+  const { token } = options
   const Socket = globalThis.WebSocket as unknown as SocketConstructor | undefined
   if (Socket === undefined) throw new TypeError('this platform has no WebSocket')
-  return isReactNative() ? new Socket(url, [], { headers }) : new Socket(url, { headers })
+  try {
+    if (token === null) return new Socket(url)
+    if (isReactNative()) return new Socket(url, [], { headers: { authorization: `Bearer ${token}` } })
+    // Browsers have nothing else to send it in; the gateway takes it out.
+    return new Socket(url, ['skerry', `skerry.bearer.${token}`])
+  } catch (cause) {
+    throw new TypeError(`a WebSocket to ${url} cannot be made`, { cause }) // the next attempt would end in the same way
+  }
 }
 
 function refused(reason: string): SkerryApiError {

@@ -1,7 +1,7 @@
 import type { LiveMessage } from '@skerry/contracts'
 import { SkerryApiError } from './errors.ts'
-import { type Connection, type ConnectOptions, connectSse } from './live-sse.ts'
-import { connectWebSocket, isReactNative } from './live-websocket.ts'
+import { type Connection, type ConnectOptions, canStream, connectSse, NO_STREAMING } from './live-sse.ts'
+import { connectWebSocket } from './live-websocket.ts'
 import { backoff, delay } from './retry.ts'
 import type { SessionKeeper } from './session.ts'
 import type { LiveHandlers, LiveOptions, LiveSubscription } from './types.ts'
@@ -13,7 +13,15 @@ const REMEMBERED_IDS = 1_000
 /** A connection that stood this long was a good one: the next back-off starts small again. */
 const STABLE_MS = 10_000
 
-export type LiveDeps = { baseUrl: string; fetch: typeof globalThis.fetch; session: () => SessionKeeper }
+export type LiveDeps = {
+  baseUrl: string
+  fetch: typeof globalThis.fetch
+  /** `fetch` is not the platform's own. */
+  ownFetch: boolean
+  session: () => SessionKeeper
+  /** Asks for something small with the session: throws what a WebSocket that was refused does not tell. */
+  probe: (signal: AbortSignal) => Promise<unknown>
+}
 
 /**
  * Live messages, without end: reconnects with back-off, goes on after the last message seen, and drops what comes twice.
@@ -22,7 +30,7 @@ export type LiveDeps = { baseUrl: string; fetch: typeof globalThis.fetch; sessio
  */
 export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): AsyncGenerator<LiveMessage, void> {
   const stop = new AbortController()
-  const onAbort = () => stop.abort(options.signal?.reason)
+  const onAbort = () => stop.abort()
   if (options.signal?.aborted) onAbort()
   options.signal?.addEventListener('abort', onAbort, { once: true })
   const seen = createSeen(REMEMBERED_IDS)
@@ -68,6 +76,10 @@ export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): 
         error = caught
       }
       if (stop.signal.aborted) return
+      if (isSocket(options) && openedAt === Number.POSITIVE_INFINITY && !(error instanceof TypeError)) {
+        error = await whyRefused(deps, error, stop.signal)
+        if (stop.signal.aborted) return
+      }
       if (Date.now() - openedAt > STABLE_MS) failures = 0
       const wait = await nextDelay(deps, error, token, failures++, base)
       state('waiting', error)
@@ -80,10 +92,24 @@ export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): 
   }
 }
 
+function isSocket({ transport = 'auto' }: LiveOptions): boolean {
+  return transport === 'websocket' || (transport === 'auto' && !canStream())
+}
+
 function connect(deps: LiveDeps, options: LiveOptions, connection: ConnectOptions): Connection {
-  const transport = options.transport ?? 'auto'
-  const socket = transport === 'websocket' || (transport === 'auto' && isReactNative())
-  return socket ? connectWebSocket(connection) : connectSse(deps.fetch, connection)
+  if (isSocket(options)) return connectWebSocket(connection)
+  if (!deps.ownFetch && !canStream()) throw new TypeError(NO_STREAMING)
+  return connectSse(deps.fetch, connection)
+}
+
+/** No platform tells why a WebSocket did not open. If the session is over, an ordinary request with it says so. */
+async function whyRefused(deps: LiveDeps, error: unknown, signal: AbortSignal): Promise<unknown> {
+  try {
+    await deps.probe(signal)
+    return error
+  } catch (reason) {
+    return reason instanceof SkerryApiError && reason.status === 401 ? reason : error
+  }
 }
 
 /** Milliseconds until the next connection; throws what no reconnect can mend. */

@@ -1,3 +1,4 @@
+import { reasonOf } from './abort.ts'
 import { SkerryApiError, SkerryNetworkError } from './errors.ts'
 
 const BASE_MS = 250
@@ -33,10 +34,10 @@ function isPassing(error: SkerryApiError): boolean {
 /** Waits `ms`; rejects with the signal's reason as soon as it aborts. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
+    if (signal?.aborted) return reject(reasonOf(signal))
     const onAbort = () => {
       clearTimeout(timer)
-      reject(signal?.reason)
+      reject(signal && reasonOf(signal))
     }
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', onAbort)

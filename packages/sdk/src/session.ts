@@ -25,6 +25,7 @@ export function createSessionKeeper(deps: SessionDeps) {
   let state: StoredSession | null = null
   let loading: Promise<void> | undefined
   let renewing: Promise<void> | undefined
+  let leaving = 0
 
   async function read(): Promise<StoredSession | null> {
     const text = await storage?.get(storageKey)
@@ -92,10 +93,13 @@ export function createSessionKeeper(deps: SessionDeps) {
       const grant = await deps.refresh(mine.refreshToken)
       if (state === mine) await accept(grant) // else somebody signed in or out meanwhile, and that stands
     } catch (error) {
-      if (!(error instanceof SkerryApiError) || error.status !== 401) throw error
+      // Nothing else ends a session: not a proxy's 401, nor a fault of the server's.
+      if (!(error instanceof SkerryApiError) || error.code !== 'AUTH_BAD_REFRESH_TOKEN') throw error
       if (state !== mine || (await adoptSoon(mine))) return
-      await clear()
-      deps.onSignedOut?.(error)
+      if (leaving === 0) {
+        await clear()
+        deps.onSignedOut?.(error)
+      }
       throw error
     }
   }
@@ -128,13 +132,38 @@ export function createSessionKeeper(deps: SessionDeps) {
     return state?.accessToken ?? null
   }
 
-  return { current, accept, clear, renew, token }
+  /**
+   * Does what ends the session. Until it is through, whoever finds the session ended neither tells nor takes the token away: a repeat after
+   * a lost answer still needs it.
+   */
+  async function leaveBy<T>(work: () => Promise<T>): Promise<T> {
+    leaving++
+    try {
+      return await work()
+    } finally {
+      leaving--
+    }
+  }
+
+  /** Signs out in any case. A session that is over already is one that has been left. */
+  async function leave(tellServer: () => Promise<unknown>): Promise<void> {
+    try {
+      await leaveBy(tellServer)
+    } catch (error) {
+      if (!(error instanceof SkerryApiError) || error.status !== 401) throw error
+    } finally {
+      await clear()
+    }
+  }
+
+  return { current, accept, clear, leave, leaveBy, renew, token }
 }
 
 function parse(text: string): StoredSession | null {
   try {
     const value = JSON.parse(text) as StoredSession
-    return typeof value.accessToken === 'string' && typeof value.refreshToken === 'string' ? value : null
+    const whole = typeof value.accessToken === 'string' && typeof value.refreshToken === 'string'
+    return whole && typeof value.user.id === 'string' ? value : null
   } catch {
     return null // written by something else: as good as none
   }

@@ -1,3 +1,4 @@
+import { reasonOf } from './abort.ts'
 import { SkerryNetworkError } from './errors.ts'
 
 export type RawAnswer = { status: number; headers: Headers; body: string }
@@ -17,14 +18,14 @@ export type Attempt = {
  */
 export async function sendOnce(fetch: typeof globalThis.fetch, attempt: Attempt): Promise<RawAnswer> {
   const { url, method, headers, body, timeoutMs, signal } = attempt
-  signal?.throwIfAborted()
+  if (signal?.aborted) throw reasonOf(signal)
   const limit = new AbortController()
-  const onAbort = () => limit.abort(signal?.reason)
+  const onAbort = () => limit.abort()
   signal?.addEventListener('abort', onAbort, { once: true })
   let timedOut = false
   const timer = setTimeout(() => {
     timedOut = true
-    limit.abort(new Error('timeout'))
+    limit.abort()
   }, timeoutMs)
   try {
     const response = await fetch(url, {
@@ -35,7 +36,7 @@ export async function sendOnce(fetch: typeof globalThis.fetch, attempt: Attempt)
     })
     return { status: response.status, headers: response.headers, body: await response.text() }
   } catch (cause) {
-    if (signal?.aborted) throw signal.reason
+    if (signal?.aborted) throw reasonOf(signal)
     if (timedOut) throw new SkerryNetworkError(`No answer within ${timeoutMs} ms`, { cause, timeout: true })
     throw new SkerryNetworkError('The server could not be reached', { cause })
   } finally {

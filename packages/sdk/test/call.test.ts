@@ -55,7 +55,7 @@ t.test('a keyed POST is repeated with the same key after a drop, a 503 and its o
 })
 
 t.test("a given key is used, and two calls don't share one", async (t) => {
-  const server = await serve(t, () => ({ status: 201, body: {} }))
+  const server = await serve(t, () => ({ status: 201, body: { id: ID } }))
   const client = createClient({ baseUrl: server.url })
   await client.posts.create({ text: 'a' }, { idempotencyKey: 'mine' })
   await client.posts.create({ text: 'a' })

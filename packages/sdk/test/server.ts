@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
@@ -9,7 +9,7 @@ export type Reply =
   | 'hang'
   | { stream: (response: ServerResponse) => void }
 
-export type TestServer = { url: string; seen: Seen[]; at: (path: string) => Seen[] }
+export type TestServer = { url: string; server: Server; seen: Seen[]; at: (path: string) => Seen[] }
 
 /** A real HTTP server on a free port that answers as `handle` says, closed with the test. */
 export async function serve(t: Test, handle: (request: Seen) => Reply | Promise<Reply>): Promise<TestServer> {
@@ -41,7 +41,7 @@ export async function serve(t: Test, handle: (request: Seen) => Reply | Promise<
     return new Promise((resolve) => server.close(resolve))
   })
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, seen, at: (path) => seen.filter((s) => s.path === path) }
+  return { url: `http://127.0.0.1:${port}`, server, seen, at: (path) => seen.filter((s) => s.path === path) }
 }
 
 export function problem(status: number, code: string, headers: Record<string, string> = {}): Reply {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { createClient } from '../src/index.ts'
-import { until } from './server.ts'
+import { problem, serve, until } from './server.ts'
 
 async function sockets(t: Test, handle: (socket: WebSocket, request: IncomingMessage, n: number) => void) {
   const requests: IncomingMessage[] = []
@@ -19,6 +19,9 @@ async function sockets(t: Test, handle: (socket: WebSocket, request: IncomingMes
 
 const frame = (id: string | null, type = 'post.created') => JSON.stringify({ id, type, data: { id } })
 
+const session = { user: { id: 'u' }, accessToken: 'tok', refreshToken: 'r', expiresAt: 9e15, refreshAt: 9e15 }
+const signedIn = { get: () => JSON.stringify(session), set: () => {}, remove: () => {} }
+
 t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
   const { url, requests } = await sockets(t, (socket, _, n) => {
     socket.send(frame('a'))
@@ -30,9 +33,7 @@ t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
       socket.send(frame(null, 'resync'))
     }
   })
-  const session = { user: { id: 'u' }, accessToken: 'tok', refreshToken: 'r', expiresAt: 9e15, refreshAt: 9e15 }
-  const storage = { get: () => JSON.stringify(session), set: () => {}, remove: () => {} }
-  const client = createClient({ baseUrl: url, storage })
+  const client = createClient({ baseUrl: url, storage: signedIn })
   const got: (string | null)[] = []
   const live = client.live({
     transport: 'websocket',
@@ -41,7 +42,7 @@ t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
   })
   await until(() => got.length === 3, 'three messages')
   t.same(got, ['a', 'b', 'resync'])
-  t.equal(requests[0]?.headers.authorization, 'Bearer tok')
+  t.match(requests[0]?.headers['sec-websocket-protocol'], /^skerry, ?skerry\.bearer\.tok$/)
   t.same(
     requests.map((r) => r.url),
     ['/v1/live/ws', '/v1/live/ws?lastEventId=a2']
@@ -57,4 +58,35 @@ t.test('closing before the connection stands leaves nothing behind', async (t) =
   await live.closed
   await until(() => server.clients.size === 0, 'no connection is left')
   t.equal(live.lastEventId, undefined)
+})
+
+t.test('a refused handshake says nothing: an ordinary request tells that the session is over', async (t) => {
+  const server = await serve(t, ({ path }) =>
+    path === '/v1/auth/refresh' ? problem(401, 'AUTH_BAD_REFRESH_TOKEN') : problem(401, 'SESSION_REVOKED')
+  )
+  const errors: unknown[] = []
+  let signedOut = 0
+  const client = createClient({ baseUrl: server.url, storage: signedIn, onSignedOut: () => signedOut++ })
+  const live = client.live({ transport: 'websocket', onMessage: () => {}, onError: (e) => errors.push(e) })
+  await live.closed
+  t.match(errors, [{ status: 401 }])
+  t.equal(signedOut, 1)
+  t.ok(server.at('/v1/live/ws').length > 0, 'it was tried')
+})
+
+t.test('what no WebSocket can be made of ends at once, and is told', async (t) => {
+  const session = { user: { id: 'u' }, accessToken: 'not a token', refreshToken: 'r', expiresAt: 9e15, refreshAt: 9e15 }
+  const storage = { get: () => JSON.stringify(session), set: () => {}, remove: () => {} }
+  const errors: unknown[] = []
+  const states: string[] = []
+  const client = createClient({ baseUrl: 'http://127.0.0.1:1', storage })
+  const live = client.live({
+    transport: 'websocket',
+    onMessage: () => {},
+    onError: (e) => errors.push(e),
+    onState: (s) => states.push(s)
+  })
+  await live.closed
+  t.match(errors, [TypeError])
+  t.same(states, ['connecting', 'closed'])
 })

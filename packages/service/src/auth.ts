@@ -39,7 +39,7 @@ export function authHook(
       done()
       return
     }
-    identity.verify(token).then((caller) => {
+    identity.verify(token, contract.endedSession).then((caller) => {
       request.caller = caller
       done()
     }, done)

@@ -42,7 +42,7 @@ export async function openIdentity(
     }
   })
   return {
-    verify: (token) => verifier.verify(token),
+    verify: (token, endedToo) => verifier.verify(token, endedToo),
     verifyCached: (token) => verifier.verifyCached(token),
     revoke: (sessionId) => verifier.revoke(sessionId),
     ready: () => verifier.ready(),

@@ -77,14 +77,14 @@ export async function openIdentityFromUrl(options: IdentityUrlOptions): Promise<
     })
     return fetching
   }
-  const verify = async (token: string): Promise<Caller> => {
+  const verify = async (token: string, endedToo?: boolean): Promise<Caller> => {
     try {
-      return await verifier.verify(token)
+      return await verifier.verify(token, endedToo)
     } catch (error) {
       if (!namesUnknownKey(error)) throw error
       if (fetching === undefined && performance.now() - fetchedAt < unknownKeyMs) throw error
       await refresh()
-      return verifier.verify(token)
+      return verifier.verify(token, endedToo)
     }
   }
   await refresh()

@@ -34,8 +34,11 @@ export const TOKEN_AUDIENCE = 'skerry'
 
 /** Verifies access tokens. */
 export interface Identity {
-  /** Throws SkerryError UNAUTHENTICATED, TOKEN_EXPIRED or SESSION_REVOKED; UNAVAILABLE while no keys are known. */
-  verify(token: string): Promise<Caller>
+  /**
+   * Throws SkerryError UNAUTHENTICATED, TOKEN_EXPIRED or SESSION_REVOKED; UNAVAILABLE while no keys are known. With `endedToo` a token whose
+   * session has ended still tells who asks.
+   */
+  verify(token: string, endedToo?: boolean): Promise<Caller>
   /** The caller of a token that was verified before and still holds; no promise, no cryptography. */
   verifyCached(token: string): Caller | undefined
   /** Refuses the tokens of a session from now on, in this process. */
@@ -99,7 +102,7 @@ export class TokenVerifier implements Identity {
     return caller
   }
 
-  async verify(token: string): Promise<Caller> {
+  async verify(token: string, endedToo = false): Promise<Caller> {
     const cached = this.verifyCached(token)
     if (cached !== undefined) return cached
     if (this.keys === undefined)
@@ -108,7 +111,10 @@ export class TokenVerifier implements Identity {
     const keys = this.keys
     const caller = this.rules.read(await verifySignature(token, keys, this.rules.options))
     if (caller === undefined) throw invalid()
-    if (this.revoked.has(caller.sessionId)) throw new SkerryError('SESSION_REVOKED')
+    if (this.revoked.has(caller.sessionId)) {
+      if (endedToo) return caller
+      throw new SkerryError('SESSION_REVOKED')
+    }
     if (keys === this.keys) this.verified.set(token, caller)
     return caller
   }

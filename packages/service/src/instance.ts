@@ -12,6 +12,7 @@ export const RouteRulesSchema = Type.Object({
   /** Whole segments, plain or a parameter: safe to make a pattern of. */
   path: Type.String({ maxLength: 512, pattern: '^(?:/(?::[A-Za-z_]\\w{0,63}|[A-Za-z0-9_.~-]{1,128}))+$' }),
   auth: Type.Enum(['required', 'optional', 'none']),
+  endedSession: Type.Optional(Type.Literal(true)),
   idempotent: Type.Optional(Type.Boolean()),
   limit: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })),
   stream: Type.Optional(Type.Boolean()),

@@ -93,8 +93,15 @@ function pathOf(url: string): string {
   return end === -1 ? url : url.slice(0, end)
 }
 
-/** Answers what Node's HTTP parser refused, before there is a request: over-large headers, a request that never ends, no HTTP at all. */
-export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+/**
+ * Answers what Node's HTTP parser refused, before there is a request: over-large headers, a request that never ends, no HTTP at all.
+ * `headers` go with the answer.
+ */
+export function refuseConnection(
+  error: Error & { code?: string },
+  socket: Socket,
+  headers: Readonly<Record<string, string>> = {}
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -107,7 +114,8 @@ export function refuseConnection(error: Error & { code?: string }, socket: Socke
         : 'BAD_REQUEST'
   const body = JSON.stringify(problem(code))
   const { status, title } = ERRORS[code]
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${more.join('')}connection: close\r\n\r\n${body}`
   )
 }

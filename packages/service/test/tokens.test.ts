@@ -100,6 +100,10 @@ t.test('a revoked session is refused at once, cached or not; others are not', as
   verifier.revoke('sa')
   t.equal(verifier.verifyCached(a), undefined)
   await t.rejects(verifier.verify(a), { code: 'SESSION_REVOKED' })
+  t.match(await verifier.verify(a, true), { sessionId: 'sa' }, 'but where ended sessions are taken, it tells who asks')
+  const expired = await tokens.sign({ sid: 'sa', exp: now - 1 })
+  await t.rejects(verifier.verify(expired, true), { code: 'TOKEN_EXPIRED' })
+  await t.rejects(verifier.verify(a), { code: 'SESSION_REVOKED' }, 'and nowhere else')
   t.ok(await verifier.verify(b))
 })
 

@@ -25,7 +25,10 @@ export type DeletionDocument = {
 export const deletions = defineCollection<DeletionDocument>({
   name: 'deletions',
   shardKey: { bucket: 1, _id: 1 },
-  indexes: [{ key: { waitingFor: 1, _id: 1 }, options: { partialFilterExpression: { state: 'erasing' } } }],
+  indexes: [
+    { key: { bucket: 1, userId: 1 } },
+    { key: { waitingFor: 1, _id: 1 }, options: { partialFilterExpression: { state: 'erasing' } } }
+  ],
   untargeted: { 'deletions-waiting': 'What waits for a service, of all users: for its operators and when it leaves.' }
 })
 
@@ -37,6 +40,14 @@ export async function insertDeletion(store: Store, tx: Tx, deletion: DeletionDoc
 
 export async function findDeletion(store: Store, id: string, tx?: Tx): Promise<DeletionDocument | null> {
   return collectionOf(store.db, deletions).findOne(keyOf(id), tx === undefined ? {} : { session: tx.session })
+}
+
+/** The deletion of somebody's account, if they have asked for it. */
+export async function findDeletionOf(store: Store, userId: string, tx?: Tx): Promise<DeletionDocument | null> {
+  return collectionOf(store.db, deletions).findOne(
+    { bucket: bucketOf(userId), userId },
+    tx === undefined ? {} : { session: tx.session }
+  )
 }
 
 /** Notes that a service has answered, or left (without counts). Answers what stands then; null when it was not waited for. */

@@ -9,11 +9,18 @@ import {
 import { eraseEvents, publish } from '@skerry/events'
 import { bucketOf, type CallContext, eraseAnswers, newId, type Store, type Tx, transaction } from '@skerry/store'
 import { findAccount, markAccount, removeAccount } from '../data/accounts.ts'
-import { type DeletionDocument, findDeletion, insertDeletion, moveDeletion, noteErased } from '../data/deletions.ts'
+import {
+  type DeletionDocument,
+  findDeletion,
+  findDeletionOf,
+  insertDeletion,
+  moveDeletion,
+  noteErased
+} from '../data/deletions.ts'
 import { deleteExport, findExportsOf } from '../data/exports.ts'
 import { findParticipants } from '../data/participants.ts'
 import { emails, release, usernames } from '../data/reservations.ts'
-import { deleteSessionsOf, findSession } from '../data/sessions.ts'
+import { deleteSessionsOf, findSession, type SessionDocument } from '../data/sessions.ts'
 import type { Deps } from './deps.ts'
 import { emailKey, usernameKey } from './names.ts'
 import { type Proving, proveOwner } from './prove-owner.ts'
@@ -25,6 +32,9 @@ export type SagaDeps = { store: Store; now(): number }
 /**
  * Begins the deletion of the caller's account: all sessions end, nobody can sign in any more, and every service that takes part is asked to
  * erase. The account itself, and its names, go when all have answered.
+ *
+ * Asked again it answers with the same deletion, without another proof: whoever repeats it may not have had the first answer, and nothing
+ * in a deletion is the person's.
  */
 export async function deleteAccount(
   deps: Deps,
@@ -34,12 +44,17 @@ export async function deleteAccount(
 ): Promise<{ deletion: Deletion; ended: string[] }> {
   const { store } = deps
   const { userId } = who
+  const begun = await findDeletionOf(store, userId)
+  if (begun !== null) return again(begun)
+  // Nobody tries passwords with the token of a session that has ended.
+  if (!isOpen(await findSession(store, who.sessionId))) throw new SkerryError('SESSION_REVOKED')
   const proven = await proveOwner(deps, who, currentPassword)
   const done = await transaction(store, call, async (tx) => {
     const account = await findAccount(store, userId, tx)
-    const session = await findSession(store, who.sessionId, tx)
-    const gone = account === null || account.deletionId !== undefined
-    if (gone || session === null || session.revokedAt !== undefined) throw new SkerryError('SESSION_REVOKED')
+    const meanwhile = await findDeletionOf(store, userId, tx)
+    if (meanwhile !== null) return again(meanwhile)
+    if (account === null || !isOpen(await findSession(store, who.sessionId, tx)))
+      throw new SkerryError('SESSION_REVOKED')
     if (account.passwordHash !== proven) throw new SkerryError('AUTH_BAD_CREDENTIALS')
     const requestedAt = new Date(deps.now())
     const bucket = bucketOf(userId)
@@ -65,6 +80,14 @@ export async function deleteAccount(
   })
   await deps.tellRevoked(done.ended)
   return done
+}
+
+function again(deletion: DeletionDocument): { deletion: Deletion; ended: string[] } {
+  return { deletion: presentDeletion(deletion), ended: [] }
+}
+
+function isOpen(session: SessionDocument | null): boolean {
+  return session !== null && session.revokedAt === undefined
 }
 
 /** How far a deletion has come. Throws AUTH_DELETION_NOT_FOUND. */

@@ -41,8 +41,15 @@ export async function sessionsOf(
   )
 }
 
-/** Ends one of the caller's sessions. One that has ended before is no error, one that is not theirs does not exist. */
+/**
+ * Ends one of the caller's sessions. One that has ended before is no error, one that is not theirs does not exist. Who comes with a session
+ * that has ended may only end that one again.
+ */
 export async function endOneOf(deps: Deps, who: Who, sessionId: string, call: CallContext): Promise<void> {
+  if (sessionId !== who.sessionId) {
+    const own = await findSession(deps.store, who.sessionId)
+    if (own === null || own.revokedAt !== undefined) throw new SkerryError('SESSION_REVOKED')
+  }
   const theirs = bucketOf(sessionId) === bucketOf(who.userId) ? await findSession(deps.store, sessionId) : null
   if (theirs?.userId !== who.userId) throw new SkerryError('AUTH_SESSION_NOT_FOUND')
   await endSession(deps, who.userId, sessionId, 'ended', call)

@@ -29,10 +29,14 @@ export const comments = defineCollection<CommentDocument>({
   }
 })
 
-/** The comment unless it is gone. */
-export async function findComment(store: Store, id: string, bucket: number): Promise<CommentDocument | undefined> {
+/** The comment, or what is left of it (no `live`). */
+export async function findCommentOrTombstone(
+  store: Store,
+  id: string,
+  bucket: number
+): Promise<CommentDocument | undefined> {
   const found = await collectionOf(store.db, comments).findOne({ bucket, _id: id }, { hint: { _id: 1 } })
-  return found?.live === true ? found : undefined
+  return found ?? undefined
 }
 
 /** A post's comments, newest first. */

@@ -39,11 +39,22 @@ export const posts = defineCollection<PostDocument>({
 
 /** The post unless it is gone. */
 export async function findPost(store: Store, id: string, bucket: number, tx?: Tx): Promise<PostDocument | undefined> {
+  const found = await findPostOrTombstone(store, id, bucket, tx)
+  return found?.live === true ? found : undefined
+}
+
+/** The post, or what is left of it. */
+export async function findPostOrTombstone(
+  store: Store,
+  id: string,
+  bucket: number,
+  tx?: Tx
+): Promise<PostDocument | undefined> {
   const found = await collectionOf(store.db, posts).findOne(
     { bucket, _id: id },
     { hint: BY_ID, ...(tx === undefined ? {} : { session: tx.session }) }
   )
-  return found?.live === true ? found : undefined
+  return found ?? undefined
 }
 
 /** The posts of these ids that are not gone, by id. */

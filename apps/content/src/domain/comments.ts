@@ -1,8 +1,14 @@
 import { type Comment, CommentCreated, CommentDeleted, type PageOf, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { bucketOf, type CallContext, decodeCursor, newId, toPage, transaction } from '@skerry/store'
-import { buryComment, type CommentDocument, findComment, findCommentsOf, insertComment } from '../data/comments.ts'
-import { countOnPost } from '../data/posts.ts'
+import {
+  buryComment,
+  type CommentDocument,
+  findCommentOrTombstone,
+  findCommentsOf,
+  insertComment
+} from '../data/comments.ts'
+import { countOnPost, findPostOrTombstone } from '../data/posts.ts'
 import { introduce } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentComment } from './present.ts'
@@ -74,20 +80,27 @@ export async function listComments(deps: Deps, caller: Person, query: CommentsQu
   )
 }
 
-/** Deletes one's own comment, or any comment on one's own post. Throws CNT_COMMENT_NOT_FOUND or FORBIDDEN. */
+/**
+ * Deletes one's own comment, or any comment on one's own post. What is gone already, also with its post, may be deleted again by those who
+ * could have: whoever repeats it may not have had the first answer. Throws CNT_COMMENT_NOT_FOUND or FORBIDDEN.
+ */
 export async function deleteComment(deps: Deps, caller: Person, id: string, call: CallContext): Promise<void> {
   const { store } = deps
   const bucket = bucketOf(id)
-  const comment = await findComment(store, id, bucket)
-  const post = comment === undefined ? undefined : await deps.reads.posts.one(comment.postId)
+  const comment = await findCommentOrTombstone(store, id, bucket)
+  const post = comment === undefined ? undefined : await findPostOrTombstone(store, comment.postId, bucket)
   if (comment === undefined || post === undefined) throw new SkerryError('CNT_COMMENT_NOT_FOUND')
-  if (comment.authorId !== caller.userId && post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
+  const live = comment.live === true && post.live === true
+  if (comment.authorId !== caller.userId && post.authorId !== caller.userId)
+    throw new SkerryError(live ? 'FORBIDDEN' : 'CNT_COMMENT_NOT_FOUND')
+  if (!live) return
   const { postId, authorId } = comment
   await deps.turns(postId, () =>
     transaction(store, call, async (tx) => {
-      const gone = !(await buryComment(store, tx, comment, new Date()))
-      const postAuthorId = gone ? undefined : await countOnPost(store, tx, post, 'comments', -1)
-      if (postAuthorId === undefined) throw new SkerryError('CNT_COMMENT_NOT_FOUND')
+      if (!(await buryComment(store, tx, comment, new Date()))) return
+      const postAuthorId = await countOnPost(store, tx, post, 'comments', -1)
+      // The post has gone meanwhile, and its event takes all comments along.
+      if (postAuthorId === undefined) return
       publish(store, tx, CommentDeleted, { commentId: id, postId, postAuthorId, authorId })
     })
   )

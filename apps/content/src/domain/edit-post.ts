@@ -3,7 +3,7 @@ import { publish } from '@skerry/events'
 import type { Precondition } from '@skerry/service'
 import { bucketOf, type CallContext, type Tx, transaction } from '@skerry/store'
 import { deleteOwnEntry } from '../data/feeds.ts'
-import { buryPost, editPost, findPost, type PostDocument, type PostEdit } from '../data/posts.ts'
+import { buryPost, editPost, findPost, findPostOrTombstone, type PostDocument, type PostEdit } from '../data/posts.ts'
 import { deleteTagged, insertTagged } from '../data/tagged.ts'
 import { eventOf } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
@@ -40,19 +40,36 @@ export async function updatePost(
   return presented!
 }
 
-/** Deletes one's own post; what hangs on it is cleared away by its event. */
-export async function deletePost(deps: Deps, caller: Person, target: Target, call: CallContext): Promise<void> {
+/**
+ * Deletes one's own post; what hangs on it is cleared away by its event. Deleting it again does nothing and is no error: whoever repeats
+ * it may not have had the first answer. Answers whether there was something to delete.
+ */
+export async function deletePost(deps: Deps, caller: Person, target: Target, call: CallContext): Promise<boolean> {
   const { store } = deps
-  await deps.turns(target.id, () =>
+  return deps.turns(target.id, () =>
     transaction(store, call, async (tx) => {
+      if (await isDeletedBy(deps, tx, caller, target)) return false
       const post = await findOwn(deps, tx, caller, target)
       const ref = { postId: post._id, authorId: post.authorId }
       await buryPost(store, tx, post, new Date())
       await deleteOwnEntry(store, tx, ref)
       await deleteTagged(store, tx, post._id, post.tags)
       publish(store, tx, PostDeleted, ref)
+      return true
     })
   )
+}
+
+/**
+ * Whether the caller has deleted this post before. With a precondition only from the version that it names: then it "appears to have
+ * already been applied" (RFC 9110 13.1.1).
+ */
+async function isDeletedBy(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Target): Promise<boolean> {
+  const post = await findPostOrTombstone(deps.store, id, bucketOf(id), tx)
+  if (post === undefined || post.live === true || post.authorId !== caller.userId) return false
+  if (ifMatch !== undefined && ifMatch !== 'any' && !ifMatch.versions.includes(post.version - 1))
+    throw new SkerryError('PRECONDITION_FAILED')
+  return true
 }
 
 async function findOwn(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Target): Promise<PostDocument> {

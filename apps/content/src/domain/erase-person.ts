@@ -4,8 +4,7 @@ import {
   ContentExportPart,
   LikeDeleted,
   PostCreated,
-  PostUpdated,
-  SkerryError
+  PostUpdated
 } from '@skerry/contracts'
 import { type Counts, eraseEvents, publish } from '@skerry/events'
 import { bucketOf, eraseAnswers, transaction } from '@skerry/store'
@@ -52,13 +51,8 @@ async function erasePosts(deps: Deps, userId: string): Promise<number> {
     )
     if (found.length === 0) return gone
     for (const { _id: id } of found) {
-      try {
-        await deletePost(deps, owner, { id, ifMatch: undefined }, {})
-        gone++
-      } catch (error) {
-        // It was deleted by a request that was under way.
-        if (!(error instanceof SkerryError) || error.code !== 'CNT_POST_NOT_FOUND') throw error
-      }
+      // Else it was deleted by a request that was under way.
+      if (await deletePost(deps, owner, { id, ifMatch: undefined }, {})) gone++
     }
   }
 }

@@ -4,47 +4,32 @@ import type { FastifyInstance } from 'fastify'
 /** Adds what a web app of this origin needs to read an answer; nothing for requests that no browser sent. */
 export type CorsHeaders = (origin: string | undefined, headers: Record<string, string>) => void
 
-const EXPOSED = [
+/** All that answers say in headers and a web app may want to read, beyond what browsers always show. */
+export const EXPOSED = [
+  'Age',
+  'Allow',
+  'Cache-Status',
+  'Content-Disposition',
   'ETag',
   'Idempotency-Replayed',
+  'Link',
+  'Location',
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
   'Server-Timing',
+  'Vary',
+  'WWW-Authenticate',
   'X-Request-Id'
-]
-const ALLOWED = [
-  'Authorization',
-  'Content-Type',
-  'Idempotency-Key',
-  'If-Match',
-  'If-None-Match',
-  'Last-Event-ID',
-  'X-Request-Id',
-  'X-Requested-With',
-  'traceparent',
-  'tracestate'
 ]
 
 /**
- * CORS for a public API without cookies. @fastify/cors answers the preflights, in a scope of its own: on all routes it would work and
- * send its headers also for phones, which send no `Origin`.
+ * Makes the headers of answers to web apps.
  *
  * @param origins comma-separated origins, or `*`
  */
-export function registerCors(app: FastifyInstance, origins: string): CorsHeaders {
-  const list = origins.split(',').map((origin) => origin.trim()) // few
-  const any = list.includes('*')
-  app.register(async (preflights) => {
-    await preflights.register(cors, {
-      origin: any ? '*' : list,
-      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: ALLOWED,
-      maxAge: 7_200,
-      // A bare OPTIONS is answered like a preflight, which says what the path takes.
-      strictPreflight: false
-    })
-  })
+export function corsHeadersFor(origins: string): CorsHeaders {
+  const { any, list } = parseOrigins(origins)
   const exposed = EXPOSED.join(', ')
   return (origin, headers) => {
     if (!any) headers.vary = 'origin'
@@ -52,4 +37,28 @@ export function registerCors(app: FastifyInstance, origins: string): CorsHeaders
     headers['access-control-allow-origin'] = any ? '*' : origin
     headers['access-control-expose-headers'] = exposed
   }
+}
+
+/**
+ * Answers the preflights of CORS for a public API without cookies, in a scope of its own: on all routes @fastify/cors would work and send
+ * its headers also for phones, which send no `Origin`. Which origins may is what is decided here; which headers they send is not: tracing
+ * libraries, proxies and SDKs bring their own (`baggage`, `sentry-trace`, `cache-control` …), a list of them would always be behind, and
+ * any other client may send them anyway. So what a preflight asks for is what it gets.
+ */
+export function registerCors(app: FastifyInstance, origins: string): void {
+  const { any, list } = parseOrigins(origins)
+  app.register(async (preflights) => {
+    await preflights.register(cors, {
+      origin: any ? '*' : list,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      maxAge: 7_200,
+      // A bare OPTIONS is answered like a preflight, which says what the path takes.
+      strictPreflight: false
+    })
+  })
+}
+
+function parseOrigins(origins: string): { any: boolean; list: string[] } {
+  const list = origins.split(',').map((origin) => origin.trim()) // few
+  return { any: list.includes('*'), list }
 }

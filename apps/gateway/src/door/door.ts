@@ -102,7 +102,7 @@ export function createDoor(options: DoorOptions): Door {
           ? Promise.reject(
               new SkerryError('UNAUTHENTICATED', { detail: 'The Authorization header must be: Bearer <access token>.' })
             )
-          : identity.verify(unknown)
+          : identity.verify(unknown, route?.endedSession)
       verified.then(limit, async (error: Error) => {
         if (subject === undefined) return done(error)
         const verdict = await limiter.take(policies.badToken, subject)

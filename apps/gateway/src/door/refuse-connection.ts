@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { ERRORS, problem } from '@skerry/contracts'
 import { PROBLEM_TYPE, refuseConnection } from '@skerry/service'
+import type { CorsHeaders } from './cors.ts'
 import { currentResponse } from './in-turn.ts'
 
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
@@ -17,15 +18,25 @@ const refused = new WeakSet<Socket>()
  * their place would tell a client that what a service is doing was not done. The connection then stays for a moment, so that the
  * client gets to read the answer.
  */
-export function refuse(error: ParseError, socket: Socket): void {
-  if (refused.has(socket)) return
-  refused.add(socket)
-  whenAnswered(socket, (answered) => {
-    if (answered) socket.end()
-    else if (isLongUrl(error) && socket.writable) socket.end(longUrl())
-    else refuseConnection(error, socket)
-    setTimeout(() => socket.destroy(), LINGER_MS).unref()
-  })
+export function createRefuse(corsHeaders: CorsHeaders): (error: ParseError, socket: Socket) => void {
+  return (error, socket) => {
+    if (refused.has(socket)) return
+    refused.add(socket)
+    const headers: Record<string, string> = {}
+    // There is no request to ask: an origin that nobody can tell is a web app's as well, where all of them may.
+    corsHeaders(originIn(error.rawPacket) ?? 'null', headers)
+    whenAnswered(socket, (answered) => {
+      if (answered) socket.end()
+      else if (isLongUrl(error) && socket.writable) socket.end(longUrl(headers))
+      else refuseConnection(error, socket, headers)
+      setTimeout(() => socket.destroy(), LINGER_MS).unref()
+    })
+  }
+}
+
+/** The `Origin` among the bytes that could not be parsed. */
+function originIn(packet: Buffer | undefined): string | undefined {
+  return packet === undefined ? undefined : /\r\norigin:[ \t]*([^\s]{1,512})\r\n/i.exec(packet.toString('latin1'))?.[1]
 }
 
 /**
@@ -46,10 +57,11 @@ function isInBody(socket: Socket): boolean {
   return parser?.incoming?.complete === false
 }
 
-function longUrl(): string {
+function longUrl(headers: Readonly<Record<string, string>>): string {
   const { status, title } = ERRORS.URI_TOO_LONG
   const body = JSON.stringify(problem('URI_TOO_LONG'))
-  const head = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${more.join('')}connection: close`
   return `HTTP/1.1 ${status} ${title}\r\n${head}\r\n\r\n${body}`
 }
 

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
 import { PROBLEM_TYPE } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
+import { corsHeadersFor } from '../door/cors.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
@@ -60,6 +61,7 @@ type Connection = {
  */
 export function createHttp2(options: Http2Options): Http2 {
   const { config, handler, draining, onEnded } = options
+  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -149,7 +151,9 @@ export function createHttp2(options: Http2Options): Http2 {
   }
 
   function answer(response: GatewayHttp2Response, code: ErrorCode, detail: string | undefined): void {
-    response.writeHead(ERRORS[code].status, ['content-type', PROBLEM_TYPE, 'cache-control', 'no-store'])
+    const headers: Record<string, string> = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
+    corsHeaders(response.req.headers.origin, headers)
+    response.writeHead(ERRORS[code].status, Object.entries(headers).flat())
     response.end(JSON.stringify(problem(code, detail === undefined ? {} : { detail })))
   }
 

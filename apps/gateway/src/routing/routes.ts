@@ -16,6 +16,8 @@ export type Route = {
   readonly needsToken: boolean
   /** A route that takes no token ignores one: with an expired token a client must still be able to refresh it. */
   readonly ignoresToken: boolean
+  /** A token whose session has ended is taken, too. */
+  readonly endedSession: boolean
   readonly stream: boolean
   readonly priority: Priority
   readonly timeoutMs: number
@@ -129,7 +131,7 @@ export function createRoutes(options: RoutesOptions): Routes {
   }
 
   function routeOf(service: string, rules: RouteRules): Route {
-    const { method, path, auth, stream, timeoutMs, priority, ends } = rules
+    const { method, path, auth, endedSession, stream, timeoutMs, priority, ends } = rules
     return {
       service,
       method,
@@ -137,6 +139,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       rules,
       needsToken: auth === 'required',
       ignoresToken: auth === 'none',
+      endedSession: endedSession === true,
       stream: stream === true,
       priority: priority ?? (method === 'GET' ? 'normal' : 'high'),
       timeoutMs: timeoutMs ?? options.timeoutMs,
@@ -174,6 +177,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       rules: undefined,
       needsToken: false,
       ignoresToken: false,
+      endedSession: false,
       stream: false,
       priority,
       timeoutMs: options.timeoutMs,

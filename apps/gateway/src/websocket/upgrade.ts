@@ -13,6 +13,7 @@ import { isOwn } from '../routes/own.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { Balancer } from '../upstreams/balancer.ts'
 import { type Connected, connect } from './connect.ts'
+import { takeProtocolToken } from './protocol-token.ts'
 import { Tunnel } from './tunnel.ts'
 
 export type UpgradeDeps = RefuseDeps & {
@@ -49,6 +50,7 @@ export function isWebSocket(raw: IncomingMessage): boolean {
  */
 export function createUpgrade(deps: UpgradeDeps): Upgrade {
   return (request, socket, head) => {
+    const protocol = takeProtocolToken(request)
     const visit = new Visit(request, performance.now())
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
@@ -100,7 +102,7 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
             if (answer.socket === undefined) relay(deps, visit, response, answer)
             else {
               response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
-              open(deps, visit, socket, early(), answer, answer.socket)
+              open(deps, visit, socket, early(), withProtocol(answer, protocol), answer.socket)
             }
           },
           (reason: Error) => fail(asProblem(reason))
@@ -163,6 +165,12 @@ function faultOf({ headers }: IncomingMessage): SkerryError | undefined {
   if (!KEY.test(headers['sec-websocket-key'] ?? ''))
     return new SkerryError('BAD_REQUEST', { detail: 'Sec-WebSocket-Key must be 16 bytes in base64.' })
   return undefined
+}
+
+/** The service's answer, with a subprotocol where it chose none although the client wants one of ours. */
+function withProtocol(answer: Connected, protocol: string | undefined): Connected {
+  if (protocol === undefined || answer.headers['sec-websocket-protocol'] !== undefined) return answer
+  return { ...answer, headers: { ...answer.headers, 'sec-websocket-protocol': protocol } }
 }
 
 /** Tells the client yes, in the service's words, and joins the two. */

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
-import { refuse } from '../../src/door/refuse-connection.ts'
+import { corsHeadersFor } from '../../src/door/cors.ts'
+import { createRefuse } from '../../src/door/refuse-connection.ts'
 import type { Reason } from '../../src/listen/http2.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/listen/listener.ts'
 import { mayHaveBody } from '../../src/proxy/body.ts'
@@ -22,7 +23,7 @@ export async function startListener(
   const listener = await createListener({
     config: readConfig({ NATS_URL: 'nats://unused', NATS_USER: 'x', NATS_PASSWORD: 'x', ...options.env }),
     handler: (_request: IncomingMessage, response: ServerResponse) => response.end('{}'),
-    clientError: refuse,
+    clientError: createRefuse(corsHeadersFor('*')),
     onEnded: (reason) => ended.push(reason),
     ...options
   })

@@ -216,8 +216,9 @@ export const authRoutes = {
     path: '/v1/auth/logout',
     tag: 'auth',
     auth: 'required',
+    endedSession: true,
     summary: 'Sign out',
-    description: 'Ends the session of the access token.',
+    description: 'Ends the session of the access token. Repeating it is no error.',
     response: { 204: null },
     errors: []
   }),
@@ -237,6 +238,7 @@ export const authRoutes = {
     path: '/v1/auth/sessions/:id',
     tag: 'auth',
     auth: 'required',
+    endedSession: true,
     summary: 'End a session',
     description: "Ends one of the caller's sessions.",
     params: Strict({ id: Id(EXAMPLE_IDS.session) }),
@@ -269,10 +271,11 @@ export const authRoutes = {
     path: '/v1/auth/account',
     tag: 'auth',
     auth: 'required',
+    endedSession: true,
     limit: 'sign-in',
     summary: 'Delete the account',
     description:
-      'Deletes the account and all data that the services hold about its owner. Requires `currentPassword` or a sign-in within the last 10 minutes. All sessions end immediately. The deletion continues in the background.',
+      'Deletes the account and all data that the services hold about its owner. Requires `currentPassword` or a sign-in within the last 10 minutes. All sessions end immediately. The deletion continues in the background. A repeated request returns the same deletion.',
     body: Type.Optional(Strict(CurrentPassword, { title: 'DeleteAccountBody' })),
     response: { 202: DeletionSchema },
     errors: ['AUTH_REAUTHENTICATION_NEEDED', 'AUTH_BAD_CREDENTIALS']
