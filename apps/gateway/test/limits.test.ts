@@ -141,7 +141,7 @@ t.test('Redis dies and comes back', async (t) => {
   await redis.kill()
   const allowed = await letIn(100, posts, ada)
   t.ok(allowed >= 45 && allowed <= 50, `${allowed} of 100: the gateway goes on counting by itself`)
-  t.equal(g.lines.filter((line) => String(line.msg).startsWith('redis is away')).length, 1, 'told once')
+  t.equal(g.lines.filter((line) => String(line.msg).startsWith('Redis is unavailable')).length, 1, 'told once')
 
   await redis.start()
   await waitFor(() => g.redis?.connected() === true)

@@ -140,7 +140,7 @@ t.test('options become settings', async (t) => {
   const bad: Array<[Parameters<typeof settingsOf>[0], RegExp]> = [
     [{ route, 'routes-file': 'x' }, /give --route or --routes-file, not both/],
     [{ 'routes-file': '/nowhere/routes' }, /--routes-file \/nowhere\/routes does not exist: give the path/],
-    [{ route, rules: '/nowhere/rules' }, /--rules \/nowhere\/rules is not there/],
+    [{ route, rules: '/nowhere/rules' }, /--rules \/nowhere\/rules does not exist: give the path/],
     [{ route, port: '70000' }, /--port 70000 does not fit: give a number from 0 to 65535/],
     [{ route, workers: '0' }, /--workers 0 does not fit: give a number from 1 to 64/],
     [{ route, workers: 'many' }, /--workers many does not fit/],
@@ -156,8 +156,8 @@ t.test('help says how', async (t) => {
   for (const name of ['gateway', 'traffic']) {
     const { code, out } = await runCli(['help', name], env)
     t.equal(code, 0)
-    t.match(out, new RegExp(`^skerry ${name} `))
+    t.match(out, new RegExp(`^\\./skerry ${name} `))
     t.same(await runCli([name, '--help'], env), { code: 0, out, errors: '' })
   }
-  t.match((await runCli([], env)).out, /^ {2}gateway +run the gateway alone.*\n {2}traffic +spread/m)
+  t.match((await runCli([], env)).out, /^ {2}gateway +run only the gateway.*\n {2}traffic +split/m)
 })
