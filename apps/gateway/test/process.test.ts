@@ -89,7 +89,7 @@ t.test('the gateway as a process', async (t) => {
     const gateway = await startProcess(t, MAIN, { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
     await waitFor(async () => (await posts(gateway.url)) === 200)
     t.equal((await fetch(`${gateway.url}/readyz`)).status, 200)
-    t.match(gateway.output(), /redis is away/)
+    t.match(gateway.output(), /Redis is unavailable/)
   })
 
   t.test('says in one line what is wrong with its settings', async (t) => {
