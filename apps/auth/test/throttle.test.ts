@@ -64,8 +64,9 @@ t.test('many addresses cannot lock an owner out of where the account is used', a
   t.equal((await login('popular', me.password, home)).status, 200)
   const statuses: number[] = []
   for (let i = 0; i < 4; i++) statuses.push(...(await guesses(9, 'popular', newAddress())))
-  t.equal(count(statuses, 401), 25)
-  t.equal(count(statuses, 429), 11)
+  t.equal((await login('popular', 'another guess', newAddress())).status, 429)
+  // What is under way at once may be a little more than the bound: up to nine here.
+  t.ok(count(statuses, 401) >= 25 && count(statuses, 401) < 36, `${count(statuses, 401)} of 36`)
   t.equal((await login('popular', me.password, newAddress())).status, 429, 'from anywhere else it has to wait')
   t.equal((await login('popular', me.password, home)).status, 200, 'from home it has not')
   const patch = (token: string, currentPassword: string) =>
@@ -100,8 +101,8 @@ t.test('an address that fails at many accounts has to wait, where they are not u
   t.equal((await login('neighbour', me.password, shared)).status, 200)
   const statuses: number[] = []
   for (let i = 0; i < 7; i++) statuses.push(...(await guesses(9, `sprayed.${i}`, shared)))
-  t.equal(count(statuses, 401), 60)
-  t.equal(count(statuses, 429), 3)
+  t.equal(count(statuses, 401), 63)
+  t.same(await guesses(2, 'sprayed.7', shared), [429, 429])
   t.equal((await login('neighbour', me.password, shared)).status, 200)
 })
 
@@ -142,7 +143,7 @@ t.test('the window slides, in Redis and in memory, and memory is bounded', async
   t.teardown(() => redis.close())
   await waitFor(() => redis.connected())
   const options = { remembered: 2, now: () => now }
-  const of = (key: string, windowMs = 3_000) => ({ key, limit: 3, windowMs })
+  const of = (key: string, windowMs = 3_000) => ({ key, limit: 3, windowMs, strict: true })
   const shared = createAttempts({ ...options, redis, prefix: `${auth.stores.redis.prefix}window:` })
   for (let i = 0; i < 3; i++) t.equal((await shared.take([of('a', 600_000)])).waitMs, 0)
   const { waitMs } = await shared.take([of('a', 600_000)])
@@ -174,11 +175,32 @@ t.test('the window slides, in Redis and in memory, and memory is bounded', async
   t.equal(await wait('a'), 0)
 })
 
+t.test('what is not strict counts when it has failed, and not before', async (t) => {
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 5_000 })
+  t.teardown(() => redis.close())
+  await waitFor(() => redis.connected())
+  for (const link of [redis, undefined]) {
+    const prefix = `${auth.stores.redis.prefix}loose:`
+    const attempts = createAttempts({ redis: link, prefix, remembered: 9, now: () => 0 })
+    const bound = { key: 'a', limit: 2, windowMs: 600_000, strict: false }
+    const taken = await Promise.all([1, 2, 3, 4].map(() => attempts.take([bound])))
+    t.same(
+      taken.map(({ waitMs }) => waitMs),
+      [0, 0, 0, 0]
+    )
+    await taken[0]!.giveBack()
+    await taken[1]!.failed()
+    t.equal((await attempts.take([bound])).waitMs, 0)
+    await taken[2]!.failed()
+    t.ok((await attempts.take([bound])).waitMs > 0)
+  }
+})
+
 t.test('without Redis the instances go on by themselves', async (t) => {
   const redis = openRedis({ url: 'redis://127.0.0.1:1' })
   t.teardown(() => redis.close())
   const attempts = createAttempts({ redis, prefix: '', remembered: 9, now: () => 0 })
-  const one = { key: 'a', limit: 1, windowMs: 60_000 }
+  const one = { key: 'a', limit: 1, windowMs: 60_000, strict: true }
   t.equal((await attempts.take([one])).waitMs, 0)
   t.equal((await attempts.take([one])).waitMs, 60_000)
 })

@@ -31,7 +31,7 @@ export function createApi(options: {
   timeoutMs: number
   fetch?: typeof globalThis.fetch
 }): Api {
-  const base = options.url.replace(/\/+$/, '')
+  const base = options.url.endsWith('/') ? options.url.slice(0, -1) : options.url
   const dispatcher =
     options.from === undefined ? {} : { dispatcher: new Agent({ connect: { localAddress: options.from } }) }
   const send = options.fetch ?? (fetch as unknown as typeof globalThis.fetch)

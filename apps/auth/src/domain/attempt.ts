@@ -13,7 +13,7 @@ export type Attempt = {
 export type Stranger = { loginKey: string; address: string; familiar: boolean }
 
 /**
- * Takes an attempt to sign in, which is given back when the password is right: only failures count. Three bounds hold (docs/sessions.md):
+ * Takes an attempt to sign in. Only failures count: when the password is right it is given back. Three bounds hold (docs/sessions.md):
  * for this account from this address; for this account from all addresses that it is not used from; for this address over all accounts. The
  * account is what the caller typed: name and email address count apart, as an account that does not exist would, so that nobody learns
  * from a count which belong together. Throws RATE_LIMITED.
@@ -22,19 +22,19 @@ export async function takeSignIn(deps: Deps, { loginKey, address, familiar }: St
   const { pair, account, place } = deps.limits.failures
   const [login, from] = [hashed(loginKey), hashed(address)]
   return take(deps, [
-    { key: `pair:${login}:${from}`, ...pair },
+    { key: `pair:${login}:${from}`, ...pair, strict: true },
     ...(familiar
       ? []
       : [
-          { key: `account:${login}`, ...account },
-          { key: `address:${from}`, ...place }
+          { key: `account:${login}`, ...account, strict: false },
+          { key: `address:${from}`, ...place, strict: false }
         ])
   ])
 }
 
 /** Takes an attempt of a signed-in caller to prove who they are: in room of its own, so that strangers cannot use it up. */
 export async function takeProof(deps: Deps, sessionId: string): Promise<Attempt> {
-  return take(deps, [{ key: `session:${sessionId}`, ...deps.limits.failures.pair }])
+  return take(deps, [{ key: `session:${sessionId}`, ...deps.limits.failures.pair, strict: true }])
 }
 
 async function take(deps: Deps, bounds: readonly Bound[]): Promise<Attempt> {
@@ -52,7 +52,7 @@ async function take(deps: Deps, bounds: readonly Bound[]): Promise<Attempt> {
         wrong = !(await right())
         return !wrong
       } finally {
-        if (!wrong) await taken.giveBack()
+        await (wrong ? taken.failed() : taken.giveBack())
       }
     }
   }

@@ -8,9 +8,11 @@ export function slugOf(title: string): string {
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
+    .split(/[^a-z0-9]+/)
+    .filter((word) => word !== '')
+    .join('-')
     .slice(0, LONGEST)
-    .replace(/^-+|-+$/g, '')
+    .replace(/-$/, '')
   return words === '' ? 'article' : words
 }
 

@@ -17,7 +17,7 @@ const LARGEST_WEIGHT = 1_000
 export function parseRoutes(text: string): FixedRoute[] {
   const entries = text
     .split(/[;\n]/)
-    .map((entry) => entry.replace(/(^|\s)#.*$/, '').trim())
+    .map((entry) => before(entry, /(?:^|\s)#/).trim())
     .filter((entry) => entry !== '')
   if (entries.length === 0) throw new Error('there is no route: give one, as in /feed=http://127.0.0.1:9001')
   if (entries.length > MOST_ROUTES) throw new Error(`there are ${entries.length} routes, and ${MOST_ROUTES} at most`)
@@ -84,4 +84,9 @@ function serviceOf(prefix: string): string {
   if (plain) return words
   const digest = createHash('sha256').update(prefix).digest('hex').slice(0, 12)
   return `route-${words.replace(/[^a-z0-9]+/g, '-').slice(0, 40)}-${digest}`
+}
+
+function before(text: string, mark: RegExp): string {
+  const at = text.search(mark)
+  return at === -1 ? text : text.slice(0, at)
 }

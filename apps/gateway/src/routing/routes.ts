@@ -125,7 +125,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       }
     }
     for (const [service, routes] of held)
-      for (const rule of routes) if (table.find(rule.path.replace(/\/[:*].*$/, '')) === service) add(service, rule)
+      for (const rule of routes) if (table.find(fixedPart(rule.path)) === service) add(service, rule)
     for (const rule of options.known) add('', rule)
     return made
   }
@@ -195,4 +195,10 @@ export function createRoutes(options: RoutesOptions): Routes {
     }
     return window
   }
+}
+
+/** A pattern of a path up to its first parameter. */
+function fixedPart(path: string): string {
+  const at = path.search(/\/[:*]/)
+  return at === -1 ? path : path.slice(0, at)
 }

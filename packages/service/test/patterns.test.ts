@@ -1,0 +1,57 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+
+// The back end that is JavaScript alone: it needs no Java and no binary.
+process.env.RECHECK_BACKEND = 'pure'
+const { check } = await import('recheck')
+
+const REPOSITORY = resolve(import.meta.dirname, '../../..')
+/** Where bytes from outside meet patterns. */
+const SOURCES = [
+  ...['auth', 'conduit', 'content', 'gateway', 'realtime', 'users'].map((app) => `apps/${app}/src`),
+  ...['contracts', 'events', 'service', 'store', 'text'].map((name) => `packages/${name}/src`)
+]
+/** A literal where an expression may begin, and `pattern: '…'` of a schema. */
+const LITERAL =
+  /(?:^|[=(,:;[{!&|?+]|\breturn|=>)\s*\/((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])*)\/([dgimsuvy]*)/gm
+const SCHEMA = /\bpattern:\s*'((?:\\.|[^'\\\n])*)'/g
+
+/** Patterns that backtrack, and why that is no matter. */
+const HARMLESS = new Map([
+  [
+    '<script(?![^>]*\\ssrc=)[^>]*>([\\s\\S]*?)<\\/script>',
+    'reads a page that a package ships, once: nothing from outside is in it'
+  ]
+])
+
+type Found = { source: string; flags: string; where: string }
+
+async function patternsIn(folder: string): Promise<Found[]> {
+  const found: Found[] = []
+  for (const path of await readdir(join(REPOSITORY, folder), { recursive: true })) {
+    if (!path.endsWith('.ts')) continue
+    const text = (await readFile(join(REPOSITORY, folder, path), 'utf8')).replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+    const where = join(folder, path)
+    for (const [, source, flags] of text.matchAll(LITERAL)) found.push({ source: source!, flags: flags!, where })
+    for (const [, source] of text.matchAll(SCHEMA))
+      found.push({ source: JSON.parse(`"${source!.replaceAll('"', '\\"')}"`), flags: 'u', where })
+  }
+  return found
+}
+
+t.test('no pattern that meets what comes from outside backtracks for longer than its input', async (t) => {
+  const all = (await Promise.all(SOURCES.map((folder) => patternsIn(folder).catch(() => [])))).flat()
+  const known = new Map(all.map((one) => [`${one.source}/${one.flags}`, one]))
+  t.ok(known.size > 100, `${known.size} patterns`)
+  for (const { source, flags, where } of known.values()) {
+    if (HARMLESS.has(source)) continue
+    t.doesNotThrow(() => new RegExp(source, flags), `${where}: /${source}/${flags} is a pattern`)
+    const { status, ...more } = await check(source, flags.replace(/[dv]/g, ''), { timeout: 30_000 })
+    t.equal(
+      status,
+      'safe',
+      `${where}: /${source}/${flags} ${JSON.stringify((more as { complexity?: object }).complexity)}`
+    )
+  }
+})
