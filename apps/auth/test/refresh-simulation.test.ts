@@ -1,15 +1,19 @@
+import { faultRun } from '@skerry/testing'
 import t from 'tap'
 import { DAY, HOUR, simulate } from './support/refresh-simulation.ts'
 
-const long = process.env.SKERRY_FAULTS !== undefined
-const PHONES = Number(process.env.SKERRY_PHONES ?? (long ? 100_000 : 1_000))
-const THIEVES = long ? 2_000 : 200
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
+const PHONES = run.long ? 100_000 : 1_000
+const THIEVES = run.long ? 2_000 : 200
+/** Of the first phone. */
+const FIRST = run.seed * 1_000_000
 
 t.test(`${PHONES} phones on bad networks for a month: none is signed out`, (t) => {
   let out = 0
   let refreshes = 0
-  for (let seed = 1; seed <= PHONES; seed++) {
-    const phone = simulate({ seed, days: 30 })
+  for (let i = 0; i < PHONES; i++) {
+    const phone = simulate({ seed: FIRST + i, days: 30 })
     refreshes += phone.refreshes
     if (phone.endedAt !== undefined) out++
   }
@@ -27,8 +31,8 @@ for (const { thief, withinDays, share } of [
 ] as const) {
   t.test(`a thief who ${thief}`, (t) => {
     const found: number[] = []
-    for (let seed = 1; seed <= THIEVES; seed++) {
-      const { endedAt, stolenAt } = simulate({ seed, days: 30, thief })
+    for (let i = 0; i < THIEVES; i++) {
+      const { endedAt, stolenAt } = simulate({ seed: FIRST + i, days: 30, thief })
       if (endedAt !== undefined && stolenAt !== undefined) found.push(endedAt - stolenAt)
     }
     found.sort((a, b) => a - b)

@@ -146,7 +146,7 @@ t.test('a token where none is taken is not looked at', async (t) => {
   const { error, visit } = await come('/x/login', { method: 'POST', headers: { authorization: 'Bearer rubbish' } })
   t.equal(error, undefined)
   t.equal(visit.caller, undefined)
-  t.equal(visit.verdict?.policy.name, 'sign-in')
+  t.equal(visit.verdict?.policy.name, 'address')
   const nobody = door({ identity: undefined })
   t.equal((await nobody.come('/x/open', { headers: { authorization: 'Bearer rubbish' } })).error, undefined)
 })
