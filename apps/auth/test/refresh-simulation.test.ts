@@ -17,7 +17,7 @@ t.test(`${PHONES} phones on bad networks for a month: none is signed out`, (t) =
     refreshes += phone.refreshes
     if (phone.endedAt !== undefined) out++
   }
-  t.equal(out, 0)
+  t.equal(out, 0, `${out} signed out`)
   t.ok(refreshes > PHONES * 30, `${refreshes} refreshes`)
   t.end()
 })

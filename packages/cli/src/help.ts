@@ -186,20 +186,20 @@ test files that are named run alone, without the checks. Files run side by side,
   ./skerry test apps/auth/test/login.test.ts     one file
 
   --jobs N       so many files at once (one for each core)
-  --faults       each file in its long version; skerry faults runs these alone, one by one
+  --faults       each file in its long version; ./skerry faults runs these alone, one by one
   --weights      after a whole run: write how long files took into the table that a fresh clone begins with
 `
   },
   faults: {
     line: 'run the fault tests in their long version (npm run test:faults)',
-    more: `skerry faults [--list] [--resume] [--seed N] [--rounds A-B] [PART…]
+    more: `./skerry faults [--list] [--resume] [--seed N] [--rounds A-B] [PART…]
 
 Runs the fault tests part by part, each with stores of its own and 30 minutes at most, and shows how far it is and how
 long the rest is going to take. What each round came to is kept in SKERRY_HOME/faults. docs/testing-faults.md
 
-  skerry faults --list                          the parts, what each shows, the time that it takes
-  skerry faults system-kills gateway-rolling    some of them: system-kills stands for system-kills-1, -2, …
-  skerry faults --rounds 7 system-kills         one round alone
+  ./skerry faults --list                          the parts, what each shows, the time that it takes
+  ./skerry faults system-kills gateway-rolling    some of them: system-kills stands for system-kills-1, -2, …
+  ./skerry faults --rounds 7 system-kills         one round alone
 
   --resume       not what came to its end before, with this commit and this seed
   --seed N       another fate for everything (1)

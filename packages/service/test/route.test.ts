@@ -120,8 +120,9 @@ t.test('writes: statuses, ETag of the new state, If-Match', async (t) => {
   const done = await patch('"3.whatever"')
   t.equal(done.statusCode, 200)
   t.match(done.headers, { etag: /^"4\./, 'cache-control': 'no-store' })
-  for (const good of [undefined, '*', '"3"']) t.equal((await patch(good)).statusCode, 200, String(good))
-  for (const bad of ['"2"', 'W/"3"', 'x', '"abc"']) t.equal((await patch(bad)).statusCode, 412, bad)
+  for (const good of [undefined, '*', '"3"', 'W/"3"', '"2", "3"'])
+    t.equal((await patch(good)).statusCode, 200, String(good))
+  for (const bad of ['"2"', 'W/"2"', 'x', '"abc"']) t.equal((await patch(bad)).statusCode, 412, bad)
 
   const removed = await app.inject({
     method: 'DELETE',
@@ -151,12 +152,14 @@ t.test('optional auth: no token is fine, a bad one is not', async (t) => {
 })
 
 t.test('a handler that takes too long is answered for with 503', async (t) => {
-  const { app, lines } = createServer(t, { config: { REQUEST_TIMEOUT_MS: '100' } })
+  const { app, lines } = createServer(t)
   const late = Promise.withResolvers<void>()
-  route(app, widgetRoutes.list, async () => {
+  const handler = async () => {
     await late.promise
     return { items: [], nextCursor: null }
-  })
+  }
+  // Of the route alone: a busy machine may take as long to read the request.
+  route(app, widgetRoutes.list, handler, { timeoutMs: 100 })
   const answer = await fetch(`${await app.listen({ port: 0 })}/v1/widgets`)
   t.equal(answer.status, 503)
   t.equal(answer.headers.get('retry-after'), '1')

@@ -63,7 +63,7 @@ t.test('an end that hangs is cut off, an uncaught error ends in order with 1', a
   await hanging.ready()
   hanging.child.kill('SIGTERM')
   t.equal(await hanging.exited, 1)
-  t.match(hanging.lines().at(-1), { level: 60, msg: /did not stop in time/ })
+  t.match(hanging.lines().at(-1), { level: 60, msg: /shutdown timed out/ })
 
   const throwing = startApp(t, stores)
   const { url } = await throwing.ready()

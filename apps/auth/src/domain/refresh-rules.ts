@@ -5,7 +5,7 @@ export type TokenState = {
   /** Of the one before it, which was traded for it at `rotatedAt`. */
   previousHash?: string
   rotatedAt?: Date
-  /** Tokens before that which were traded for their successors within the last grace, the newest first. */
+  /** Tokens before that whose successors were used (`at`) within the last grace, the newest first. */
   older?: { hash: string; at: Date }[]
   /** When the predecessor was taken after the grace, in the last day, the newest first. */
   lateRepeats?: Date[]
@@ -15,7 +15,7 @@ export type TokenState = {
  * - `current`: the token that is to be used next: the session moves on;
  * - `repeat`: its predecessor, within the grace: the same successor again;
  * - `late`: its predecessor after the grace: the same, and it is counted;
- * - `race`: an older one, traded within the last grace: two of one phone, or a slow network; the newest token;
+ * - `race`: an older one whose successor was used within the last grace: two of one phone, or a slow network; the newest token;
  * - `stolen`: all else.
  */
 export type Verdict = 'current' | 'repeat' | 'late' | 'race' | 'stolen'
@@ -33,7 +33,7 @@ const OLDER = 4
 export function judge(state: TokenState, hash: string, now: number, graceMs: number): Verdict {
   if (hash === state.tokenHash) return 'current'
   if (hash === state.previousHash) {
-    if (now - graceStart(state) <= graceMs) return 'repeat'
+    if (inGrace(state, now, graceMs)) return 'repeat'
     return recentRepeats(state, now).length < LATE_REPEATS ? 'late' : 'stolen'
   }
   const older = state.older?.find((one) => one.hash === hash)
@@ -42,8 +42,9 @@ export function judge(state: TokenState, hash: string, now: number, graceMs: num
 
 /** The state after `current`: the token is the predecessor now. */
 export function rotated(state: TokenState, nextHash: string, now: Date, graceMs: number): TokenState {
-  const { tokenHash, previousHash, rotatedAt } = state
-  const last = previousHash === undefined || rotatedAt === undefined ? [] : [{ hash: previousHash, at: rotatedAt }]
+  const { tokenHash, previousHash } = state
+  // From now, not from when it was traded: a process that has just had it repeated may still be on its way with it.
+  const last = previousHash === undefined ? [] : [{ hash: previousHash, at: now }]
   const older = [...last, ...(state.older ?? [])].filter(({ at }) => now.getTime() - at.getTime() <= graceMs)
   return { tokenHash: nextHash, previousHash: tokenHash, rotatedAt: now, older: older.slice(0, OLDER) }
 }
@@ -53,9 +54,12 @@ export function withLateRepeat(state: TokenState, now: Date): Date[] {
   return [now, ...recentRepeats(state, now.getTime())]
 }
 
-/** A late repeat opens the grace anew, so that repeats that race count as one. */
-function graceStart({ rotatedAt, lateRepeats }: TokenState): number {
-  return Math.max(rotatedAt?.getTime() ?? 0, lateRepeats?.[0]?.getTime() ?? 0)
+/** A late repeat opens a longer grace, so that repeats that race, and the tries of a phone that still has no network, count as one. */
+const LATE_GRACES = 10
+
+function inGrace({ rotatedAt, lateRepeats }: TokenState, now: number, graceMs: number): boolean {
+  const sinceLate = now - (lateRepeats?.[0]?.getTime() ?? 0)
+  return now - (rotatedAt?.getTime() ?? 0) <= graceMs || sinceLate <= LATE_GRACES * graceMs
 }
 
 function recentRepeats({ lateRepeats }: TokenState, now: number): Date[] {
