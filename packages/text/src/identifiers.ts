@@ -53,16 +53,15 @@ export function loginKey(typed: string): { kind: 'email' | 'username'; key: stri
 }
 
 /**
- * The keys that releases before this package made of the same address: as it was typed in NFC and lower case, and the same with its domain in
- * its own script. Accounts that were made then are reserved under one of these.
+ * All keys that an address may be found under, the closest to what was typed first: as it was typed, in NFC and lower case (the key that was made
+ * before this package), its key of today, and that with its domain in its own script.
  */
-export function formerEmailKeys(typed: string): string[] {
+export function emailForms(typed: string): string[] {
   const plain = normal(typed, 'NFC').toLowerCase()
   const key = emailKey(typed)
   const at = key.lastIndexOf('@')
   const domain = at < 0 ? '' : domainToUnicode(key.slice(at + 1))
-  const forms = [plain, ...(domain === '' ? [] : [`${key.slice(0, at)}@${domain}`])]
-  return [...new Set(forms)].filter((form) => form !== key)
+  return [...new Set([plain, key, ...(domain === '' ? [] : [`${key.slice(0, at)}@${domain}`])])]
 }
 
 function folded(name: string): string {

@@ -9,9 +9,11 @@ export const usernames = defineCollection<ReservationDocument>({ name: 'username
 export async function findHolder(
   store: Store,
   names: CollectionDefinition<ReservationDocument>,
-  name: string
+  name: string,
+  tx?: Tx
 ): Promise<string | undefined> {
-  return (await collectionOf(store.db, names).findOne({ _id: name }))?.userId
+  const options = tx === undefined ? {} : { session: tx.session }
+  return (await collectionOf(store.db, names).findOne({ _id: name }, options))?.userId
 }
 
 /** Fails with a duplicate key when somebody has the name. */
