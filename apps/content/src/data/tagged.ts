@@ -10,8 +10,15 @@ type TaggedDocument = {
 /** Which posts carry a tag: one range of ids a tag, so that a list by tag asks one shard. */
 export const tagged = defineCollection<TaggedDocument>({ name: 'tagged', shardKey: { _id: 1 }, indexes: [] })
 
-/** Posts with a tag, newest first. */
-export async function findTagged(store: Store, tag: string, { before, limit }: ListOptions): Promise<PostRef[]> {
+/** Posts with one of a few tags, each once, newest first. */
+export async function findTagged(store: Store, tags: readonly string[], options: ListOptions): Promise<PostRef[]> {
+  const lists = await Promise.all(tags.map((tag) => findOneTag(store, tag, options)))
+  if (lists.length === 1) return lists[0]!
+  const byId = new Map(lists.flat().map((ref) => [ref.postId, ref]))
+  return [...byId.values()].sort((a, b) => (a.postId < b.postId ? 1 : -1)).slice(0, options.limit)
+}
+
+async function findOneTag(store: Store, tag: string, { before, limit }: ListOptions): Promise<PostRef[]> {
   const found = await collectionOf(store.db, tagged)
     // `$` follows `#`, so this is every id that begins with `<tag>#`.
     .find({ _id: { $gte: `${tag}#`, $lt: before === undefined ? `${tag}$` : `${tag}#${before}` } })
