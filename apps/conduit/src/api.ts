@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Problem } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { CallContext } from '@skerry/service'
-import { unavailable } from './errors.ts'
+import { tooMany, unavailable } from './errors.ts'
 
 /** The request of a front end that a call of the API is made for. */
 export type Visit = { call: CallContext; forwardedFor: string | undefined }
@@ -22,7 +22,7 @@ export type Api = <T>(request: ApiRequest, visit: Visit) => Promise<ApiAnswer<T>
 
 /**
  * Calls the API through the gateway. A call whose answer is lost is made once more: what is not idempotent by itself carries a key.
- * Throws 503 (with what the API says of when to come back) where there is no answer in time, and for 429 and 5xx.
+ * Throws 429 where the API does, and 503 where there is no answer in time and for 5xx, with what the API says of when to come back.
  */
 export function createApi(options: { url: string; timeoutMs: number; fetch?: typeof fetch }): Api {
   const base = options.url.replace(/\/+$/, '')
@@ -57,12 +57,9 @@ export function createApi(options: { url: string; timeoutMs: number; fetch?: typ
         throw unavailable(error)
       })
     const { status } = response
-    if (status === 429 || status >= 500) {
-      throw unavailable(
-        new Error(`${method} ${path} answered ${status}`),
-        Number(response.headers.get('retry-after')) || 1
-      )
-    }
+    const retryAfter = Number(response.headers.get('retry-after')) || 1
+    if (status === 429) throw tooMany(retryAfter)
+    if (status >= 500) throw unavailable(new Error(`${method} ${path} answered ${status}`), retryAfter)
     const parsed = text === '' ? undefined : (JSON.parse(text) as unknown)
     return { status, body: parsed as T, problem: status >= 400 ? (parsed as Problem) : undefined }
   }

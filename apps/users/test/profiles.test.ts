@@ -147,7 +147,7 @@ t.test('names and bios are kept in one form, and a name can be seen', async (t) 
     ['a\u0007b', 'control'],
     ['a\nb', 'control'],
     [`a${'\u0301'.repeat(40)}`, 'marks']
-  ])
+  ] as const)
     t.match(
       await change({ displayName }),
       { status: 400, body: { errors: [{ path: 'body.displayName', code }] } },
