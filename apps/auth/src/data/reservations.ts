@@ -16,6 +16,31 @@ export async function findHolder(
   return (await collectionOf(store.db, names).findOne({ _id: name }, options))?.userId
 }
 
+/** Reservations in the order of their names, after `after`. */
+export function findReservations(
+  store: Store,
+  names: CollectionDefinition<ReservationDocument>,
+  after: string,
+  limit: number
+): Promise<ReservationDocument[]> {
+  return collectionOf(store.db, names)
+    .find({ _id: { $gt: after } }, { sort: { _id: 1 }, limit, batchSize: limit + 1, maxTimeMS: 4_000 })
+    .toArray()
+}
+
+/** Who has these names. */
+export async function findHolders(
+  store: Store,
+  names: CollectionDefinition<ReservationDocument>,
+  keys: readonly string[]
+): Promise<Map<string, string>> {
+  if (keys.length === 0) return new Map()
+  const found = await collectionOf(store.db, names)
+    .find({ _id: { $in: [...keys] } }, { batchSize: keys.length + 1, maxTimeMS: 4_000 })
+    .toArray()
+  return new Map(found.map(({ _id, userId }) => [_id, userId]))
+}
+
 /** Fails with a duplicate key when somebody has the name. */
 export async function reserve(
   store: Store,

@@ -10,6 +10,14 @@ type TaggedDocument = {
 /** Which posts carry a tag: one range of ids a tag, so that a list by tag asks one shard. */
 export const tagged = defineCollection<TaggedDocument>({ name: 'tagged', shardKey: { _id: 1 }, indexes: [] })
 
+/** The first tag that some post carries whose entries come after those of `after`; undefined when there is none. */
+export async function findTagAfter(store: Store, after: string | undefined): Promise<string | undefined> {
+  const [found] = await collectionOf(store.db, tagged)
+    .find(after === undefined ? {} : { _id: { $gte: `${after}$` } }, { sort: { _id: 1 }, limit: 1, maxTimeMS: 4_000 })
+    .toArray()
+  return found?._id.slice(0, found._id.indexOf('#'))
+}
+
 /** Posts with one of a few tags, each once, newest first. */
 export async function findTagged(store: Store, tags: readonly string[], options: ListOptions): Promise<PostRef[]> {
   const lists = await Promise.all(tags.map((tag) => findOneTag(store, tag, options)))
