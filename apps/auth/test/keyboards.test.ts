@@ -2,7 +2,8 @@ import type { Account, Problem } from '@skerry/contracts'
 import { collectionOf } from '@skerry/store'
 import t from 'tap'
 import { accounts } from '../src/data/accounts.ts'
-import { emails } from '../src/data/reservations.ts'
+import { emails, usernames } from '../src/data/reservations.ts'
+import { findFormerNames } from '../src/domain/former-names.ts'
 import { startAuth } from './support/system.ts'
 
 const auth = await startAuth(t, { instances: 2 })
@@ -129,4 +130,37 @@ t.test('accounts from before get in with what they were made with, and nobody ta
   await persist('PATCH', '/v1/auth/account', { token: invisible.token, body: { email: ' ivy@example.com' } })
   t.same(await keysOf(invisible.id), ['ivy@example.com'])
   t.equal((await logIn('ivy@example.com')).body.user?.id, invisible.id)
+})
+
+t.test('names in a form from before are found page by page, each once', async (t) => {
+  const holder = (await signUp('held0@example.com', 'holder')).body.user.id
+  const stored = Array.from({ length: 1_100 }, (_, i) => `held\u200b${i}@example.com`)
+  await collectionOf(auth.store.db, emails).insertMany(stored.map((_id, i) => ({ _id, userId: `user ${i}` })))
+  await collectionOf(auth.store.db, usernames).insertOne({ _id: 'Ｚed', userId: 'zed' })
+  const found = []
+  let [pages, looked] = [0, 0]
+  for (let after: string | undefined; ; pages++) {
+    const page = await findFormerNames(auth.store, after)
+    found.push(...page.items)
+    looked += page.looked
+    if (page.next === null) break
+    after = page.next
+  }
+  t.ok(pages > 5, 'no page is large', { pages })
+  t.equal(looked, (await auth.peek('emails')).length + (await auth.peek('usernames')).length, 'every name is looked at')
+  const held = found.filter(({ stored: one }) => one.startsWith('held'))
+  t.same(held.map((one) => one.stored).sort(), stored.toSorted())
+  t.same(
+    held.filter(({ holders }) => holders.length > 0),
+    [
+      {
+        kind: 'email',
+        stored: 'held\u200b0@example.com',
+        form: 'held0@example.com',
+        ids: ['user 0'],
+        holders: [holder]
+      }
+    ]
+  )
+  t.same(found.at(-1), { kind: 'username', stored: 'Ｚed', form: 'zed', ids: ['zed'], holders: [] })
 })
