@@ -1,8 +1,9 @@
 import type { Comment, PageOf, Post, Problem } from '@skerry/contracts'
-import { bucketOf, collectionOf } from '@skerry/store'
+import { bucketOf, collectionOf, newId } from '@skerry/store'
 import t from 'tap'
 import { posts } from '../src/data/posts.ts'
 import { tagged } from '../src/data/tagged.ts'
+import { findFormerTags } from '../src/domain/former-tags.ts'
 import { startContent } from './support/system.ts'
 
 const { person, store } = await startContent(t, { instances: 2, events: false })
@@ -96,4 +97,30 @@ t.test('what cannot be seen is refused with its place', async (t) => {
     { path: 'body.tags.3', code: 'control' }
   ])
   await refused('GET', '/v1/posts?tag=%E2%80%8B', undefined, [{ path: 'query.tag', code: 'blank' }])
+})
+
+t.test('tags in a form from before are found page by page, each once', async (t) => {
+  const authorId = newId(1)
+  const [first, second] = [newId(1), newId(1)].sort() as [string, string]
+  const stored = Array.from({ length: 450 }, (_, i) => `Old!${i}`)
+  await collectionOf(store.db, tagged).insertMany(
+    [...stored, 'old!7', 'Old', 'Old"quoted', '\u200b'].flatMap((tag) =>
+      [first, second].map((id) => ({ _id: `${tag}#${id}`, authorId }))
+    )
+  )
+  const found = []
+  let pages = 1
+  for (let after: string | undefined; ; pages++) {
+    const page = await findFormerTags(store, after)
+    found.push(...page.items)
+    if (page.next === null) break
+    after = page.next
+  }
+  t.ok(pages >= 3, 'no page is large', { pages })
+  const old = found.filter((one) => one.stored.startsWith('Old'))
+  t.same(old.map((one) => one.stored).sort(), [...stored, 'Old', 'Old"quoted'].sort())
+  t.same(
+    old.filter(({ holders }) => holders.length > 0),
+    [{ kind: 'tag', stored: 'Old!7', form: 'old!7', ids: [second, first], holders: [second, first] }]
+  )
 })

@@ -3,8 +3,14 @@ import { type CollectionDefinition, collectionOf, defineCollection, type Store, 
 /** Who has a name: the name itself is the key, so that it is unique over all shards. */
 export type ReservationDocument = { _id: string; userId: string }
 
-export const emails = defineCollection<ReservationDocument>({ name: 'emails', shardKey: { _id: 1 }, indexes: [] })
-export const usernames = defineCollection<ReservationDocument>({ name: 'usernames', shardKey: { _id: 1 }, indexes: [] })
+const common = {
+  shardKey: { _id: 1 },
+  indexes: [],
+  untargeted: { 'names-all': 'Operators look at every name that there is, in their order, a page at a time.' }
+} as const
+
+export const emails = defineCollection<ReservationDocument>({ ...common, name: 'emails' })
+export const usernames = defineCollection<ReservationDocument>({ ...common, name: 'usernames' })
 
 export async function findHolder(
   store: Store,
@@ -24,7 +30,10 @@ export function findReservations(
   limit: number
 ): Promise<ReservationDocument[]> {
   return collectionOf(store.db, names)
-    .find({ _id: { $gt: after } }, { sort: { _id: 1 }, limit, batchSize: limit + 1, maxTimeMS: 4_000 })
+    .find(
+      { _id: { $gt: after } },
+      { sort: { _id: 1 }, limit, batchSize: limit + 1, comment: 'names-all', maxTimeMS: 4_000 }
+    )
     .toArray()
 }
 

@@ -8,12 +8,22 @@ type TaggedDocument = {
 }
 
 /** Which posts carry a tag: one range of ids a tag, so that a list by tag asks one shard. */
-export const tagged = defineCollection<TaggedDocument>({ name: 'tagged', shardKey: { _id: 1 }, indexes: [] })
+export const tagged = defineCollection<TaggedDocument>({
+  name: 'tagged',
+  shardKey: { _id: 1 },
+  indexes: [],
+  untargeted: { 'tagged-all': 'Operators look at every tag that there is, in their order, one at a time.' }
+})
 
 /** The first tag that some post carries whose entries come after those of `after`; undefined when there is none. */
 export async function findTagAfter(store: Store, after: string | undefined): Promise<string | undefined> {
   const [found] = await collectionOf(store.db, tagged)
-    .find(after === undefined ? {} : { _id: { $gte: `${after}$` } }, { sort: { _id: 1 }, limit: 1, maxTimeMS: 4_000 })
+    .find(after === undefined ? {} : { _id: { $gte: `${after}$` } }, {
+      sort: { _id: 1 },
+      limit: 1,
+      comment: 'tagged-all',
+      maxTimeMS: 4_000
+    })
     .toArray()
   return found?._id.slice(0, found._id.indexOf('#'))
 }
