@@ -1,5 +1,6 @@
 import { SessionRevoked } from '@skerry/contracts'
 import {
+  answerFormerNames,
   cleanUp,
   eventMetrics,
   type Log,
@@ -12,6 +13,7 @@ import {
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { expireSessionsJob } from './domain/expire-sessions.ts'
+import { findFormerNames } from './domain/former-names.ts'
 import { watchDeletionsJob } from './domain/waiting.ts'
 import type { Publisher } from './revocations.ts'
 import { startSagas } from './sagas.ts'
@@ -72,9 +74,11 @@ export async function startEvents(
   }
   const events = together(parts)
   const sagas = await startSagas({ ...shared, now })
+  const names = answerFormerNames(options.nc, { ...shared, page: (after) => findFormerNames(store, after) })
   return {
     checks: events.checks,
     async stop() {
+      names.stop()
       await Promise.all([events.stop(), sagas.stop()])
     }
   }

@@ -3,7 +3,7 @@ import type { Problem } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { CallContext } from '@skerry/service'
 import { Agent, fetch } from 'undici'
-import { unavailable } from './errors.ts'
+import { tooMany, unavailable } from './errors.ts'
 
 /** The request of a front end that a call of the API is made for. */
 export type Visit = { call: CallContext; forwardedFor: string | undefined }
@@ -23,7 +23,7 @@ export type Api = <T>(request: ApiRequest, visit: Visit) => Promise<ApiAnswer<T>
 
 /**
  * Calls the API through the gateway. A call whose answer is lost is made once more: what is not idempotent by itself carries a key.
- * Throws 503 (with what the API says of when to come back) where there is no answer in time, and for 429 and 5xx.
+ * Throws 429 where the API does, and 503 where there is no answer in time and for 5xx, with what the API says of when to come back.
  */
 export function createApi(options: {
   url: string
@@ -66,12 +66,9 @@ export function createApi(options: {
         throw unavailable(error)
       })
     const { status } = response
-    if (status === 429 || status >= 500) {
-      throw unavailable(
-        new Error(`${method} ${path} answered ${status}`),
-        Number(response.headers.get('retry-after')) || 1
-      )
-    }
+    const retryAfter = Number(response.headers.get('retry-after')) || 1
+    if (status === 429) throw tooMany(retryAfter)
+    if (status >= 500) throw unavailable(new Error(`${method} ${path} answered ${status}`), retryAfter)
     const parsed = text === '' ? undefined : (JSON.parse(text) as unknown)
     return { status, body: parsed as T, problem: status >= 400 ? (parsed as Problem) : undefined }
   }

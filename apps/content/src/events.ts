@@ -7,6 +7,7 @@ import {
   ProfileUpdated
 } from '@skerry/contracts'
 import {
+  answerFormerNames,
   cleanUp,
   eventMetrics,
   type Log,
@@ -25,6 +26,7 @@ import { clearPost } from './domain/clear-post.ts'
 import type { Deps } from './domain/deps.ts'
 import { fanOut } from './domain/fan-out.ts'
 import { follow, unfollow } from './domain/follow.ts'
+import { findFormerTags } from './domain/former-tags.ts'
 import { contentPart } from './domain/take-part.ts'
 import { trendsJob } from './domain/trends.ts'
 
@@ -79,7 +81,15 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
   })
   const sagas = startConsumer({ ...shared, purpose: 'sagas', subscriptions: takePart(contentPart(deps)) })
   const parts = { relay, feeds, people, authors, ...jobs }
-  return together(parts, [sagas])
+  const tags = answerFormerNames(options.nc, { ...shared, page: (after) => findFormerTags(deps.store, after) })
+  const all = together(parts, [sagas])
+  return {
+    checks: all.checks,
+    stop() {
+      tags.stop()
+      return all.stop()
+    }
+  }
 }
 
 type Profile = {

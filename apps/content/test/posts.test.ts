@@ -17,7 +17,7 @@ t.test('a post is what was sent, on every instance at once', async (t) => {
     title: 'A title',
     summary: 'In short',
     text: 'the text',
-    tags: ['sea', 'Ölbild'],
+    tags: ['sea', 'ölbild'],
     counts: { likes: 0, comments: 0 },
     liked: false,
     version: 1

@@ -125,3 +125,41 @@ t.test('people are found by name, ids and prefix', async (t) => {
   }
   t.equal((await asker.send('GET', `/v1/users?username=zoe&cursor=abc`)).status, 400)
 })
+
+t.test('names and bios are kept in one form, and a name can be seen', async (t) => {
+  const me = person('keyboard')
+  const change = (body: object) => me.send('PATCH', '/v1/users/me', { body })
+  const kept = await change({ displayName: ' Ame\u0301lie\u200b 👩\u200d🚀\u00a0', bio: ' I write.\r\nCode\u0007.\n' })
+  t.match(kept, { status: 200, body: { displayName: 'Amélie 👩\u200d🚀', bio: 'I write.\nCode.', version: 2 } })
+  const same = await change({ displayName: 'Amélie 👩\u200d🚀' })
+  t.match(same, { status: 200, body: { version: 2 } }, 'the same in another form changes nothing')
+  t.match(
+    await change({ displayName: 'می\u200cخواهم' }),
+    { body: { displayName: 'می\u200cخواهم' } },
+    'joiners that Persian needs stay'
+  )
+  for (const [displayName, code] of [
+    ['  ', 'blank'],
+    ['\u200b', 'blank'],
+    ['\u3164', 'blank'],
+    ['a\u202eb', 'bidi'],
+    ['a\u2066b', 'bidi'],
+    ['a\u0007b', 'control'],
+    ['a\nb', 'control'],
+    [`a${'\u0301'.repeat(40)}`, 'marks']
+  ] as const)
+    t.match(
+      await change({ displayName }),
+      { status: 400, body: { errors: [{ path: 'body.displayName', code }] } },
+      code
+    )
+  t.match(await change({ bio: '\u200b \n' }), { status: 200, body: { bio: '' } }, 'a bio may be empty')
+
+  for (const typed of ['keyboard ', ' KEYBOARD', 'ｋｅｙboard', 'key\u200bboard'])
+    for (const query of [`username=${encodeURIComponent(typed)}`, `q=${encodeURIComponent(typed)}`])
+      t.same(
+        (await me.page(`/v1/users?${query}`)).items.map(({ id }) => id),
+        [me.id],
+        query
+      )
+})

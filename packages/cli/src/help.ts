@@ -167,6 +167,21 @@ Account deletions and exports wait for every registered participant, even while 
   NATS_URL       the URL of another NATS server, with its administrator's user and password
 `
   },
+  collisions: {
+    line: 'list names from before that are one by now',
+    more: `skerry collisions [--json]
+
+Email addresses, usernames and tags are compared in one form: without invisible characters, accents typed either way,
+domains as ASCII, tags in lower case. What was stored before may be one name by that and stay apart. This lists it, with the
+accounts or some of the posts that carry each; invisible characters are shown as <U+200B>. Nothing is merged.
+
+Accounts whose addresses collide each sign in with what they were made with. To end a collision, one of them changes its
+address (PATCH /v1/auth/account) or is deleted; a tag, its posts are edited.
+
+  --json         one collision a line: {"kind","form","carriers":[{"stored","ids"}]}
+  NATS_URL       a NATS that runs elsewhere, with its administrator's user and password
+`
+  },
   subscriber: {
     line: 'print the address and credentials for event subscribers',
     more: `./skerry subscriber

@@ -153,6 +153,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
     const { participants } = await import('./participants.ts')
     return participants(positionals)
   },
+  async collisions(args) {
+    const { values } = parse(args, { json: { type: 'boolean', default: false } })
+    const { collisions } = await import('./collisions.ts')
+    return collisions({ env: process.env, out: process.stdout, err: process.stderr }, { json: values.json === true })
+  },
   async subscriber(args) {
     parse(args, {})
     const { subscriber } = await import('./subscriber.ts')

@@ -19,6 +19,12 @@ export { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts'
 export { eventMetrics, type Meters } from './meters.ts'
 export type { EventMetrics, Log } from './metrics.ts'
 export type { Replays } from './operator/consumer-commands.ts'
+export {
+  answerFormerNames,
+  FORMER_NAMES_PAGE,
+  type FormerName,
+  type FormerNamesPage
+} from './operator/former-names.ts'
 export { type Letter, listLetters, readLetter } from './operator/letters.ts'
 export type {
   ConsumerStatus,

@@ -2,16 +2,17 @@ import { SkerryError, type Violation } from '@skerry/contracts'
 import { isDuplicate, type Store } from '@skerry/store'
 import { emails, findHolder, usernames } from '../data/reservations.ts'
 
-export type Names = { emailKey?: string | undefined; usernameKey?: string | undefined }
+/** `emailKeys`: all that the address may be reserved under. */
+export type Names = { emailKeys?: readonly string[] | undefined; usernameKey?: string | undefined }
 
 /** Throws when somebody else has one of the names: so most conflicts are told before any costly work. */
 export async function refuseTaken(store: Store, names: Names, userId?: string): Promise<void> {
-  const [email, username] = await Promise.all([
-    names.emailKey === undefined ? undefined : findHolder(store, emails, names.emailKey),
+  const [holders, username] = await Promise.all([
+    Promise.all((names.emailKeys ?? []).map((key) => findHolder(store, emails, key))),
     names.usernameKey === undefined ? undefined : findHolder(store, usernames, names.usernameKey)
   ])
   const taken: Violation[] = []
-  if (email !== undefined && email !== userId) taken.push(violation('email'))
+  if (holders.some((holder) => holder !== undefined && holder !== userId)) taken.push(violation('email'))
   if (username !== undefined && username !== userId) taken.push(violation('username'))
   if (taken.length > 0) throw conflict(taken)
 }

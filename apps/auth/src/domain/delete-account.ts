@@ -19,10 +19,9 @@ import {
 } from '../data/deletions.ts'
 import { deleteExport, findExportsOf } from '../data/exports.ts'
 import { findParticipants } from '../data/participants.ts'
-import { emails, release, usernames } from '../data/reservations.ts'
 import { deleteSessionsOf, findSession, type SessionDocument } from '../data/sessions.ts'
 import type { Deps } from './deps.ts'
-import { emailKey, usernameKey } from './names.ts'
+import { releaseNames } from './names.ts'
 import { type Proving, proveOwner } from './prove-owner.ts'
 import { endOthers } from './revoke.ts'
 
@@ -113,8 +112,7 @@ export async function noteErasure(
 async function endAccount(store: Store, tx: Tx, { _id: erasureId, userId }: DeletionDocument): Promise<void> {
   const account = await findAccount(store, userId, tx)
   if (account !== null) {
-    await release(store, tx, emails, emailKey(account.email), userId)
-    await release(store, tx, usernames, usernameKey(account.username), userId)
+    await releaseNames(store, tx, account)
     await removeAccount(store, tx, userId)
   }
   await moveDeletion(store, erasureId, 'ending', undefined, tx)

@@ -1,11 +1,11 @@
 import { type authRoutes, type BodyOf, type Grant, SkerryError } from '@skerry/contracts'
 import { type CallContext, newId, randomBucket, transaction } from '@skerry/store'
+import { isBlank } from '@skerry/text'
 import { findAccount, noteSignIn } from '../data/accounts.ts'
-import { emails, findHolder, usernames } from '../data/reservations.ts'
 import { placeOf, takeSignIn, withPlace } from './attempt.ts'
 import type { Deps } from './deps.ts'
 import { beginSession } from './grant.ts'
-import { emailKey, isEmail, usernameKey } from './names.ts'
+import { findLogin } from './names.ts'
 import { endOldest } from './revoke.ts'
 import type { Client } from './sessions.ts'
 
@@ -17,8 +17,8 @@ export async function logIn(
   call: CallContext
 ): Promise<{ grant: Grant; ended: string[] }> {
   const { store } = deps
-  const key = isEmail(login) ? emailKey(login) : usernameKey(login)
-  const userId = await findHolder(store, isEmail(login) ? emails : usernames, key)
+  refuseBlankLogin(login)
+  const { key, userId } = await findLogin(store, login)
   const account = await findAccount(store, userId ?? newId(randomBucket()))
   const place = account === null ? undefined : placeOf(deps, account._id, address)
   const familiar = place !== undefined && account?.places?.includes(place) === true
@@ -34,4 +34,12 @@ export async function logIn(
   })
   await deps.tellRevoked(done.ended)
   return done
+}
+
+/** Before an attempt is spent on it. */
+function refuseBlankLogin(login: string): void {
+  if (!isBlank(login)) return
+  throw new SkerryError('BAD_REQUEST', {
+    errors: [{ path: 'body.login', code: 'blank', message: 'must be an email address or a username' }]
+  })
 }

@@ -1,6 +1,7 @@
 import { AccountCreated, type authRoutes, type BodyOf, type Grant, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, newId, randomBucket, type Tx, transaction } from '@skerry/store'
+import { taken, displayName as toDisplayName, email as toEmail } from '@skerry/text'
 import { type AccountDocument, findAccount, insertAccount } from '../data/accounts.ts'
 import { emails, reserve, usernames } from '../data/reservations.ts'
 import { findSession } from '../data/sessions.ts'
@@ -8,7 +9,7 @@ import { placeOf } from './attempt.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
 import { beginSession, grantOf, newestTokenOf } from './grant.ts'
-import { emailKey, usernameKey } from './names.ts'
+import { emailForms, emailKey, usernameKey } from './names.ts'
 import type { Client } from './sessions.ts'
 
 /** Makes an account and signs in: names, account, session and their events commit together or not at all. */
@@ -19,12 +20,17 @@ export async function signUp(
   call: CallContext
 ): Promise<Grant> {
   const { store } = deps
-  const names = { emailKey: emailKey(input.email), usernameKey: usernameKey(input.username) }
-  await refuseTaken(store, names)
+  const { email, displayName } = taken('body', {
+    email: toEmail(input.email),
+    displayName: input.displayName === undefined ? undefined : toDisplayName(input.displayName)
+  })
+  const person = { ...input, email, displayName: displayName ?? input.username }
+  const names = { emailKey: emailKey(email), usernameKey: usernameKey(input.username) }
+  await refuseTaken(store, { emailKeys: emailForms(email), usernameKey: names.usernameKey })
   const passwordHash = await deps.passwords.hash(input.password, address)
   try {
     return await transaction(store, call, async (tx) => {
-      const account = newAccount(deps, input, passwordHash, address)
+      const account = newAccount(deps, person, passwordHash, address)
       await reserve(store, tx, emails, names.emailKey, account._id)
       await reserve(store, tx, usernames, names.usernameKey, account._id)
       await insertAccount(store, tx, account)
@@ -59,7 +65,7 @@ export async function grantAgain(
 
 function newAccount(
   deps: Deps,
-  input: BodyOf<typeof authRoutes.signup>,
+  person: { username: string; email: string; displayName: string },
   passwordHash: string,
   address: string
 ): AccountDocument {
@@ -69,10 +75,10 @@ function newAccount(
   return {
     bucket,
     _id: id,
-    username: input.username,
-    email: input.email,
+    username: person.username,
+    email: person.email,
     emailVerified: false,
-    displayName: input.displayName ?? input.username,
+    displayName: person.displayName,
     passwordHash,
     version: 1,
     createdAt: now,

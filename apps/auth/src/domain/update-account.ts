@@ -1,13 +1,14 @@
 import { type Account, AccountUpdated, type authRoutes, type BodyOf, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, type Tx, transaction } from '@skerry/store'
+import { taken, email as toEmail } from '@skerry/text'
 import { type AccountDocument, findAccount, saveAccount } from '../data/accounts.ts'
-import { emails, release, reserve, usernames } from '../data/reservations.ts'
+import { release, reserve, usernames } from '../data/reservations.ts'
 import { findSession } from '../data/sessions.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
 import { presentAccount } from './grant.ts'
-import { emailKey, usernameKey } from './names.ts'
+import { emailForms, emailKey, moveEmail, usernameKey } from './names.ts'
 import { type Proving, proveOwner } from './prove-owner.ts'
 import { endOthers } from './revoke.ts'
 
@@ -24,7 +25,8 @@ export async function updateAccount(
   call: CallContext
 ): Promise<{ account: Account; ended: string[] }> {
   const { store } = deps
-  const { email, username, password } = change
+  const { username, password } = change
+  const { email } = taken('body', { email: change.email === undefined ? undefined : toEmail(change.email) })
   if (email === undefined && username === undefined && password === undefined) {
     throw new SkerryError('BAD_REQUEST', {
       errors: [{ path: 'body', code: 'too_few', message: 'must have email, username or password' }]
@@ -32,7 +34,7 @@ export async function updateAccount(
   }
   const proven = await proveOwner(deps, who, change.currentPassword)
   const names = {
-    emailKey: email === undefined ? undefined : emailKey(email),
+    emailKeys: email === undefined ? undefined : emailForms(email),
     usernameKey: username === undefined ? undefined : usernameKey(username)
   }
   await refuseTaken(store, names, who.userId)
@@ -68,10 +70,7 @@ async function apply(
   const { store } = deps
   const { email = before.email, username = before.username, passwordHash = before.passwordHash } = change
   const userId = before._id
-  if (emailKey(email) !== emailKey(before.email)) {
-    await reserve(store, tx, emails, emailKey(email), userId)
-    await release(store, tx, emails, emailKey(before.email), userId)
-  }
+  if (email !== before.email) await moveEmail(store, tx, userId, before.email, email)
   if (usernameKey(username) !== usernameKey(before.username)) {
     await reserve(store, tx, usernames, usernameKey(username), userId)
     await release(store, tx, usernames, usernameKey(before.username), userId)

@@ -121,7 +121,7 @@ export async function countFavorite(store: Store, tx: Tx, postId: string, by: 1 
 }
 
 /** What a list is of; members that are given must all hold. */
-export type Selection = { tag?: string; authorIds?: readonly string[]; postIds?: readonly string[] }
+export type Selection = { tags?: readonly string[]; authorIds?: readonly string[]; postIds?: readonly string[] }
 export type Window = { offset: number; limit: number; countMax: number }
 
 /** A page of articles, newest first, and how many there are, up to `countMax`. */
@@ -156,8 +156,8 @@ export async function findArticlesBy(
   return found as Article[]
 }
 
-function queryOf({ tag, authorIds, postIds }: Selection) {
-  const filter: Filter<ArticleDocument> = { live: true, ...(tag === undefined ? {} : { tags: tag }) }
+function queryOf({ tags, authorIds, postIds }: Selection) {
+  const filter: Filter<ArticleDocument> = { live: true, ...(tags === undefined ? {} : { tags: { $in: [...tags] } }) }
   const owners = postIds ?? authorIds
   // The bucket of a post is its author's, so either says which shards to ask.
   if (owners !== undefined) filter.bucket = { $in: bucketsOf(owners) }
@@ -165,7 +165,7 @@ function queryOf({ tag, authorIds, postIds }: Selection) {
   if (postIds !== undefined) filter._id = { $in: [...postIds] }
   if (postIds !== undefined) return { filter, hint: { _id: 1 } }
   if (authorIds !== undefined) return { filter, hint: BY_AUTHOR }
-  return { filter, hint: tag === undefined ? NEWEST : BY_TAG, comment: 'articles-all' }
+  return { filter, hint: tags === undefined ? NEWEST : BY_TAG, comment: 'articles-all' }
 }
 
 /** The tags of the newest articles, those used most first. */

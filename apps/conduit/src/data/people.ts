@@ -1,4 +1,5 @@
 import { bucketOf, collectionOf, defineCollection, type Store } from '@skerry/store'
+import { usernameKey } from '@skerry/text'
 import type { Document } from 'mongodb'
 import { bucketsOf, despiteOthers, literal } from './common.ts'
 
@@ -26,12 +27,9 @@ export const people = defineCollection<PersonDocument>({
   untargeted: { 'people-by-name': 'A name says nothing of the bucket; each shard looks into its index once.' }
 })
 
-/** Names are one without regard to case. */
-export const nameKey = (username: string): string => username.toLowerCase()
-
 export async function findPerson(store: Store, username: string): Promise<PersonDocument | undefined> {
   const found = await collectionOf(store.db, people).findOne(
-    { nameKey: nameKey(username) },
+    { nameKey: usernameKey(username) },
     { sort: { namedAt: -1 }, comment: 'people-by-name' }
   )
   return found ?? undefined
@@ -50,7 +48,7 @@ export function saveName(store: Store, account: { userId: string; username: stri
   const { userId, username, version } = account
   return update(store, userId, newerThan('accountVersion', version), {
     username: literal(username),
-    nameKey: literal(nameKey(username)),
+    nameKey: literal(usernameKey(username)),
     namedAt: '$$NOW',
     accountVersion: version
   })

@@ -5,6 +5,7 @@ import { savePicture } from '../data/pictures.ts'
 import { invalid } from '../errors.ts'
 import { resultOf } from './api-errors.ts'
 import type { Deps } from './deps.ts'
+import { pictureOf } from './picture.ts'
 import { authorsFor } from './present.ts'
 import { beginSession, callAs, keepEmail, type Session } from './session.ts'
 
@@ -54,6 +55,7 @@ export async function updateUser(
   visit: Visit
 ): Promise<ConduitUserAnswer> {
   const { userId } = session
+  const image = change.image === undefined ? undefined : pictureOf(change.image)
   const before = (await findPeople(deps.store, [userId])).get(userId)
   const password = change.password === '' || change.password === null ? undefined : change.password
   const account = {
@@ -74,7 +76,7 @@ export async function updateUser(
     const request = { method: 'PATCH', path: '/v1/users/me', body: { bio } } as const
     await keepProfile(deps, resultOf(await callAs<Profile>(deps, session, request, visit)))
   }
-  if (change.image !== undefined) await savePicture(deps.store, userId, change.image === '' ? null : change.image)
+  if (image !== undefined) await savePicture(deps.store, userId, image)
   return currentUser(deps, { ...session, email })
 }
 

@@ -32,8 +32,11 @@ export function resultOf<T>({ status, body, problem }: ApiAnswer<T>, what = 'res
   throw new ConduitError(422, messagesOf(errors))
 }
 
-function messagesOf(fields: Partial<Record<string, { message: string }[]>>): Record<string, string[]> {
-  return Object.fromEntries(Object.entries(fields).map(([name, found = []]) => [name, found.map((v) => v.message)]))
+const messageOf = ({ code, message }: { code?: string; message: string }) =>
+  code === 'blank' ? "can't be blank" : message
+
+function messagesOf(fields: Partial<Record<string, { code?: string; message: string }[]>>): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(fields).map(([name, found = []]) => [name, found.map(messageOf)]))
 }
 
 /** `body.tags.2` is `tagList`. */

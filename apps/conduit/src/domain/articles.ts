@@ -1,4 +1,5 @@
 import type { ConduitArticleAnswer, ConduitArticleChange, NewConduitArticle, Post } from '@skerry/contracts'
+import { isBlank } from '@skerry/text'
 import type { Visit } from '../api.ts'
 import { type Article, findArticle } from '../data/articles.ts'
 import { favorites } from '../data/relations.ts'
@@ -91,9 +92,9 @@ async function take(deps: Deps, session: Session, post: Post, visit: Visit): Pro
   return presentArticle(deps, session, article as Article)
 }
 
-/** White space alone is no title, for RealWorld. */
+/** What cannot be seen is no title, for RealWorld. */
 function refuseBlank(input: ConduitArticleChange): void {
-  const blank = (['title', 'description', 'body'] as const).filter((name) => input[name]?.trim() === '')
+  const blank = (['title', 'description', 'body'] as const).filter((name) => isBlank(input[name] ?? 'absent'))
   if (blank.length > 0) throw new ConduitError(422, Object.fromEntries(blank.map((name) => [name, ["can't be blank"]])))
 }
 

@@ -1,4 +1,5 @@
 import type { Comment, ConduitComment } from '@skerry/contracts'
+import { isBlank } from '@skerry/text'
 import type { Visit } from '../api.ts'
 import { findComment, findComments } from '../data/comments.ts'
 import { numberOf } from '../data/numbers.ts'
@@ -16,7 +17,7 @@ export async function addComment(
   { slug, body }: { slug: string; body: string },
   visit: Visit
 ): Promise<{ comment: ConduitComment }> {
-  if (body.trim() === '') throw invalid('body', "can't be blank")
+  if (isBlank(body)) throw invalid('body', "can't be blank")
   const { store } = deps
   const { _id: postId } = await requireArticle(deps, slug)
   const request = { method: 'POST', path: `/v1/posts/${postId}/comments`, body: { text: body } } as const

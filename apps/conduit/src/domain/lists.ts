@@ -1,4 +1,5 @@
 import type { ConduitArticlesAnswer, ConduitListQuery } from '@skerry/contracts'
+import { isFault, tag as tagKey } from '@skerry/text'
 import { findArticles, findTags, type Selection } from '../data/articles.ts'
 import { findPerson } from '../data/people.ts'
 import { favorites, findTargets, follows } from '../data/relations.ts'
@@ -31,7 +32,7 @@ export async function listArticles(
     deps,
     viewer,
     {
-      ...(tag === undefined ? {} : { tag }),
+      ...(tag === undefined ? {} : { tags: tagForms(tag) }),
       ...(byAuthor === undefined ? {} : { authorIds: [byAuthor._id] }),
       ...(postIds === undefined ? {} : { postIds })
     },
@@ -58,6 +59,12 @@ async function list(deps: Deps, viewer: Viewer, selection: Selection, page: Page
 
 export async function listTags({ store, limits }: Deps): Promise<{ tags: string[] }> {
   return { tags: await findTags(store, { from: limits.TAGS_FROM, limit: limits.TAGS_LISTED }) }
+}
+
+/** What articles with a tag carry: its key, and the tag as it was asked for where posts from before tags were keys carry that. */
+function tagForms(asked: string): string[] {
+  const key = tagKey(asked)
+  return isFault(key) ? [asked] : [...new Set([key, asked])]
 }
 
 const clamp = (value: number, most: number): number => Math.min(most, Math.max(0, value))

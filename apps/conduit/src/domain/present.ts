@@ -5,6 +5,7 @@ import { findPeople, type PersonDocument } from '../data/people.ts'
 import { findPictures } from '../data/pictures.ts'
 import { favorites, findHeld, follows } from '../data/relations.ts'
 import type { Deps } from './deps.ts'
+import { isPicture } from './picture.ts'
 
 /** Who looks, if they are signed in. */
 export type Viewer = { userId: string } | undefined
@@ -20,7 +21,8 @@ export function profileOf(
   return {
     username: person?.username ?? UNKNOWN,
     bio: person?.bio === undefined || person.bio === '' ? null : person.bio,
-    image: picture ?? person?.avatarUrl ?? null,
+    // One that was set before pictures were looked at is not shown.
+    image: (picture !== undefined && isPicture(picture) ? picture : undefined) ?? person?.avatarUrl ?? null,
     following
   }
 }
@@ -65,7 +67,8 @@ export async function presentList(
     slug: article.slug,
     title: article.title,
     description: article.description,
-    tagList: article.tags,
+    // In the order that RealWorld's collection of requests looks for.
+    tagList: [...article.tags].sort(),
     createdAt: article.createdAt.toISOString(),
     updatedAt: article.updatedAt.toISOString(),
     favorited: liked.has(article._id),

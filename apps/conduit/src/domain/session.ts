@@ -65,7 +65,11 @@ export async function authenticate(deps: Deps, header: string | undefined, visit
   if (!due) return session
   return renew(deps, session, visit).catch((error) => {
     // Auth is away: what there is may still be good for a while.
-    if (error instanceof ConduitError && error.status === 503 && found.accessUntil.getTime() > deps.now())
+    if (
+      error instanceof ConduitError &&
+      (error.status === 503 || error.status === 429) &&
+      found.accessUntil.getTime() > deps.now()
+    )
       return session
     throw error
   })

@@ -72,16 +72,22 @@ export async function findPosts(store: Store, ids: readonly string[]): Promise<M
 
 export type ListOptions = { before: string | undefined; limit: number }
 
-/** An author's posts, newest first; with `tag` only those that carry it. */
+/** An author's posts, newest first; with `tags` only those that carry one of them. */
 export function findPostsOf(
   store: Store,
   author: { authorId: string; bucket: number },
-  { before, limit, tag }: ListOptions & { tag?: string | undefined }
+  { before, limit, tags }: ListOptions & { tags?: readonly string[] | undefined }
 ): Promise<PostDocument[]> {
   const { authorId, bucket } = author
   return collectionOf(store.db, posts)
     .find(
-      { bucket, authorId, live: true, ...olderThan(before), ...(tag === undefined ? {} : { tags: tag }) },
+      {
+        bucket,
+        authorId,
+        live: true,
+        ...olderThan(before),
+        ...(tags === undefined ? {} : { tags: { $in: [...tags] } })
+      },
       { sort: { _id: -1 }, limit, batchSize: limit + 1, hint: BY_AUTHOR, maxTimeMS: 5_000, ...AS_STORED }
     )
     .toArray()

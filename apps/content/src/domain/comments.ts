@@ -12,6 +12,7 @@ import { countOnPost, findPostOrTombstone } from '../data/posts.ts'
 import { introduce } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentComment } from './present.ts'
+import { commentText } from './words.ts'
 
 /** Comments on a post. Throws CNT_POST_NOT_FOUND. */
 export async function createComment(
@@ -21,7 +22,8 @@ export async function createComment(
   call: CallContext
 ): Promise<Comment> {
   const { store } = deps
-  const { postId, text } = input
+  const { postId } = input
+  const text = commentText(input.text)
   const bucket = bucketOf(postId)
   const now = new Date()
   const comment: CommentDocument = {

@@ -7,6 +7,7 @@ import { insertPost, type PostDocument } from '../data/posts.ts'
 import { insertTagged } from '../data/tagged.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentPost } from './present.ts'
+import { wordsOf } from './words.ts'
 
 export type NewPost = BodyOf<typeof contentRoutes.createPost>
 
@@ -14,16 +15,17 @@ export type NewPost = BodyOf<typeof contentRoutes.createPost>
 export async function createPost(deps: Deps, caller: Person, input: NewPost, call: CallContext): Promise<Post> {
   refuseMedia(input.mediaIds)
   const { store } = deps
+  const { text, title, summary, tags } = { ...input, ...wordsOf(input) }
   const bucket = bucketOf(caller.userId)
   const now = new Date()
   const post: PostDocument = {
     _id: newId(bucket, now.getTime()),
     bucket,
     authorId: caller.userId,
-    title: input.title ?? null,
-    summary: input.summary ?? null,
-    text: input.text,
-    tags: input.tags ?? [],
+    title: title ?? null,
+    summary: summary ?? null,
+    text,
+    tags: tags ?? [],
     counts: { likes: 0, comments: 0 },
     version: 1,
     createdAt: now,

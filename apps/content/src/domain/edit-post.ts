@@ -8,6 +8,7 @@ import { deleteTagged, insertTagged } from '../data/tagged.ts'
 import { eventOf } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentPosts } from './present.ts'
+import { wordsOf } from './words.ts'
 
 export type Edit = BodyOf<typeof contentRoutes.updatePost>
 type Target = { id: string; ifMatch: Precondition | undefined }
@@ -21,10 +22,11 @@ export async function updatePost(
   call: CallContext
 ): Promise<Post> {
   const { store } = deps
+  const words = wordsOf(edit)
   const post = await deps.turns(target.id, () =>
     transaction(store, call, async (tx) => {
       const before = await findOwn(deps, tx, caller, target)
-      const changes = changesOf(before, edit)
+      const changes = changesOf(before, words)
       if (changes === undefined) return before
       const now = new Date()
       const after: PostDocument = { ...before, ...changes, updatedAt: now, version: before.version + 1 }

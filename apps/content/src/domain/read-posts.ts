@@ -4,6 +4,7 @@ import { findNewestPosts, findPostsOf, type PostDocument } from '../data/posts.t
 import { findTagged } from '../data/tagged.ts'
 import type { Deps, Person } from './deps.ts'
 import { presentPosts } from './present.ts'
+import { tagForms } from './words.ts'
 
 /** One post. Throws CNT_POST_NOT_FOUND. */
 export async function getPost(deps: Deps, caller: Person, id: string): Promise<Post> {
@@ -23,14 +24,15 @@ export type ListQuery = {
 /** A list of posts, newest first: an author's, those with a tag, an author's with a tag, or all. */
 export async function listPosts(deps: Deps, caller: Person, query: ListQuery): Promise<PageOf<Post>> {
   const { author, tag, limit = 20 } = query
-  const list = `posts:${author ?? ''}:${tag ?? ''}`
+  const tags = tag === undefined ? undefined : tagForms(tag)
+  const list = `posts:${author ?? ''}:${tags?.[0] ?? ''}`
   const before = decodeCursor(list, query.cursor, ['string'])?.[0] as string | undefined
-  if (author === undefined && tag !== undefined) return listTagged(deps, caller, { list, tag, before, limit })
+  if (author === undefined && tags !== undefined) return listTagged(deps, caller, { list, tags, before, limit })
   const read = { before, limit: limit + 1 }
   const found =
     author === undefined
       ? await findNewestPosts(deps.store, read)
-      : await findPostsOf(deps.store, { authorId: author, bucket: bucketOf(author) }, { ...read, tag })
+      : await findPostsOf(deps.store, { authorId: author, bucket: bucketOf(author) }, { ...read, tags })
   const page = toPage(
     list,
     found,
@@ -41,11 +43,11 @@ export async function listPosts(deps: Deps, caller: Person, query: ListQuery): P
   return { items: await presentPosts(deps, page.items, caller), nextCursor: page.nextCursor }
 }
 
-type TagQuery = { list: string; tag: string; before: string | undefined; limit: number }
+type TagQuery = { list: string; tags: readonly string[]; before: string | undefined; limit: number }
 
 async function listTagged(deps: Deps, caller: Person, query: TagQuery): Promise<PageOf<Post>> {
-  const { list, tag, before, limit } = query
-  const refs = await findTagged(deps.store, tag, { before, limit: limit + 1 })
+  const { list, tags, before, limit } = query
+  const refs = await findTagged(deps.store, tags, { before, limit: limit + 1 })
   const ids = refs.slice(0, limit).map((ref) => ref.postId)
   const byId = await deps.reads.posts.many(ids)
   // A post may have gone between the two reads.

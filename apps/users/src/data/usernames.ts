@@ -1,4 +1,5 @@
 import { collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
+import { usernameKey } from '@skerry/text'
 
 type UsernameDocument = {
   /** The username in lower case. */
@@ -11,14 +12,11 @@ type UsernameDocument = {
 /** Who has which username, as auth told: for finding people by name. Sharded by name, so that a prefix is on few shards. */
 export const usernames = defineCollection<UsernameDocument>({ name: 'usernames', shardKey: { _id: 1 }, indexes: [] })
 
-/** The one form in which names are compared. */
-export const nameKey = (username: string) => username.toLowerCase()
-
 /** Records that a user took a name, unless somebody took it later. */
 export async function saveUsername(store: Store, tx: Tx, username: string, userId: string, at: Date): Promise<void> {
   const later = { $lte: [{ $ifNull: ['$at', new Date(0)] }, at] }
   await collectionOf(store.db, usernames).updateOne(
-    { _id: nameKey(username) },
+    { _id: usernameKey(username) },
     [{ $set: { userId: { $cond: [later, userId, '$userId'] }, at: { $cond: [later, at, '$at'] } } }],
     { upsert: true, session: tx.session }
   )
@@ -26,11 +24,11 @@ export async function saveUsername(store: Store, tx: Tx, username: string, userI
 
 /** Removes a name that a user gave up, unless it is somebody else's by now. */
 export async function deleteUsername(store: Store, tx: Tx, username: string, userId: string): Promise<void> {
-  await collectionOf(store.db, usernames).deleteOne({ _id: nameKey(username), userId }, { session: tx.session })
+  await collectionOf(store.db, usernames).deleteOne({ _id: usernameKey(username), userId }, { session: tx.session })
 }
 
 export async function findUserByName(store: Store, username: string): Promise<string | undefined> {
-  return (await collectionOf(store.db, usernames).findOne({ _id: nameKey(username) }))?.userId
+  return (await collectionOf(store.db, usernames).findOne({ _id: usernameKey(username) }))?.userId
 }
 
 /** Names that begin with `prefix`, in order, after `after`. */
@@ -40,7 +38,7 @@ export function findNames(
   after: string | undefined,
   limit: number
 ): Promise<UsernameDocument[]> {
-  const start = nameKey(prefix)
+  const start = usernameKey(prefix)
   return collectionOf(store.db, usernames)
     .find(
       { _id: { ...(after === undefined ? {} : { $gt: after }), $gte: start, $lt: `${start}\u{10ffff}` } },

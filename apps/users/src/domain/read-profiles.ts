@@ -1,5 +1,6 @@
 import { type PageOf, type Profile, type QueryOf, SkerryError, type usersRoutes } from '@skerry/contracts'
 import { decodeCursor, encodeCursor } from '@skerry/store'
+import { tidy, usernameKey } from '@skerry/text'
 import { findEdges, type Side } from '../data/follows.ts'
 import { findProfile, findProfiles } from '../data/profiles.ts'
 import { findNames, findUserByName } from '../data/usernames.ts'
@@ -7,6 +8,16 @@ import type { Deps } from './deps.ts'
 import { presentProfile } from './present.ts'
 
 const DEFAULT_LIMIT = 20
+
+/** A query with names as they are compared, before the contract is checked: keyboards add spaces. */
+export function withTidyNames(query: unknown): unknown {
+  const { username, q } = query as { username?: unknown; q?: unknown }
+  return {
+    ...(query as object),
+    ...(typeof username === 'string' ? { username: tidy(username) } : {}),
+    ...(typeof q === 'string' ? { q: tidy(q) } : {})
+  }
+}
 
 export async function getUser({ store }: Deps, id: string): Promise<Profile> {
   const profile = await findProfile(store, id)
@@ -44,7 +55,7 @@ async function searchNames(
   limit: number,
   cursor: string | undefined
 ): Promise<PageOf<Profile>> {
-  const list = `users:q:${q.toLowerCase()}`
+  const list = `users:q:${usernameKey(q)}`
   const [after] = decodeCursor(list, cursor, ['string']) ?? []
   const names = await findNames(store, q, after as string | undefined, limit + 1)
   const page = names.slice(0, limit)

@@ -1,8 +1,9 @@
 import { ProfileUpdated } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import type { Tx } from '@skerry/store'
+import { usernameKey } from '@skerry/text'
 import { findProfile, updateProfile } from '../data/profiles.ts'
-import { deleteUsername, nameKey, saveUsername } from '../data/usernames.ts'
+import { deleteUsername, saveUsername } from '../data/usernames.ts'
 import { createProfile } from './create-profile.ts'
 import type { Deps } from './deps.ts'
 import { profileEvent } from './present.ts'
@@ -24,7 +25,7 @@ export async function renameProfile(deps: Deps, tx: Tx, renaming: Renaming): Pro
   if (before.accountVersion >= version) return
   // Also when a token told the new name first: from when on they have it is known only now.
   await saveUsername(store, tx, username, userId, at)
-  if (nameKey(before.username) !== nameKey(username)) await deleteUsername(store, tx, before.username, userId)
+  if (usernameKey(before.username) !== usernameKey(username)) await deleteUsername(store, tx, before.username, userId)
   if (before.username === username) return
   const after = await updateProfile(store, tx, { id: userId }, { username, accountVersion: version })
   if (after !== null) publish(store, tx, ProfileUpdated, profileEvent(after))

@@ -1,6 +1,7 @@
 import { type BodyOf, type Profile, ProfileUpdated, SkerryError, type usersRoutes } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, transaction } from '@skerry/store'
+import { taken, bio as toBio, displayName as toDisplayName } from '@skerry/text'
 import { updateProfile } from '../data/profiles.ts'
 import { ownProfile } from './create-profile.ts'
 import type { Deps, Person } from './deps.ts'
@@ -22,8 +23,11 @@ export async function updateMe(
       errors: [{ path: 'body.avatarId', code: 'unavailable', message: 'must be null: pictures cannot be uploaded yet' }]
     })
   }
+  const { displayName } = taken('body', {
+    displayName: change.displayName === undefined ? undefined : toDisplayName(change.displayName)
+  })
+  const bio = change.bio === undefined ? undefined : toBio(change.bio)
   const before = await ownProfile(deps, caller, call)
-  const { displayName, bio } = change
   const set = { ...(displayName === undefined ? {} : { displayName }), ...(bio === undefined ? {} : { bio }) }
   const same = (displayName ?? before.displayName) === before.displayName && (bio ?? before.bio) === before.bio
   if (same && (versions?.includes(before.version) ?? true)) return presentProfile(before)

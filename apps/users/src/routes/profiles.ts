@@ -1,10 +1,10 @@
 import { usersRoutes } from '@skerry/contracts'
 import { route } from '@skerry/service'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ownProfile } from '../domain/create-profile.ts'
 import type { Deps } from '../domain/deps.ts'
 import { presentProfile } from '../domain/present.ts'
-import { findUsers, getUser } from '../domain/read-profiles.ts'
+import { findUsers, getUser, withTidyNames } from '../domain/read-profiles.ts'
 import { updateMe } from '../domain/update-profile.ts'
 
 export function profileRoutes(app: FastifyInstance, deps: Deps): void {
@@ -13,5 +13,11 @@ export function profileRoutes(app: FastifyInstance, deps: Deps): void {
     updateMe(deps, caller, body, ifMatch === undefined || ifMatch === 'any' ? undefined : ifMatch.versions, call)
   )
   route(app, usersRoutes.getUser, ({ params }) => getUser(deps, params.id))
-  route(app, usersRoutes.findUsers, ({ query }) => findUsers(deps, query))
+  route(app, usersRoutes.findUsers, ({ query }) => findUsers(deps, query), {
+    fastify: {
+      async preHandler(request: FastifyRequest) {
+        request.query = withTidyNames(request.query)
+      }
+    }
+  })
 }

@@ -7,13 +7,17 @@ export function hideAddresses(text: string, hash: (address: string) => string): 
 
 /** Text that JSON and databases take: no NUL and other control characters, no lone surrogates, `\n` line ends, no trailing blanks. */
 export function cleanText(text: string): string {
-  return text
-    .replace(/\r\n?/g, '\n')
-    .replace(CONTROLS, '')
-    .toWellFormed()
-    .replace(/[ \t\u00a0]+$/gm, '')
-    .replace(/\n{4,}/g, '\n\n\n')
-    .replace(/^\n+|\s+$/g, '')
+  return (
+    text
+      .replace(/\r\n?/g, '\n')
+      .replace(CONTROLS, '')
+      .toWellFormed()
+      .replace(/[ \t\u00a0]+$/gm, '')
+      .replace(/\n{4,}/g, '\n\n\n')
+      .replace(/^\n+|\s+$/g, '')
+      // As content keeps it, so that what is there already is known again.
+      .normalize('NFC')
+  )
 }
 
 /** One line of clean text. */
