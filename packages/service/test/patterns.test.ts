@@ -25,6 +25,14 @@ const HARMLESS = new Map([
   ]
 ])
 
+/** What repeats without a bound: a pattern that is held at the beginning and has one of them is looked at once. */
+const REPEATS = /[*+]|\{\d+,\}/g
+
+function canBacktrack(source: string): boolean {
+  const repeats = source.replaceAll(/\\.|\[(?:\\.|[^\]\\])*\]/g, 'x').match(REPEATS)?.length ?? 0
+  return repeats > (source.startsWith('^') ? 1 : 0)
+}
+
 type Found = { source: string; flags: string; where: string }
 
 async function patternsIn(folder: string): Promise<Found[]> {
@@ -45,8 +53,8 @@ t.test('no pattern that meets what comes from outside backtracks for longer than
   const known = new Map(all.map((one) => [`${one.source}/${one.flags}`, one]))
   t.ok(known.size > 100, `${known.size} patterns`)
   for (const { source, flags, where } of known.values()) {
-    if (HARMLESS.has(source)) continue
     t.doesNotThrow(() => new RegExp(source, flags), `${where}: /${source}/${flags} is a pattern`)
+    if (HARMLESS.has(source) || !canBacktrack(source)) continue
     const { status, ...more } = await check(source, flags.replace(/[dv]/g, ''), { timeout: 30_000 })
     t.equal(
       status,

@@ -104,9 +104,9 @@ function tagsOf(list: readonly string[]): string[] {
     ...new Set(
       list.map((tag) =>
         tag
-          .trim()
-          .replace(/[\s,#]+/g, '-')
-          .replace(/^-+|-+$/g, '')
+          .split(/[\s,#-]+/)
+          .filter((word) => word !== '')
+          .join('-')
       )
     )
   ].filter((tag) => tag !== '')
