@@ -100,20 +100,22 @@ function refuseBlank(input: ConduitArticleChange): void {
 
 /** Tags as Skerry takes them: without white space, `#` and commas, each once. */
 function tagsOf(list: readonly string[]): string[] {
-  const tags = [
-    ...new Set(
-      list.map((tag) =>
-        tag
-          .split(/[\s,#-]+/)
-          .filter((word) => word !== '')
-          .join('-')
-      )
-    )
-  ].filter((tag) => tag !== '')
+  const tags = [...new Set(list.map((tag) => withoutHyphens(tag.trim().replace(/[\s,#]+/g, '-'))))].filter(
+    (tag) => tag !== ''
+  )
   const wrong = [
     ...(tags.length > TAGS_MAX ? [`must not have more than ${TAGS_MAX} tags`] : []),
     ...(tags.some((tag) => tag.length > TAG_LENGTH) ? [`must not have tags of more than ${TAG_LENGTH} characters`] : [])
   ]
   if (wrong.length > 0) throw new ConduitError(422, { tagList: wrong })
   return tags
+}
+
+/** Without the hyphens at both ends. */
+function withoutHyphens(text: string): string {
+  let from = 0
+  let to = text.length
+  while (text[from] === '-') from++
+  while (to > from && text[to - 1] === '-') to--
+  return text.slice(from, to)
 }
