@@ -61,11 +61,13 @@ t.test('clients that send null for what they leave out write what they mean', as
   t.match(created, { status: 201, body: { text: 'one', title: null, summary: null, tags: [] } })
   const made = await ada.post('two', { title: 'T', summary: 'S', tags: ['a'] })
   const url = `/v1/posts/${made.id}`
-  const edited = await ada.send<Post>('PATCH', url, { body: { text: 'three', title: null, summary: null, tags: null } })
+  const edited = await ada.send<Post>('PATCH', url, { body: { text: 'three', title: null, summary: null, tags: [] } })
   t.match(edited, { status: 200, body: { text: 'three', title: 'T', summary: 'S', tags: ['a'] } })
   const headers = { 'content-type': 'application/merge-patch+json' }
   const cleared = await ada.send<Post>('PATCH', url, { body: { summary: null }, headers })
   t.match(cleared, { status: 200, body: { text: 'three', title: 'T', summary: null, tags: ['a'] } })
+  const untagged = await ada.send<Post>('PATCH', url, { body: { tags: null }, headers })
+  t.match(untagged, { status: 200, body: { title: 'T', tags: [] } })
 })
 
 t.test('only the author may change or delete; what is gone is gone', async (t) => {

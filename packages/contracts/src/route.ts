@@ -50,8 +50,8 @@ export type CachePolicy = {
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `endedSession`: a token whose session has ended is taken, too (never one that has expired): for routes that end sessions, so that a
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
- * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null counts as absent, except in a merge patch. For
- *   APIs whose form others have set.
+ * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
+ *   except in a merge patch. For APIs whose form others have set.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others

@@ -1,7 +1,7 @@
 import { IsOptional, type TSchema } from 'typebox'
 
-/** Takes away what is null in place of being left out; says whether it took away anything. */
-export type DropNulls = (value: unknown) => boolean
+/** Takes away what stands for something left out; says whether it took away anything. */
+export type Drop = (value: unknown) => boolean
 
 type Node = TSchema & {
   type?: string
@@ -18,16 +18,21 @@ type Node = TSchema & {
  * Compiles what makes `null` and absent one thing: from a value of the schema, in place, each optional member is taken away that is null.
  * Many generated clients send all members of a body, those that were not set as null. A required member stays as it is, and so does data
  * whose members no schema names. One pass over the value; undefined where nothing of a schema is optional, so that most bodies cost nothing.
+ *
+ * @param emptyToo empty lists and maps of optional members count as absent, too: for edits, where empty means something else than absent, and
+ *   some generated clients (openapi-generator's Dart) cannot leave a list out
  */
-export function dropNullsOf(schema: TSchema): DropNulls | undefined {
-  return dropOf([schema as Node])
+export function dropAbsentOf(schema: TSchema, emptyToo = false): Drop | undefined {
+  return dropOf([schema as Node], emptyToo)
 }
 
 /** Of a value that may fit any of these: a member is optional when one says so and none requires it. */
-function dropOf(schemas: readonly Node[]): DropNulls | undefined {
+function dropOf(schemas: readonly Node[], emptyToo: boolean): Drop | undefined {
   if (schemas.length === 0) return undefined
   const nodes = schemas.flatMap(branchesOf)
-  const inside = [elements(nodes), members(nodes), values(nodes)].filter((drop) => drop !== undefined)
+  const inside = [elements(nodes, emptyToo), members(nodes, emptyToo), values(nodes, emptyToo)].filter(
+    (drop) => drop !== undefined
+  )
   if (inside.length === 0) return undefined
   if (inside.length === 1) return inside[0]
   return (value) => inside.map((drop) => drop(value)).includes(true)
@@ -38,10 +43,9 @@ function branchesOf(node: Node): Node[] {
   return branches.length === 0 ? [node] : [node, ...branches.flatMap(branchesOf)]
 }
 
-function elements(nodes: readonly Node[]): DropNulls | undefined {
-  const drop = dropOf(
-    nodes.flatMap(({ items }) => (items === undefined || Array.isArray(items) ? [] : [items as Node]))
-  )
+function elements(nodes: readonly Node[], emptyToo: boolean): Drop | undefined {
+  const inside = nodes.flatMap(({ items }) => (items === undefined || Array.isArray(items) ? [] : [items as Node]))
+  const drop = dropOf(inside, emptyToo)
   if (drop === undefined) return undefined
   return (value) => {
     if (!Array.isArray(value)) return false
@@ -51,7 +55,7 @@ function elements(nodes: readonly Node[]): DropNulls | undefined {
   }
 }
 
-function members(nodes: readonly Node[]): DropNulls | undefined {
+function members(nodes: readonly Node[], emptyToo: boolean): Drop | undefined {
   const schemas = new Map<string, Node[]>()
   const required = new Set(nodes.flatMap((node) => node.required ?? []))
   const optional = new Set<string>()
@@ -60,28 +64,33 @@ function members(nodes: readonly Node[]): DropNulls | undefined {
       schemas.set(name, [...(schemas.get(name) ?? []), schema as Node])
       if (IsOptional(schema) && !required.has(name)) optional.add(name)
     }
-  const names = [...optional]
+  const names = [...optional].map((name) => ({ name, empty: emptyToo && schemas.get(name)!.some(isListOrMap) }))
   const inside = [...schemas].flatMap(([name, of]) => {
-    const drop = dropOf(of)
+    const drop = dropOf(of, emptyToo)
     return drop === undefined ? [] : [[name, drop] as const]
   })
   if (names.length === 0 && inside.length === 0) return undefined
   return (value) => {
     if (!isObject(value)) return false
     let dropped = false
-    for (const name of names)
-      if (value[name] === null) {
+    for (const { name, empty } of names) {
+      const member = value[name]
+      if (member === null || (empty && isEmpty(member))) {
         delete value[name]
         dropped = true
       }
+    }
     for (const [name, drop] of inside) if (Object.hasOwn(value, name) && drop(value[name])) dropped = true
     return dropped
   }
 }
 
 /** Of a map, whose names are data, only what its values hold. */
-function values(nodes: readonly Node[]): DropNulls | undefined {
-  const drop = dropOf(nodes.flatMap(({ patternProperties }) => Object.values(patternProperties ?? {}) as Node[]))
+function values(nodes: readonly Node[], emptyToo: boolean): Drop | undefined {
+  const drop = dropOf(
+    nodes.flatMap(({ patternProperties }) => Object.values(patternProperties ?? {}) as Node[]),
+    emptyToo
+  )
   if (drop === undefined) return undefined
   return (value) => {
     if (!isObject(value)) return false
@@ -89,6 +98,14 @@ function values(nodes: readonly Node[]): DropNulls | undefined {
     for (const member of Object.values(value)) if (drop(member)) dropped = true
     return dropped
   }
+}
+
+function isListOrMap(node: Node): boolean {
+  return branchesOf(node).some(({ type, patternProperties }) => type === 'array' || patternProperties !== undefined)
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

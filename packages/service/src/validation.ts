@@ -2,7 +2,7 @@ import { MERGE_PATCH_TYPE, type RouteContract, type Violation } from '@skerry/co
 import { IsOptional, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TValidationError } from 'typebox/error'
-import { dropNullsOf } from './absent-members.ts'
+import { dropAbsentOf } from './absent-members.ts'
 import { arrayBoundsOf } from './array-bounds.ts'
 import { clip } from './json-parser.ts'
 
@@ -18,8 +18,8 @@ export type RouteValidators = {
   params: Validator
   /** Converts numbers and booleans and fills defaults in place before it checks. */
   query: Validator
-  /** Takes away in place what is null for absent, unless `nullClears`: then null is a value like others. */
-  body: (value: unknown, nullClears?: boolean) => Violation[] | undefined
+  /** Takes away in place what stands for absent members, unless it is a merge patch: there null and empty lists are values. */
+  body: (value: unknown, mergePatch?: boolean) => Violation[] | undefined
 }
 
 /** Compiles the validators of a contract. A part without a schema takes nothing: the query no member, the body nothing or `{}`. */
@@ -27,10 +27,7 @@ export function validatorsOf(contract: RouteContract): RouteValidators {
   return {
     params: contract.params === undefined ? () => undefined : validatorOf(contract.params, 'params'),
     query: contract.query === undefined ? (value) => refuseMembers(value, 'query') : queryValidator(contract.query),
-    body:
-      contract.body === undefined
-        ? (value) => refuseMembers(value, 'body')
-        : bodyValidator(contract.body, contract.keepsNull === true)
+    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(contract.body, contract)
   }
 }
 
@@ -47,23 +44,26 @@ export function validatorOf(schema: TSchema, part: Part): Validator {
   }
 }
 
-/** An optional body may be left out, and an optional member of a body may be null instead. */
-function bodyValidator(schema: TSchema, keepsNull: boolean): RouteValidators['body'] {
+/** An optional body may be left out, and an optional member of a body may be null instead, in an edit also an empty list. */
+function bodyValidator(schema: TSchema, { method, keepsNull }: RouteContract): RouteValidators['body'] {
   const validate = validatorOf(schema, 'body')
-  const dropNulls = keepsNull ? undefined : dropNullsOf(schema)
+  const dropAbsent = keepsNull ? undefined : dropAbsentOf(schema, method === 'PATCH')
   const optional = IsOptional(schema)
-  return (value, nullClears = false) => {
+  return (value, mergePatch = false) => {
     if (optional && (value === undefined || value === null)) return undefined
-    const dropped = !nullClears && dropNulls !== undefined && dropNulls(value)
+    const dropped = !mergePatch && dropAbsent !== undefined && dropAbsent(value)
     const violations = validate(value)
     return dropped ? violations?.map(explainEmpty) : violations
   }
 }
 
-/** Who sent only nulls meant to clear something, or had nothing to say: both are helped. */
+/** Who sent only what stands for absent members meant to clear something, or had nothing to say: both are helped. */
 function explainEmpty(violation: Violation): Violation {
   if (violation.path !== 'body' || violation.code !== 'too_few') return violation
-  return { ...violation, message: `${violation.message}: null means absent, except in ${MERGE_PATCH_TYPE}` }
+  return {
+    ...violation,
+    message: `${violation.message}: null and empty lists mean absent, except in ${MERGE_PATCH_TYPE}`
+  }
 }
 
 function queryValidator(schema: TSchema): Validator {

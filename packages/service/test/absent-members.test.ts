@@ -1,7 +1,7 @@
 import { defineRoute, Strict } from '@skerry/contracts'
 import t, { type Test } from 'tap'
 import Type, { type TSchema } from 'typebox'
-import { dropNullsOf } from '../src/absent-members.ts'
+import { dropAbsentOf } from '../src/absent-members.ts'
 import { route } from '../src/index.ts'
 import { MapStore } from './support/map-store.ts'
 import { createServer, createTokens, widget, widgetRoutes } from './support/server.ts'
@@ -23,7 +23,7 @@ t.test('what is null for absent is taken away wherever a schema says that it may
     maybe: Type.Optional(Type.Unknown())
   })
   const of = (value: unknown) => {
-    const dropped = dropNullsOf(schema)?.(value)
+    const dropped = dropAbsentOf(schema)?.(value)
     return { value, dropped }
   }
   t.strictSame(of({ name: null, note: null, size: null, maybe: null }), { value: { name: null }, dropped: true })
@@ -41,21 +41,42 @@ t.test('what is null for absent is taken away wherever a schema says that it may
     t.strictSame(of(structuredClone(odd)), { value: odd, dropped: false })
 })
 
+t.test('in an edit an empty list or map stands for absent, too', async (t) => {
+  const list = Type.Array(text)
+  const schema = Type.Object({
+    list: Type.Optional(Nullable(list)),
+    map: Type.Optional(Type.Record(text, text)),
+    object: Type.Optional(Type.Object({ a: Type.Optional(list) })),
+    any: Type.Optional(Type.Unknown()),
+    needed: list
+  })
+  const empty = () => ({ list: [], map: {}, object: {}, any: [], needed: [] })
+  const one: unknown = empty()
+  t.ok(dropAbsentOf(schema, true)?.(one))
+  t.strictSame(one, { object: {}, any: [], needed: [] })
+  const two: unknown = empty()
+  t.notOk(dropAbsentOf(schema)?.(two))
+  t.strictSame(two, empty())
+  const full: unknown = { list: ['a'], map: { a: 'a' }, object: { a: [] } }
+  t.ok(dropAbsentOf(schema, true)?.(full))
+  t.strictSame(full, { list: ['a'], map: { a: 'a' }, object: {} })
+})
+
 t.test('of several forms a member is optional when none requires it', async (t) => {
   const a = Type.Object({ kind: text, x: Type.Optional(text), y: text })
   const b = Type.Object({ kind: Type.Optional(text), x: Type.Optional(text), z: Type.Optional(text) })
   const value = { kind: null, x: null, y: null, z: null }
   for (const schema of [Type.Union([a, b]), Type.Intersect([a, b])]) {
     const one = { ...value }
-    dropNullsOf(schema)?.(one)
+    dropAbsentOf(schema)?.(one)
     t.strictSame(one, { kind: null, y: null })
   }
 })
 
 t.test('a schema with nothing optional costs nothing', async (t) => {
-  t.equal(dropNullsOf(Strict({ login: text, list: Type.Array(Type.Object({ a: text })) })), undefined)
-  t.equal(dropNullsOf(Type.Optional(Type.Unknown())), undefined)
-  t.equal(dropNullsOf(text), undefined)
+  t.equal(dropAbsentOf(Strict({ login: text, list: Type.Array(Type.Object({ a: text })) })), undefined)
+  t.equal(dropAbsentOf(Type.Optional(Type.Unknown())), undefined)
+  t.equal(dropAbsentOf(text), undefined)
 })
 
 const MERGE_PATCH = 'application/merge-patch+json'
@@ -102,14 +123,17 @@ t.test('in JSON null means absent, in a merge patch it is a value', async (t) =>
   const { send, seen, json, patch } = serve(t)
   const asked = { name: 'a', note: null, tags: null }
   t.equal((await send('PATCH', asked, json)).status, 200)
-  t.equal((await send('POST', { ...asked, size: null }, json)).status, 201)
+  t.equal((await send('PATCH', { ...asked, tags: [] }, json)).status, 200)
+  t.equal((await send('POST', { ...asked, tags: [] }, json)).status, 201)
+  t.equal((await send('PATCH', { tags: [] }, patch)).status, 200)
   t.equal(
     (await send('PATCH', { name: 'a', note: null }, { 'content-type': `${MERGE_PATCH.toUpperCase()}; charset=utf-8` }))
       .status,
     200
   )
   t.equal((await send('PUT', { name: 'a', note: null }, json)).status, 200, 'as its contract says')
-  t.strictSame(seen, [{ name: 'a' }, { name: 'a' }, { name: 'a', note: null }, { name: 'a', note: null }])
+  const both = { name: 'a', note: null }
+  t.strictSame(seen, [{ name: 'a' }, { name: 'a' }, { name: 'a', tags: [] }, { tags: [] }, both, both])
   t.match(await send('PATCH', asked, patch), { status: 400, body: { errors: [{ path: 'body.tags', code: 'type' }] } })
   t.match(await send('POST', { name: null }, json), { status: 400, body: { errors: [{ path: 'body.name' }] } })
 })
@@ -120,8 +144,9 @@ t.test('who sends nothing but nulls is told why nothing is left', async (t) => {
   t.match(violation, {
     path: 'body',
     code: 'too_few',
-    message: /null means absent, except in application\/merge-patch\+json$/
+    message: /null and empty lists mean absent, except in application\/merge-patch\+json$/
   })
+  t.equal((await send('PATCH', { note: null, tags: [] }, json)).status, 400)
   t.notMatch((await send('PATCH', {}, json)).body.errors[0].message, /null/)
   t.equal((await send('PATCH', { note: null }, patch)).status, 200)
 })

@@ -83,7 +83,7 @@ export function operationOf(
   }
 }
 
-const NULLS = `In \`application/json\` null means absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) null clears a member.`
+const NULLS = `In \`application/json\` null and an empty list mean absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) they clear a member.`
 
 function bodyContentOf({ method }: RouteContract, schema: unknown): Record<string, object> {
   // Generators of clients take the first.
