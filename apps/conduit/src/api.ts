@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Problem } from '@skerry/contracts'
+import { MERGE_PATCH_TYPE, type Problem } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { CallContext } from '@skerry/service'
 import { Agent, fetch } from 'undici'
@@ -44,7 +44,7 @@ export function createApi(options: {
       'accept-encoding': 'identity',
       ...(forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor }),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined ? {} : { 'content-type': method === 'PATCH' ? MERGE_PATCH_TYPE : 'application/json' }),
       ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {})
     }
     const attempt = async () => {

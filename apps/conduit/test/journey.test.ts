@@ -71,6 +71,9 @@ t.test('the whole journey of a front end', async (t) => {
 
   // Somebody else reads, follows, likes and comments.
   const { user: joe, ask: asJoe } = await register(base, 'joe')
+  await asJoe('PUT', '/user', { user: { bio: 'Soon gone.', image } })
+  const cleared = await asJoe('PUT', '/user', { user: { bio: null, image: null } })
+  t.match(cleared, { status: 200, body: { user: { bio: null, image: null } } }, 'null clears, as RealWorld has it')
   t.same((await asJoe('GET', '/articles/feed')).body, { articles: [], articlesCount: 0 })
   // Some send a body where none is asked for.
   const followed = await asJoe('POST', '/profiles/jane/follow', { user: { email: 'joe@example.com' } })

@@ -40,14 +40,34 @@ t.test('an edit makes a version; what changes nothing does not', async (t) => {
   const ada = person()
   const made = await ada.post('one', { title: 'T', tags: ['a', 'b'] })
   const url = `/v1/posts/${made.id}`
-  const edited = await ada.send<Post>('PATCH', url, { body: { text: 'two', title: null, tags: ['b', 'c'] } })
+  const patch = { 'content-type': 'application/merge-patch+json' }
+  const edited = await ada.send<Post>('PATCH', url, {
+    body: { text: 'two', title: null, tags: ['b', 'c'] },
+    headers: patch
+  })
   t.equal(edited.status, 200)
   t.match(edited.body, { text: 'two', title: null, tags: ['b', 'c'], version: 2, createdAt: made.createdAt })
   for (const instance of [0, 1]) t.strictSame((await ada.send('GET', url, { instance })).body, edited.body)
-  const again = await ada.send<Post>('PATCH', url, { body: { text: 'two', title: null } })
+  const again = await ada.send<Post>('PATCH', url, { body: { text: 'two', title: null }, headers: patch })
   t.strictSame(again.body, edited.body, 'the same again is no new version')
   const tag = (name: string) => ada.list(`?tag=${name}&author=${ada.id}`).then((page) => page.items.length)
   t.strictSame([await tag('a'), await tag('b'), await tag('c')], [0, 1, 1])
+})
+
+t.test('clients that send null for what they leave out write what they mean', async (t) => {
+  const ada = person()
+  const asked = { text: 'one', title: null, summary: null, tags: null, mediaIds: null }
+  const created = await ada.send<Post>('POST', '/v1/posts', { body: asked })
+  t.match(created, { status: 201, body: { text: 'one', title: null, summary: null, tags: [] } })
+  const made = await ada.post('two', { title: 'T', summary: 'S', tags: ['a'] })
+  const url = `/v1/posts/${made.id}`
+  const edited = await ada.send<Post>('PATCH', url, { body: { text: 'three', title: null, summary: null, tags: [] } })
+  t.match(edited, { status: 200, body: { text: 'three', title: 'T', summary: 'S', tags: ['a'] } })
+  const headers = { 'content-type': 'application/merge-patch+json' }
+  const cleared = await ada.send<Post>('PATCH', url, { body: { summary: null }, headers })
+  t.match(cleared, { status: 200, body: { text: 'three', title: 'T', summary: null, tags: ['a'] } })
+  const untagged = await ada.send<Post>('PATCH', url, { body: { tags: null }, headers })
+  t.match(untagged, { status: 200, body: { title: 'T', tags: [] } })
 })
 
 t.test('only the author may change or delete; what is gone is gone', async (t) => {

@@ -40,9 +40,10 @@ t.test('a batch', async (t) => {
       })
       req.on('end', () => {
         const { authorization, 'x-forwarded-for': from, 'idempotency-key': key, 'if-none-match': known } = req.headers
+        const type = req.headers['content-type']
         const send = () => {
           res.setHeader('content-type', 'application/json').setHeader('etag', '"1"')
-          res.end(JSON.stringify({ path, method: req.method, body, authorization, from, key, known }))
+          res.end(JSON.stringify({ path, method: req.method, body, authorization, from, key, known, type }))
         }
         if (!path.includes('together')) send()
         else if (together.push(send) === 2) for (const one of together) one()
@@ -84,6 +85,18 @@ t.test('a batch', async (t) => {
       { id: 'c', status: 204, body: null }
     ])
     t.not(body.responses[0]?.headers['x-request-id'], body.responses[1]?.headers['x-request-id'])
+  })
+
+  t.test('one may send another type of JSON', async (t) => {
+    const type = 'application/merge-patch+json'
+    const edit = { method: 'PATCH', path: '/v1/posts/1', body: { title: null } }
+    const { body } = await batch([edit, { ...edit, headers: { 'content-type': type } }], g.issuer.bearer())
+    t.match(body.responses, [
+      { status: 200, body: { method: 'PATCH', body: '{"title":null}', type: 'application/json' } },
+      { status: 200, body: { method: 'PATCH', body: '{"title":null}', type } }
+    ])
+    const nulls = { method: 'GET', path: '/v1/posts/1', id: null, headers: null, body: null }
+    t.match((await batch([nulls], g.issuer.bearer())).body.responses, [{ status: 200, body: { body: '' } }])
   })
 
   t.test('what fails one fails no other', async (t) => {

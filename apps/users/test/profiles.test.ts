@@ -54,8 +54,8 @@ t.test('a profile is changed with care', async (t) => {
   t.equal(staleSame.status, 412, 'also when it would change nothing')
   const any = await me.send('PATCH', '/v1/users/me', { body: { bio: 'x' }, headers: { 'if-match': '*' } })
   t.match(any, { status: 200, body: { version: 3, displayName: 'Ada' } })
-  const nothing = await me.send('PATCH', '/v1/users/me', { body: { bio: 'x', avatarId: null } })
-  t.match(nothing, { status: 200, body: { version: 3 } })
+  const nothing = await me.send('PATCH', '/v1/users/me', { body: { bio: 'x', displayName: null, avatarId: null } })
+  t.match(nothing, { status: 200, body: { version: 3, displayName: 'Ada' } }, 'in JSON null means absent')
   const picture = await me.send('PATCH', '/v1/users/me', { body: { bio: 'y', avatarId: me.id } })
   t.match(picture, { status: 400, body: { errors: [{ path: 'body.avatarId' }] } })
 

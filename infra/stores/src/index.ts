@@ -1,6 +1,7 @@
 export { type App, type Consumers, findApps, type StoreApp } from './apps.ts'
 export { type ExternalUrls, externalUrls } from './external.ts'
 export { StartError } from './faults.ts'
+export { fetchBinary, type WheelSource } from './fetch.ts'
 export { type FoundBinary, findBinary } from './find.ts'
 export { prepareHome } from './home.ts'
 export { type KeptFile, keepFile } from './kept-file.ts'

@@ -20,7 +20,7 @@ export const ERRORS = {
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed since it was read' },
   BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
   URI_TOO_LONG: { status: 414, title: 'The URI is too long' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The content type must be application/json' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The content type is not supported here' },
   IDEMPOTENCY_MISMATCH: { status: 422, title: 'This Idempotency-Key was used for another request' },
   HEADERS_TOO_LARGE: { status: 431, title: 'The headers are too large' },
   RATE_LIMITED: { status: 429, title: 'Too many requests' },

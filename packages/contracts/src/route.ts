@@ -1,6 +1,9 @@
 import type { Static, TSchema } from 'typebox'
 import type { ErrorCode } from './errors.ts'
 
+/** A JSON merge patch (RFC 7396): the body of a PATCH in which null clears a member. */
+export const MERGE_PATCH_TYPE = 'application/merge-patch+json'
+
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** What is given up last under overload, first to last: `critical` (sign-in, refresh), `high` (writes), `normal` (reads), `low` (crawlers). */
@@ -47,6 +50,8 @@ export type CachePolicy = {
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `endedSession`: a token whose session has ended is taken, too (never one that has expired): for routes that end sessions, so that a
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
+ * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
+ *   except in a merge patch. For APIs whose form others have set.
  * - `response`: schema of each success status; `null` for an empty body.
  * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
@@ -68,6 +73,7 @@ export type RouteContract = {
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema
+  readonly keepsNull?: true
   readonly response: Readonly<Record<number, TSchema | null>>
   readonly errors: readonly ErrorCode[]
   readonly idempotent?: boolean

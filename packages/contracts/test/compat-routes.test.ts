@@ -36,6 +36,7 @@ const BREAKING: [string, Partial<RouteContract>, string[]][] = [
   ['a token is ignored', { auth: 'none' }, ['auth: optional → none']],
   ['a repeat is not safe', { idempotent: false }, ['idempotent: true → false']],
   ['a stream', { stream: true }, ['stream: false → true']],
+  ['null means something else', { keepsNull: true }, ['keepsNull: false → true']],
   ['an id of another form', { params: Strict({ id: Type.Integer() }) }, ['params.:1: string → integer']],
   ['a query member less', { query: Strict({ limit: query.limit }) }, ['query.kind: one of "a", "b" → nothing']],
   [

@@ -118,6 +118,7 @@ function stumbles(document: object): string[] {
       requestBody?: { content: unknown }
       responses: Record<string, { content?: unknown }>
     }
+    take(`${operationId}Request`, `the parameters of ${operationId}`)
     bodies(requestBody?.content, `the body of ${operationId}`)
     for (const [status, { content }] of Object.entries(responses)) bodies(content, `${operationId} ${status}`)
   }
@@ -147,9 +148,13 @@ t.test('what they would stumble over is told', async (t) => {
   const schema = { description: 'RFC 3339, but untyped', enum: ['a'] }
   const json = (one: object) => ({ content: { 'application/json': { schema: one } } })
   const operation = { operationId: 'x', requestBody: json(schema), responses: { 200: json({ type: 'object' }) } }
-  const document = { paths: { '/x': { post: operation } }, components: { schemas: { Thing: {}, thing: {} } } }
+  const document = {
+    paths: { '/x': { post: operation } },
+    components: { schemas: { Thing: {}, thing: {}, XRequest: {} } }
+  }
   t.same(stumbles(document), [
     'schema thing is named like schema Thing',
+    'the parameters of x is named like schema XRequest',
     'the body of x has no title',
     'x 200 has no title',
     '/paths//x/post/requestBody/content/application/json/schema has an enum without a type',

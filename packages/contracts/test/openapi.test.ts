@@ -78,6 +78,9 @@ t.test('every route is there once, under the name of its contract, with all it t
       name
     )
     t.equal(one.requestBody !== undefined, contract.body !== undefined, name)
+    const types = Object.keys(one.requestBody?.content ?? { 'application/json': {} })
+    const patch = contract.method === 'PATCH' ? ['application/merge-patch+json'] : []
+    t.same(types, ['application/json', ...patch], name)
     for (const status of Object.keys(contract.response)) t.ok(one.responses[status], `${name} ${status}`)
     for (const code of [...contract.errors, ...houseErrors(contract)]) {
       const { status } = contracts.ERRORS[code]

@@ -1,4 +1,4 @@
-import type { RouteContract } from '@skerry/contracts'
+import { MERGE_PATCH_TYPE, type RouteContract } from '@skerry/contracts'
 import { apiError, SkerryApiError, SkerryNetworkError } from './errors.ts'
 import type { EtagCache } from './etag-cache.ts'
 import { delay, newIdempotencyKey, retryDelay } from './retry.ts'
@@ -56,7 +56,8 @@ function prepare(deps: CallerDeps, route: RouteContract, input: AnyInput): Prepa
   const query = input.fields === undefined ? input.query : { ...input.query, fields: input.fields.join(',') }
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' }
   const body = input.body === undefined ? undefined : JSON.stringify(input.body)
-  if (body !== undefined) headers['content-type'] = 'application/json'
+  // In plain JSON null means absent; what a caller clears with null is cleared in a merge patch.
+  if (body !== undefined) headers['content-type'] = route.method === 'PATCH' ? MERGE_PATCH_TYPE : 'application/json'
   const key = input.idempotencyKey ?? (route.idempotent ? newIdempotencyKey() : undefined)
   if (key !== undefined) headers['idempotency-key'] = key
   if (input.ifMatch !== undefined) headers['if-match'] = etagOf(deps, input.ifMatch)

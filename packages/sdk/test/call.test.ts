@@ -65,6 +65,17 @@ t.test("a given key is used, and two calls don't share one", async (t) => {
   t.not(keys[1], keys[2])
 })
 
+t.test('null clears in a PATCH, which goes as a merge patch; other bodies are plain JSON', async (t) => {
+  const server = await serve(t, () => ({ status: 204 }))
+  const client = createClient({ baseUrl: server.url, retries: 0 })
+  await client.posts.update(ID, { title: null }).catch(() => undefined)
+  await client.posts.create({ text: 'a' }).catch(() => undefined)
+  t.match(server.seen, [
+    { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body: { title: null } },
+    { method: 'POST', headers: { 'content-type': 'application/json' } }
+  ])
+})
+
 t.test('what may have happened is not repeated: POST without a key, PATCH, DELETE with If-Match', async (t) => {
   const server = await serve(t, () => 'drop')
   const client = createClient({ baseUrl: server.url, retries: 3 })

@@ -33,6 +33,8 @@ declare module 'fastify' {
     startedAt: number
     /** Where the answer's duration goes. */
     recorder: RouteRecorder | undefined
+    /** The body is a merge patch (RFC 7396), in which null and empty lists clear; in other JSON they mean absent. */
+    mergePatch: boolean
   }
 }
 

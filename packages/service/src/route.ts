@@ -125,7 +125,7 @@ function inputFor(
   }
   const inParams = validators.params(request.params)
   const inQuery = validators.query(request.query)
-  const inBody = contract.method === 'GET' ? undefined : validators.body(request.body)
+  const inBody = contract.method === 'GET' ? undefined : validators.body(request.body, request.mergePatch)
   if (inParams !== undefined || inQuery !== undefined || inBody !== undefined) {
     throw new SkerryError('BAD_REQUEST', { errors: [...(inParams ?? []), ...(inQuery ?? []), ...(inBody ?? [])] })
   }
@@ -216,7 +216,8 @@ function runnerOf(
         userId: request.caller?.userId,
         method: contract.method,
         path: end === -1 ? request.url : request.url.slice(0, end),
-        body: request.body
+        // As it was checked: without what is null for absent. No body and null are the same.
+        body: request.body ?? undefined
       },
       // Only the write has the deadline: a claim that is cut off may stand without anybody knowing, and the key must be given
       // back also when the time has passed.

@@ -1,4 +1,4 @@
-import { SkerryError } from '@skerry/contracts'
+import { MERGE_PATCH_TYPE, SkerryError } from '@skerry/contracts'
 import Fastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -97,11 +97,21 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       done(error as SkerryError)
     }
   })
+  app.addContentTypeParser(MERGE_PATCH_TYPE, { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      const value = parseJson(body as Buffer)
+      if (value !== undefined && request.method !== 'PATCH') throw unsupported(request)
+      request.mergePatch = true
+      done(null, value)
+    } catch (error) {
+      done(error as SkerryError)
+    }
+  })
 
   // A body of another type is refused, but not one that is empty: `curl -X PUT -d ''` calls it a form.
   app.addContentTypeParser('*', (request, _payload, done) => {
     if (request.headers['content-length'] === '0') done(null, undefined)
-    else done(new SkerryError('UNSUPPORTED_MEDIA_TYPE'))
+    else done(unsupported(request))
   })
 
   metrics.gauge('skerry_http_requests_pending', 'Requests whose handlers have not answered yet.', [], (gauge) =>
@@ -149,10 +159,17 @@ function logAnswer(request: FastifyRequest, reply: FastifyReply, ms: number): vo
   )
 }
 
+/** A PATCH is told what it may be (RFC 5789 2.2). */
+function unsupported({ method }: FastifyRequest): SkerryError {
+  const headers = { 'accept-patch': `application/json, ${MERGE_PATCH_TYPE}` }
+  return new SkerryError('UNSUPPORTED_MEDIA_TYPE', method === 'PATCH' ? { headers } : {})
+}
+
 function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest('caller', undefined)
   app.decorateRequest('startedAt', 0)
   app.decorateRequest('recorder', undefined)
+  app.decorateRequest('mergePatch', false)
   app.decorateRequest('trace', {
     getter(this: FastifyRequest & { [TRACE]?: Trace }): Trace {
       this[TRACE] ??= continueTrace(this.headers.traceparent as string | undefined)

@@ -1,7 +1,8 @@
-import type { RouteContract, Violation } from '@skerry/contracts'
+import { MERGE_PATCH_TYPE, type RouteContract, type Violation } from '@skerry/contracts'
 import { IsOptional, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TValidationError } from 'typebox/error'
+import { dropAbsentOf } from './absent-members.ts'
 import { arrayBoundsOf } from './array-bounds.ts'
 import { clip } from './json-parser.ts'
 
@@ -17,7 +18,8 @@ export type RouteValidators = {
   params: Validator
   /** Converts numbers and booleans and fills defaults in place before it checks. */
   query: Validator
-  body: Validator
+  /** Takes away in place what stands for absent members, unless it is a merge patch: there null and empty lists are values. */
+  body: (value: unknown, mergePatch?: boolean) => Violation[] | undefined
 }
 
 /** Compiles the validators of a contract. A part without a schema takes nothing: the query no member, the body nothing or `{}`. */
@@ -25,7 +27,7 @@ export function validatorsOf(contract: RouteContract): RouteValidators {
   return {
     params: contract.params === undefined ? () => undefined : validatorOf(contract.params, 'params'),
     query: contract.query === undefined ? (value) => refuseMembers(value, 'query') : queryValidator(contract.query),
-    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(contract.body)
+    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(contract.body, contract)
   }
 }
 
@@ -42,11 +44,26 @@ export function validatorOf(schema: TSchema, part: Part): Validator {
   }
 }
 
-/** An optional body may be left out. */
-function bodyValidator(schema: TSchema): Validator {
+/** An optional body may be left out, and an optional member of a body may be null instead, in an edit also an empty list. */
+function bodyValidator(schema: TSchema, { method, keepsNull }: RouteContract): RouteValidators['body'] {
   const validate = validatorOf(schema, 'body')
-  if (!IsOptional(schema)) return validate
-  return (value) => (value === undefined || value === null ? undefined : validate(value))
+  const dropAbsent = keepsNull ? undefined : dropAbsentOf(schema, method === 'PATCH')
+  const optional = IsOptional(schema)
+  return (value, mergePatch = false) => {
+    if (optional && (value === undefined || value === null)) return undefined
+    const dropped = !mergePatch && dropAbsent !== undefined && dropAbsent(value)
+    const violations = validate(value)
+    return dropped ? violations?.map(explainEmpty) : violations
+  }
+}
+
+/** Who sent only what stands for absent members meant to clear something, or had nothing to say: both are helped. */
+function explainEmpty(violation: Violation): Violation {
+  if (violation.path !== 'body' || violation.code !== 'too_few') return violation
+  return {
+    ...violation,
+    message: `${violation.message}: null and empty lists mean absent, except in ${MERGE_PATCH_TYPE}`
+  }
 }
 
 function queryValidator(schema: TSchema): Validator {

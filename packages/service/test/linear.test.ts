@@ -43,6 +43,8 @@ const valuesOf = (n: number): unknown[] => [
   Array.from({ length: n }, () => ({ a: 1 })),
   Array.from({ length: n }, (_, i) => `t${i}`),
   Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, 1])),
+  Array.from({ length: n }, () => null),
+  Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, null])),
   ...textsOf(n)
 ]
 

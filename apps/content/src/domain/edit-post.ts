@@ -90,7 +90,8 @@ function changesOf(post: PostDocument, edit: Edit): PostEdit | undefined {
   if (edit.text !== undefined && edit.text !== post.text) changes.text = edit.text
   if (edit.title !== undefined && edit.title !== post.title) changes.title = edit.title
   if (edit.summary !== undefined && edit.summary !== post.summary) changes.summary = edit.summary
-  if (edit.tags !== undefined && JSON.stringify(edit.tags) !== JSON.stringify(post.tags)) changes.tags = edit.tags
+  const tags = edit.tags === null ? [] : edit.tags
+  if (tags !== undefined && JSON.stringify(tags) !== JSON.stringify(post.tags)) changes.tags = tags
   return Object.keys(changes).length > 0 ? changes : undefined
 }
 

@@ -6,6 +6,7 @@ export type CorsHeaders = (origin: string | undefined, headers: Record<string, s
 
 /** All that answers say in headers and a web app may want to read, beyond what browsers always show. */
 export const EXPOSED = [
+  'Accept-Patch',
   'Age',
   'Allow',
   'Cache-Status',

@@ -67,6 +67,13 @@ export const PARTS: readonly Part[] = [
     minutes: 4
   },
   {
+    name: 'generated-clients',
+    proves: 'a generated Kotlin client is compiled, signs up, posts, edits, reads its feed and runs a batch',
+    folder: 'packages/cli',
+    file: 'test/generated-clients.test.ts',
+    minutes: 4
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',

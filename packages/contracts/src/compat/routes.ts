@@ -13,6 +13,7 @@ export type ReleasedRoute = {
   readonly auth: RouteContract['auth']
   readonly idempotent?: true
   readonly stream?: true
+  readonly keepsNull?: true
   readonly params?: Schema
   readonly query?: Schema
   readonly body?: Schema
@@ -53,11 +54,12 @@ function releaseRoute(route: RouteContract): ReleasedRoute {
 }
 
 function shapeOf(route: RouteContract): Omit<ReleasedRoute, 'examples'> {
-  const { auth, idempotent, stream, params, query, body, response, errors } = route
+  const { auth, idempotent, stream, keepsNull, params, query, body, response, errors } = route
   return {
     auth,
     ...(idempotent === true ? { idempotent } : {}),
     ...(stream === true ? { stream } : {}),
+    ...(keepsNull === true && body !== undefined ? { keepsNull } : {}),
     ...(params === undefined ? {} : { params: plain(params) }),
     ...(query === undefined ? {} : { query: plain(query) }),
     ...(body === undefined ? {} : { body: plain(body) }),
@@ -121,6 +123,13 @@ function changesOf(contract: string, before: ReleasedRoute, route: RouteContract
     breaking('auth', before.auth, after.auth, authWhy(before.auth, after.auth))
   if (before.idempotent === true && after.idempotent !== true)
     breaking('idempotent', 'true', 'false', 'a repeat with the same Idempotency-Key would be done twice')
+  if (before.keepsNull !== after.keepsNull && after.body !== undefined)
+    breaking(
+      'keepsNull',
+      String(before.keepsNull === true),
+      String(after.keepsNull === true),
+      'null in a body would mean something else'
+    )
   if (before.stream !== after.stream)
     breaking('stream', String(before.stream === true), String(after.stream === true), 'its answer is of another kind')
 

@@ -175,8 +175,11 @@ const CommentRef = Type.Object({
 /** Where it is mounted: the one prefix that it announces. */
 export const CONDUIT_PREFIX = '/conduit/api'
 
-/** Tokens are conduit's own and come as `Authorization: Token …`, so for the gateway every route takes none. */
-const common = { tag: 'conduit', auth: 'none', errors: [] } as const
+/**
+ * Tokens are conduit's own and come as `Authorization: Token …`, so for the gateway every route takes none. Null clears a bio or a picture, as
+ * RealWorld has it.
+ */
+const common = { tag: 'conduit', auth: 'none', keepsNull: true, errors: [] } as const
 const refused = { 422: ErrorsSchema }
 
 /** The RealWorld API. */

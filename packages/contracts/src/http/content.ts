@@ -127,7 +127,7 @@ export const contentRoutes = {
         text: Type.Optional(TextSchema),
         title: Type.Optional(Nullable(TitleSchema)),
         summary: Type.Optional(Nullable(SummarySchema)),
-        tags: Type.Optional(TagsSchema)
+        tags: Type.Optional(Nullable(TagsSchema))
       },
       { title: 'UpdatePostBody', minProperties: 1 }
     ),

@@ -39,7 +39,8 @@ export const BatchRequestSchema = Strict(
     ),
     body: Type.Optional(Type.Unknown({ description: 'JSON.', examples: [{ text: EXAMPLE_TEXTS.text }] }))
   },
-  { title: 'BatchRequest' }
+  // Generators of clients name the parameters of `batch` BatchRequest.
+  { title: 'BatchedRequest' }
 )
 export type BatchRequest = Static<typeof BatchRequestSchema>
 

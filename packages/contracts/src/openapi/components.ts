@@ -19,11 +19,16 @@ const MAPS = new Set(['properties', 'patternProperties', '$defs', 'dependentSche
 /** Keywords whose values are data. */
 const DATA = new Set(['default', 'const', 'enum', 'examples', 'example'])
 
-/** Of a map (TypeBox's Record of any string) the schema of its values: `additionalProperties` says the same, and tools show it better. */
-function anyName({ patternProperties, additionalProperties }: Record<string, unknown>): unknown {
-  if (additionalProperties !== undefined || patternProperties === undefined) return undefined
-  const [first, ...more] = Object.entries(patternProperties as object)
-  return more.length === 0 && first?.[0] === '^.*$' ? first[1] : undefined
+/**
+ * Of a map (TypeBox's Record) the same said with `additionalProperties`, which tools show better and generators of clients know for a map: of
+ * any string, or of those that fit a pattern when no others may be there.
+ */
+function mapMembers({ patternProperties, additionalProperties }: Record<string, unknown>): object | undefined {
+  const [first, ...more] = Object.entries((patternProperties ?? {}) as Record<string, unknown>)
+  if (first === undefined || more.length > 0) return undefined
+  const [pattern, values] = first
+  if (pattern === '^.*$' && additionalProperties === undefined) return { additionalProperties: values }
+  return additionalProperties === false ? { additionalProperties: values, propertyNames: { pattern } } : undefined
 }
 
 export function createComponents(): Components {
@@ -51,10 +56,10 @@ export function createComponents(): Components {
       else if (MAPS.has(keyword)) copy[keyword] = mapOf(value as Record<string, unknown>)
       else copy[keyword] = schemaOf(value)
     }
-    const any = anyName(copy)
-    if (any !== undefined) {
+    const map = mapMembers(copy)
+    if (map !== undefined) {
       delete copy.patternProperties
-      copy.additionalProperties = any
+      Object.assign(copy, map)
     }
     const name = [$id, members.title].find((one) => typeof one === 'string' && NAME.test(one))
     return name === undefined ? copy : keep('schemas', name as string, copy)

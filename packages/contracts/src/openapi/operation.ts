@@ -1,7 +1,7 @@
 import { IsOptional } from 'typebox'
 import { ProblemSchema } from '../common.ts'
 import { ERRORS, type ErrorCode, problem } from '../errors.ts'
-import type { RouteContract } from '../route.ts'
+import { MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
 import type { Components, Reference } from './components.ts'
 
 type ObjectSchema = { properties?: Record<string, { description?: string }>; required?: readonly string[] }
@@ -60,7 +60,8 @@ export function operationOf(
       : {
           requestBody: {
             required: !IsOptional(body),
-            content: { 'application/json': { schema: components.schema(body) } }
+            ...(contract.method === 'PATCH' && contract.keepsNull !== true ? { description: NULLS } : {}),
+            content: bodyContentOf(contract, components.schema(body))
           }
         }),
     responses: responsesOf(contract, components, habits),
@@ -80,6 +81,13 @@ export function operationOf(
           }
         })
   }
+}
+
+const NULLS = `In \`application/json\` null and an empty list mean absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) they clear a member.`
+
+function bodyContentOf({ method }: RouteContract, schema: unknown): Record<string, object> {
+  // Generators of clients take the first.
+  return { 'application/json': { schema }, ...(method === 'PATCH' ? { [MERGE_PATCH_TYPE]: { schema } } : {}) }
 }
 
 /** Whether answers of a service carry an ETag: a JSON resource of a GET, PATCH or PUT. */
