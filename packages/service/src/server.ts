@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { SkerryError } from '@skerry/contracts'
 import Fastify, {
   type FastifyInstance,
@@ -99,9 +100,12 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   })
 
   // A body of another type is refused, but not one that is empty: `curl -X PUT -d ''` calls it a form.
-  app.addContentTypeParser('*', (request, _payload, done) => {
-    if (request.headers['content-length'] === '0') done(null, undefined)
-    else done(new SkerryError('UNSUPPORTED_MEDIA_TYPE'))
+  app.addContentTypeParser('*', (request, payload, done) => {
+    const refuse = () => done(new SkerryError('UNSUPPORTED_MEDIA_TYPE'))
+    const length = request.headers['content-length']
+    if (length === undefined) whenEmpty(payload, () => done(null, undefined), refuse)
+    else if (Number(length) === 0) done(null, undefined)
+    else refuse()
   })
 
   metrics.gauge('skerry_http_requests_pending', 'Requests whose handlers have not answered yet.', [], (gauge) =>
@@ -130,6 +134,15 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(app, request), request, reply))
   return app
+}
+
+/** What comes in chunks is known to be empty when it has ended, and not to be with its first byte: the rest is not waited for. */
+function whenEmpty(payload: Readable, empty: () => void, refuse: () => void): void {
+  payload.once('end', empty)
+  payload.once('data', () => {
+    payload.off('end', empty)
+    refuse()
+  })
 }
 
 /** The connection ends with this answer, unless a body is still coming in: closing then could cut the answer off. */
