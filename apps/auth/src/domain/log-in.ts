@@ -2,7 +2,7 @@ import { type authRoutes, type BodyOf, type Grant, SkerryError } from '@skerry/c
 import { type CallContext, newId, randomBucket, transaction } from '@skerry/store'
 import { isBlank } from '@skerry/text'
 import { type AccountDocument, findAccount, noteSignIn } from '../data/accounts.ts'
-import { placeOf, takeSignIn, withPlace } from './attempt.ts'
+import { placeOf, trySignIn, withPlace } from './attempt.ts'
 import type { Deps } from './deps.ts'
 import { beginSession } from './grant.ts'
 import { findLogin } from './names.ts'
@@ -22,8 +22,9 @@ export async function logIn(
   const account = await findAccount(store, userId ?? newId(randomBucket()))
   const place = account === null ? undefined : placeOf(deps, account._id, address)
   const familiar = place !== undefined && account?.places?.includes(place) === true
-  const attempt = await takeSignIn(deps, { loginKey: key, address, familiar })
-  const right = await attempt.made(() => deps.passwords.verify(password, account?.passwordHash, address))
+  const right = await trySignIn(deps, { loginKey: key, address, familiar }, () =>
+    deps.passwords.verify(password, account?.passwordHash, address)
+  )
   if (account === null || !right) throw new SkerryError('AUTH_BAD_CREDENTIALS')
 
   return signIn(deps, account, { userAgent, address }, call)
