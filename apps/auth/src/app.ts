@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { RedisLink } from '@skerry/cache'
 import { buildServer, type Identity, type Logger, type Metrics } from '@skerry/service'
-import { createIdempotency, type Store } from '@skerry/store'
+import { createIdempotency, createTurns, type Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { createAttempts } from './data/attempts.ts'
@@ -57,6 +57,7 @@ function buildDeps({ config, store, signingKey, tellRevoked, redis, now = Date.n
       remembered: config.SIGN_IN_MEMORY,
       now
     }),
+    attemptTurns: createTurns({ maxWaiting: config.PASSWORD_QUEUE }),
     tellRevoked,
     limits: {
       accessTtlMs: config.ACCESS_TTL_S * 1000,

@@ -152,3 +152,29 @@ t.test('no token and no password is stored', async (t) => {
   t.not(anew.body.session.id, made.session.id, 'after the end of its session a repeat signs in')
   t.match(dump, /\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
 })
+
+t.test('a repeated sign-up brings a password, which must still be the one of the account', async (t) => {
+  const password = 'the first password'
+  const key = (name: string) => ({ headers: { 'idempotency-key': `stale ${name}`.replaceAll(' ', '-') } })
+  const bodyOf = (name: string) => ({ email: `${name}@x.org`, username: name, password })
+  const change = (token: string) =>
+    call('PATCH', '/v1/auth/account', { token, body: { password: 'the second password' } })
+  const repeat = (name: string) => call('POST', '/v1/auth/signup', { body: bodyOf(name), ...key(name) })
+
+  const kept = (await repeat('stalekept')).body
+  t.equal((await change(kept.accessToken)).status, 200)
+  t.match(
+    await repeat('stalekept'),
+    { status: 401, body: { code: 'AUTH_BAD_CREDENTIALS' } },
+    'its session goes on, and stays with whoever changed the password'
+  )
+  t.equal((await refresh(kept.refreshToken)).status, 200, 'nothing ended by that')
+
+  await repeat('staleended')
+  const login = { login: 'staleended', password }
+  const elsewhere = (await call('POST', '/v1/auth/login', { body: login })).body
+  t.equal((await change(elsewhere.accessToken)).status, 200)
+  t.match(await repeat('staleended'), { status: 401, body: { code: 'AUTH_BAD_CREDENTIALS' } })
+  const sessions = await call('GET', '/v1/auth/sessions', { token: elsewhere.accessToken })
+  t.equal((sessions.body as unknown as { items: unknown[] }).items.length, 1, 'and no session has begun')
+})

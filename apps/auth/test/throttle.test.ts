@@ -58,6 +58,17 @@ t.test('correct sign-ins do not count, and give their attempt back', async (t) =
   t.same(await guesses(10, 'punctual.0', carrier), Array(10).fill(401), 'all ten attempts are there')
 })
 
+t.test('correct sign-ins to one account at once do not refuse each other', async (t) => {
+  const me = await auth.signUp('shared')
+  const school = newAddress()
+  const right = await Promise.all(Array.from({ length: 30 }, () => login('shared', me.password, school)))
+  t.same([...new Set(right.map(({ status }) => status))], [200])
+  const { accessToken: token } = right[0]!.body
+  const change = { token, body: { username: 'shared', currentPassword: me.password } }
+  const proofs = await Promise.all(Array.from({ length: 15 }, () => auth.persist('PATCH', '/v1/auth/account', change)))
+  t.same([...new Set(proofs.map(({ status }) => status))], [200], 'nor do proofs of one session')
+})
+
 t.test('many addresses cannot lock an owner out of where the account is used', async (t) => {
   const me = await auth.signUp('popular')
   const home = newAddress()
@@ -65,8 +76,8 @@ t.test('many addresses cannot lock an owner out of where the account is used', a
   const statuses: number[] = []
   for (let i = 0; i < 4; i++) statuses.push(...(await guesses(9, 'popular', newAddress())))
   t.equal((await login('popular', 'another guess', newAddress())).status, 429)
-  // What is under way at once may be a little more than the bound: up to nine here.
-  t.ok(count(statuses, 401) >= 25 && count(statuses, 401) < 36, `${count(statuses, 401)} of 36`)
+  // One of each instance may be under way when the last one fails.
+  t.ok([25, 26].includes(count(statuses, 401)), `${count(statuses, 401)} of 36`)
   t.equal((await login('popular', me.password, newAddress())).status, 429, 'from anywhere else it has to wait')
   t.equal((await login('popular', me.password, home)).status, 200, 'from home it has not')
   const patch = (token: string, currentPassword: string) =>
@@ -101,7 +112,8 @@ t.test('an address that fails at many accounts has to wait, where they are not u
   t.equal((await login('neighbour', me.password, shared)).status, 200)
   const statuses: number[] = []
   for (let i = 0; i < 7; i++) statuses.push(...(await guesses(9, `sprayed.${i}`, shared)))
-  t.equal(count(statuses, 401), 63)
+  // One of each instance may be under way when the last one fails.
+  t.ok([60, 61].includes(count(statuses, 401)), `${count(statuses, 401)} of 63`)
   t.same(await guesses(2, 'sprayed.7', shared), [429, 429])
   t.equal((await login('neighbour', me.password, shared)).status, 200)
 })

@@ -94,7 +94,7 @@ export const GatewayConfigSchema = Type.Object({
   HEDGE_MIN_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 10 }),
   /** The same while fewer than 50 answers of the route are known. */
   HEDGE_COLD_MS: Milliseconds(500),
-  /** First and longest time upstream ejected. */
+  /** First and longest time an instance is passed over. */
   EJECT_MS: Milliseconds(500),
   EJECT_LONGEST_MS: Milliseconds(10_000),
   /** Failures in a row that eject an instance; one is enough where it refuses connections. */

@@ -47,7 +47,7 @@ async function* pagesOf(context: Context, service: string): AsyncGenerator<Forme
       after === undefined ? {} : { after }
     ).catch((error) => {
       throw error instanceof Unanswered
-        ? new StartError(`${service} does not answer: does it run? See: skerry status`, { cause: error })
+        ? new StartError(`${service} does not answer: does it run? See: ./skerry status`, { cause: error })
         : error
     })
     yield page

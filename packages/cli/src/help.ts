@@ -169,7 +169,7 @@ Account deletions and exports wait for every registered participant, even while 
   },
   collisions: {
     line: 'list names from before that are one by now',
-    more: `skerry collisions [--json]
+    more: `./skerry collisions [--json]
 
 Email addresses, usernames and tags are compared in one form: without invisible characters, accents typed either way,
 domains as ASCII, tags in lower case. What was stored before may be one name by that and stay apart. This lists it, with the

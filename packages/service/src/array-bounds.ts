@@ -20,18 +20,37 @@ const MOST = 8
 /**
  * Compiles a look at nothing but the lengths of arrays, which comes before any other check: whether the elements of an array differ costs
  * the square of its length, so a validator that goes on after `maxItems` has failed is stopped by a body of 40 KB for seconds.
- * Undefined where a schema has no bounded array. Throws for `uniqueItems` without `maxItems`.
+ * Undefined where a schema has no bounded array. Throws for `uniqueItems` without `maxItems`, and where this look does not get to: within
+ * records, tuples and intersections.
  */
 export function arrayBoundsOf(
   schema: TSchema
 ): ((value: unknown, path: string) => Violation[] | undefined) | undefined {
   const look = lookOf(schema as Node)
+  if (uniqueIn(schema) > uniqueIn(schema, reached))
+    throw new Error(
+      'an array with uniqueItems must be a member, an item or a branch of anyOf: its length is not looked at elsewhere'
+    )
   if (look === undefined) return undefined
   return (value, path) => {
     const found: Violation[] = []
     look(value, path, found)
     return found.length > 0 ? found : undefined
   }
+}
+
+/** How many arrays with `uniqueItems` there are in a schema, by the parts of each node that `parts` goes into. */
+function uniqueIn(node: unknown, parts: (node: Node) => readonly unknown[] = Object.values): number {
+  if (typeof node !== 'object' || node === null) return 0
+  const below = parts(node as Node).reduce<number>((sum, part) => sum + uniqueIn(part, parts), 0)
+  return below + ((node as Node).uniqueItems === true ? 1 : 0)
+}
+
+/** The parts that `lookOf` goes into. */
+function reached({ anyOf, type, items, properties }: Node): readonly unknown[] {
+  if (anyOf !== undefined) return anyOf
+  if (type === 'array') return Array.isArray(items) ? [] : [items]
+  return Object.values(properties ?? {})
 }
 
 function lookOf(node: Node): Look | undefined {

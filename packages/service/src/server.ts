@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { MERGE_PATCH_TYPE, SkerryError } from '@skerry/contracts'
 import Fastify, {
   type FastifyInstance,
@@ -109,9 +110,12 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   })
 
   // A body of another type is refused, but not one that is empty: `curl -X PUT -d ''` calls it a form.
-  app.addContentTypeParser('*', (request, _payload, done) => {
-    if (request.headers['content-length'] === '0') done(null, undefined)
-    else done(unsupported(request))
+  app.addContentTypeParser('*', (request, payload, done) => {
+    const refuse = () => done(unsupported(request))
+    const length = request.headers['content-length']
+    if (length === undefined) whenEmpty(payload, () => done(null, undefined), refuse)
+    else if (Number(length) === 0) done(null, undefined)
+    else refuse()
   })
 
   metrics.gauge('skerry_http_requests_pending', 'Requests whose handlers have not answered yet.', [], (gauge) =>
@@ -140,6 +144,15 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(notFound(app, request), request, reply))
   return app
+}
+
+/** What comes in chunks is known to be empty when it has ended, and not to be with its first byte: the rest is not waited for. */
+function whenEmpty(payload: Readable, empty: () => void, refuse: () => void): void {
+  payload.once('end', empty)
+  payload.once('data', () => {
+    payload.off('end', empty)
+    refuse()
+  })
 }
 
 /** The connection ends with this answer, unless a body is still coming in: closing then could cut the answer off. */

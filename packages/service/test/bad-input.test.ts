@@ -183,6 +183,34 @@ t.test('what is not HTTP gets a problem too', async (t) => {
   t.match(await raw('GET /v1/widgets HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 /, 'no host')
 })
 
+t.test('an empty body is none, however it says that it is empty', async (t) => {
+  const { app } = createServer(t, { identity: tokens.identity, idempotency: new MapStore() })
+  route(app, widgetRoutes.remove, async () => undefined)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const token = await tokens.sign()
+  const remove = async (rest: string) => {
+    const socket = connect(port, '127.0.0.1')
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    socket.write(
+      `DELETE /v1/widgets/w1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${token}\r\n${rest}`
+    )
+    await once(socket, 'close')
+    return text.slice(0, 12)
+  }
+  const form = 'content-type: application/x-www-form-urlencoded\r\n'
+  const chunked = `${form}transfer-encoding: chunked\r\n\r\n`
+  t.equal(await remove(`${form}content-length: 0\r\n\r\n`), 'HTTP/1.1 204')
+  t.equal(await remove(`${form}content-length: 00\r\n\r\n`), 'HTTP/1.1 204')
+  t.equal(await remove(`${chunked}0\r\n\r\n`), 'HTTP/1.1 204', 'as `curl -T - </dev/null` sends it')
+  t.equal(await remove('transfer-encoding: chunked\r\n\r\n0\r\n\r\n'), 'HTTP/1.1 204', 'without a type')
+  t.equal(await remove(`${chunked}1\r\na\r\n0\r\n\r\n`), 'HTTP/1.1 415')
+  t.equal(await remove(`${form}content-length: 1\r\n\r\na`), 'HTTP/1.1 415')
+})
+
 t.test('a body that never ends is cut off', async (t) => {
   const { app } = createServer(t, {
     config: { REQUEST_TIMEOUT_MS: '200' },

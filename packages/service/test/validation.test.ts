@@ -1,7 +1,7 @@
 import { defineRoute, Strict } from '@skerry/contracts'
 import t from 'tap'
-import Type from 'typebox'
-import { validatorsOf } from '../src/validation.ts'
+import Type, { type TSchema } from 'typebox'
+import { validatorOf, validatorsOf } from '../src/validation.ts'
 import { widgetRoutes } from './support/server.ts'
 
 const { body } = validatorsOf(widgetRoutes.create)
@@ -82,4 +82,22 @@ t.test('a part without a schema takes nothing', async (t) => {
   t.match(v.body({ a: 1 }), [{ path: 'body.a', code: 'unknown' }])
   t.match(v.body([1]), [{ path: 'body', code: 'unknown' }])
   t.match(v.query({ x: '1' }), [{ path: 'query.x', code: 'unknown' }])
+})
+
+t.test('arrays whose items must differ are only where their length is looked at first', (t) => {
+  const list = Type.Array(Type.String(), { maxItems: 3, uniqueItems: true })
+  const checks = (body: TSchema) => () => validatorOf(body, 'body')
+  for (const [name, body] of Object.entries({
+    record: Type.Record(Type.String(), list),
+    tuple: Type.Tuple([list]),
+    intersection: Type.Intersect([Type.Object({ list }), Type.Object({})]),
+    'deep in a member': Strict({ all: Type.Array(Type.Record(Type.String(), list)) })
+  }))
+    t.throws(checks(body), { message: /an array with uniqueItems must be a member/ }, name)
+  t.throws(checks(Type.Array(Type.String(), { uniqueItems: true })), { message: /needs maxItems/ })
+  const many = Array.from({ length: 10 }, () => 'a')
+  const tooMany = [{ code: 'too_many' }]
+  t.match(validatorOf(Strict({ all: Type.Array(Strict({ list })) }), 'body')({ all: [{ list: many }] }), tooMany)
+  t.match(validatorOf(Type.Union([list, Type.Null()]), 'body')(many), tooMany)
+  t.end()
 })

@@ -1,4 +1,4 @@
-import type { Store } from '@skerry/store'
+import type { Store, Turns } from '@skerry/store'
 import type { Attempts } from '../data/attempts.ts'
 import type { AccessTokenInput } from './access-token.ts'
 import type { Passwords } from './passwords.ts'
@@ -26,6 +26,8 @@ export type Deps = {
   /** What addresses are hashed with. */
   placeSecret: Buffer
   attempts: Attempts
+  /** One attempt at a time under a key. */
+  attemptTurns: Turns
   tellRevoked: TellRevoked
   limits: Limits
   /** Epoch milliseconds. */

@@ -1,8 +1,8 @@
 import { type authRoutes, type BodyOf, type Grant, SkerryError } from '@skerry/contracts'
 import { type CallContext, newId, randomBucket, transaction } from '@skerry/store'
 import { isBlank } from '@skerry/text'
-import { findAccount, noteSignIn } from '../data/accounts.ts'
-import { placeOf, takeSignIn, withPlace } from './attempt.ts'
+import { type AccountDocument, findAccount, noteSignIn } from '../data/accounts.ts'
+import { placeOf, trySignIn, withPlace } from './attempt.ts'
 import type { Deps } from './deps.ts'
 import { beginSession } from './grant.ts'
 import { findLogin } from './names.ts'
@@ -22,13 +22,26 @@ export async function logIn(
   const account = await findAccount(store, userId ?? newId(randomBucket()))
   const place = account === null ? undefined : placeOf(deps, account._id, address)
   const familiar = place !== undefined && account?.places?.includes(place) === true
-  const attempt = await takeSignIn(deps, { loginKey: key, address, familiar })
-  const right = await attempt.made(() => deps.passwords.verify(password, account?.passwordHash, address))
-  if (account === null || place === undefined || !right) throw new SkerryError('AUTH_BAD_CREDENTIALS')
+  const right = await trySignIn(deps, { loginKey: key, address, familiar }, () =>
+    deps.passwords.verify(password, account?.passwordHash, address)
+  )
+  if (account === null || !right) throw new SkerryError('AUTH_BAD_CREDENTIALS')
 
+  return signIn(deps, account, { userAgent, address }, call)
+}
+
+/** Begins a session of an account whose password was just proved, unless it has another one by now or is being deleted; the oldest ends. */
+export async function signIn(
+  deps: Deps,
+  account: AccountDocument,
+  { userAgent, address }: Client,
+  call: CallContext
+): Promise<{ grant: Grant; ended: string[] }> {
+  const { store } = deps
+  const places = withPlace(account.places, placeOf(deps, account._id, address))
   const done = await transaction(store, call, async (tx) => {
-    const signIn = { signedInAt: new Date(deps.now()), places: withPlace(account.places, place) }
-    if (!(await noteSignIn(store, tx, account, signIn))) throw new SkerryError('AUTH_BAD_CREDENTIALS')
+    if (!(await noteSignIn(store, tx, account, { signedInAt: new Date(deps.now()), places })))
+      throw new SkerryError('AUTH_BAD_CREDENTIALS')
     const grant = await beginSession(deps, tx, account, userAgent)
     return { grant, ended: await endOldest(deps, tx, account._id) }
   })

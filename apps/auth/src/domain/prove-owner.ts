@@ -1,6 +1,6 @@
 import { SkerryError } from '@skerry/contracts'
 import { findAccount } from '../data/accounts.ts'
-import { takeProof } from './attempt.ts'
+import { tryProof } from './attempt.ts'
 import type { Deps } from './deps.ts'
 import type { Who } from './sessions.ts'
 
@@ -19,8 +19,9 @@ export async function proveOwner(deps: Deps, who: Proving, currentPassword: stri
     if (!recent) throw new SkerryError('AUTH_REAUTHENTICATION_NEEDED')
     return account.passwordHash
   }
-  const attempt = await takeProof(deps, who.sessionId)
-  const right = await attempt.made(() => deps.passwords.verify(currentPassword, account.passwordHash, who.userId))
+  const right = await tryProof(deps, who.sessionId, () =>
+    deps.passwords.verify(currentPassword, account.passwordHash, who.userId)
+  )
   if (!right)
     throw new SkerryError('AUTH_BAD_CREDENTIALS', {
       errors: [{ path: 'body.currentPassword', code: 'wrong', message: 'is not the password of this account' }]

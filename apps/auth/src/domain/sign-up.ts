@@ -9,6 +9,7 @@ import { placeOf } from './attempt.ts'
 import { refuseTaken, toConflict } from './conflicts.ts'
 import type { Deps } from './deps.ts'
 import { beginSession, grantOf, newestTokenOf } from './grant.ts'
+import { signIn } from './log-in.ts'
 import { emailForms, emailKey, usernameKey } from './names.ts'
 import type { Client } from './sessions.ts'
 
@@ -44,23 +45,28 @@ export async function signUp(
 
 /**
  * The grant of a sign-up that is repeated with its key and its body: of the session that it began, with the token that is to be used next,
- * so that a repeat never brings one whose use ends the session. Where that session has ended the repeat signs in: it brings the password.
+ * so that a repeat never brings one whose use ends the session. Where that session has ended the repeat signs in. Either way it proves who asks
+ * by its password, which may have been changed since: because somebody had read that very request, say.
  */
 export async function grantAgain(
   deps: Deps,
   sessionId: string,
-  userAgent: string | null,
+  password: string,
+  client: Client,
   call: CallContext
-): Promise<Grant> {
+): Promise<{ grant: Grant; ended: string[] }> {
   const { store } = deps
   const session = await findSession(store, sessionId)
   const account = session === null ? null : await findAccount(store, session.userId)
   if (session === null || account === null || account.deletionId !== undefined)
     throw new SkerryError('AUTH_BAD_CREDENTIALS')
+  // No attempt is taken: a key goes with one body, so there is one password to try.
+  if (!(await deps.passwords.verify(password, account.passwordHash, client.address)))
+    throw new SkerryError('AUTH_BAD_CREDENTIALS')
   const ended = session.revokedAt !== undefined || session.expiresAt.getTime() <= deps.now()
   const token = ended ? undefined : newestTokenOf(deps, session)
-  if (token !== undefined) return grantOf(deps, account, session, token)
-  return transaction(store, call, (tx) => beginSession(deps, tx, account, userAgent))
+  if (token !== undefined) return { grant: grantOf(deps, account, session, token), ended: [] }
+  return signIn(deps, account, client, call)
 }
 
 function newAccount(

@@ -5,7 +5,7 @@ import type { Deps } from '../domain/deps.ts'
 import { withTidyNames } from '../domain/names.ts'
 import { grantAgain, signUp } from '../domain/sign-up.ts'
 import { updateAccount } from '../domain/update-account.ts'
-import { clientOf, tellGateway, userAgentOf } from './headers.ts'
+import { clientOf, tellGateway } from './headers.ts'
 
 /** Before the contract is checked, so that a space which a keyboard adds is not a mistake. */
 const tidied = {
@@ -19,7 +19,11 @@ export function accountRoutes(app: FastifyInstance, deps: Deps): void {
     fastify: tidied,
     replay: {
       keep: ({ user, session }) => ({ owner: user.id, kept: session.id }),
-      again: (sessionId, { request, call }) => grantAgain(deps, String(sessionId), userAgentOf(request), call)
+      async again(sessionId, { body, request, call, reply }) {
+        const { grant, ended } = await grantAgain(deps, String(sessionId), body.password, clientOf(request), call)
+        tellGateway(reply, ended)
+        return grant
+      }
     }
   })
   route(

@@ -94,7 +94,7 @@ function noAddress(host: string): string {
 }
 
 /** Why a port of an address cannot be listened on; undefined when it can. */
-async function listenFault(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+export async function listenFault(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   const server = createServer()
   return new Promise((resolve) => {
     server.once('error', resolve)

@@ -1,4 +1,6 @@
+import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
+import { listenFault } from './address.ts'
 
 /** Where an app finds its own stores and itself is said by `up` alone; the rest of our environment holds its settings. */
 const OWN =
@@ -44,12 +46,20 @@ const CALLER = '127.0.0.2'
  * that one alone it believes `X-Forwarded-For`. Trusting all of 127.0.0.0/8 would let a proxy on this machine take the limits by address off
  * everybody behind it.
  *
- * @param apiUrl the gateway's; from an IPv4 address no IPv6 one is reached, and then a service that calls is one address
+ * Where that cannot be, a service that calls is one address: an IPv6 gateway is reached from no IPv4 address, also when its name is what leads to
+ * one (`localhost` does on many systems), and macOS has none of 127.0.0.0/8 but 127.0.0.1.
+ *
+ * @param apiUrl the gateway's
  */
-export function callers(apiUrl: string, environment: NodeJS.ProcessEnv): { service: object; gateway: object } {
-  if (new URL(apiUrl).hostname.startsWith('[')) return { service: {}, gateway: {} }
-  const trusted = [environment.TRUSTED_PROXIES, `${CALLER}/32`].filter(Boolean)
-  return { service: { API_FROM: CALLER }, gateway: { TRUSTED_PROXIES: trusted.join(',') } }
+export async function callers(
+  apiUrl: string,
+  environment: NodeJS.ProcessEnv,
+  caller = CALLER
+): Promise<{ service: object; gateway: object }> {
+  const { family } = await lookup(new URL(apiUrl).hostname.replace(/^\[|\]$/g, ''))
+  if (family !== 4 || (await listenFault(caller, 0)) !== undefined) return { service: {}, gateway: {} }
+  const trusted = [environment.TRUSTED_PROXIES, `${caller}/32`].filter(Boolean)
+  return { service: { API_FROM: caller }, gateway: { TRUSTED_PROXIES: trusted.join(',') } }
 }
 
 /** A line that names the variables that are set and not passed on, with the reason; undefined when there is none. */

@@ -47,7 +47,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
     await noteStores()
     stopping.stop.throwIfAborted()
 
-    const calling = callers(address.url, process.env)
+    const calling = await callers(address.url, process.env)
     for (const app of apps) {
       for (let i = 1; i <= app.instances; i++) {
         const instance = String(i)
