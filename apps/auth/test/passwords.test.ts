@@ -89,12 +89,13 @@ t.test(
     let dice = 0
     const slots = createSlots(1, 4, () => (dice++ % 10) / 10)
     const { begun, work, endNext } = held()
+    const ofCaller = { 'x-skerry-blame': 'caller' }
     const running = slots.run(work('runs'), 'crowd')
     const crowd = Array.from({ length: 4 }, (_, i) => slots.run(work(`crowd ${i}`), 'crowd'))
-    const newest = t.rejects(crowd[3]!, { code: 'UNAVAILABLE', retryAfter: 1 })
+    const newest = t.rejects(crowd[3]!, { code: 'UNAVAILABLE', retryAfter: 1, headers: ofCaller })
     const ada = slots.run(work('ada'), 'ada')
     await newest
-    await t.rejects(slots.run(work('crowd 4'), 'crowd'), { code: 'UNAVAILABLE', retryAfter: 2 })
+    await t.rejects(slots.run(work('crowd 4'), 'crowd'), { code: 'UNAVAILABLE', retryAfter: 2, headers: ofCaller })
     await t.rejects(slots.run(work('crowd 5'), 'crowd'), { code: 'UNAVAILABLE', retryAfter: 3 })
     while (begun.length < 5) await endNext()
     t.same(begun, ['runs', 'crowd 0', 'ada', 'crowd 1', 'crowd 2'])
@@ -102,3 +103,13 @@ t.test(
     t.same(await Promise.all([running, ada, ...crowd.slice(0, 3)]), ['runs', 'ada', 'crowd 0', 'crowd 1', 'crowd 2'])
   }
 )
+
+t.test('where everybody has one in the line, it is the instance that is full', async (t) => {
+  const slots = createSlots(1, 2)
+  const { work, endNext } = held()
+  const all = ['a', 'b', 'c'].map((from) => slots.run(work(from), from))
+  const refused = slots.run(work('d'), 'd').catch((error) => error.headers)
+  t.same(await refused, {})
+  for (let i = 0; i < 3; i++) await endNext()
+  t.same(await Promise.all(all), ['a', 'b', 'c'])
+})

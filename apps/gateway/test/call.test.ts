@@ -327,6 +327,16 @@ t.test('an instance that asks to be left alone is, for as long as it says', asyn
   t.equal(asked[0]!.length, 1)
 })
 
+t.test('one that refuses what a single caller has too much of goes on for all others', async (t) => {
+  const { ask, asked, balancer } = await startBalancer(
+    t,
+    [(_request, response) => response.writeHead(503, { 'retry-after': '10', 'x-skerry-blame': 'caller' }).end(), good],
+    { ejectMs: 1, ejectLongestMs: 60_000 }
+  )
+  while (asked[0]!.length === 0) t.equal(await ask(), 200)
+  t.equal(balancer.upstreamsOf('s')[0]!.circuit.isOpen, false)
+})
+
 t.test('Retry-After', async (t) => {
   const ms = (value?: string, status = 503) => retryAfterMs(status, value === undefined ? {} : { 'retry-after': value })
   t.equal(ms('5'), 5_000)

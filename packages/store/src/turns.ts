@@ -36,7 +36,12 @@ export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_0
       return hold(key)
     }
     if (line.size >= maxWaiting)
-      throw new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
+      throw new SkerryError('UNAVAILABLE', {
+        detail: 'Too many concurrent changes to this resource.',
+        retryAfter: 1,
+        // It says nothing of the instance, which the gateway would else leave alone (docs/gateway.md, "Eject").
+        headers: { 'x-skerry-blame': 'caller' }
+      })
     return new Promise((resolve, reject) => {
       const go = () => {
         clearTimeout(timer)

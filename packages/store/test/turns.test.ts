@@ -1,4 +1,3 @@
-import { SkerryError } from '@skerry/contracts'
 import { deadlinePassed, withDeadline } from '@skerry/deadline'
 import t from 'tap'
 import { createTurns } from '../src/turns.ts'
@@ -42,7 +41,12 @@ t.test('other keys go on, and a line has an end', async (t) => {
   t.equal(await turns('other', async () => 'other'), 'other')
   await t.rejects(
     turns('hot', async () => 'third'),
-    new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent changes to this resource.', retryAfter: 1 })
+    {
+      code: 'UNAVAILABLE',
+      detail: 'Too many concurrent changes to this resource.',
+      retryAfter: 1,
+      headers: { 'x-skerry-blame': 'caller' }
+    }
   )
   open()
   await first

@@ -7,6 +7,12 @@ type Waiting = { deadline: Deadline | undefined; go(): void; drop(reason: Skerry
 const SPREAD_S = 10
 
 /**
+ * Tells the gateway that a crowd of one address is refused, not everybody: by its `Retry-After` alone it would leave the whole instance alone
+ * for as long, and the crowd would be in the way of others' sign-ins and refreshes after all.
+ */
+const OF_CALLER = { 'x-skerry-blame': 'caller' }
+
+/**
  * Runs work a bounded number at once. Who waits is served in turn by `from`, an address as a rule: a crowd behind one of them waits for itself,
  * not the others for it. When the line is full, the newest of whoever has most in it makes room, or is refused, with UNAVAILABLE and a
  * `Retry-After` that differs, so that they do not come back at once. Work whose deadline has passed when its turn comes is not begun.
@@ -37,14 +43,16 @@ export function createSlots(concurrency: number, queue: number, random: () => nu
     let longest: Waiting[] = []
     for (const line of lines.values()) if (line.length > longest.length) longest = line
     // Its own line is (with this one) the longest: it waits for itself.
-    if ((lines.get(from)?.length ?? 0) + 1 >= longest.length) throw full()
+    if ((lines.get(from)?.length ?? 0) + 1 >= longest.length) throw full(longest)
+    const refusal = full(longest)
     waiting--
-    longest.pop()?.drop(full())
+    longest.pop()?.drop(refusal)
   }
 
-  function full(): SkerryError {
+  function full(longest: readonly Waiting[]): SkerryError {
     const retryAfter = 1 + Math.floor(random() * SPREAD_S)
-    return new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent sign-ins.', retryAfter })
+    const headers = longest.length > 1 ? OF_CALLER : {}
+    return new SkerryError('UNAVAILABLE', { detail: 'Too many concurrent sign-ins.', retryAfter, headers })
   }
 
   /** The next in turn; the line it was taken from goes to the end. */

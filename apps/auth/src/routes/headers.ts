@@ -29,7 +29,7 @@ function networkOf(address: string): string {
 }
 
 /** As much of the client's description of itself as is worth keeping. */
-export function userAgentOf(request: FastifyRequest): string | null {
+function userAgentOf(request: FastifyRequest): string | null {
   const given = request.headers['user-agent']
   return given === undefined || given === '' ? null : given.slice(0, 256)
 }

@@ -81,6 +81,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.upstream.awaitNoMore(this)
     // Its time was up, as we had told it: that says nothing of the instance, and nobody else would have more.
     if (headers['x-skerry-deadline'] === 'passed') this.release()
+    // Nor does a refusal of what one caller has too much of.
+    else if (headers['x-skerry-blame'] === 'caller') this.release()
     else if (status >= 500) this.call.blame(this.upstream, 'status', took, now, retryAfterMs(status, headers))
     else {
       this.upstream.answered(took, now)
