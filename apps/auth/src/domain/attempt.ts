@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { SkerryError } from '@skerry/contracts'
 import type { Bound } from '../data/attempts.ts'
 import type { Deps } from './deps.ts'
@@ -18,7 +18,7 @@ export async function trySignIn(
   right: () => Promise<boolean>
 ): Promise<boolean> {
   const { pair, account, place } = deps.limits.failures
-  const [login, from] = [hashed(loginKey), hashed(address)]
+  const [login, from] = [hashed(deps, loginKey), hashed(deps, address)]
   const others = [
     { key: `account:${login}`, ...account, strict: false },
     { key: `address:${from}`, ...place, strict: false }
@@ -54,9 +54,9 @@ function attempt(deps: Deps, strict: Bound, others: readonly Bound[], right: () 
   })
 }
 
-/** Somebody's text or address, which is not kept as it is. */
-function hashed(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22)
+/** Somebody's text or address, which is not kept as it is; keyed, since there are few enough addresses to try them all. */
+function hashed({ placeSecret }: Deps, text: string): string {
+  return createHmac('sha256', placeSecret).update(text).digest('base64url').slice(0, 22)
 }
 
 /** Places that an account is remembered to be used from; the oldest is forgotten first. */
@@ -64,7 +64,7 @@ const PLACES = 10
 
 /** What an account keeps of an address that it was signed in to from: enough to know it again, and no more. */
 export function placeOf(deps: Deps, userId: string, address: string): string {
-  return createHmac('sha256', deps.placeSecret).update(`${userId} ${address}`).digest('base64url').slice(0, 22)
+  return hashed(deps, `${userId} ${address}`)
 }
 
 /** The places with this one, the newest first. */

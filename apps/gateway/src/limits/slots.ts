@@ -80,7 +80,7 @@ function newSlot(policy: Policy, subject: string): Slot {
 }
 
 /** How far apart those are told to come back who are refused together, at most. */
-const SPREAD_MS = 60_000
+const SPREAD_MS = 10_000
 
 /**
  * When a request that is refused is told to come back, ms from now: each one an interval after the one before, as places become free. All told
