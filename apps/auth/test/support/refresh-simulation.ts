@@ -1,15 +1,5 @@
+import { randomOf } from '@skerry/testing'
 import { judge, rotated, type TokenState, withLateRepeat } from '../../src/domain/refresh-rules.ts'
-
-/** Numbers from 0 to 1, the same for a seed (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 export const SECOND = 1_000
 export const MINUTE = 60 * SECOND
@@ -77,7 +67,7 @@ export function simulate(options: {
   days: number
   thief?: 'races' | 'waits' | 'alternates' | 'mirrors'
 }): { endedAt: number | undefined; stolenAt: number | undefined; refreshes: number } {
-  const random = randomOf(options.seed)
+  const random = randomOf(`phone ${options.seed}`)
   const server = new Server()
   const stored = { token: 0, accessUntil: ACCESS }
   let lastOwner = 0
