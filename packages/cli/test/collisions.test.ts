@@ -107,5 +107,5 @@ t.test('operators see what was stored before and is one by now', async (t) => {
   )
   t.match(out, `  Cafe<U+0301>: ${before.id}\n`)
   t.match(out, /\n2 names are stored in more than one form: \d+ looked at\n$/)
-  t.match((await runCli(['help', 'collisions'], {})).out, /^\./skerry collisions/)
+  t.match((await runCli(['help', 'collisions'], {})).out, /^\.\/skerry collisions/)
 })
