@@ -86,7 +86,8 @@ export async function startSystem(
   await waitFor(
     () => {
       if (cli.exitCode !== null || cli.signalCode !== null) throw new Error(`./skerry up ended:\n${text}`)
-      return /ready in/i.test(text)
+      // The last that it prints before a demo: a test that reads the output finds all of it, however it was cut into chunks.
+      return /^Ready in /m.test(text) && /^ *curl .*\n/m.test(text)
     },
     { timeoutMs: 240_000, message: './skerry up is ready' }
   )
