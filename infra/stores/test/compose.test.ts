@@ -18,11 +18,11 @@ t.test('docker-compose.yml has a container for each app, which sees its own conf
   const containers = [...text.matchAll(/APP: "@skerry\/(\w+)"/g)].map(([, name]) => name).filter((n) => n !== 'stores')
   const apps = findApps(join(REPOSITORY, 'apps'))
   t.same(containers.sort(), apps.map((app) => app.name).sort())
-  for (const { name, instances } of apps) {
+  for (const { name, kind } of apps) {
     const section = text.split(`\n  ${name}:\n`)[1]?.split('\n\n')[0] ?? ''
     t.match(section, `APP: "@skerry/${name}"`)
     t.match(section, `subpath: ${name} }`)
-    if (instances > 1) t.match(section, `replicas: ${instances} }`)
+    if (kind === 'service') t.match(section, 'replicas: 2 }')
   }
 })
 

@@ -1,13 +1,14 @@
 const COMMANDS: Record<string, { line: string; more: string }> = {
   up: {
     line: 'start the stores, all services and the gateway (npm start)',
-    more: `./skerry up [--demo] [--with APP]
+    more: `./skerry up [--demo] [--with APP] [--scale N | --scale SERVICE=N]
 
-Finds or fetches mongod, nats-server and Redis, starts them, then two instances of each service and the gateway,
+Finds or fetches mongod, nats-server and Redis, starts them, then one instance of each service and the gateway,
 and prints their addresses. Ctrl-C stops everything in order; the data is kept for the next start.
 
   --demo         load the demo data when everything is ready
   --with APP     also start an app that is not started by default (conduit); may be repeated
+  --scale N      N instances of each service (1); --scale content=3 of one service; may be repeated
 
   PORT           the gateway's port (8080; 0 picks a free one)
   HOST           where the gateway listens (127.0.0.1): 0.0.0.0 lets a phone on the same network reach it, :: adds IPv6;

@@ -14,10 +14,11 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   async up(args) {
     const { values } = parse(args, {
       demo: { type: 'boolean', default: false },
-      with: { type: 'string', multiple: true, default: [] }
+      with: { type: 'string', multiple: true, default: [] },
+      scale: { type: 'string', multiple: true, default: [] }
     })
     const { up } = await import('./up/up.ts')
-    return up({ demo: values.demo === true, with: values.with as string[] })
+    return up({ demo: values.demo === true, with: values.with as string[], scale: values.scale as string[] })
   },
   async demo(args) {
     const { values } = parse(args, {

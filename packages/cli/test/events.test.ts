@@ -15,7 +15,7 @@ const home = await mkdtemp(join(tmpdir(), 'skerry-events-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
 const env = { SKERRY_HOME: home }
 
-const system = await startSystem(t, { home })
+const system = await startSystem(t, { home, args: ['--scale', 'content=2'] })
 
 type Ended = { code: number; out: string; errors: string }
 

@@ -25,6 +25,7 @@ const VICTIMS: readonly [name: string, instance: string][] = [
 const WAIT_MS = 180_000
 
 const system = await startSystem(t, {
+  args: ['--scale', '2'],
   // A feed keeps its newest 1,000 entries, fewer than are written here; and tokens live longer than any part of the long run may take.
   env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000', FEED_KEEP: '100000', ACCESS_TTL_S: '3600' }
 })

@@ -7,6 +7,7 @@ import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
 
 // The tests are few people who do much; debug has the access log.
 const system = await startSystem(t, {
+  args: ['--scale', '2'],
   env: { LOG_LEVEL: 'debug', LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' }
 })
 const base = system.url

@@ -46,7 +46,7 @@ t.test('one command writes a service, in at most ten files to read, and nothing 
   )
   t.match(
     findApps(join(folder, 'apps')).find(({ name }) => name === 'library'),
-    { kind: 'service', instances: 2, database: 'skerry_library', consumers: { sagas: ['auth'] } }
+    { kind: 'service', instances: 1, database: 'skerry_library', consumers: { sagas: ['auth'] } }
   )
   const again = await skerry(['new', 'service', 'library'])
   t.match(again, { code: 1, errors: /"library" exists: see apps\/library/ })
@@ -110,7 +110,7 @@ t.test('all that was written keeps the rules of the repository', async (t) => {
 })
 
 t.test('it starts with all others and answers behind the gateway, which knew nothing of it', async (t) => {
-  const { url, run } = await startSystem(t, { repository: folder })
+  const { url, run } = await startSystem(t, { repository: folder, args: ['--scale', 'library=2'] })
   const instances = (await run()).processes.filter(({ name }) => name === 'library')
   t.same(instances.map(({ instance }) => instance).sort(), ['1', '2'])
   const ada = await signUp(url, 'ada')

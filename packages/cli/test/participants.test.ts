@@ -6,7 +6,7 @@ import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { runCli } from './helpers/cli.ts'
 
-const system = await startSystem(t)
+const system = await startSystem(t, { args: ['--scale', 'content=2'] })
 const participants = (...args: string[]) => runCli(['participants', ...args], { SKERRY_HOME: system.home })
 
 async function call<T>(method: string, path: string, body?: object, token?: string): Promise<T> {
@@ -36,8 +36,8 @@ t.test('operators see whom deletions wait for, and take off who is gone for good
     ['service', 'declared', 'instances'],
     ['content', TIME, '2'],
     ['ghost', TIME, 'none'],
-    ['realtime', TIME, '2'],
-    ['users', TIME, '2']
+    ['realtime', TIME, '1'],
+    ['users', TIME, '1']
   ])
 
   const person = { email: 'gus@example.com', username: 'gus', password: 'correct horse' }

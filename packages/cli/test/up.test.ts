@@ -6,13 +6,15 @@ import { promisify } from 'node:util'
 import { type System, startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { findApps, startedApps } from '../src/repository.ts'
+import { scaled } from '../src/up/scale.ts'
 import { runCli, runs } from './helpers/cli.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-up-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
 const env = { SKERRY_HOME: home }
-const apps = startedApps(findApps())
-const parts = 3 + apps.reduce((sum, app) => sum + app.instances, 0)
+const args = ['--scale', 'users=2']
+const apps = scaled(startedApps(findApps()), ['users=2'])
+const parts = 9
 
 async function pidsOf(system: System): Promise<number[]> {
   return (await system.run()).processes.map((p) => p.pid)
@@ -25,7 +27,7 @@ async function paste(system: System): Promise<{ user: { username: string } }> {
   return JSON.parse(stdout)
 }
 
-const first = await startSystem(t, { home })
+const first = await startSystem(t, { home, args })
 
 t.test('one table of all parts, the time and memory, and a curl line that works', async (t) => {
   const output = first.output()

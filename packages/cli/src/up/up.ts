@@ -10,11 +10,16 @@ import { boundLogs } from './logs.ts'
 import { memoryOf } from './memory.ts'
 import { type AppProcess, startProcess } from './process.ts'
 import { createRunFile } from './run-file.ts'
+import { scaled } from './scale.ts'
 import { stopSignals } from './stop-signals.ts'
 import { table } from './table.ts'
 
 /** Starts everything, stays until it is told to stop, and stops everything in order. Resolves with the exit code. */
-export async function up(options: { demo: boolean; with: readonly string[] }): Promise<number> {
+export async function up(options: {
+  demo: boolean
+  with: readonly string[]
+  scale: readonly string[]
+}): Promise<number> {
   const startedAt = Date.now()
   const home = homeFolder(process.env)
   await prepareHome(home)
@@ -30,7 +35,7 @@ export async function up(options: { demo: boolean; with: readonly string[] }): P
     const ignored = ignoredLine(process.env)
     if (ignored !== undefined) say(ignored)
     const all = findApps()
-    const apps = startedApps(all, options.with)
+    const apps = scaled(startedApps(all, options.with), options.scale)
     stores = await startStores({
       home,
       ...(process.env.SKERRY_BIN === undefined ? {} : { binDir: process.env.SKERRY_BIN }),
