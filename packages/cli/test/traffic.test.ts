@@ -108,7 +108,7 @@ t.test('in a system that runs', async (t) => {
   }
   const versionOf = (service: string) => findApps().find(({ name }) => name === service)?.version
   for (const service of ['auth', 'content', 'realtime', 'users'])
-    t.match(await traffic(service), new RegExp(`^service .*\n${service} +${versionOf(service)} +2 +100 % +-\n$`))
+    t.match(await traffic(service), new RegExp(`^service .*\n${service} +${versionOf(service)} +1 +100 % +-\n$`))
   t.match(await traffic('content', '9.9.9=5%'), /^content +9\.9\.9 +none +- +- +weight 5 %$/m)
   t.match(await traffic('content', '--header', 'x-tester=9.9.9'), /^content +9\.9\.9 .* weight 5 %, header x-tester$/m)
   t.match(await traffic(), /^content +9\.9\.9 .* weight 5 %, header x-tester$/m)
