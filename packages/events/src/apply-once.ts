@@ -4,6 +4,13 @@ import type { Envelope } from './headers.ts'
 import { isAlreadyApplied, markAllApplied, markAlso, markApplied, wasApplied } from './inbox.ts'
 import type { StreamConsumerOptions } from './stream-consumer.ts'
 
+/** A transaction lives for seconds; what is longer than this does not come back. */
+const HANDLER_LIMIT_MS = 60_000
+/** A repeatable effect may be a fan-out to very many. */
+const IDEMPOTENT_LIMIT_MS = 900_000
+
+type Options = Pick<StreamConsumerOptions, 'store' | 'durable' | 'handlerLimitMs'>
+
 export type Application = { subscription: Subscription; envelope: Envelope; incoming: Incoming<never>; key: string }
 
 /**
@@ -11,7 +18,7 @@ export type Application = { subscription: Subscription; envelope: Envelope; inco
  * the event is not applied once more after the replay.
  */
 export async function applyOnce(
-  { store, durable }: Pick<StreamConsumerOptions, 'store' | 'durable'>,
+  { store, durable, handlerLimitMs }: Options,
   { subscription, envelope, incoming, key }: Application
 ): Promise<'applied' | 'duplicate'> {
   const { id, entity, traceparent } = envelope
@@ -19,14 +26,14 @@ export async function applyOnce(
   try {
     if (subscription.idempotent) {
       if (await wasApplied(store, key, id, entity)) return 'duplicate'
-      await subscription.handle(incoming, undefined as never)
+      await ended(subscription.handle(incoming, undefined as never), handlerLimitMs ?? IDEMPOTENT_LIMIT_MS)
       if (also !== undefined) await markAlso(store, undefined, also, id, entity)
       await markApplied(store, undefined, key, id, entity)
     } else {
       await transaction(store, traceparent === undefined ? {} : { traceparent }, async (tx) => {
         await markApplied(store, tx, key, id, entity)
         if (also !== undefined) await markAlso(store, tx, also, id, entity)
-        await subscription.handle(incoming, tx)
+        await ended(subscription.handle(incoming, tx), handlerLimitMs ?? HANDLER_LIMIT_MS)
       })
     }
     return 'applied'
@@ -44,7 +51,7 @@ export async function applyOnce(
  * @param committing told whether all handlers are through; conflicts begin anew
  */
 export async function applyTogether(
-  { store, durable }: Pick<StreamConsumerOptions, 'store' | 'durable'>,
+  { store, durable, handlerLimitMs }: Options,
   applications: readonly Application[],
   over: AbortSignal,
   committing: (now: boolean) => void
@@ -57,10 +64,27 @@ export async function applyTogether(
     for (const { subscription, envelope, incoming, key } of applications) {
       over.throwIfAborted()
       if (key !== durable) await markAlso(store, tx, durable, envelope.id, envelope.entity)
-      await subscription.handle(incoming, { ...tx, traceparent: envelope.traceparent })
+      const handled = subscription.handle(incoming, { ...tx, traceparent: envelope.traceparent })
+      await ended(handled, handlerLimitMs ?? HANDLER_LIMIT_MS)
     }
     over.throwIfAborted()
     committing(true)
   })
   return 'applied'
+}
+
+/**
+ * Waits for a handler, but not for ever: one that never returns would keep every later event of its entity. It counts as a failed attempt;
+ * what it still writes through its transaction fails, since that has ended.
+ */
+async function ended(handled: Promise<void>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the event handler has not returned within ${limitMs} ms`)), limitMs)
+  })
+  try {
+    await Promise.race([handled, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -55,6 +55,8 @@ export type ConsumerOptions = {
   concurrency?: number
   /** Waits between the attempts of a handler that fails, in milliseconds; after the last one the event is a dead letter. */
   backoffMs?: readonly number[]
+  /** How long an attempt may take before it has failed, in milliseconds (60,000; 900,000 for `onIdempotent`). */
+  handlerLimitMs?: number
   /** Whether operators may have events applied again, in order, from anywhere. Without it they have to force it. */
   replays?: Replays
 }

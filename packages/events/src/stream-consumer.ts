@@ -26,6 +26,7 @@ export type StreamConsumerOptions = {
   metrics: EventMetrics
   concurrency: number
   backoffMs: readonly number[]
+  handlerLimitMs?: number
   /** Calls a listener when operators have asked for something; returns what ends that. Without it they wait for the next look. */
   onLook?: (listener: () => void) => () => void
 }

@@ -3,7 +3,7 @@ import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { faults } from '../src/faults.ts'
 import { keyOf } from '../src/inbox.ts'
-import { on, publish, startConsumer, startRelay } from '../src/index.ts'
+import { on, onIdempotent, publish, startConsumer, startRelay } from '../src/index.ts'
 import { NO_METRICS } from '../src/metrics.ts'
 import { outbox } from '../src/outbox.ts'
 import { createPlaces } from '../src/places.ts'
@@ -71,6 +71,34 @@ t.test('many events behind a poisonous one find their turn in order, and others 
   await consumer.stop()
   await relay.stop()
 })
+
+for (const [kind, subscribe] of Object.entries({ on, onIdempotent }))
+  t.test(`a handler that never returns fails its attempts, and keeps nobody waiting for ever (${kind})`, async (t) => {
+    const { store, jsm, common } = await openService(t, stores, `never-${kind.toLowerCase()}`)
+    const relay = startRelay(common)
+    const stuck = newId(randomBucket())
+    const seen: string[] = []
+    const consumer = startConsumer({
+      ...common,
+      purpose: 'never',
+      backoffMs: [1],
+      handlerLimitMs: 20,
+      subscriptions: [
+        subscribe(Counted, async ({ data }) => {
+          seen.push(`${data.id === stuck ? 'stuck' : 'other'} ${data.n}`)
+          if (data.poison) await new Promise<never>(() => undefined)
+        })
+      ]
+    })
+    await write(store, stuck, bucketOf(stuck), { poison: true })
+    await write(store, stuck, bucketOf(stuck))
+    await waitFor(() => seen.includes('stuck 2'), { message: 'the event behind it is applied' })
+    t.equal(seen.filter((one) => one === 'stuck 1').length >= 2, true, 'it was tried again before')
+    const letters = await jsm.streams.info('dlq_content')
+    t.equal(letters.state.messages, 1, 'and is a dead letter then')
+    await consumer.stop()
+    await relay.stop()
+  })
 
 t.test('a restart does not begin the attempts anew', async (t) => {
   const { store, jsm, common } = await openService(t, stores, 'restart')
