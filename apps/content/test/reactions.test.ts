@@ -121,3 +121,22 @@ t.test('Idempotency-Key: one comment however often it is sent', async (t) => {
   const missing = () => ada.send('POST', gone, { headers: { 'idempotency-key': 'd' }, body: { text: 'x' } })
   t.match([await missing(), await missing()], [{ status: 404 }, { status: 404 }])
 })
+
+t.test('Idempotency-Key: sent to both instances at once', async (t) => {
+  const ada = person()
+  const { id } = await ada.post('talk')
+  const send = (key: string, instance: number) =>
+    ada.send<Comment>('POST', `/v1/posts/${id}/comments`, {
+      headers: { 'idempotency-key': key },
+      body: { text: 'once' },
+      instance
+    })
+  for (let round = 0; round < 10; round++) {
+    const answers = await Promise.all([0, 1, 0, 1].map((instance) => send(`at-once-${round}`, instance)))
+    t.strictSame(
+      answers.map(({ status, body }) => [status, body.id]),
+      answers.map(() => [201, answers[0]!.body.id])
+    )
+  }
+  t.equal((await ada.read(id)).counts.comments, 10)
+})

@@ -6,7 +6,7 @@ import { authHook } from './auth.ts'
 import { type Precondition, preconditionFrom } from './conditional.ts'
 import { Call, type CallContext } from './context.ts'
 import { RequestDeadline } from './deadlines.ts'
-import { runOnce, type StoredAnswer } from './idempotency.ts'
+import { runOnce, runOnceByCommit, type StoredAnswer } from './idempotency.ts'
 import type { Caller } from './identity.ts'
 import { refuseBadText } from './json-parser.ts'
 import { PROBLEM_TYPE, problemAnswer, toSkerryError } from './problems.ts'
@@ -49,6 +49,11 @@ export type Replay<R extends RouteContract, K = unknown> = {
 
 export type RouteOptions<R extends RouteContract = RouteContract> = {
   replay?: Replay<R>
+  /**
+   * The handler's write is one `transaction(store, call, …)` and changes nothing outside of it, so the stored answer commits with it and
+   * no key is claimed before: two requests with one key may both run, and one commits. Not with `replay`.
+   */
+  keyCommits?: boolean
   /** Bytes; BODY_LIMIT unless given. */
   bodyLimit?: number
   /** Milliseconds; the contract's `timeoutMs` unless given, else REQUEST_TIMEOUT_MS. */
@@ -163,6 +168,8 @@ function runnerOf(
   const answer = answererOf(contract, { cacheControl: options.cacheControl, check: config.CHECK_RESPONSES })
   if (contract.idempotent && idempotency === undefined)
     throw new Error(`${contract.method} ${contract.path} needs an idempotency store`)
+  if (options.keyCommits && options.replay !== undefined)
+    throw new Error(`${contract.method} ${contract.path}: an answer that commits with its write is kept as it is`)
 
   return (input) => {
     const { request, reply } = input
@@ -209,7 +216,8 @@ function runnerOf(
     const { replay } = options
     /** The answer itself, where something else is kept of it. */
     let fresh: StoredAnswer | undefined
-    const outcome = await runOnce<unknown>(
+    const run = options.keyCommits ? runOnceByCommit<unknown> : runOnce<unknown>
+    const outcome = await run(
       idempotency!,
       {
         key,

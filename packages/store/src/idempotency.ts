@@ -41,26 +41,25 @@ const LOCK_MS = 15_000
 
 /**
  * Idempotency keys in the service's own database. `complete` inside the write's transaction makes the answer and the write one:
- * a process that dies in between leaves either both or neither.
+ * a process that dies in between leaves either both or neither. `record` does the same where nothing was claimed before.
  */
 export function createIdempotency(store: Store) {
   const keys = collectionOf(store.db, idempotencyKeys)
 
   return {
-    async claim(request: { id: string; bodyHash: string; bucketOf?: string }): Promise<Claim> {
-      const { id, bodyHash, bucketOf: owner } = request
+    async claim(request: Request): Promise<Claim> {
+      const { id } = request
       const bucket = bucketFromText(id)
       const now = Date.now()
       const claim = { lockedUntil: new Date(now + LOCK_MS), expiresAt: new Date(now + DAY_MS) }
       try {
-        await keys.insertOne({ _id: id, bucket, bodyHash, ...(owner === undefined ? {} : { owner }), ...claim })
+        await keys.insertOne({ ...documentOf(request), ...claim })
         return { state: 'new' }
       } catch (error) {
         if (!isDuplicate(error)) throw error
       }
-      const held = await keys.findOne({ bucket, _id: id })
-      if (held !== null && held.bodyHash !== bodyHash) return { state: 'mismatch' }
-      if (held?.answer !== undefined) return { state: 'done', answer: held.answer }
+      const found = await this.find(request)
+      if (found.state === 'mismatch' || found.state === 'done') return found
       // Whoever moves the lock on has the claim; the other's filter no longer fits.
       const taken = await keys.updateOne(
         { bucket, _id: id, answer: { $exists: false }, lockedUntil: { $lt: new Date(now) } },
@@ -69,16 +68,38 @@ export function createIdempotency(store: Store) {
       return { state: taken.modifiedCount === 1 ? 'new' : 'in-flight' }
     },
 
+    async record({ answer, ...request }: Request & { answer: StoredAnswer }, tx?: unknown): Promise<void> {
+      const now = Date.now()
+      const times = { lockedUntil: new Date(now), expiresAt: new Date(now + DAY_MS) }
+      await keys.insertOne({ ...documentOf(request), ...times, answer }, sessionOf(tx))
+    },
+
+    async find({ id, bodyHash }: Pick<Request, 'id' | 'bodyHash'>): Promise<Claim> {
+      const held = await keys.findOne({ bucket: bucketFromText(id), _id: id })
+      if (held === null) return { state: 'new' }
+      if (held.bodyHash !== bodyHash) return { state: 'mismatch' }
+      return held.answer === undefined ? { state: 'in-flight' } : { state: 'done', answer: held.answer }
+    },
+
     async complete(id: string, answer: StoredAnswer, tx?: unknown, owner?: string): Promise<void> {
-      const session = tx === undefined ? {} : { session: (tx as Tx).session }
       const kept = { answer, ...(owner === undefined ? {} : { owner }) }
-      await keys.updateOne({ bucket: bucketFromText(id), _id: id }, { $set: kept }, session)
+      await keys.updateOne({ bucket: bucketFromText(id), _id: id }, { $set: kept }, sessionOf(tx))
     },
 
     async release(id: string): Promise<void> {
       await keys.deleteOne({ bucket: bucketFromText(id), _id: id, answer: { $exists: false } })
     }
   }
+}
+
+type Request = { id: string; bodyHash: string; bucketOf?: string }
+
+function documentOf({ id, bodyHash, bucketOf: owner }: Request) {
+  return { _id: id, bucket: bucketFromText(id), bodyHash, ...(owner === undefined ? {} : { owner }) }
+}
+
+function sessionOf(tx: unknown) {
+  return tx === undefined ? {} : { session: (tx as Tx).session }
 }
 
 /** Deletes the answers that a user was given, for they say what the user wrote. */

@@ -6,6 +6,7 @@ import {
   collectionOf,
   createIdempotency,
   defineCollection,
+  eraseAnswers,
   idempotencyKeys,
   isDuplicate,
   isTransient,
@@ -141,6 +142,32 @@ t.test('an idempotency key is claimed once, replayed, and bound to its body', as
   t.same(await keys.claim({ id: 'k2', bodyHash: 'h' }), { state: 'new' })
   await keys.release('k2')
   t.same(await keys.claim({ id: 'k2', bodyHash: 'h' }), { state: 'new' })
+})
+
+t.test('an answer that no claim came before commits with its write, once', async (t) => {
+  const store = await open(t)
+  const keys = createIdempotency(store)
+  const rows = collectionOf(store.db, things)
+  const request = { id: 'r1', bodyHash: 'h', bucketOf: 'ada' }
+  t.same(await keys.find(request), { state: 'new' })
+  const write = (n: number) =>
+    transaction(
+      store,
+      { beforeCommit: (tx) => keys.record({ ...request, answer: { status: 201, body: `${n}` } }, tx) },
+      async ({ session }) => {
+        await rows.insertOne({ _id: newId(3), bucket: 3, n }, { session })
+        return n
+      }
+    )
+  const ended = await Promise.allSettled([1, 2, 3, 4].map(write))
+  const [won, ...others] = ended.filter(({ status }) => status === 'fulfilled') as PromiseFulfilledResult<number>[]
+  t.equal(others.length, 0)
+  for (const one of ended) if (one.status === 'rejected') t.ok(isDuplicate(one.reason, 'idempotency'))
+  t.same(await rows.find({ bucket: 3 }).project({ n: 1, _id: 0 }).toArray(), [{ n: won?.value }])
+  t.same(await keys.find(request), { state: 'done', answer: { status: 201, body: `${won?.value}` } })
+  t.same(await keys.find({ ...request, bodyHash: 'other' }), { state: 'mismatch' })
+  await eraseAnswers(store, 'ada')
+  t.same(await keys.find(request), { state: 'new' }, 'it is erased with its owner')
 })
 
 t.test('a lease has one owner, and passes on when it ends', async (t) => {

@@ -8,8 +8,15 @@ import type { IdempotencyStore } from '@skerry/service'
 export function keyIdempotency(store: IdempotencyStore, secret: Buffer): IdempotencyStore {
   const keyed = (purpose: string, text: string) =>
     createHmac('sha256', secret).update(`${purpose} ${text}`).digest('base64url')
+  const hidden = <R extends { id: string; bodyHash: string }>(request: R): R => ({
+    ...request,
+    id: keyed('id', request.id),
+    bodyHash: keyed('body', request.bodyHash)
+  })
   return {
-    claim: (claim) => store.claim({ ...claim, id: keyed('id', claim.id), bodyHash: keyed('body', claim.bodyHash) }),
+    claim: (claim) => store.claim(hidden(claim)),
+    record: (record, tx) => store.record(hidden(record), tx),
+    find: (request) => store.find(hidden(request)),
     complete: (id, answer, tx, owner) => store.complete(keyed('id', id), answer, tx, owner),
     release: (id) => store.release(keyed('id', id))
   }

@@ -20,7 +20,10 @@ const tidied = {
 }
 
 export function postRoutes(app: FastifyInstance, deps: Deps): void {
-  route(app, contentRoutes.createPost, ({ caller, body, call }) => createPost(deps, caller, body, call), tidied)
+  route(app, contentRoutes.createPost, ({ caller, body, call }) => createPost(deps, caller, body, call), {
+    ...tidied,
+    keyCommits: true
+  })
   route(app, contentRoutes.getPost, ({ caller, params }) => getPost(deps, caller, params.id))
   route(
     app,

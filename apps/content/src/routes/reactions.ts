@@ -14,8 +14,11 @@ export function reactionRoutes(app: FastifyInstance, deps: Deps): void {
     await unlikePost(deps, caller, params.id, call)
     return undefined
   })
-  route(app, contentRoutes.createComment, ({ caller, params, body, call }) =>
-    createComment(deps, caller, { postId: params.id, text: body.text }, call)
+  route(
+    app,
+    contentRoutes.createComment,
+    ({ caller, params, body, call }) => createComment(deps, caller, { postId: params.id, text: body.text }, call),
+    { keyCommits: true }
   )
   route(app, contentRoutes.listComments, ({ caller, params, query }) =>
     listComments(deps, caller, { ...query, postId: params.id })

@@ -27,6 +27,22 @@ export class MapStore implements IdempotencyStore {
     else effect()
   }
 
+  async record(record: { id: string; bodyHash: string; bucketOf?: string; answer: StoredAnswer }, tx?: unknown) {
+    const { id, ...kept } = record
+    const effect = () => {
+      if (this.records.has(id)) throw new Error('it is taken')
+      this.records.set(id, kept)
+    }
+    // What is uncommitted is taken, too.
+    if (this.records.has(id)) throw new Error('it is taken')
+    if (Array.isArray(tx)) tx.push(effect)
+    else effect()
+  }
+
+  async find({ id, bodyHash }: { id: string; bodyHash: string }) {
+    return this.records.has(id) ? this.claim({ id, bodyHash }) : { state: 'new' as const }
+  }
+
   async release(id: string) {
     if (this.records.get(id)?.answer === undefined) this.records.delete(id)
   }
