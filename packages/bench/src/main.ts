@@ -9,20 +9,25 @@ import { profileRow } from './gateway/profile-run.ts'
 import { goalText, reachedText, reportChart, reportText } from './gateway/report.ts'
 import { describeMachine, type GatewayResult } from './gateway/result.ts'
 import { benchGateway } from './gateway/run.ts'
+import { linesOf, postsChart, postsText } from './posts/report.ts'
+import { benchPosts } from './posts/run.ts'
 import { type Row, systemRows } from './system.ts'
 import { formatTable } from './table.ts'
 
-const HELP = `npm run bench [-- system|gateway|events|figures]
+const HELP = `npm run bench [-- system|gateway|events|posts|figures]
 
   system    start time, memory, four routes through the gateway with 32 connections, and the delay of a live event
   gateway   CPU, memory and latency of the gateway compared with other proxies; see: npm run bench -- gateway --help
   events    events through outbox, stream and inbox, compared with the same without outbox and inbox
+  posts     CPU, throughput and round trips of a post with all that follows, compared with a bare program; --check exits 1
+            when a goal is missed
   figures   writes the tables of docs/figures.md and README.md from the kept results; measures nothing
 
 Without a name all benchmarks run. Figures depend on the machine, so compare ratios.
 `
 
 const EVENT_ROUNDS = 5
+const POST_ROUNDS = 5
 const RESULTS = join(import.meta.dirname, '../results')
 
 const say = (line: string) => void process.stderr.write(`# ${line}\n`)
@@ -60,6 +65,14 @@ async function events(): Promise<EventsResult> {
   return result
 }
 
+async function posts(check: boolean): Promise<void> {
+  const result = await benchPosts(POST_ROUNDS, say)
+  process.stdout.write(postsText(result))
+  await keep('posts.json', `${JSON.stringify(result, null, 2)}\n`)
+  await keep('posts.svg', postsChart(result))
+  if (check && linesOf(result).some(({ met }) => !met)) process.exitCode = 1
+}
+
 async function eventRows(): Promise<Row[]> {
   const { modes, throughputRatio } = await events()
   return (['safe', 'plain'] as const).map((mode) => ({
@@ -94,6 +107,8 @@ const [name, ...args] = process.argv.slice(2)
 if (name === undefined) await system('all.json', async () => [...(await eventRows()), ...(await goalRows())])
 else if (name === 'system' && args.length === 0) await system('system.json')
 else if (name === 'events' && args.length === 0) await events()
+else if (name === 'posts' && (args.length === 0 || (args.length === 1 && args[0] === '--check')))
+  await posts(args.length === 1)
 else if (name === 'figures' && args.length === 0) {
   const changed = await writeFigures()
   process.stdout.write(changed.length === 0 ? 'The figures are up to date.\n' : `Written: ${changed.join(', ')}\n`)

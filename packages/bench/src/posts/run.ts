@@ -1,0 +1,219 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { createClient } from '@skerry/sdk'
+import { connectNats } from '@skerry/service'
+import { mongoUrl, readSecrets, startStores } from '@skerry/stores'
+import { binCache, type System, startSystem } from '@skerry/testing'
+import { MongoClient } from 'mongodb'
+import { usageOf } from '../gateway/process-tree.ts'
+import { startNode } from '../gateway/processes.ts'
+import { describeMachine, type Machine } from '../gateway/result.ts'
+import { PASSWORD, type Person } from '../people.ts'
+import { between, readCounts, type StoreCounts } from './counters.ts'
+import { settled } from './settle.ts'
+import { writePosts } from './write.ts'
+
+const CONNECTIONS = 32
+const AUTHORS = 8
+const FOLLOWERS = 10
+/** Posts of a round, and of the count of round trips, which writes one at a time. */
+const POSTS = 600
+const SINGLE = 60
+const IDLE_MS = 6_000
+/** From one post to the next when they come one at a time: what follows one is done by then. */
+const PAUSE_MS = 100
+const TEXT = 'Text of an ordinary length. '.repeat(8)
+
+/** CPU in milliseconds a post, by the name of the process; `perSecond`: posts, until the last effect of the last is in. */
+export type Round = { cpuMs: Record<string, number>; totalMs: number; perSecond: number }
+
+export type PostsResult = {
+  at: string
+  machine: Machine
+  setup: { rounds: number; posts: number; connections: number; authors: number; followers: number }
+  ours: Round
+  bare: Round
+  /** CPU of a post beside that of the bare program: the median of the rounds' own ratios. */
+  timesBare: number
+  /** Of one post at a time, without what an idle system does in that time. */
+  counts: { ours: StoreCounts; bare: StoreCounts }
+  idle: { cores: number; syncsPerSecond: number; commandsPerSecond: number }
+}
+
+type Subject = {
+  /** Processes by name. */
+  pids: Record<string, number>
+  mongo: MongoClient
+  /** Resolves when all that follows is done. */
+  write(count: number, connections: number, pauseMs?: number): Promise<void>
+}
+
+/** A post with all that follows, beside a bare program that does the least of the same work on a mongod of the same kind. */
+export async function benchPosts(rounds: number, say: (line: string) => void): Promise<PostsResult> {
+  const machine = describeMachine()
+  const ends: (() => Promise<unknown>)[] = []
+  try {
+    say('starting a system and a bare program …')
+    const ours = await startOurs(ends)
+    const bare = await startBare(ends)
+    for (const subject of [ours, bare]) await subject.write(100, CONNECTIONS)
+    const measured: [Round, Round][] = []
+    for (let round = 1; round <= rounds; round++) {
+      const pair: [Round, Round] = [await measure(ours), await measure(bare)]
+      measured.push(pair)
+      say(
+        `round ${round} of ${rounds}: ${pair[0].totalMs.toFixed(2)} ms of CPU a post, bare ${pair[1].totalMs.toFixed(2)}; ${pair[0].perSecond.toFixed(0)} and ${pair[1].perSecond.toFixed(0)} posts/s`
+      )
+    }
+    say('counting what one post at a time asks of the stores …')
+    const idle = await idleOf(ours)
+    const counts = { ours: await countsOf(ours, idle), bare: await countsOf(bare, undefined) }
+    return {
+      at: new Date().toISOString(),
+      machine,
+      setup: { rounds, posts: POSTS, connections: CONNECTIONS, authors: AUTHORS, followers: FOLLOWERS },
+      ours: middle(measured.map(([one]) => one)),
+      bare: middle(measured.map(([, one]) => one)),
+      timesBare: measured.map(([one, other]) => one.totalMs / other.totalMs).sort((a, b) => a - b)[rounds >> 1]!,
+      counts,
+      idle
+    }
+  } finally {
+    for (const end of ends.reverse()) await end()
+  }
+}
+
+async function startOurs(ends: (() => Promise<unknown>)[]): Promise<Subject> {
+  const t = { teardown: (work: () => Promise<void>) => ends.push(work) }
+  const env = { LIMIT_USER_PER_SECOND: '1000000', LIMIT_USER_BURST: '1000000', LOG_LEVEL: 'warn' }
+  const system = await startSystem(t, { env })
+  const { nc, mongo } = await operate(system, ends)
+  const authors = await people(system.url, 'author', AUTHORS)
+  const followers = await people(system.url, 'follower', FOLLOWERS)
+  for (const { client } of followers) for (const { id } of authors) await client.users.follow(id)
+  const { processes } = await system.run()
+  let n = 0
+  return {
+    pids: Object.fromEntries(processes.map(({ name, pid }) => [name, pid])),
+    mongo,
+    async write(count, connections, pauseMs = 0) {
+      const next = () => {
+        const { token } = authors[n++ % AUTHORS]!
+        return {
+          url: `${system.url}/v1/posts`,
+          headers: { authorization: `Bearer ${token}` },
+          body: JSON.stringify({ text: `Post ${n}. ${TEXT}` })
+        }
+      }
+      const last = await writePosts(next, count, connections, pauseMs)
+      await settled(system.url, nc, followers[0]!.token, last)
+    }
+  }
+}
+
+async function operate(
+  system: System,
+  ends: (() => Promise<unknown>)[]
+): Promise<{ nc: NatsConnection; mongo: MongoClient }> {
+  const secrets = await readSecrets(system.home)
+  const { processes } = await system.run()
+  const address = (name: string) => processes.find((one) => one.name === name)?.url ?? ''
+  const nc = await connectNats({
+    ...{ name: 'bench', url: `nats://${address('nats-server')}`, user: 'admin', password: secrets?.natsAdmin ?? '' }
+  })
+  ends.push(() => nc.close())
+  const port = Number(address('mongod').split(':')[1])
+  const mongo = await MongoClient.connect(mongoUrl(port, 'root', secrets?.mongoRoot ?? ''))
+  ends.push(() => mongo.close())
+  return { nc, mongo }
+}
+
+async function people(baseUrl: string, name: string, count: number) {
+  const made: (Person & { client: ReturnType<typeof createClient> })[] = []
+  for (let i = 0; i < count; i++) {
+    const client = createClient({ baseUrl })
+    const username = `${name}${i}`
+    const grant = await client.auth.signup({ email: `${username}@example.com`, username, password: PASSWORD })
+    made.push({ id: grant.user.id, username, token: grant.accessToken, posts: [], client })
+  }
+  return made
+}
+
+async function startBare(ends: (() => Promise<unknown>)[]): Promise<Subject> {
+  const home = await mkdtemp(join(tmpdir(), 'skerry-bench-'))
+  ends.push(() => rm(home, { recursive: true, force: true }))
+  const stores = await startStores({
+    ...{ home, binDir: binCache(), apps: [{ name: 'bare', kind: 'service' }], say: () => undefined }
+  })
+  ends.push(() => stores.stop())
+  const program = await startNode(join(import.meta.dirname, 'bare.ts'), { args: [stores.urls.mongo] })
+  ends.push(() => program.stop())
+  const mongo = await MongoClient.connect(stores.urls.mongo)
+  ends.push(() => mongo.close())
+  const mongod = stores.parts.find(({ name }) => name === 'mongod')?.server.pid()
+  let n = 0
+  return {
+    pids: { program: program.pid, mongod: mongod ?? 0 },
+    mongo,
+    async write(count, connections, pauseMs = 0) {
+      const next = () => ({
+        url: `${program.url}/posts`,
+        headers: {},
+        body: JSON.stringify({ author: `author${n++ % AUTHORS}`, text: `Post ${n}. ${TEXT}` })
+      })
+      await writePosts(next, count, connections, pauseMs)
+    }
+  }
+}
+
+async function cpuOf({ pids }: Subject): Promise<Record<string, number>> {
+  const used: Record<string, number> = {}
+  for (const [name, pid] of Object.entries(pids)) used[name] = (await usageOf(pid)).cpuSeconds * 1_000
+  return used
+}
+
+async function measure(subject: Subject): Promise<Round> {
+  const before = await cpuOf(subject)
+  const begun = performance.now()
+  await subject.write(POSTS, CONNECTIONS)
+  const seconds = (performance.now() - begun) / 1_000
+  const after = await cpuOf(subject)
+  const cpuMs: Record<string, number> = {}
+  for (const name of Object.keys(before)) cpuMs[name] = (after[name]! - before[name]!) / POSTS
+  const totalMs = Object.values(cpuMs).reduce((sum, one) => sum + one, 0)
+  return { cpuMs, totalMs, perSecond: POSTS / seconds }
+}
+
+async function idleOf(subject: Subject): Promise<PostsResult['idle']> {
+  const total = async () => Object.values(await cpuOf(subject)).reduce((sum, one) => sum + one, 0)
+  const [cpu, counts] = [await total(), await readCounts(subject.mongo)]
+  await delay(IDLE_MS)
+  const done = between(counts, await readCounts(subject.mongo))
+  const seconds = IDLE_MS / 1_000
+  return {
+    cores: ((await total()) - cpu) / IDLE_MS,
+    syncsPerSecond: done.syncs / seconds,
+    commandsPerSecond: done.commands / seconds
+  }
+}
+
+async function countsOf(subject: Subject, idle: PostsResult['idle'] | undefined): Promise<StoreCounts> {
+  const before = await readCounts(subject.mongo)
+  const begun = performance.now()
+  await subject.write(SINGLE, 1, PAUSE_MS)
+  const seconds = (performance.now() - begun) / 1_000
+  const { commands, syncs, inserted } = between(before, await readCounts(subject.mongo))
+  return {
+    commands: (commands - seconds * (idle?.commandsPerSecond ?? 0)) / SINGLE,
+    syncs: (syncs - seconds * (idle?.syncsPerSecond ?? 0)) / SINGLE,
+    inserted: inserted / SINGLE
+  }
+}
+
+/** The round in the middle, by CPU. */
+function middle(rounds: readonly Round[]): Round {
+  return [...rounds].sort((a, b) => a.totalMs - b.totalMs)[rounds.length >> 1]!
+}
