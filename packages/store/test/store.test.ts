@@ -6,16 +6,18 @@ import {
   collectionOf,
   createIdempotency,
   defineCollection,
+  earlierLeases,
   eraseAnswers,
   idempotencyKeys,
   isDuplicate,
   isTransient,
   leases,
+  leaveRoles,
   newId,
   openStore,
-  releaseLease,
+  readRoles,
+  renewRoles,
   type Store,
-  takeLease,
   transaction
 } from '../src/index.ts'
 
@@ -170,17 +172,45 @@ t.test('an answer that no claim came before commits with its write, once', async
   t.same(await keys.find(request), { state: 'new' }, 'it is erased with its owner')
 })
 
-t.test('a lease has one owner, and passes on when it ends', async (t) => {
+t.test(
+  'a role has one owner; one renewal keeps all that a member has, and what dead members had is free',
+  async (t) => {
+    const store = await open(t)
+    const renew = async (member: string, wants: string[], ttlMs = 60_000) =>
+      [...(await renewRoles(store, { member, wants, ttlMs })).mine].sort()
+    const got = await Promise.all(['a', 'b', 'c'].map((member) => renew(member, ['relay', 'jobs'])))
+    t.same(got.filter((mine) => mine.length > 0).length, 1, 'whoever was first has both')
+    const owner = ['a', 'b', 'c'][got.findIndex((mine) => mine.length > 0)]!
+    t.same(await renew(owner, ['relay', 'jobs']), ['jobs', 'relay'])
+    t.same(await renew('d', ['relay', 'own']), ['own'])
+    t.same(Object.fromEntries(await readRoles(store)), { relay: owner, jobs: owner, own: 'd' })
+    t.same(await renew(owner, ['jobs']), ['jobs'], 'what is wanted no more is given up')
+    t.same(await renew('d', ['relay', 'own']), ['own', 'relay'])
+    await leaveRoles(store, 'nobody')
+    t.same(await renew('e', ['own']), [])
+    await leaveRoles(store, 'd')
+    t.same(Object.fromEntries(await readRoles(store)), { jobs: owner })
+    t.same(await renew('e', ['own'], 1), ['own'])
+    await waitFor(async () => !(await readRoles(store)).has('own'), { message: 'its lease has run out' })
+    t.same(await renew('f', ['own', 'jobs']), ['own'])
+    const { members } = (await store.db.collection<{ _id: string }>('leases').findOne({ _id: 'roles' })) as unknown as { members: { id: string }[] }
+    t.notOk(
+      members.some(({ id }) => id === 'e'),
+      'who is dead is not kept'
+    )
+  }
+)
+
+t.test('leases of a release that had one for each role are waited for, and deleted', async (t) => {
   const store = await open(t)
-  const got = await Promise.all(['a', 'b', 'c'].map((owner) => takeLease(store, 'work', owner, 60_000)))
-  t.equal(got.filter((epoch) => epoch !== undefined).length, 1)
-  const owner = ['a', 'b', 'c'][got.findIndex((epoch) => epoch !== undefined)]!
-  t.equal(await takeLease(store, 'work', owner, 60_000), 1, 'renewing keeps the epoch')
-  await releaseLease(store, 'work', 'nobody')
-  t.equal(await takeLease(store, 'work', 'd', 60_000), undefined)
-  await releaseLease(store, 'work', owner)
-  t.equal(await takeLease(store, 'work', 'd', 50), 2)
-  await waitFor(async () => (await takeLease(store, 'work', 'e', 60_000)) === 3)
+  const old = store.db.collection<{ _id: string; until: Date }>('leases')
+  t.equal(await earlierLeases(store), false)
+  await old.insertOne({ _id: 'relay:content', until: new Date(Date.now() + 3_600_000) })
+  await old.insertOne({ _id: 'scheduler:content', until: new Date(0) })
+  t.equal(await earlierLeases(store), true)
+  t.equal(await old.findOne({ _id: 'scheduler:content' }), null)
+  await old.updateOne({ _id: 'relay:content' }, { $set: { until: new Date(0) } })
+  t.equal(await earlierLeases(store), false)
 })
 
 t.test('wrong use of the driver, and what a server refuses, is no outage; a bound that ran out is', async (t) => {

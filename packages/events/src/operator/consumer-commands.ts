@@ -1,7 +1,7 @@
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { ownerOf } from '@skerry/contracts'
-import { collectionOf, leases, type Store } from '@skerry/store'
+import { collectionOf, readRoles, type Store } from '@skerry/store'
 import type { Subscription } from '../consumer.ts'
 import { consumerStates } from '../consumer-states.ts'
 import { findOperation, listOperations, type Operation, recordOperation } from './operations.ts'
@@ -111,7 +111,7 @@ export function viewOf(operation: Operation): OperationView {
 
 async function partOf(jsm: JetStreamManager, store: Store, stream: string, durable: string): Promise<ConsumerPart> {
   const [owner, state] = await Promise.all([
-    ownerOfLease(store, `consumer:${stream}:${durable}`),
+    ownerOfRole(store, `consumer:${stream}:${durable}`),
     collectionOf(store.db, consumerStates).findOne({ _id: `${stream}:${durable}` })
   ])
   if (state?.replay === undefined) return { stream, owner, replay: null }
@@ -129,10 +129,9 @@ async function floorOf(jsm: JetStreamManager, stream: string, durable: string): 
   }
 }
 
-/** Which instance holds a lease now. */
-export async function ownerOfLease(store: Store, name: string): Promise<string | null> {
-  const lease = await collectionOf(store.db, leases).findOne({ _id: name, $expr: { $gt: ['$until', '$$NOW'] } })
-  return lease?.owner ?? null
+/** Which instance has a role now. */
+export async function ownerOfRole(store: Store, name: string): Promise<string | null> {
+  return (await readRoles(store)).get(name) ?? null
 }
 
 /** Makes something when it is first needed, and again when that failed. */

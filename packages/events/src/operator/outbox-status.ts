@@ -1,6 +1,6 @@
 import { collectionOf, type Store } from '@skerry/store'
 import { outbox } from '../outbox.ts'
-import { ownerOfLease } from './consumer-commands.ts'
+import { ownerOfRole } from './consumer-commands.ts'
 import type { OutboxStatus } from './protocol.ts'
 
 /** Pending events are counted no further. */
@@ -14,7 +14,7 @@ export async function outboxStatus(store: Store, service: string): Promise<Outbo
   const [count, oldest, owner] = await Promise.all([
     records.countDocuments(pending, { limit: COUNTED, comment: 'relay-pending', hint }),
     records.findOne(pending, { sort: { seq: 1 }, projection: { at: 1 }, comment: 'relay-pending', hint }),
-    ownerOfLease(store, `relay:${service}`)
+    ownerOfRole(store, `relay:${service}`)
   ])
   return { pending: count, oldest: oldest?.at.toISOString() ?? null, owner }
 }

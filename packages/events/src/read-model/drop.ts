@@ -3,10 +3,10 @@ import {
   type CollectionDefinition,
   collectionOf,
   generationName,
+  leaveRoles,
   plainName,
-  releaseLease,
-  type Store,
-  takeLease
+  renewRoles,
+  type Store
 } from '@skerry/store'
 import { consumerStates } from '../consumer-states.ts'
 import { fedGenerations, forgetRetired, type ModelState } from './state.ts'
@@ -24,20 +24,17 @@ type Model = {
 }
 
 /**
- * Drops a retired generation: its durables, what is kept of them, its collections. First it takes the leases of that generation's
+ * Drops a retired generation: its durables, what is kept of them, its collections. First it takes the roles of that generation's
  * consumer, so that no instance fills it any more. False when another instance still has one: then it is for a later time.
  */
 export async function dropGeneration(model: Model, generation: number): Promise<boolean> {
   const { store, jsm, instance, name, streams, collections } = model
   const durable = generationName(name, generation)
-  const leases = streams.map((stream) => `consumer:${stream}:${durable}`)
-  const owner = `drop:${instance}`
-  const held: string[] = []
+  const wants = streams.map((stream) => `consumer:${stream}:${durable}`)
+  const member = `drop:${instance}`
   try {
-    for (const lease of leases) {
-      if ((await takeLease(store, lease, owner, HOLD_MS)) === undefined) return false
-      held.push(lease)
-    }
+    const { mine } = await renewRoles(store, { member, wants, ttlMs: HOLD_MS })
+    if (mine.size < wants.length) return false
     for (const stream of streams) {
       await jsm.consumers.delete(stream, durable).catch((error: unknown) => {
         if (!(error instanceof JetStreamApiError) || !NOT_FOUND.includes(error.code)) throw error
@@ -48,7 +45,7 @@ export async function dropGeneration(model: Model, generation: number): Promise<
     await forgetRetired(store, name, generation)
     return true
   } finally {
-    for (const lease of held) await releaseLease(store, lease, owner)
+    await leaveRoles(store, member)
   }
 }
 
