@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { bucketOf, collectionOf, newId, randomBucket, storeWith } from '@skerry/store'
-import { faultRun, useStores, waitFor } from '@skerry/testing'
+import { childEnv, faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import type { ModelStatus, OperationView } from '../src/index.ts'
 import { tallies, write } from './fixtures/counting.ts'
@@ -26,6 +26,7 @@ async function launch(instance: string): Promise<void> {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: [],
     env: {
+      ...childEnv(),
       ...{ MONGO_URL: stores.mongoUrl, MONGO_DATABASE: store.db.databaseName, NATS_URL: stores.nats.url },
       ...{ NATS_USER: stores.nats.user, NATS_PASSWORD: stores.nats.password },
       ...{ INSTANCE: instance, LEASE_MS: '800' }

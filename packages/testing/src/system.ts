@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { binCache } from './use-stores.ts'
+import { binCache, childEnv } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '../../..')
@@ -34,7 +34,7 @@ export type System = {
 
 /** What systems of tests have in common: binaries, and compiled sources, so that each starts as fast as a second start. */
 function shared(): { SKERRY_BIN: string; NODE_COMPILE_CACHE: string } {
-  return { SKERRY_BIN: binCache(), NODE_COMPILE_CACHE: join(binCache(), '../cache/node') }
+  return { SKERRY_BIN: binCache(), NODE_COMPILE_CACHE: childEnv().NODE_COMPILE_CACHE }
 }
 
 /** A test's system brings its own stores, whatever the developer's shell names. */

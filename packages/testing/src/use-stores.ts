@@ -113,6 +113,15 @@ export function binCache(): string {
   return process.env.SKERRY_BIN ?? join(process.env.SKERRY_HOME ?? join(REPOSITORY, '.skerry'), 'bin')
 }
 
+/**
+ * What a child process of a test gets when it does not inherit the whole environment: where programs are, and what earlier processes compiled.
+ * Without the latter an app compiles its sources and all its modules anew, and takes twice as long to start.
+ */
+export function childEnv(): { PATH: string; NODE_COMPILE_CACHE: string } {
+  const { PATH = '', NODE_COMPILE_CACHE = join(binCache(), '../cache/node') } = process.env
+  return { PATH, NODE_COMPILE_CACHE }
+}
+
 function startOwn() {
   return startTestStores((line) => process.stderr.write(`# ${line}\n`))
 }
