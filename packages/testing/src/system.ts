@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { makeDataFolder } from './data-folder.ts'
 import { binCache, childEnv } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
@@ -56,7 +56,7 @@ export async function startSystem(
   t: Tap,
   options: { home?: string; env?: Record<string, string>; args?: string[]; repository?: string } = {}
 ): Promise<System> {
-  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'skerry-system-')))
+  const home = options.home ?? (await makeDataFolder('skerry-system-'))
   const repository = options.repository ?? REPOSITORY
   const main = join(repository, 'packages/cli/src/main.ts')
   // tap puts its own loader into NODE_OPTIONS of every child; a user's system has none.
