@@ -247,6 +247,7 @@ t.test('a Redis that hangs', async (t) => {
   const cache = await openCache(t, link)
   const how = { ...TTL, tags: ['u:1'] }
   await cache.get('before', how, async () => 'old')
+  await waitFor(async () => (await link.client.exists('x:v:before')) === 1)
   redis.freeze()
   const asked = countCommands(link)
   const answers = []
