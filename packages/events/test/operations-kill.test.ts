@@ -13,6 +13,8 @@ const run = faultRun({ short: 1, long: 15 })
 t.setTimeout(run.limitMs)
 const KILLS = run.long ? 3 : 2
 const WAIT_MS = 180_000
+/** Whoever dies with a request never answers it; it is asked again. */
+const ANSWER_MS = 5_000
 
 const stores = await useStores(t)
 const bench = await openBench(t, stores, 'kill')
@@ -48,7 +50,7 @@ async function surely<T>(topic: string, request: object): Promise<T | 'BUSY'> {
   let value: T | 'BUSY' | undefined
   await waitFor(
     async () => {
-      value = await bench.ask<T>(topic, request).catch((error: Error) => {
+      value = await bench.ask<T>(topic, request, ANSWER_MS).catch((error: Error) => {
         if (/^BUSY/.test(error.message)) return 'BUSY' as const
         if (/timeout|no responders/i.test(error.message)) return undefined
         throw error
