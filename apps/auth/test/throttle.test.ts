@@ -1,11 +1,11 @@
 import crypto from 'node:crypto'
-import { syncBuiltinESMExports } from 'node:module'
 import { openRedis } from '@skerry/cache'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { accounts } from '../src/data/accounts.ts'
 import { createAttempts } from '../src/data/attempts.ts'
 import { emails, usernames } from '../src/data/reservations.ts'
+import { replaceArgon2 } from './support/cheap-hashes.ts'
 import { startAuth } from './support/system.ts'
 
 const auth = await startAuth(t, {
@@ -127,13 +127,7 @@ t.test('unknown logins cost what known ones cost: the same reads and the same ha
     work.push(`${algorithm} ${memory} ${passes} ${parallelism} ${tagLength}`)
     real(algorithm, parameters, ...rest)
   }
-  const replace = (argon2: unknown) => {
-    Object.assign(crypto, { argon2 })
-    // So that what was imported by name is replaced as well.
-    syncBuiltinESMExports()
-  }
-  replace(noting)
-  t.teardown(() => replace(real))
+  t.teardown(replaceArgon2(noting))
   const read = [accounts, emails, usernames].map(({ name }) => name)
   for (const { store } of auth.instances)
     store.client.on('commandStarted', ({ commandName, command }) => {

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import type { RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { waitFor } from '@skerry/testing'
+import { childEnv, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { Agent, request } from 'undici'
 import { startOrigin } from './helpers/origin.ts'
@@ -18,7 +18,7 @@ const env = { PORT: '0', DRAIN_MS: '50', IDLE_KEPT_MS: '0' }
 /** Starts it with settings that it refuses; resolves with what it said. */
 async function refused(settings: Record<string, string>): Promise<{ code: number; said: string }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
-    env: { PATH: process.env.PATH, ...env, ...settings },
+    env: { ...childEnv(), ...env, ...settings },
     stdio: ['ignore', 'ignore', 'pipe']
   })
   let said = ''
@@ -255,7 +255,7 @@ t.test('a port that is taken is told in a line, by workers as well', async (t) =
 t.test('while the keys are away it says so and is not ready; then it gives up, and says of what', async (t) => {
   const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
     env: {
-      PATH: process.env.PATH,
+      ...childEnv(),
       ...env,
       ROUTES: '/feed=http://127.0.0.1:1',
       // Nobody listens on it.

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
-import { useStores, waitFor } from '@skerry/testing'
+import { childEnv, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
@@ -94,7 +94,7 @@ t.test('the gateway as a process', async (t) => {
 
   t.test('says in one line what is wrong with its settings', async (t) => {
     const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
-      env: { ...env, URL_LIMIT: 'many', UPSTREAM_RETRIES: '9' },
+      env: { ...childEnv(), ...env, URL_LIMIT: 'many', UPSTREAM_RETRIES: '9' },
       stdio: ['ignore', 'ignore', 'pipe']
     })
     let said = ''

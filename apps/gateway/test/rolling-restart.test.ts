@@ -11,7 +11,7 @@ const run = faultRun({ short: 1, long: 1 })
 t.setTimeout(run.limitMs)
 const RESTARTS = run.long ? 20 : 3
 const NO_LIMIT = { LIMIT_ADDRESS_BURST: '1000000', LIMIT_ADDRESS_PER_SECOND: '1000000' }
-const CLIENTS = 16
+const CLIENTS = run.long ? 16 : 8
 
 type Answer = { outcome: string; instance: string | undefined }
 

@@ -14,7 +14,9 @@ import { startUpstream } from './helpers/upstream.ts'
  */
 const MAIN = '../../src/main.ts'
 const run = faultRun({ short: 1, long: 1 })
-const restarts = run.long ? 20 : 3
+const restarts = run.long ? 20 : 2
+/** The longest pause of busy clients between two requests. */
+const PAUSE_MS = run.long ? 2 : 12
 t.setTimeout(run.limitMs)
 
 // Idle connections are kept far longer than any client pauses, also when a busy machine makes a client late by many seconds: once each
@@ -63,11 +65,11 @@ function startLoad(url: string) {
   }
   const body = 'x'.repeat(20_000)
   const clients = [
-    ...[1, 2, 3, 4].map(() => client('busy', 2, { method: 'GET' })),
-    ...[1, 2].map(() => client('writing', 5, { method: 'POST', body })),
+    ...[1, 2, 3, 4].map(() => client('busy', PAUSE_MS, { method: 'GET' })),
+    ...[1, 2].map(() => client('writing', PAUSE_MS, { method: 'POST', body })),
     // Their connections are idle when the gateway leaves, and the next request is on its way at any moment after.
     ...Array.from({ length: 8 }, () => client('thoughtful', 1_000, { method: 'POST', body: '{}' })),
-    ...[1, 2].map(() => client('new', 2, { method: 'GET', headers: { connection: 'close' } }))
+    ...[1, 2].map(() => client('new', PAUSE_MS, { method: 'GET', headers: { connection: 'close' } }))
   ]
   const stop = async () => {
     stopped = true

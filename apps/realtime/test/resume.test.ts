@@ -1,74 +1,79 @@
-import { useStores, waitFor } from '@skerry/testing'
+import { PostUpdated } from '@skerry/contracts'
+import { bucketOf, newId } from '@skerry/store'
+import { randomOf, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type Client, openSse, openWs, type Seen } from './clients.ts'
-import { metricOf, newUserId, startInstance, tokenFor } from './setup.ts'
+import { emit, metricOf, newUserId, startInstance, tokenFor } from './setup.ts'
 
 const stores = await useStores(t)
 const where = { mongoUrl: stores.mongoUrl, database: stores.database('realtime'), nats: stores.nats }
-const one = await startInstance(t, where, { instance: '1' })
-const two = await startInstance(t, where, { instance: '2' })
+const one = await startInstance(t, where, { instance: '1', events: true })
+const two = await startInstance(t, where, { instance: '2', events: true })
 
-const MESSAGES = 3_000
-const RECONNECTS = 320
+const RECONNECTS = 100
 
-/** Messages by number until `done`, and now and then one for somebody else, so that a user's sequences have holes. */
-async function flow(user: string, done: () => boolean): Promise<number> {
-  const other = newUserId()
-  let sent = 0
-  while (sent < MESSAGES || !done()) {
-    const live = sent % 2 === 0 ? one.live : two.live
-    await live.append(user, { id: `e${sent}`, type: 'post.created', body: JSON.stringify({ n: sent }) })
-    if (sent % 3 === 0) await live.append(other, { id: `o${sent}`, type: 'x', body: '{}' })
-    sent++
-    if (sent > 50_000) throw new Error('the readers do not come to an end')
+/** Changes of one post, numbered, as its service publishes them: they come to their author by fan-out, in order. */
+function changesOf(authorId: string) {
+  const postId = newId(bucketOf(authorId))
+  const at = new Date().toISOString()
+  const post = { postId, authorId, title: null, summary: null, tags: [], createdAt: at, updatedAt: at }
+  const ids: string[] = []
+  return {
+    ids,
+    async emit() {
+      const n = ids.length
+      ids.push(newUserId())
+      await emit(one.nc, PostUpdated, { ...post, text: String(n), version: n + 1 }, ids[n])
+    }
   }
-  return sent
 }
 
-t.test(`nothing is lost, doubled or out of order over ${RECONNECTS} reconnects while messages flow`, async (t) => {
+t.test(`nothing is lost, doubled or out of order over ${RECONNECTS} reconnects while events flow`, async (t) => {
+  const random = randomOf('reconnects')
   const user = newUserId()
   const token = tokenFor(user)
   const steady = await openSse(two.url, { token })
   await waitFor(() => steady.lastId() !== undefined)
+  // Somebody else is written to in between, so that a user's sequences have holes.
+  const other = newUserId()
+  const beside = await openSse(one.url, { token: tokenFor(other) })
+  await waitFor(() => beside.lastId() !== undefined)
+  const [mine, theirs] = [changesOf(user), changesOf(other)]
   const broken: Seen[] = []
-  let finished = false
-  let sent = 0
-  const flowing = flow(user, () => finished).then((count) => {
-    sent = count
-  })
   let lastEventId = steady.lastId()
-  let reconnects = 0
-  while (reconnects < RECONNECTS || sent === 0) {
-    if (reconnects === RECONNECTS) finished = true
-    const { url } = reconnects % 2 === 0 ? one : two
-    const open = reconnects % 3 === 2 ? openWs : openSse
+  for (let reconnect = 0; reconnect < RECONNECTS; reconnect++) {
+    // They are published while the client connects, reads some of them, and is cut off.
+    const [before, more] = [mine.ids.length, Math.floor(random() * 12)]
+    const few = before + Math.floor(random() * (more + 1))
+    const publishing = (async () => {
+      for (let i = 0; i < more; i++) {
+        await mine.emit()
+        if (i % 3 === 0) await theirs.emit()
+      }
+    })()
+    const { url } = reconnect % 2 === 0 ? one : two
+    const open = reconnect % 3 === 2 ? openWs : openSse
     const client: Client = await open(url, { token, lastEventId })
-    const few = Math.floor(Math.random() * 12)
-    await waitFor(() => client.seen.length >= few || client.ended || sent > 0, { message: `${few} messages` })
+    await waitFor(() => broken.length + client.seen.length >= few, { message: `${few} messages` })
     client.cut()
     broken.push(...client.seen.splice(0))
     lastEventId = client.lastId()
-    reconnects++
+    await publishing
   }
-  await flowing
+  const sent = mine.ids.length
   const last = await openSse(two.url, { token, lastEventId })
   await waitFor(() => broken.length + last.seen.length >= sent, { message: 'the rest' })
   last.cut()
   broken.push(...last.seen)
   await waitFor(() => steady.seen.length >= sent, { message: 'the stream that was never cut has all' })
+  await waitFor(() => beside.seen.length >= theirs.ids.length, { message: 'so has the other user' })
 
-  const numbers = Array.from({ length: sent }, (_, n) => n)
-  t.ok(reconnects >= RECONNECTS, `${reconnects} reconnects, ${sent} messages`)
-  t.same(
-    steady.seen.map((m) => m.data.n),
-    numbers
-  )
+  const events = (seen: readonly Seen[]) => seen.map(({ type, data }) => [type, data.text, data.eventId])
+  const expected = mine.ids.map((id, n) => ['post.updated', String(n), id])
+  t.ok(sent > RECONNECTS, 'there were more events than reconnects')
+  t.same(events(steady.seen), expected)
   t.equal(new Set(steady.seen.map((m) => m.id)).size, sent)
-  t.same(
-    broken.map((m) => m.data.n),
-    numbers,
-    'complete and in order'
-  )
+  t.same(events(broken), expected, 'complete and in order')
   t.same(
     broken.map((m) => m.id),
     steady.seen.map((m) => m.id),
@@ -77,6 +82,7 @@ t.test(`nothing is lost, doubled or out of order over ${RECONNECTS} reconnects w
   t.equal(await metricOf(one.metrics, 'skerry_live_resyncs_total'), 0)
   t.equal(await metricOf(two.metrics, 'skerry_live_resyncs_total'), 0)
   steady.cut()
+  beside.cut()
 })
 
 t.test('a client that saw no message resumes from the place it was told', async (t) => {
@@ -119,6 +125,8 @@ t.test('a message whose republication was lost is read from the log when the nex
   const user = newUserId()
   const client = await openSse(one.url, { token: tokenFor(user) })
   await waitFor(() => client.lastId() !== undefined)
+  const gaps = () => metricOf(one.metrics, 'skerry_live_reads_total', { reason: 'gap' })
+  const before = await gaps()
   await one.live.append(user, { id: 'e1', type: 'x', body: '{"n":1}' })
   await client.until(1)
   // The way from the server to the instance, blocked for one message.
@@ -140,6 +148,6 @@ t.test('a message whose republication was lost is read from the log when the nex
     client.seen.map((m) => m.data.n),
     [1, 2, 3]
   )
-  t.equal(await metricOf(one.metrics, 'skerry_live_reads_total', { reason: 'gap' }), 1)
+  t.equal((await gaps()) - before, 1)
   client.cut()
 })

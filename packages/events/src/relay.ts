@@ -22,11 +22,12 @@ export type RelayOptions = {
   log: Log
   metrics?: EventMetrics
   leaseMs?: number
+  /** How often the stream is compared with what is remembered of it, 5 s. */
+  checkMs?: number
 }
 
 const SCAN_BATCH = 500
 const DEPTH_LIMIT = 100_000
-/** How often the stream is compared with what is remembered of it. */
 const CHECK_EVERY_MS = 5_000
 const DAMAGED = new Error('the stream was damaged')
 
@@ -80,7 +81,7 @@ export function startRelay(options: RelayOptions): Owned {
       log.warn({ service, damage, count: again }, 'stream damaged: republishing its events from the outbox')
     const js = jetstream(nc, { timeout: 5_000 })
     const publisher = createPublisher({ js, store, service, created, refill, signal: ends, log, metrics })
-    const checking = setInterval(() => void check(jsm, broken), CHECK_EVERY_MS)
+    const checking = setInterval(() => void check(jsm, broken), options.checkMs ?? CHECK_EVERY_MS)
     try {
       await follow(publisher, ends, working)
     } catch (error) {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { collectionOf, transaction } from '@skerry/store'
-import { useStores, waitFor } from '@skerry/testing'
+import { childEnv, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { scheduleJob } from '../src/index.ts'
 import { plannedJobs } from '../src/jobs/planned.ts'
@@ -18,7 +18,8 @@ t.test('a job whose instance is killed in the middle is done by the other, once'
   const { url, user, password } = stores.nats
   const start = (instance: string, more: Record<string, string> = {}) => {
     const env = {
-      ...{ PATH: process.env.PATH, INSTANCE: instance, MONGO_URL: stores.mongoUrl, MONGO_DATABASE: database },
+      ...childEnv(),
+      ...{ INSTANCE: instance, MONGO_URL: stores.mongoUrl, MONGO_DATABASE: database },
       ...{ NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password, ...more }
     }
     const child: ChildProcess = fork(new URL('fixtures/job-runner.ts', import.meta.url), { execArgv: [], env })

@@ -15,10 +15,10 @@ import { besiege } from './fixtures/siege.ts'
 // `npm run test:faults -- events-kills` runs more and larger rounds.
 const run = faultRun({ short: 1, long: 5 })
 t.setTimeout(run.limitMs)
-const kills = Number(process.env.SKERRY_KILLS ?? (run.long ? 104 : 30))
+const kills = Number(process.env.SKERRY_KILLS ?? (run.long ? 104 : 15))
 const restarts = Number(process.env.SKERRY_RESTARTS ?? (run.long ? 11 : 5))
 /** Events on their way at most: writers wait when effects fall behind. */
-const AHEAD = 400
+const AHEAD = run.long ? 400 : 100
 const WAIT = { timeoutMs: 300_000 } as const
 
 t.comment(`SKERRY_SEED=${run.seed}`)

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { bucketOf, collectionOf, newId, randomBucket, storeWith } from '@skerry/store'
-import { faultRun, useStores, waitFor } from '@skerry/testing'
+import { childEnv, faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import type { ModelStatus, OperationView } from '../src/index.ts'
 import { tallies, write } from './fixtures/counting.ts'
@@ -13,6 +13,8 @@ const run = faultRun({ short: 1, long: 15 })
 t.setTimeout(run.limitMs)
 const KILLS = run.long ? 3 : 2
 const WAIT_MS = 180_000
+/** Whoever dies with a request never answers it; it is asked again. */
+const ANSWER_MS = 5_000
 
 const stores = await useStores(t)
 const bench = await openBench(t, stores, 'kill')
@@ -26,6 +28,7 @@ async function launch(instance: string): Promise<void> {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: [],
     env: {
+      ...childEnv(),
       ...{ MONGO_URL: stores.mongoUrl, MONGO_DATABASE: store.db.databaseName, NATS_URL: stores.nats.url },
       ...{ NATS_USER: stores.nats.user, NATS_PASSWORD: stores.nats.password },
       ...{ INSTANCE: instance, LEASE_MS: '800' }
@@ -47,7 +50,7 @@ async function surely<T>(topic: string, request: object): Promise<T | 'BUSY'> {
   let value: T | 'BUSY' | undefined
   await waitFor(
     async () => {
-      value = await bench.ask<T>(topic, request).catch((error: Error) => {
+      value = await bench.ask<T>(topic, request, ANSWER_MS).catch((error: Error) => {
         if (/^BUSY/.test(error.message)) return 'BUSY' as const
         if (/timeout|no responders/i.test(error.message)) return undefined
         throw error

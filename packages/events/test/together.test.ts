@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx } from '@skerry/store'
-import { startTestStores, waitFor } from '@skerry/testing'
+import { childEnv, startTestStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { consumerStates } from '../src/consumer-states.ts'
 import { type Incoming, on, startConsumer, startRelay } from '../src/index.ts'
@@ -203,7 +203,7 @@ for (const step of ['apply: before the commit', 'apply: committed, not acknowled
         mongo: { url: stores.mongoUrl, database: stores.database(name) },
         ...(kill === undefined ? {} : { kill })
       }
-      const env = { VICTIM: JSON.stringify(victim) }
+      const env = { ...childEnv(), VICTIM: JSON.stringify(victim) }
       const child = fork(new URL('fixtures/victim.ts', import.meta.url), { execArgv: [], env })
       const exited = once(child, 'exit')
       t.teardown(async () => {

@@ -213,7 +213,7 @@ t.test('an empty body is none, however it says that it is empty', async (t) => {
 
 t.test('a body that never ends is cut off', async (t) => {
   const { app } = createServer(t, {
-    config: { REQUEST_TIMEOUT_MS: '200' },
+    config: { REQUEST_TIMEOUT_MS: '1000' },
     identity: tokens.identity,
     idempotency: new MapStore()
   })

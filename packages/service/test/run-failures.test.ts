@@ -44,7 +44,7 @@ t.test('an app that says more of itself than fits into a heartbeat does not star
 
 t.test('not ready: says why, tells nobody, and stops when told', async (t) => {
   const instances = await watchTable(t, stores)
-  const app = startApp(t, stores, { TEST_MODE: 'unready', SKERRY_INSTANCE: 'unready', START_TIMEOUT_MS: '4000' })
+  const app = startApp(t, stores, { TEST_MODE: 'unready', SKERRY_INSTANCE: 'unready', START_TIMEOUT_MS: '8000' })
   let told = false
   app.child.on('message', () => {
     told = true
@@ -52,7 +52,7 @@ t.test('not ready: says why, tells nobody, and stops when told', async (t) => {
   t.equal(await app.exited, 1, 'and gives up in bounded time')
   t.match(
     app.lines().find((line) => line.level === 60),
-    { msg: /not ready within 4000 ms.*the database is away/ }
+    { msg: /not ready within 8000 ms.*the database is away/ }
   )
   t.notOk(told)
   t.notOk(instances().some((i) => i.instance === 'unready'))

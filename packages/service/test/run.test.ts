@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
-import { useStores, waitFor } from '@skerry/testing'
+import { childEnv, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { type App, startApp, watchTable } from './support/app-process.ts'
 
@@ -194,7 +194,7 @@ t.test('kill -9 of the parent leaves no orphan', async (t) => {
   const script = `const app = require('node:child_process').fork(${path}); app.once('message', () => console.log('pid ' + app.pid))`
   const parent = spawn(process.execPath, ['-e', script], {
     stdio: ['ignore', 'pipe', 'ignore'],
-    env: { PATH: process.env.PATH, ...stores.envFor('widgets') }
+    env: { ...childEnv(), ...stores.envFor('widgets') }
   })
   let out = ''
   parent.stdout?.on('data', (chunk) => {

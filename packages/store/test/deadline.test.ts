@@ -118,7 +118,7 @@ t.test('a transaction that conflicts is not tried again after its deadline', asy
   const { rows, store, onlooker } = await open(t)
   const other = await hold(t, store, onlooker, 'thing 1')
   let attempts = 0
-  const asked = withDeadline({ remainingMs: () => (attempts < 3 ? 1_000 : 0) }, () =>
+  const asked = withDeadline({ remainingMs: () => (attempts < 3 ? 60_000 : 0) }, () =>
     transaction(store, {}, async ({ session }) => {
       attempts++
       await rows.updateOne({ _id: 'thing 1' }, { $inc: { n: 1 } }, { session })
@@ -132,10 +132,11 @@ t.test('a transaction that conflicts is not tried again after its deadline', asy
 
 t.test('a transaction whose operation is stopped by the deadline ends as any that is late', async (t) => {
   const { rows, store, running } = await open(t)
-  let left = 100
+  let left = 60_000
   const asked = withDeadline({ remainingMs: () => left }, () =>
     transaction(store, {}, async ({ session }) => {
       await rows.insertOne({ _id: 'x', bucket: 1, n: 1 }, { session })
+      left = 100
       const stopped = rows.updateOne(ENDLESS, { $set: { n: 1 } }, { session })
       left = 0
       await stopped
@@ -148,7 +149,7 @@ t.test('a transaction whose operation is stopped by the deadline ends as any tha
 
 t.test('a transaction whose deadline passes before the commit leaves nothing', async (t) => {
   const { rows, store } = await open(t)
-  let left = 1_000
+  let left = 60_000
   const asked = withDeadline({ remainingMs: () => left }, () =>
     transaction(store, {}, async ({ session }) => {
       await rows.insertOne({ _id: 'x', bucket: 1, n: 1 }, { session })
@@ -161,7 +162,7 @@ t.test('a transaction whose deadline passes before the commit leaves nothing', a
 
 t.test('once the commit is sent its outcome is told, whatever the deadline', async (t) => {
   const { rows, onlooker } = await open(t)
-  let left = 1_000
+  let left = 60_000
   onlooker.on('commandStarted', ({ commandName }) => {
     if (commandName === 'commitTransaction') left = 0
   })

@@ -193,7 +193,9 @@ t.test(
     t.same(await renew('e', ['own'], 1), ['own'])
     await waitFor(async () => !(await readRoles(store)).has('own'), { message: 'its lease has run out' })
     t.same(await renew('f', ['own', 'jobs']), ['own'])
-    const { members } = (await store.db.collection<{ _id: string }>('leases').findOne({ _id: 'roles' })) as unknown as { members: { id: string }[] }
+    const { members } = (await store.db.collection<{ _id: string }>('leases').findOne({ _id: 'roles' })) as unknown as {
+      members: { id: string }[]
+    }
     t.notOk(
       members.some(({ id }) => id === 'e'),
       'who is dead is not kept'

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import { deadlinePassed, withDeadline } from '@skerry/deadline'
 import t from 'tap'
 import { createTurns } from '../src/turns.ts'
@@ -86,6 +87,9 @@ t.test('a holder that never comes back holds the line for a bounded time', async
 })
 
 t.test('work that outlives its turn does not take the turn of whoever has it then', async (t) => {
+  // By hand: the turn of the second must not end by itself, however slow the machine is.
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   const turns = createTurns({ holdMs: 20, waitMs: 60_000 })
   const slow = gate()
   const long = turns('key', () => slow.opened)
@@ -95,6 +99,7 @@ t.test('work that outlives its turn does not take the turn of whoever has it the
     begun.open()
     return holder.opened
   })
+  mock.timers.tick(20)
   await begun.opened
   let third = false
   const last = turns('key', async () => {

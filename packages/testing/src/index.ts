@@ -5,6 +5,7 @@ export { missingCommand, skipWithout } from './skip.ts'
 export { type RunFile, type System, startSystem } from './system.ts'
 export {
   binCache,
+  childEnv,
   type SharedStores,
   startTestStores,
   TEST_ACCOUNTS,

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findBinary, freePort, loadSecrets, NATS_SERVER, natsConfig, tether } from '@skerry/stores'
+import { makeDataFolder } from './data-folder.ts'
 import { binCache } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
@@ -25,7 +25,7 @@ type Tap = { teardown(work: () => Promise<void>): unknown }
 
 /** Starts it on a free port with an empty data folder; the test's end stops it and removes the folder. */
 export async function startTestNats(t: Tap): Promise<TestNats> {
-  const home = await mkdtemp(join(tmpdir(), 'skerry-nats-'))
+  const home = await makeDataFolder('skerry-nats-')
   const { path } = await findBinary(NATS_SERVER, binCache(), (line) => process.stderr.write(`# ${line}\n`))
   const port = await freePort()
   const data = join(home, 'data', 'nats')

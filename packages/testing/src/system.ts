@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { binCache } from './use-stores.ts'
+import { mongoUrl, readSecrets } from '@skerry/stores'
+import { makeDataFolder } from './data-folder.ts'
+import { binCache, childEnv } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '../../..')
@@ -28,13 +29,15 @@ export type System = {
   kill(name: string, instance: string, signal?: NodeJS.Signals): Promise<number>
   /** Waits until a part runs under another pid than `pid`, and the part is in the run file. */
   restarted(name: string, instance: string, pid: number): Promise<void>
+  /** What an app that the CLI did not start needs to take part: its stores and the gateway, as the CLI would tell it. */
+  envFor(app: string): Promise<Record<string, string>>
   /** SIGINT, as Ctrl-C; resolves with the exit code. */
   stop(): Promise<number | null>
 }
 
 /** What systems of tests have in common: binaries, and compiled sources, so that each starts as fast as a second start. */
 function shared(): { SKERRY_BIN: string; NODE_COMPILE_CACHE: string } {
-  return { SKERRY_BIN: binCache(), NODE_COMPILE_CACHE: join(binCache(), '../cache/node') }
+  return { SKERRY_BIN: binCache(), NODE_COMPILE_CACHE: childEnv().NODE_COMPILE_CACHE }
 }
 
 /** A test's system brings its own stores, whatever the developer's shell names. */
@@ -56,7 +59,7 @@ export async function startSystem(
   t: Tap,
   options: { home?: string; env?: Record<string, string>; args?: string[]; repository?: string } = {}
 ): Promise<System> {
-  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'skerry-system-')))
+  const home = options.home ?? (await makeDataFolder('skerry-system-'))
   const repository = options.repository ?? REPOSITORY
   const main = join(repository, 'packages/cli/src/main.ts')
   // tap puts its own loader into NODE_OPTIONS of every child; a user's system has none.
@@ -113,6 +116,22 @@ export async function startSystem(
         },
         { timeoutMs: 180_000, message: `${name} ${instance} is back` }
       )
+    },
+    async envFor(app) {
+      const password = (await readSecrets(home))?.apps[app]
+      if (password === undefined) throw new Error(`${app} is not an app of this system`)
+      const { gateway, processes } = await run()
+      const address = (name: string) => processes.find((p) => p.name === name)?.url ?? `${name} does not run`
+      return {
+        MONGO_URL: mongoUrl(Number(address('mongod').split(':').at(-1)), app, password),
+        MONGO_DATABASE: `skerry_${app}`,
+        NATS_URL: `nats://${address('nats-server')}`,
+        NATS_USER: app,
+        NATS_PASSWORD: password,
+        REDIS_URL: `redis://${app}:${password}@${address('redis')}`,
+        REDIS_PREFIX: `${app}:`,
+        API_URL: gateway
+      }
     },
     stop
   }

@@ -25,6 +25,7 @@ import { readSigningKey, type SigningKey } from '../../src/domain/signing-key.ts
 import { startEvents } from '../../src/events.ts'
 import { keepIdentity } from '../../src/keep-identity.ts'
 import { createTellRevoked } from '../../src/revocations.ts'
+import { cheapHashes } from './cheap-hashes.ts'
 
 export type Instance = { app: FastifyInstance; store: Store; identity: Identity }
 export type Answer<T = unknown> = { status: number; body: T; headers: Record<string, unknown> }
@@ -62,6 +63,7 @@ type Options = { instances?: number; config?: Partial<Config>; redis?: boolean }
 
 /** Auth as it runs, on real stores of its own: once a test file. Queries that break the rules of the store fail the test. */
 export async function startAuth(t: Test, options: Options = {}): Promise<System> {
+  cheapHashes(t)
   const stores = await useStores(t)
   const env = { ...stores.envFor('auth'), AUTH_SIGNING_KEY: newSigningKey() }
   const level = process.env.SKERRY_LOG_LEVEL ?? 'silent'

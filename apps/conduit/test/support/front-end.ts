@@ -41,7 +41,7 @@ export function frontEnd(base: string, token?: string): FrontEnd {
         origin: 'https://realworld.example'
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(15_000)
+      signal: AbortSignal.timeout(60_000)
     })
     const text = await response.text()
     const { status, headers } = response
@@ -72,7 +72,7 @@ export async function phone<T>(gateway: string, method: string, path: string, to
       ...(body === undefined ? {} : { 'content-type': 'application/json' })
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(15_000)
+    signal: AbortSignal.timeout(60_000)
   })
   const text = await response.text()
   return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as T }

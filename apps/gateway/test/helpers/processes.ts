@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { childEnv } from '@skerry/testing'
 import type { Test } from 'tap'
 
 export type AppProcess = {
@@ -14,7 +15,7 @@ export type AppProcess = {
 /** Starts an app as the CLI does, with a channel, and waits until it says that it is ready. */
 export async function startProcess(t: Test, file: string, env: Record<string, string>): Promise<AppProcess> {
   const child = fork(join(import.meta.dirname, file), [], {
-    env: { PATH: process.env.PATH, HOST: '127.0.0.1', ...env },
+    env: { ...childEnv(), HOST: '127.0.0.1', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // tap loads its own hooks into this process; the app must not have them.
     execArgv: []

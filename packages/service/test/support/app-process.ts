@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { TestStores } from '@skerry/testing'
+import { childEnv, type TestStores } from '@skerry/testing'
 import type { Test } from 'tap'
 import { connectNats, ensureBuckets, type Instance, watchRegistry } from '../../src/index.ts'
 
@@ -11,7 +11,7 @@ type Ready = { type: 'ready'; url: string; ops: string }
 export function startApp(t: Test, stores: TestStores, env: Record<string, string> = {}) {
   const child: ChildProcess = fork(join(import.meta.dirname, 'app.ts'), {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { PATH: process.env.PATH, ...stores.envFor('widgets'), DRAIN_MS: '200', IDLE_KEPT_MS: '0', ...env }
+    env: { ...childEnv(), ...stores.envFor('widgets'), DRAIN_MS: '200', IDLE_KEPT_MS: '0', ...env }
   })
   let out = ''
   let err = ''

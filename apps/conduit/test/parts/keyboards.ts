@@ -1,10 +1,6 @@
-import { startSystem } from '@skerry/testing'
 import t from 'tap'
-import { frontEnd, PASSWORD, register, slugs } from './support/front-end.ts'
-
-const system = await startSystem(t, { args: ['--with', 'conduit'], env: { CHECK_RESPONSES: 'true' } })
-const base = `${system.url}/conduit/api`
-const anybody = frontEnd(base)
+import { frontEnd, PASSWORD, register, slugs } from '../support/front-end.ts'
+import { anybody, base, system } from '../support/system.ts'
 
 t.test('tags are listed in alphabetical order, in the form in which they are compared', async (t) => {
   const { ask } = await register(base, 'tess')

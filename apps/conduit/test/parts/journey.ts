@@ -1,10 +1,6 @@
-import { startSystem } from '@skerry/testing'
 import t from 'tap'
-import { frontEnd, PASSWORD, register, slugs } from './support/front-end.ts'
-
-const system = await startSystem(t, { args: ['--with', 'conduit'], env: { CHECK_RESPONSES: 'true' } })
-const base = `${system.url}/conduit/api`
-const anybody = frontEnd(base)
+import { frontEnd, PASSWORD, register, slugs } from '../support/front-end.ts'
+import { anybody, base } from '../support/system.ts'
 
 const MILLISECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const draft = {

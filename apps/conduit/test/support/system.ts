@@ -1,0 +1,32 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { childEnv, startSystem, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { frontEnd } from './front-end.ts'
+
+/** The system that the parts of `system.test.ts` share. Conduit is a process of the test's own, so that it can be away while all else runs. */
+export const system = await startSystem(t, { env: { CHECK_RESPONSES: 'true' } })
+export const base = `${system.url}/conduit/api`
+export const anybody = frontEnd(base)
+const env = { ...childEnv(), ...(await system.envFor('conduit')), CHECK_RESPONSES: 'true', LOG_LEVEL: 'error' }
+
+/** Starts Conduit and waits until the gateway has its routes. */
+export async function startConduit(): Promise<{ stop(): Promise<number | null> }> {
+  const child: ChildProcess = fork(join(import.meta.dirname, '../../src/main.ts'), [], {
+    env: { ...env, PORT: '0', DRAIN_MS: '0', IDLE_KEPT_MS: '0', API_FROM: '127.0.0.2' },
+    execArgv: []
+  })
+  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  async function stop(): Promise<number | null> {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    return exited
+  }
+  t.teardown(stop)
+  if ((await Promise.race([once(child, 'message'), exited.then(() => undefined)])) === undefined)
+    throw new Error('conduit ended before it was ready')
+  await waitFor(async () => (await anybody('GET', '/tags')).status === 200, { message: 'the gateway knows conduit' })
+  return { stop }
+}
+
+export const conduit = await startConduit()
