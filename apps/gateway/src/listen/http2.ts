@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
-import { PROBLEM_TYPE } from '@skerry/service'
+import { type FaultLog, PROBLEM_TYPE } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
+import { guard, ignore } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 
@@ -22,6 +23,8 @@ export type Http2Options = {
   draining(): boolean
   /** A connection was ended by a bound. */
   onEnded(reason: Reason, address: string | undefined): void
+  /** Takes in what the code of a connection threw. */
+  onFault: FaultLog
 }
 
 export type Http2 = {
@@ -60,7 +63,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, draining, onEnded } = options
+  const { config, handler, draining, onEnded, onFault } = options
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
@@ -85,11 +88,9 @@ export function createHttp2(options: Http2Options): Http2 {
     // As in HTTP/1.1, a service that repeats a header does not fail its request here.
     strictSingleValueFields: false
   } as Parameters<typeof createServer>[0])
-  server.on('request', (request, response) => take(request as GatewayHttp2Request, response as GatewayHttp2Response))
-  // Without these Node would answer them and nobody would count.
-  for (const event of ['connect', 'checkExpectation']) {
-    server.on(event, (request: GatewayHttp2Request, response: GatewayHttp2Response) => take(request, response))
-  }
+  const guarded = guard(onFault, 'http2', take, (_request, response) => response.destroy())
+  // Without the others Node would answer them and nobody would count.
+  for (const event of ['request', 'connect', 'checkExpectation']) server.on(event, guarded)
   server.on('session', (session) => begin(session, arriving!))
 
   function begin(session: ServerHttp2Session, socket: Socket): void {
@@ -115,7 +116,7 @@ export function createHttp2(options: Http2Options): Http2 {
     })
     session.on('ping', () => controlled(connection))
     // The server has heard of it by 'sessionError'; the connection is over then.
-    session.on('error', () => {})
+    session.on('error', ignore)
     // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
     session.prependListener('stream', () => {
       asking = connection

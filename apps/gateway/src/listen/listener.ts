@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { keepIdleConnections, type Logger } from '@skerry/service'
+import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
+import { guard, guardRequests, ignore } from './guard.ts'
 import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
 import { createKeptConnections } from './kept-connections.ts'
@@ -20,6 +21,8 @@ export type ListenerOptions = {
   /** The gateway is leaving, but still answers: clients of HTTP/2 are told to connect elsewhere. */
   draining?(): boolean
   log?: Pick<Logger, 'info' | 'warn'>
+  /** Takes in what the code of a request or a connection threw, which ends that request or connection and nothing else. */
+  onFault?: FaultLog
   /** An HTTP/2 connection was ended by a bound. */
   onEnded?(reason: Reason, address: string | undefined): void
 }
@@ -27,6 +30,8 @@ export type ListenerOptions = {
 export type Listener = {
   /** What Fastify gets by its `serverFactory`: it emits 'request' and 'upgrade', and its `close()` ends every protocol. */
   server: Server
+  /** Takes the place of whoever answers what the parser refused: Fastify would do it at once, ahead of requests that came whole before. */
+  takeClientErrors(): void
   /** Open HTTP/2 connections. */
   http2Connections(): number
   /** Looks at the certificate's files now. */
@@ -50,7 +55,9 @@ const CLOSING_GRACE_MS = 1_000
  * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { config, handler, clientError, draining = () => false, onEnded = () => {} } = options
+  const { config, draining = () => false, onEnded = () => {}, onFault = () => {} } = options
+  const handler = guardRequests(options.handler, onFault)
+  const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
   const server = createServer({
     ServerResponse: GatewayResponse,
@@ -66,29 +73,47 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const closed = new Promise<void>((resolve) => server.once('close', resolve))
   server.maxConnections = config.MAX_CONNECTIONS
   const kept = createKeptConnections()
-  server.on('request', (request, response) => {
+  const request: Handler = (request, response) => {
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
     handler(request, response)
-  })
-  server.on('clientError', (error, socket) => clientError(error, socket as Socket))
-  const { upgrade } = options
-  if (upgrade !== undefined)
+  }
+  server.on('request', request)
+  // Node would answer these itself, and go on with what follows on the connection.
+  server.on('checkExpectation', request)
+  const takeClientErrors = () => {
+    server.removeAllListeners('clientError')
+    server.on('clientError', clientError as (error: Error, socket: Duplex) => void)
+  }
+  takeClientErrors()
+  if (options.upgrade !== undefined) {
+    const upgrade = guard(onFault, 'upgrade', options.upgrade, (_request, socket) => socket.destroy())
     server.on('upgrade', (request, socket, head) => {
       kept.leave(request.socket)
       upgrade(request, socket, head)
     })
+  }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, draining, onEnded })
-  const serveHttp1 = takeConnections(server, (socket) => newcomers.add(socket, (protocol) => assign(protocol, socket)))
+  const http2 = createHttp2({ config, handler, draining, onEnded, onFault })
+  const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
+  const serveHttp1 = takeConnections(server, (socket) => {
+    // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
+    socket.on('error', ignore)
+    newcomers.add(socket, (protocol) => begin(protocol, socket))
+  })
   const http1 = (socket: Socket) => {
     kept.add(socket)
     serveHttp1(socket)
   }
   const tls = await openTls(config, options.log, {
-    http1,
-    http2: (socket) => http2.accept(socket)
+    http1: guard(onFault, 'connection', http1, (socket) => socket.destroy()),
+    http2: guard(
+      onFault,
+      'connection',
+      (socket: Socket) => http2.accept(socket),
+      (socket) => socket.destroy()
+    )
   })
 
   function assign(protocol: Protocol, socket: Socket): void {
@@ -144,6 +169,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
   return {
     server,
+    takeClientErrors,
     http2Connections: () => http2.size,
     reload: async () => tls?.reload(),
     listen: ({ host, port }) =>
