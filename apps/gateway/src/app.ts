@@ -118,6 +118,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
 
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const refuse = createRefuse(corsHeaders)
+  const trusted = parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
+  const exempt = parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
   const onFault = createFaultLog(log, metrics)
 
   // Requests come before all that answers them is made, but not before it listens.
@@ -132,6 +134,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     draining: () => app.skerry.draining,
     log,
     onFault,
+    countsAddress: (address) => !trusted.has(address) && !exempt.has(address),
+    onUnread: () => counts.unread(),
     onEnded: (reason) => counts.http2Ended(reason)
   })
   const app: FastifyInstance = buildServer({
@@ -174,8 +178,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }),
     policies: policiesOf(config),
     routes,
-    trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
-    exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
+    trusted,
+    exempt,
     urlLimit: config.URL_LIMIT,
     onLimited: (policy) => counts.limited(policy.name),
     onFault

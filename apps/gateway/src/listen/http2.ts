@@ -10,6 +10,7 @@ import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
 import { guard, ignore } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
+import type { SlowReaders } from './slow-readers.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -23,6 +24,9 @@ export type Http2Options = {
   draining(): boolean
   /** A connection was ended by a bound. */
   onEnded(reason: Reason, address: string | undefined): void
+  slow: SlowReaders
+  /** An answer was broken off because its client does not read it. */
+  onUnread(): void
   /** Takes in what the code of a connection threw. */
   onFault: FaultLog
 }
@@ -49,7 +53,7 @@ type Connection = {
   begun: boolean
   /** When it was told to go elsewhere; undefined before. */
   leftAt: number | undefined
-  streams: number
+  answers: Set<GatewayHttp2Response>
   /** When requests with a body began that are still under way. */
   uploads: Map<GatewayHttp2Request, number>
   resets: Budget
@@ -63,7 +67,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, draining, onEnded, onFault } = options
+  const { config, handler, draining, onEnded, onFault, slow, onUnread } = options
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
@@ -101,7 +105,7 @@ export function createHttp2(options: Http2Options): Http2 {
       since: now,
       begun: false,
       leftAt: undefined,
-      streams: 0,
+      answers: new Set(),
       uploads: new Map(),
       resets: createBudget(resets, now),
       control: createBudget(control, now),
@@ -127,7 +131,7 @@ export function createHttp2(options: Http2Options): Http2 {
   function take(request: GatewayHttp2Request, response: GatewayHttp2Response): void {
     const { stream } = request
     const connection = asking!
-    connection.streams++
+    connection.answers.add(response)
     // In place of a listener for each stream: Node's class has one already.
     response.ended = connection.ended
     if (!stream.endAfterHeaders) connection.uploads.set(request, performance.now())
@@ -144,7 +148,7 @@ export function createHttp2(options: Http2Options): Http2 {
   function ended(connection: Connection, response: GatewayHttp2Response): void {
     const { stream, req } = response
     const now = performance.now()
-    connection.streams--
+    connection.answers.delete(response)
     connection.since = now
     if (!stream.endAfterHeaders) connection.uploads.delete(req)
     if (stream.rstCode === constants.NGHTTP2_NO_ERROR || brokenByUs(stream)) return
@@ -182,7 +186,7 @@ export function createHttp2(options: Http2Options): Http2 {
       if (now - since < config.HEADERS_TIMEOUT_MS) return
       onEnded('silent', socket.remoteAddress)
       socket.destroy()
-    } else if (connection.streams === 0) {
+    } else if (connection.answers.size === 0) {
       if (leftAt === undefined) {
         if (now - since < config.KEEP_ALIVE_TIMEOUT_MS) return
         onEnded('idle', socket.remoteAddress)
@@ -197,7 +201,17 @@ export function createHttp2(options: Http2Options): Http2 {
       connection.uploads.delete(request)
       if (!request.complete) request.stream.close(constants.NGHTTP2_CANCEL)
     }
+    for (const answer of connection.answers) look(answer, socket.remoteAddress, now)
     if (session.destroyed && socket.destroyed) connections.delete(session)
+  }
+
+  function look(answer: GatewayHttp2Response, address: string | undefined, now: number): void {
+    const { unread: pending, taken } = answer
+    const end = () => {
+      onUnread()
+      answer.destroy()
+    }
+    answer.reading = pending === 0 ? undefined : slow.judge(answer.reading, { pending, taken, address, end }, now)
   }
 
   return {

@@ -8,6 +8,7 @@ import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
 import { createKeptConnections } from './kept-connections.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
+import { createSlowReaders } from './slow-readers.ts'
 import { openTls } from './tls.ts'
 
 export type ListenerOptions = {
@@ -23,6 +24,10 @@ export type ListenerOptions = {
   log?: Pick<Logger, 'info' | 'warn'>
   /** Takes in what the code of a request or a connection threw, which ends that request or connection and nothing else. */
   onFault?: FaultLog
+  /** Whether an address is that of one client, whose share of memory is bounded. */
+  countsAddress?(address: string): boolean
+  /** An answer was broken off because its client does not read it. */
+  onUnread?(): void
   /** An HTTP/2 connection was ended by a bound. */
   onEnded?(reason: Reason, address: string | undefined): void
 }
@@ -55,7 +60,7 @@ const CLOSING_GRACE_MS = 1_000
  * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { config, draining = () => false, onEnded = () => {}, onFault = () => {} } = options
+  const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onUnread = () => {} } = options
   const handler = guardRequests(options.handler, onFault)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
@@ -72,7 +77,14 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   })
   const closed = new Promise<void>((resolve) => server.once('close', resolve))
   server.maxConnections = config.MAX_CONNECTIONS
-  const kept = createKeptConnections()
+  const slow = createSlowReaders({
+    periodMs: config.UNREAD_PERIOD_MS,
+    bytes: config.UNREAD_PERIOD_BYTES,
+    total: config.UNREAD_BYTES,
+    perAddress: config.UNREAD_ADDRESS_BYTES,
+    counts: options.countsAddress ?? (() => true)
+  })
+  const kept = createKeptConnections({ headMs: config.HEADERS_TIMEOUT_MS, slow, onUnread })
   const request: Handler = (request, response) => {
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
@@ -95,7 +107,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, draining, onEnded, onFault })
+  const http2 = createHttp2({ config, handler, draining, onEnded, onFault, slow, onUnread })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
@@ -133,6 +145,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       newcomers.dismiss(now - config.HEADERS_TIMEOUT_MS)
       kept.sweep(now, config.KEEP_ALIVE_TIMEOUT_MS)
       http2.sweep(now)
+      slow.settle()
     }
     // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
     sweeper = setInterval(() => setImmediate(sweep), every).unref()
@@ -156,6 +169,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       // While draining a new connection is an idle one like others: its request may be on its way.
       newcomers.dismiss(now - (draining() ? Math.max(CLOSING_GRACE_MS, config.IDLE_KEPT_MS) : CLOSING_GRACE_MS))
       http2.sweep(now)
+      slow.settle()
     }
     // As above.
     const closer = setInterval(() => setImmediate(sweep), CLOSING_SWEEP_MS)
