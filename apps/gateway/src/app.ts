@@ -22,7 +22,7 @@ import type { GatewayConfig } from './config.ts'
 import { documentRoutes } from './documents/document-routes.ts'
 import { eventRoutes } from './documents/event-routes.ts'
 import { createSender } from './documents/send-document.ts'
-import { parseNetworks } from './door/address.ts'
+import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
 import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { useDoor } from './door/own-door.ts'
@@ -135,6 +135,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
     onFault,
     countsAddress: (address) => !trusted.has(address) && !exempt.has(address),
+    addressOf(request) {
+      const address = clientAddress(request, trusted)
+      return exempt.has(address) ? undefined : limitedAddress(address)
+    },
+    onBodyRefused: () => counts.bodyRefused(),
     onUnread: () => counts.unread(),
     onEnded: (reason) => counts.http2Ended(reason)
   })

@@ -23,6 +23,9 @@ export const GatewayConfigSchema = Type.Object({
   REQUEST_TIMEOUT_MS: Milliseconds(30_000),
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
+  /** Bytes of requests' bodies in memory, all together and those of one address: beyond it the newest are refused. */
+  BODIES_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 134_217_728 }),
+  BODIES_ADDRESS_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 33_554_432 }),
   /** In each period a client has to read so many bytes of an answer that waits for it, or all that is left. */
   UNREAD_PERIOD_MS: Milliseconds(30_000),
   UNREAD_PERIOD_BYTES: Count(16_384),

@@ -24,6 +24,8 @@ export type Http2Options = {
   draining(): boolean
   /** A connection was ended by a bound. */
   onEnded(reason: Reason, address: string | undefined): void
+  /** Has the body of a request count while it is in memory. */
+  countBody(request: GatewayHttp2Request, response: ServerResponse): void
   slow: SlowReaders
   /** An answer was broken off because its client does not read it. */
   onUnread(): void
@@ -67,7 +69,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, draining, onEnded, onFault, slow, onUnread } = options
+  const { config, handler, draining, onEnded, onFault, countBody, slow, onUnread } = options
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
@@ -134,7 +136,10 @@ export function createHttp2(options: Http2Options): Http2 {
     connection.answers.add(response)
     // In place of a listener for each stream: Node's class has one already.
     response.ended = connection.ended
-    if (!stream.endAfterHeaders) connection.uploads.set(request, performance.now())
+    if (!stream.endAfterHeaders) {
+      connection.uploads.set(request, performance.now())
+      countBody(request, response as unknown as ServerResponse)
+    }
     if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.
     if (stream.destroyed || stream.closed) return

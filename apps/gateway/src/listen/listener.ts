@@ -1,13 +1,18 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
+import { corsHeadersFor } from '../door/cors.ts'
+import { createBodyBudget } from './body-budget.ts'
 import { guard, guardRequests, ignore } from './guard.ts'
+import { GatewayRequest } from './http1-request.ts'
 import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
+import type { GatewayHttp2Request } from './http2-request.ts'
 import { createKeptConnections } from './kept-connections.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
+import { refuseBody } from './refuse-body.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { openTls } from './tls.ts'
 
@@ -26,6 +31,10 @@ export type ListenerOptions = {
   onFault?: FaultLog
   /** Whether an address is that of one client, whose share of memory is bounded. */
   countsAddress?(address: string): boolean
+  /** The address whose share of memory for bodies a request takes; undefined where only the bound of all holds. */
+  addressOf?(request: IncomingMessage): string | undefined
+  /** A request was refused for want of memory for its body. */
+  onBodyRefused?(): void
   /** An answer was broken off because its client does not read it. */
   onUnread?(): void
   /** An HTTP/2 connection was ended by a bound. */
@@ -61,10 +70,23 @@ const CLOSING_GRACE_MS = 1_000
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onUnread = () => {} } = options
+  const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress, onBodyRefused = () => {} } = options
   const handler = guardRequests(options.handler, onFault)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
+  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
+  const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
+  /** Has the body of a request count until its answer is given. */
+  const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse) => {
+    const hold = bodies.open(addressOf(request as IncomingMessage), () => {
+      onBodyRefused()
+      refuseBody(request as IncomingMessage, response, corsHeaders)
+    })
+    request.hold = hold
+    response.once('close', () => hold.close())
+  }
   const server = createServer({
+    IncomingMessage: GatewayRequest as typeof IncomingMessage,
     ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
@@ -85,14 +107,17 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     counts: options.countsAddress ?? (() => true)
   })
   const kept = createKeptConnections({ headMs: config.HEADERS_TIMEOUT_MS, slow, onUnread })
-  const request: Handler = (request, response) => {
+  const take: Handler = (request, response) => {
+    const { headers } = request
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
+      countBody(request as GatewayRequest, response)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
     handler(request, response)
   }
-  server.on('request', request)
+  server.on('request', take)
   // Node would answer these itself, and go on with what follows on the connection.
-  server.on('checkExpectation', request)
+  server.on('checkExpectation', take)
   const takeClientErrors = () => {
     server.removeAllListeners('clientError')
     server.on('clientError', clientError as (error: Error, socket: Duplex) => void)
@@ -107,7 +132,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, draining, onEnded, onFault, slow, onUnread })
+  const http2 = createHttp2({ config, handler, countBody, draining, onEnded, onFault, slow, onUnread })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
