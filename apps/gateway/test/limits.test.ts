@@ -1,8 +1,8 @@
 import { startRedisServer } from '@skerry/cache/test/redis-server'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
-import { idOf } from './helpers/tokens.ts'
 import { startGateway, type TestGateway } from './helpers/gateway.ts'
+import { idOf } from './helpers/tokens.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
 const TIGHT = {

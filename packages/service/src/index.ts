@@ -1,6 +1,6 @@
 export { bearerOf } from './auth.ts'
 export { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
-export { etagOf, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
+export { etagOf, MOST_TAGS, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
 export {
   type BaseConfig,
   BaseConfigSchema,

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
+import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
 import { guard, guardRequests, ignore } from './guard.ts'
 import { GatewayRequest } from './http1-request.ts'
@@ -111,6 +112,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
       countBody(request as GatewayRequest, response)
+    takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
     handler(request, response)
@@ -127,6 +129,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const upgrade = guard(onFault, 'upgrade', options.upgrade, (_request, socket) => socket.destroy())
     server.on('upgrade', (request, socket, head) => {
       kept.leave(request.socket)
+      takeOffNamed(request.headers)
       upgrade(request, socket, head)
     })
   }
