@@ -186,3 +186,34 @@ t.test('while requests wait for their turn nothing more is read', async (t) => {
   t.equal(handled, MANY + 11, 'and then all are answered')
   t.equal(waitingOn(socket!), 0)
 })
+
+t.test('all connections together have a bound: those that bring too much end', async (t) => {
+  const held: ServerResponse[] = []
+  const sockets: Socket[] = []
+  const { port, listener } = await startListener(t, {
+    handler(request, response) {
+      inTurn(request.socket, response, () => {
+        if (request.url === '/held') held.push(response)
+        else response.end('x')
+      })
+    }
+  })
+  listener.server.on('connection', (socket: Socket) => sockets.push(socket))
+  const clients = Array.from({ length: 40 }, () => {
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => client.destroy())
+    client.resume().write(`GET /held ${HOST}\r\n${`GET /x ${HOST}\r\n`.repeat(2_000)}`)
+    t.teardown(() => client.destroy())
+    return client
+  })
+  // 80,000 requests; nothing of what was taken has an answer yet.
+  await waitFor(() => sockets.length === 40 && sockets.every((one) => one.destroyed || waitingOn(one) > 0))
+  await waitFor(() => sockets.some(({ destroyed }) => destroyed))
+  const waiting = () => sockets.reduce((sum, one) => sum + waitingOn(one), 0)
+  t.ok(waiting() <= 20_000 + 40 * 16, 'some kilobytes each')
+  t.match(await talk(port, `GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), /^HTTP\/1\.1 200 /)
+  t.notOk(sockets[0]!.destroyed, 'who was there before stays')
+  for (const response of held) response.end('held')
+  await waitFor(() => waiting() === 0)
+  for (const client of clients) client.destroy()
+})

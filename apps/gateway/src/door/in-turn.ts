@@ -3,6 +3,12 @@ import type { Socket } from 'node:net'
 
 /** Requests that wait for their turn on one connection; while there are more, nothing is read from it. */
 const MOST_WAITING = 16
+/**
+ * The same of all connections: each costs some kilobytes, and one read can bring 2,500. Beyond it a connection that brings more than its
+ * own bound ends.
+ */
+const MOST_IN_ALL = 20_000
+let waitingInAll = 0
 
 /** Node's own name for the response whose turn it is on a connection. There is no public one for somebody else's response. */
 type Connection = Socket & { _httpMessage?: ServerResponse | null; [LINE]?: Line | undefined }
@@ -36,7 +42,7 @@ export function inTurn(socket: Socket, response: ServerResponse, then: () => voi
     return
   }
   // The connection takes no answers any more.
-  if (response.socket !== null) return
+  if (response.socket !== null || socket.destroyed) return
   const connection = socket as Connection
   connection[LINE] ??= new Line(connection)
   connection[LINE].add(response, then)
@@ -56,6 +62,7 @@ class Line {
 
   constructor(socket: Connection) {
     this.socket = socket
+    socket.once('close', () => this.clear())
   }
 
   get length(): number {
@@ -64,8 +71,11 @@ class Line {
 
   add(response: ServerResponse, then: () => void): void {
     this.waiting.push({ response, then })
+    waitingInAll++
     if (this.length === 1) this.await()
-    if (this.length > MOST_WAITING && !this.held) this.hold()
+    if (this.length <= MOST_WAITING) return
+    if (waitingInAll > MOST_IN_ALL) this.socket.destroy()
+    else if (!this.held) this.hold()
   }
 
   /** Waits for the end of the answer that is under way, which may also be one that Node gives by itself. */
@@ -86,6 +96,7 @@ class Line {
       return
     }
     this.waiting[this.first++] = undefined as never
+    waitingInAll--
     if (this.length === 0) this.clear()
     else {
       this.await()
@@ -95,6 +106,7 @@ class Line {
   }
 
   private clear(): void {
+    waitingInAll -= this.length
     this.waiting.length = 0
     this.first = 0
     this.release()
