@@ -5,6 +5,7 @@ import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, rulesOf,
 import {
   buildServer,
   type Checks,
+  createFaultLog,
   type Identity,
   type Instance,
   type Logger,
@@ -21,8 +22,8 @@ import type { GatewayConfig } from './config.ts'
 import { documentRoutes } from './documents/document-routes.ts'
 import { eventRoutes } from './documents/event-routes.ts'
 import { createSender } from './documents/send-document.ts'
-import { parseNetworks } from './door/address.ts'
-import { corsHeadersFor, registerCors } from './door/cors.ts'
+import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
+import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { useDoor } from './door/own-door.ts'
 import { createRefuse } from './door/refuse-connection.ts'
@@ -117,6 +118,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
 
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const refuse = createRefuse(corsHeaders)
+  const trusted = parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
+  const exempt = parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
+  const onFault = createFaultLog(log, metrics)
 
   // Requests come before all that answers them is made, but not before it listens.
   let entry: RequestListener = () => undefined
@@ -129,10 +133,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     clientError: refuse,
     draining: () => app.skerry.draining,
     log,
+    onFault,
+    countsAddress: (address) => !trusted.has(address) && !exempt.has(address),
+    addressOf(request) {
+      const address = clientAddress(request, trusted)
+      return exempt.has(address) ? undefined : limitedAddress(address)
+    },
+    onBodyRefused: () => counts.bodyRefused(),
+    onUnread: () => counts.unread(),
     onEnded: (reason) => counts.http2Ended(reason)
   })
-  // Node would answer these itself, and go on with what follows on the connection.
-  listener.server.on('checkExpectation', (request, response) => entry(request, response))
   const app: FastifyInstance = buildServer({
     name: 'gateway',
     config,
@@ -144,9 +154,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       return listener.server
     }
   })
-  // Fastify's would answer at once, ahead of the requests that came whole before.
-  listener.server.removeAllListeners('clientError')
-  listener.server.on('clientError', refuse)
+  listener.takeClientErrors()
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
   app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.
@@ -175,10 +183,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }),
     policies: policiesOf(config),
     routes,
-    trusted: parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES'),
-    exempt: parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT'),
+    trusted,
+    exempt,
     urlLimit: config.URL_LIMIT,
-    onLimited: (policy) => counts.limited(policy.name)
+    onLimited: (policy) => counts.limited(policy.name),
+    onFault
   })
   const cache = createResponseCache({
     redis: deps.redis,
@@ -235,6 +244,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     metrics: counts,
     streams,
     traffic: deps.traffic,
+    originAllowed: originAllowedBy(config.CORS_ORIGINS),
+    onFault,
     log,
     securityHeaders,
     corsHeaders,

@@ -23,6 +23,15 @@ export const GatewayConfigSchema = Type.Object({
   REQUEST_TIMEOUT_MS: Milliseconds(30_000),
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
+  /** Bytes of requests' bodies in memory, all together and those of one address: beyond it the newest are refused. */
+  BODIES_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 134_217_728 }),
+  BODIES_ADDRESS_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 33_554_432 }),
+  /** In each period a client has to read so many bytes of an answer that waits for it, or all that is left. */
+  UNREAD_PERIOD_MS: Milliseconds(30_000),
+  UNREAD_PERIOD_BYTES: Count(16_384),
+  /** Bytes that clients below that pace may leave unread, together and from one address: the newest are ended. */
+  UNREAD_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 134_217_728 }),
+  UNREAD_ADDRESS_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 33_554_432 }),
   /** PEM files; with both the port speaks TLS, too. */
   TLS_CERT_FILE: Type.Optional(Type.String()),
   TLS_KEY_FILE: Type.Optional(Type.String()),

@@ -34,8 +34,8 @@ async function main(): Promise<void> {
   if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
     const primary = await runPrimary(config, import.meta.filename)
     reload = primary.rotate
-  } else if (alone) await runApp({ name: 'gateway', nats: 'none', config, start: startAlone })
-  else await runApp({ name: 'gateway', config: config as RegistryConfig, start: startWithRegistry })
+  } else if (alone) await runApp({ name: 'gateway', nats: 'none', uncaught: 'go on', config, start: startAlone })
+  else await runApp({ name: 'gateway', uncaught: 'go on', config: config as RegistryConfig, start: startWithRegistry })
 }
 
 /** What cannot be served safely is a line, before anything starts. */

@@ -14,6 +14,10 @@ export type GatewayMetrics = {
   hedgeLost(service: string): void
   ejected(upstream: string, reason: string): void
   shed(reason: string, priority: string): void
+  /** A request was refused for want of memory for its body. */
+  bodyRefused(): void
+  /** An answer was broken off because its client does not read it. */
+  unread(): void
   /** An HTTP/2 connection was ended by a bound. */
   http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
@@ -39,6 +43,11 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     ['upstream']
   )
   const ejected = metrics.counter('skerry_gateway_ejections_total', 'Upstream ejections.', ['upstream', 'reason'])
+  const bodiesRefused = metrics.counter(
+    'skerry_gateway_bodies_refused_total',
+    'Requests refused for want of memory for their bodies.'
+  )
+  const unread = metrics.counter('skerry_gateway_unread_total', 'Answers broken off because nobody read them.')
   const http2Ended = metrics.counter('skerry_gateway_http2_ended_total', 'HTTP/2 connections ended by a bound.', [
     'reason'
   ])
@@ -81,6 +90,8 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
     ejected: (upstream, reason) => ejected.inc({ upstream, reason }),
     shed: (reason, priority) => shed.inc({ reason, priority }),
+    bodyRefused: () => bodiesRefused.inc(),
+    unread: () => unread.inc(),
     http2Ended: (reason) => http2Ended.inc({ reason }),
     watchOverload(overload) {
       metrics.gauge(

@@ -161,6 +161,7 @@ t.test('the door', async (t) => {
     const bad: [string, string, string][] = [
       ['expired', `Bearer ${g.issuer.token({ exp: now - 1 })}`, 'TOKEN_EXPIRED'],
       ['alg none', `Bearer ${none}`, 'UNAUTHENTICATED'],
+      ['signed, of a subject that is no id', `Bearer ${g.issuer.token({ sub: 'no id' })}`, 'UNAUTHENTICATED'],
       ['signed by another', `Bearer ${createIssuer().token()}`, 'UNAUTHENTICATED'],
       ['another key id', `Bearer ${createIssuer('other').token()}`, 'UNAUTHENTICATED'],
       ['another audience', `Bearer ${g.issuer.token({ aud: 'elsewhere' })}`, 'UNAUTHENTICATED'],

@@ -13,7 +13,7 @@ const LONG = 10_000
 
 /** A server whose answers wait in `held`, and whose connections are kept by the sweeps of the test alone. */
 async function serve(t: Test) {
-  const kept = createKeptConnections()
+  const kept = createKeptConnections({ headMs: LONG })
   const held: (() => Promise<unknown>)[] = []
   const sockets: Socket[] = []
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
@@ -77,6 +77,21 @@ t.test('a head that comes in parts is not cut', async (t) => {
   await waitFor(() => held.length === 1)
   held[0]!()
   t.match(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 200 /)
+})
+
+t.test('but bytes of which no request becomes keep nothing', async (t) => {
+  const { kept, open } = await serve(t)
+  const { client, socket } = await open()
+  const start = performance.now()
+  for (const part of ['\r\n', '\r\n']) {
+    const before = socket.bytesRead
+    client.write(part)
+    await waitFor(() => socket.bytesRead > before)
+    kept.sweep(start + 1.5 * LONG, LONG)
+  }
+  t.notOk(socket.destroyed)
+  kept.sweep(performance.now() + 2 * LONG, LONG)
+  t.ok(socket.destroyed)
 })
 
 t.test('what has left is left alone', async (t) => {

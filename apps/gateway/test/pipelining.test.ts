@@ -1,13 +1,18 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import { inTurn, waitingOn } from '../src/door/in-turn.ts'
+import { talk } from './helpers/clients.ts'
 import { converse, readAnswers } from './helpers/conversation.ts'
 import { startGateway } from './helpers/gateway.ts'
+import { startListener } from './helpers/listener.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
 const HOST = 'HTTP/1.1\r\nhost: x\r\n'
+/** 2,500 requests, after which the connection ends. */
+const many = (path: string) => `${`GET ${path} ${HOST}\r\n`.repeat(2_499)}GET ${path} ${HOST}connection: close\r\n\r\n`
 
 /** A connection whose server may take its time. */
 function open(t: Test, port: number) {
@@ -118,4 +123,97 @@ t.test('several requests on a connection, sent without waiting', async (t) => {
     }
     t.strictSame(paths(), [])
   })
+
+  t.test('2,500 of them are answered in order, and others meanwhile', async (t) => {
+    for (const path of ['/v1/posts/2', '/livez', '/v1/nothing']) {
+      const client = open(t, g.port)
+      client.send(many(path))
+      let over = false
+      void client.closed.then(() => {
+        over = true
+      })
+      const others = []
+      while (!over) others.push((await fetch(`${g.url}/livez`)).status)
+      const statuses = client.statuses()
+      t.equal(statuses.length, 2_500)
+      t.strictSame(new Set(statuses), new Set([path === '/v1/nothing' ? 404 : 200]), path)
+      t.strictSame(new Set(others), new Set([200]))
+    }
+  })
+})
+
+t.test('beyond a limit they are refused, each in its turn', async (t) => {
+  const g = await startGateway(t, { env: { LIMIT_ADDRESS_BURST: '5', LIMIT_ADDRESS_PER_SECOND: '0.001' } })
+  const client = open(t, g.port)
+  client.send(many('/v1/posts'))
+  await client.closed
+  const statuses = client.statuses()
+  t.equal(statuses.length, 2_500)
+  t.equal(statuses.filter((status) => status === 429).length, 2_495)
+})
+
+t.test('while requests wait for their turn nothing more is read', async (t) => {
+  const held: ServerResponse[] = []
+  const sockets: Socket[] = []
+  let handled = 0
+  const { port, listener } = await startListener(t, {
+    handler(request, response) {
+      inTurn(request.socket, response, () => {
+        handled++
+        if (request.url === '/held') held.push(response)
+        else response.end(request.url)
+      })
+    }
+  })
+  listener.server.on('connection', (socket: Socket) => sockets.push(socket))
+  const client = connect(port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  let heard = 0
+  client.on('data', (chunk: Buffer) => {
+    heard += chunk.toString('latin1').split('HTTP/1.1 200').length - 1
+  })
+  const each = `GET /x ${HOST}\r\n`
+  const MANY = 40_000
+  client.write(`GET /held ${HOST}\r\n`)
+  client.write(each.repeat(MANY))
+  await waitFor(() => held.length === 1 && waitingOn(sockets[0]!) > 0)
+  // Somebody else's request, from connecting to the answer, several times: whatever is to be read would have been.
+  for (let i = 0; i < 10; i++) await talk(port, `GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  const [socket] = sockets
+  t.ok(socket!.bytesRead < 3 * 65_536, 'two reads at most, of more than a megabyte')
+  held[0]!.end('held')
+  await waitFor(() => heard === MANY + 1)
+  t.equal(handled, MANY + 11, 'and then all are answered')
+  t.equal(waitingOn(socket!), 0)
+})
+
+t.test('all connections together have a bound: those that bring too much end', async (t) => {
+  const held: ServerResponse[] = []
+  const sockets: Socket[] = []
+  const { port, listener } = await startListener(t, {
+    handler(request, response) {
+      inTurn(request.socket, response, () => {
+        if (request.url === '/held') held.push(response)
+        else response.end('x')
+      })
+    }
+  })
+  listener.server.on('connection', (socket: Socket) => sockets.push(socket))
+  const clients = Array.from({ length: 40 }, () => {
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => client.destroy())
+    client.resume().write(`GET /held ${HOST}\r\n${`GET /x ${HOST}\r\n`.repeat(2_000)}`)
+    t.teardown(() => client.destroy())
+    return client
+  })
+  // 80,000 requests; nothing of what was taken has an answer yet.
+  await waitFor(() => sockets.length === 40 && sockets.every((one) => one.destroyed || waitingOn(one) > 0))
+  await waitFor(() => sockets.some(({ destroyed }) => destroyed))
+  const waiting = () => sockets.reduce((sum, one) => sum + waitingOn(one), 0)
+  t.ok(waiting() <= 20_000 + 40 * 16, 'some kilobytes each')
+  t.match(await talk(port, `GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`), /^HTTP\/1\.1 200 /)
+  t.notOk(sockets[0]!.destroyed, 'who was there before stays')
+  for (const response of held) response.end('held')
+  await waitFor(() => waiting() === 0)
+  for (const client of clients) client.destroy()
 })

@@ -1,4 +1,4 @@
-import { SkerryError } from '@skerry/contracts'
+import { IdSchema, SkerryError } from '@skerry/contracts'
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import Type, { type Static } from 'typebox'
@@ -19,7 +19,8 @@ export type Caller = {
 export const AccessClaimsSchema = Type.Object({
   iss: Type.Literal('skerry'),
   aud: Type.Literal('skerry'),
-  sub: Type.String({ minLength: 1 }),
+  // Services look for it in their stores, where what is no id would be a fault of theirs.
+  sub: IdSchema,
   sid: Type.String({ minLength: 1 }),
   usr: Type.String(),
   dnm: Type.String(),

@@ -1,6 +1,6 @@
 export { bearerOf } from './auth.ts'
 export { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
-export { etagOf, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
+export { etagOf, MOST_TAGS, noneMatch, type Precondition, preconditionFrom } from './conditional.ts'
 export {
   type BaseConfig,
   BaseConfigSchema,
@@ -13,6 +13,7 @@ export {
 } from './config.ts'
 export type { CallContext, ServiceContext } from './context.ts'
 export { isUnavailable } from './driver-errors.ts'
+export { createFaultLog, type FaultLog } from './faults.ts'
 export { SIGNATURE_ALGORITHMS } from './foreign-tokens.ts'
 export type { IdempotencyStore, StoredAnswer } from './idempotency.ts'
 export {

@@ -10,6 +10,7 @@ import { openApiOf } from '@skerry/contracts/openapi'
 import type { FastifyInstance } from 'fastify'
 import { ensureBuckets } from './buckets.ts'
 import type { BaseConfig, ServiceConfig } from './config.ts'
+import { createFaultLog } from './faults.ts'
 import { createLogger, type Logger, scrub } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
@@ -55,6 +56,11 @@ type NamedOptions<C> = {
   config: C | (() => C)
   /** Announced unless SKERRY_VERSION says otherwise; by default that of the app's package.json. */
   version?: string
+  /**
+   * What an error does that nobody caught, once the app is ready: end it (`end`, the default), or be logged and counted while it goes on. The
+   * latter is for an app that has the connections of many and nothing on disk.
+   */
+  uncaught?: 'end' | 'go on'
 }
 
 export type RunOptions<C extends ServiceConfig> = NamedOptions<C> & {
@@ -71,7 +77,7 @@ export type RunAloneOptions<C extends BaseConfig> = NamedOptions<C> & {
 /**
  * The whole life of an app: operations port, NATS and its buckets, `start`, wait until ready, listen, announce, tell the parent; and on
  * SIGTERM, SIGINT or the parent's end the same backwards, losing no request. Exits 0 after an orderly end; 1 when the start fails, at an
- * uncaught error, or when the end takes longer than SHUTDOWN_MS.
+ * uncaught error (unless `uncaught` says otherwise), or when the end takes longer than SHUTDOWN_MS.
  */
 export async function runApp<C extends ServiceConfig>(options: RunOptions<C>): Promise<void>
 export async function runApp<C extends BaseConfig>(options: RunAloneOptions<C>): Promise<void>
@@ -86,9 +92,16 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
   let eventsDocument: OpsDocument | undefined
   let checks: Checks = { start: () => Promise.reject(new Error('starting')) }
 
+  const faults = createFaultLog(log, metrics)
+  let ready = false
   const stopping = onStop({
     log,
     boundMs: config.SHUTDOWN_MS,
+    survive(error) {
+      if (!ready || options.uncaught !== 'go on') return false
+      faults('process', error)
+      return true
+    },
     stop: async () => {
       checks = { stop: () => Promise.reject(new Error('stopping')) }
       for (const end of ends.splice(0).reverse()) await end()
@@ -173,6 +186,7 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     clearTimeout(bound)
     // With NODE_COMPILE_CACHE the first run writes what it compiled; at exit that would hold up an orderly end.
     flushCompileCache()
+    ready = true
     log.info({ url, ops: ops.url }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })
   } catch (error) {

@@ -9,11 +9,18 @@ export type Stopping = {
 }
 
 /**
- * Runs `stop` once, at SIGTERM, at SIGINT, when the parent that we have a channel to is gone, or at an uncaught error, and then exits: 0,
+ * Runs `stop` once, at SIGTERM, at SIGINT, when the parent that we have a channel to is gone, or at an uncaught error that `survive` does
+ * not take, and then exits: 0,
  * or 1 after an error or when `stop` takes longer than `boundMs`. Under a parent a Ctrl-C reaches the whole process group, so SIGINT is the
  * parent's to pass on; without one, a second signal exits at once.
  */
-export function onStop(options: { log: Logger; boundMs: number; stop: () => Promise<void> }): Stopping {
+export function onStop(options: {
+  log: Logger
+  boundMs: number
+  stop: () => Promise<void>
+  /** Takes an error that nobody caught; true: the process goes on. */
+  survive?: ((error: unknown) => boolean) | undefined
+}): Stopping {
   const { log } = options
   let begun = false
   let code = 0
@@ -55,8 +62,11 @@ export function onStop(options: { log: Logger; boundMs: number; stop: () => Prom
     begin('SIGINT')
   })
   if (supervised) process.on('disconnect', () => begin('the parent is gone'))
-  process.on('uncaughtException', fail)
-  process.on('unhandledRejection', fail)
+  const uncaught = (error: unknown) => {
+    if (options.survive?.(error) !== true) fail(error)
+  }
+  process.on('uncaughtException', uncaught)
+  process.on('unhandledRejection', uncaught)
   return {
     get begun() {
       return begun

@@ -7,8 +7,9 @@ import { createServer, createTokens, widget, widgetRoutes } from './support/serv
 
 const tokens = await createTokens()
 const bearer = async (sub: string) => ({ authorization: `Bearer ${await tokens.sign({ sub })}` })
-const ada = await bearer('ada')
-const bob = await bearer('bob')
+const [ADA, BOB] = ['01h0000000000000000000ada1', '01h0000000000000000000b0b1']
+const ada = await bearer(ADA)
+const bob = await bearer(BOB)
 
 type Create = (name: string, call: CallContext) => Promise<typeof widget>
 
@@ -56,7 +57,7 @@ t.test('keys are of one caller and of one route', async (t) => {
   t.equal(runs(), 3)
   t.same(
     [...store.records.values()].map((record) => record.bucketOf),
-    ['ada', 'bob', undefined]
+    [ADA, BOB, undefined]
   )
   for (const id of store.records.keys()) t.match(id, /^[\w-]{43}$/)
 })

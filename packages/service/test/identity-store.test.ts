@@ -1,7 +1,7 @@
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { connectNats, ensureBuckets, openIdentity, publishIdentity } from '../src/index.ts'
-import { createTokens } from './support/server.ts'
+import { createTokens, USER } from './support/server.ts'
 
 const stores = await useStores(t)
 
@@ -19,7 +19,7 @@ t.test('keys and revoked sessions arrive through NATS', async (t) => {
   await published.setJwks(tokens.jwks)
   await waitFor(() => identity.ready())
   const token = await tokens.sign({ sid: 'session1' })
-  t.match(await identity.verify(token), { userId: 'u1' })
+  t.match(await identity.verify(token), { userId: USER })
   t.ok(identity.verifyCached(token))
 
   await published.revoke('session1', tokens.now + 900)

@@ -8,10 +8,10 @@ import {
   SkerryError,
   usersRoutes
 } from '@skerry/contracts'
+import { startBlockCounter } from '@skerry/testing'
 import t from 'tap'
 import type { TSchema } from 'typebox'
 import { route } from '../src/index.ts'
-import { startBlockCounter } from './support/count-blocks.ts'
 import { MapStore } from './support/map-store.ts'
 import { createServer, createTokens } from './support/server.ts'
 

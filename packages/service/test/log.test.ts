@@ -1,6 +1,6 @@
 import t from 'tap'
 import { continueTrace, createLogger, requestIdFrom, route } from '../src/index.ts'
-import { createServer, createTokens, widget, widgetRoutes } from './support/server.ts'
+import { createServer, createTokens, USER, widget, widgetRoutes } from './support/server.ts'
 
 t.test('a request’s lines carry service, instance, request, trace and user', async (t) => {
   const tokens = await createTokens()
@@ -21,7 +21,7 @@ t.test('a request’s lines carry service, instance, request, trace and user', a
     instance: '1',
     requestId: 'request-1',
     traceId: '0af7651916cd43dd8448eb211c80319c',
-    userId: 'u1'
+    userId: USER
   }
   t.match(lines, [
     { ...expected, level: 30, msg: 'looked up', widget: 'w1' },

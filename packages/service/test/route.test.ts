@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { defineRoute, SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import { inputOf, route } from '../src/index.ts'
-import { createServer, createTokens, widget, widgetRoutes } from './support/server.ts'
+import { createServer, createTokens, USER, widget, widgetRoutes } from './support/server.ts'
 
 const tokens = await createTokens()
 const { identity } = tokens
@@ -36,7 +36,7 @@ t.test('the handler gets checked input, the caller and a call context', async (t
     { id: 'w7' },
     {},
     {
-      userId: 'u1',
+      userId: USER,
       sessionId: 's1',
       username: 'ada',
       displayName: 'Ada',

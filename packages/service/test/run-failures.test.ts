@@ -1,4 +1,4 @@
-import { useStores } from '@skerry/testing'
+import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startApp, watchTable } from './support/app-process.ts'
 
@@ -74,4 +74,26 @@ t.test('an end that hangs is cut off, an uncaught error ends in order with 1', a
     throwing.lines().find((line) => line.level === 60),
     { err: { type: 'SyntaxError' } }
   )
+})
+
+t.test('an app that goes on after an uncaught error tells and counts it, in bounded lines', async (t) => {
+  const app = startApp(t, stores, { TEST_MODE: 'go on' })
+  const { url, ops } = await app.ready()
+  const ask = (q: string) => fetch(`${url}/v1/widgets?q=${q}`).then((answer) => answer.status)
+  const told = () => app.lines().filter((line) => line.at === 'process')
+  t.equal(await ask('throw'), 200)
+  t.equal(await ask('reject'), 200)
+  await waitFor(() => told().length === 2)
+  t.match(told(), [
+    { level: 50, err: { type: 'SyntaxError' } },
+    { level: 50, err: { message: 'nobody listens' } }
+  ])
+  for (let i = 0; i < 100; i++) await ask('throw')
+  const counted = async () =>
+    /^skerry_faults_total\{.*at="process".*\} (\d+)$/m.exec(await (await fetch(`${ops}/metrics`)).text())
+  await waitFor(async () => (await counted())?.[1] === '102')
+  t.ok(told().length < 60, 'a flood of them is no flood of lines')
+  t.equal(app.child.exitCode, null)
+  app.child.kill('SIGTERM')
+  t.equal(await app.exited, 0)
 })

@@ -3,7 +3,7 @@ import { SignJWT, UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { TokenVerifier } from '../src/identity.ts'
 import { createIdentityFromJwks, route } from '../src/index.ts'
-import { createServer, createTokens, widget, widgetRoutes } from './support/server.ts'
+import { createServer, createTokens, USER, widget, widgetRoutes } from './support/server.ts'
 
 const tokens = await createTokens()
 const { now } = tokens
@@ -17,7 +17,7 @@ t.test('a good token gives the caller, the second time without cryptography', as
   t.equal(verifier.verifyCached(token), undefined)
   const caller = await verifier.verify(token)
   t.same(caller, {
-    userId: 'u1',
+    userId: USER,
     sessionId: 's1',
     username: 'ada',
     displayName: 'Ada',
@@ -52,6 +52,8 @@ t.test('every other token is refused', async (t) => {
     'another type': await tokens.sign({}, { typ: 'JWT' }),
     'no session': await tokens.sign({ sid: undefined }),
     'an odd subject': await tokens.sign({ sub: '' }),
+    'a subject that is no id': await tokens.sign({ sub: 'ada' }),
+    'a subject with more behind the id': await tokens.sign({ sub: `${USER}\n` }),
     'no expiry': await tokens.sign({ exp: undefined }),
     'not yet valid': await tokens.sign({ nbf: now + 600 }),
     empty: '',

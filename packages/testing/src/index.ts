@@ -1,3 +1,4 @@
+export { startBlockCounter } from './count-blocks.ts'
 export { type FaultRun, faultRun, parseRounds } from './fault-run.ts'
 export { startTestNats, type TestNats } from './nats-server.ts'
 export { randomOf, shuffled } from './random.ts'

@@ -11,6 +11,9 @@ const MEMO_SIZE = 256
 /** Longer headers are not remembered, so that a hostile client cannot fill memory with them. */
 const MEMO_LENGTH = 128
 
+/** Members that are looked at; there are ten codings in all. */
+const MOST_MEMBERS = 32
+
 type Memo = Map<string, Coding | undefined>
 const memos = new WeakMap<readonly Coding[], Memo>()
 
@@ -40,7 +43,7 @@ export function negotiate(acceptEncoding: string | undefined, offered: readonly 
 
 function choose(header: string, offered: readonly Coding[]): Coding | undefined {
   const weights = new Map<string, number>()
-  for (const part of header.toLowerCase().split(',')) {
+  for (const part of header.toLowerCase().split(',', MOST_MEMBERS)) {
     const [name, ...parameters] = part.split(';')
     const coding = name!.trim()
     if (coding === '') continue

@@ -1,3 +1,4 @@
+import { MOST_TAGS } from '@skerry/service'
 import { type Coding, negotiate } from './negotiate.ts'
 
 /**
@@ -5,6 +6,8 @@ import { type Coding, negotiate } from './negotiate.ts'
  * theirs in `~br`, `~zstd` or `~gzip`.
  */
 const TAGGED = /~(br|zstd|gzip)"/g
+
+const TAGGED_ALONE = /~(br|zstd|gzip)"$/
 
 /** A service's ETag for its body in a coding: `"abc"` becomes `"abc~br"`. Weak tags hold for every coding and stay as they are. */
 export function tagFor(etag: string, coding: Coding): string {
@@ -22,9 +25,17 @@ const ALONE: Readonly<Record<Coding, readonly Coding[]>> = { br: ['br'], zstd: [
  */
 export function untagHeader(value: string, acceptEncoding?: string): string {
   if (!value.includes('~')) return value
-  return value.replace(TAGGED, (tagged, coding: Coding) =>
-    acceptEncoding === undefined || negotiate(acceptEncoding, ALONE[coding]) !== undefined ? '"' : tagged
-  )
+  const readable = readableBy(acceptEncoding)
+  return value.replace(TAGGED, (tagged, coding: Coding) => (readable(coding) ? '"' : tagged))
+}
+
+/** Which codings a client can read: each is asked for once, however many tags there are. */
+function readableBy(acceptEncoding: string | undefined): (coding: Coding) => boolean {
+  const known: Partial<Record<Coding, boolean>> = {}
+  return (coding) => {
+    known[coding] ??= acceptEncoding === undefined || negotiate(acceptEncoding, ALONE[coding]) !== undefined
+    return known[coding]
+  }
 }
 
 /**
@@ -33,15 +44,14 @@ export function untagHeader(value: string, acceptEncoding?: string): string {
  */
 export function retag(etag: string, ifNoneMatch: string, acceptEncoding?: string): string {
   if (!ifNoneMatch.includes('~')) return etag
-  for (const part of ifNoneMatch.split(',')) {
-    const candidate = part.trim()
-    if (candidate === etag) return etag
-  }
-  for (const part of ifNoneMatch.split(',')) {
-    const candidate = part.trim()
+  const candidates = ifNoneMatch.split(',', MOST_TAGS).map((part) => part.trim())
+  if (candidates.includes(etag)) return etag
+  const readable = readableBy(acceptEncoding)
+  for (const candidate of candidates) {
     // What makes tags weak in front of us means the same body.
     const strong = candidate.startsWith('W/') ? candidate.slice(2) : candidate
-    if (untagHeader(strong, acceptEncoding) === etag) return strong
+    const coding = TAGGED_ALONE.exec(strong)?.[1] as Coding | undefined
+    if (coding !== undefined && readable(coding) && tagFor(etag, coding) === strong) return strong
   }
   return etag
 }

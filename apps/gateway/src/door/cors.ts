@@ -4,6 +4,9 @@ import type { FastifyInstance } from 'fastify'
 /** Adds what a web app of this origin needs to read an answer; nothing for requests that no browser sent. */
 export type CorsHeaders = (origin: string | undefined, headers: Record<string, string>) => void
 
+/** Whether pages of an origin may talk to this gateway; who says none is no browser. */
+export type OriginAllowed = (origin: string | undefined) => boolean
+
 /** All that answers say in headers and a web app may want to read, beyond what browsers always show. */
 export const EXPOSED = [
   'Accept-Patch',
@@ -38,6 +41,12 @@ export function corsHeadersFor(origins: string): CorsHeaders {
     headers['access-control-allow-origin'] = any ? '*' : origin
     headers['access-control-expose-headers'] = exposed
   }
+}
+
+/** Decides by the same origins, for what CORS does not hold for. */
+export function originAllowedBy(origins: string): OriginAllowed {
+  const { any, list } = parseOrigins(origins)
+  return (origin) => any || origin === undefined || list.includes(origin)
 }
 
 /**

@@ -1,5 +1,5 @@
 import { SkerryError } from '@skerry/contracts'
-import { bearerOf, type Caller, type Identity } from '@skerry/service'
+import { bearerOf, type Caller, type FaultLog, type Identity } from '@skerry/service'
 import type { Limiter, Verdict } from '../limits/limiter.ts'
 import type { Policies, Policy } from '../limits/policies.ts'
 import { overloaded } from '../overload/in-place.ts'
@@ -22,6 +22,8 @@ export type DoorOptions = {
   urlLimit: number
   overload: Pick<Overload, 'atDoor'>
   onLimited(policy: Policy): void
+  /** Takes in what was thrown behind a promise; the visit is then refused. */
+  onFault: FaultLog
 }
 
 /** Lets a visit in, or calls `done` with why not; at once or later. */
@@ -32,7 +34,7 @@ export type Door = (visit: Visit, done: (error?: Error) => void) => void
  * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
-  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onLimited } = options
+  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onLimited, onFault } = options
 
   return (visit, done) => {
     const { raw } = visit
@@ -72,7 +74,7 @@ export function createDoor(options: DoorOptions): Door {
       const set = policies.setOf(route?.rules, caller)
       const verdict = limiter.takeAll(set, caller, addressSubject(visit.address))
       if (verdict === undefined) enter()
-      else if (verdict instanceof Promise) verdict.then(judge, done)
+      else if (verdict instanceof Promise) verdict.then(judge, done).catch(failed)
       else judge(verdict)
     }
 
@@ -103,12 +105,20 @@ export function createDoor(options: DoorOptions): Door {
               new SkerryError('UNAUTHENTICATED', { detail: 'The Authorization header must be: Bearer <access token>.' })
             )
           : identity.verify(unknown, route?.endedSession)
-      verified.then(limit, async (error: Error) => {
-        if (subject === undefined) return done(error)
-        const verdict = await limiter.take(policies.badToken, subject)
-        visit.verdict = verdict
-        done(verdict.allowed ? error : refusal(verdict))
-      })
+      verified
+        .then(limit, async (error: Error) => {
+          if (subject === undefined) return done(error)
+          const verdict = await limiter.take(policies.badToken, subject)
+          visit.verdict = verdict
+          done(verdict.allowed ? error : refusal(verdict))
+        })
+        .catch(failed)
+    }
+
+    /** Behind a promise nobody else would hear of it. */
+    function failed(error: unknown): void {
+      onFault('door', error)
+      done(new SkerryError('INTERNAL', { cause: error }))
     }
   }
 

@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type IncomingHttpHeaders as Http2Headers, Http2ServerRequest, type ServerHttp2Stream } from 'node:http2'
 import type { ReadableOptions } from 'node:stream'
+import type { BodyHold } from './body-budget.ts'
 import { breakStream } from './broken-streams.ts'
+import { keep } from './http1-request.ts'
 
 /** Its 'close' is the stream's, so that there is one. */
 const NO_CLOSE: ReadableOptions = { emitClose: false }
@@ -19,6 +21,8 @@ export class GatewayHttp2Request extends Http2ServerRequest {
   /** What is wrong with it although HTTP/2 lets it pass; no handler may get it then. */
   readonly fault: string | undefined
   readonly came: readonly string[]
+  /** Where its body counts while it is in memory. */
+  hold: BodyHold | undefined
 
   constructor(stream: ServerHttp2Stream, headers: Http2Headers, _options: ReadableOptions, raw: readonly string[]) {
     super(stream, headers, NO_CLOSE, raw)
@@ -34,6 +38,8 @@ export class GatewayHttp2Request extends Http2ServerRequest {
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    // As over HTTP/1.1: dropped, and nobody is told of an end.
+    if (this.hold !== undefined && !keep(this.hold, chunk as Buffer | null)) return true
     if (chunk !== null) return super.push(chunk, encoding)
     if (this.complete || this.destroyed) return false
     const { stream } = this

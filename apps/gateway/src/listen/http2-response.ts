@@ -2,6 +2,7 @@ import { type OutgoingHttpHeaders, validateHeaderValue } from 'node:http'
 import { Http2ServerResponse, type ServerHttp2Stream } from 'node:http2'
 import { breakStream } from './broken-streams.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
+import type { Reading } from './slow-readers.ts'
 
 type Head = OutgoingHttpHeaders | readonly string[]
 type Written = (error: Error) => void
@@ -16,6 +17,8 @@ const OF_CONNECTIONS = new Set([
   'transfer-encoding',
   'upgrade'
 ])
+/** Bytes of a body that are written at once. */
+const SLICE = 32_768
 const PLAIN = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /**
@@ -24,6 +27,13 @@ const PLAIN = /^[\t\x20-\x7e\x80-\xff]*$/
  * third less than Node's class, which gets ready for trailers with each answer; here there are none.
  */
 export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Request> {
+  /** How its client reads, from one look to the next. */
+  reading: Reading | undefined
+  /** Bytes of the body that were handed to the stream. */
+  private handed = 0
+  /** The rest of a long body that was given as a whole. */
+  private rest: Buffer | undefined
+  private ending: unknown[] = []
   /** Is told when the stream is gone, however it ended. */
   ended: ((response: GatewayHttp2Response) => void) | undefined
 
@@ -58,7 +68,38 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
       if (done !== undefined) process.nextTick(done as () => void)
       return true
     }
+    this.handed += chunk.length
     return super.write(chunk, encoding as BufferEncoding, written)
+  }
+
+  /** A long body goes in slices, so that it can be seen how fast its client reads: a write is whole when the last byte of it is. */
+  override end(chunk?: unknown, ...others: unknown[]): this {
+    if (chunk instanceof Uint8Array && chunk.length > SLICE && this.rest === undefined) {
+      this.rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      this.ending = others
+      this.sendRest()
+      return this
+    }
+    return super.end(chunk as never, ...(others as []))
+  }
+
+  /** Bytes that its client has not taken, and those that it has. */
+  get unread(): number {
+    return this.stream.writableLength + (this.rest?.length ?? 0)
+  }
+  get taken(): number {
+    return this.handed - this.stream.writableLength
+  }
+
+  private sendRest(): void {
+    let more = true
+    while (more && this.rest !== undefined && !this.stream.destroyed) {
+      const slice = this.rest.subarray(0, SLICE)
+      this.rest = this.rest.length > SLICE ? this.rest.subarray(SLICE) : undefined
+      if (this.rest === undefined) super.end(slice as never, ...(this.ending as []))
+      else more = this.write(slice)
+    }
+    if (this.rest !== undefined) this.once('drain', () => this.sendRest())
   }
 
   override destroy(_error?: Error): this {

@@ -2,13 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
-import { PROBLEM_TYPE } from '@skerry/service'
+import { type FaultLog, PROBLEM_TYPE } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
+import { guard, ignore } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
+import type { SlowReaders } from './slow-readers.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -22,6 +24,13 @@ export type Http2Options = {
   draining(): boolean
   /** A connection was ended by a bound. */
   onEnded(reason: Reason, address: string | undefined): void
+  /** Has the body of a request count while it is in memory. */
+  countBody(request: GatewayHttp2Request, response: ServerResponse): void
+  slow: SlowReaders
+  /** An answer was broken off because its client does not read it. */
+  onUnread(): void
+  /** Takes in what the code of a connection threw. */
+  onFault: FaultLog
 }
 
 export type Http2 = {
@@ -46,7 +55,7 @@ type Connection = {
   begun: boolean
   /** When it was told to go elsewhere; undefined before. */
   leftAt: number | undefined
-  streams: number
+  answers: Set<GatewayHttp2Response>
   /** When requests with a body began that are still under way. */
   uploads: Map<GatewayHttp2Request, number>
   resets: Budget
@@ -60,7 +69,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, draining, onEnded } = options
+  const { config, handler, draining, onEnded, onFault, countBody, slow, onUnread } = options
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
@@ -85,11 +94,9 @@ export function createHttp2(options: Http2Options): Http2 {
     // As in HTTP/1.1, a service that repeats a header does not fail its request here.
     strictSingleValueFields: false
   } as Parameters<typeof createServer>[0])
-  server.on('request', (request, response) => take(request as GatewayHttp2Request, response as GatewayHttp2Response))
-  // Without these Node would answer them and nobody would count.
-  for (const event of ['connect', 'checkExpectation']) {
-    server.on(event, (request: GatewayHttp2Request, response: GatewayHttp2Response) => take(request, response))
-  }
+  const guarded = guard(onFault, 'http2', take, (_request, response) => response.destroy())
+  // Without the others Node would answer them and nobody would count.
+  for (const event of ['request', 'connect', 'checkExpectation']) server.on(event, guarded)
   server.on('session', (session) => begin(session, arriving!))
 
   function begin(session: ServerHttp2Session, socket: Socket): void {
@@ -100,7 +107,7 @@ export function createHttp2(options: Http2Options): Http2 {
       since: now,
       begun: false,
       leftAt: undefined,
-      streams: 0,
+      answers: new Set(),
       uploads: new Map(),
       resets: createBudget(resets, now),
       control: createBudget(control, now),
@@ -115,7 +122,7 @@ export function createHttp2(options: Http2Options): Http2 {
     })
     session.on('ping', () => controlled(connection))
     // The server has heard of it by 'sessionError'; the connection is over then.
-    session.on('error', () => {})
+    session.on('error', ignore)
     // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
     session.prependListener('stream', () => {
       asking = connection
@@ -126,10 +133,13 @@ export function createHttp2(options: Http2Options): Http2 {
   function take(request: GatewayHttp2Request, response: GatewayHttp2Response): void {
     const { stream } = request
     const connection = asking!
-    connection.streams++
+    connection.answers.add(response)
     // In place of a listener for each stream: Node's class has one already.
     response.ended = connection.ended
-    if (!stream.endAfterHeaders) connection.uploads.set(request, performance.now())
+    if (!stream.endAfterHeaders) {
+      connection.uploads.set(request, performance.now())
+      countBody(request, response as unknown as ServerResponse)
+    }
     if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.
     if (stream.destroyed || stream.closed) return
@@ -143,7 +153,7 @@ export function createHttp2(options: Http2Options): Http2 {
   function ended(connection: Connection, response: GatewayHttp2Response): void {
     const { stream, req } = response
     const now = performance.now()
-    connection.streams--
+    connection.answers.delete(response)
     connection.since = now
     if (!stream.endAfterHeaders) connection.uploads.delete(req)
     if (stream.rstCode === constants.NGHTTP2_NO_ERROR || brokenByUs(stream)) return
@@ -181,7 +191,7 @@ export function createHttp2(options: Http2Options): Http2 {
       if (now - since < config.HEADERS_TIMEOUT_MS) return
       onEnded('silent', socket.remoteAddress)
       socket.destroy()
-    } else if (connection.streams === 0) {
+    } else if (connection.answers.size === 0) {
       if (leftAt === undefined) {
         if (now - since < config.KEEP_ALIVE_TIMEOUT_MS) return
         onEnded('idle', socket.remoteAddress)
@@ -196,7 +206,17 @@ export function createHttp2(options: Http2Options): Http2 {
       connection.uploads.delete(request)
       if (!request.complete) request.stream.close(constants.NGHTTP2_CANCEL)
     }
+    for (const answer of connection.answers) look(answer, socket.remoteAddress, now)
     if (session.destroyed && socket.destroyed) connections.delete(session)
+  }
+
+  function look(answer: GatewayHttp2Response, address: string | undefined, now: number): void {
+    const { unread: pending, taken } = answer
+    const end = () => {
+      onUnread()
+      answer.destroy()
+    }
+    answer.reading = pending === 0 ? undefined : slow.judge(answer.reading, { pending, taken, address, end }, now)
   }
 
   return {

@@ -1,12 +1,20 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { keepIdleConnections, type Logger } from '@skerry/service'
+import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
+import { corsHeadersFor } from '../door/cors.ts'
+import { takeOffNamed } from '../hop-by-hop.ts'
+import { createBodyBudget } from './body-budget.ts'
+import { guard, guardRequests, ignore } from './guard.ts'
+import { GatewayRequest } from './http1-request.ts'
 import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Handler, type Reason } from './http2.ts'
+import type { GatewayHttp2Request } from './http2-request.ts'
 import { createKeptConnections } from './kept-connections.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
+import { refuseBody } from './refuse-body.ts'
+import { createSlowReaders } from './slow-readers.ts'
 import { openTls } from './tls.ts'
 
 export type ListenerOptions = {
@@ -20,6 +28,16 @@ export type ListenerOptions = {
   /** The gateway is leaving, but still answers: clients of HTTP/2 are told to connect elsewhere. */
   draining?(): boolean
   log?: Pick<Logger, 'info' | 'warn'>
+  /** Takes in what the code of a request or a connection threw, which ends that request or connection and nothing else. */
+  onFault?: FaultLog
+  /** Whether an address is that of one client, whose share of memory is bounded. */
+  countsAddress?(address: string): boolean
+  /** The address whose share of memory for bodies a request takes; undefined where only the bound of all holds. */
+  addressOf?(request: IncomingMessage): string | undefined
+  /** A request was refused for want of memory for its body. */
+  onBodyRefused?(): void
+  /** An answer was broken off because its client does not read it. */
+  onUnread?(): void
   /** An HTTP/2 connection was ended by a bound. */
   onEnded?(reason: Reason, address: string | undefined): void
 }
@@ -27,6 +45,8 @@ export type ListenerOptions = {
 export type Listener = {
   /** What Fastify gets by its `serverFactory`: it emits 'request' and 'upgrade', and its `close()` ends every protocol. */
   server: Server
+  /** Takes the place of whoever answers what the parser refused: Fastify would do it at once, ahead of requests that came whole before. */
+  takeClientErrors(): void
   /** Open HTTP/2 connections. */
   http2Connections(): number
   /** Looks at the certificate's files now. */
@@ -50,9 +70,24 @@ const CLOSING_GRACE_MS = 1_000
  * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { config, handler, clientError, draining = () => false, onEnded = () => {} } = options
+  const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onUnread = () => {} } = options
+  const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress, onBodyRefused = () => {} } = options
+  const handler = guardRequests(options.handler, onFault)
+  const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
+  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
+  const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
+  /** Has the body of a request count until its answer is given. */
+  const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse) => {
+    const hold = bodies.open(addressOf(request as IncomingMessage), () => {
+      onBodyRefused()
+      refuseBody(request as IncomingMessage, response, corsHeaders)
+    })
+    request.hold = hold
+    response.once('close', () => hold.close())
+  }
   const server = createServer({
+    IncomingMessage: GatewayRequest as typeof IncomingMessage,
     ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
@@ -65,30 +100,60 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   })
   const closed = new Promise<void>((resolve) => server.once('close', resolve))
   server.maxConnections = config.MAX_CONNECTIONS
-  const kept = createKeptConnections()
-  server.on('request', (request, response) => {
+  const slow = createSlowReaders({
+    periodMs: config.UNREAD_PERIOD_MS,
+    bytes: config.UNREAD_PERIOD_BYTES,
+    total: config.UNREAD_BYTES,
+    perAddress: config.UNREAD_ADDRESS_BYTES,
+    counts: options.countsAddress ?? (() => true)
+  })
+  const kept = createKeptConnections({ headMs: config.HEADERS_TIMEOUT_MS, slow, onUnread })
+  const take: Handler = (request, response) => {
+    const { headers } = request
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
+      countBody(request as GatewayRequest, response)
+    takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
     handler(request, response)
-  })
-  server.on('clientError', (error, socket) => clientError(error, socket as Socket))
-  const { upgrade } = options
-  if (upgrade !== undefined)
+  }
+  server.on('request', take)
+  // Node would answer these itself, and go on with what follows on the connection.
+  server.on('checkExpectation', take)
+  const takeClientErrors = () => {
+    server.removeAllListeners('clientError')
+    server.on('clientError', clientError as (error: Error, socket: Duplex) => void)
+  }
+  takeClientErrors()
+  if (options.upgrade !== undefined) {
+    const upgrade = guard(onFault, 'upgrade', options.upgrade, (_request, socket) => socket.destroy())
     server.on('upgrade', (request, socket, head) => {
       kept.leave(request.socket)
+      takeOffNamed(request.headers)
       upgrade(request, socket, head)
     })
+  }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, draining, onEnded })
-  const serveHttp1 = takeConnections(server, (socket) => newcomers.add(socket, (protocol) => assign(protocol, socket)))
+  const http2 = createHttp2({ config, handler, countBody, draining, onEnded, onFault, slow, onUnread })
+  const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
+  const serveHttp1 = takeConnections(server, (socket) => {
+    // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
+    socket.on('error', ignore)
+    newcomers.add(socket, (protocol) => begin(protocol, socket))
+  })
   const http1 = (socket: Socket) => {
     kept.add(socket)
     serveHttp1(socket)
   }
   const tls = await openTls(config, options.log, {
-    http1,
-    http2: (socket) => http2.accept(socket)
+    http1: guard(onFault, 'connection', http1, (socket) => socket.destroy()),
+    http2: guard(
+      onFault,
+      'connection',
+      (socket: Socket) => http2.accept(socket),
+      (socket) => socket.destroy()
+    )
   })
 
   function assign(protocol: Protocol, socket: Socket): void {
@@ -108,6 +173,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       newcomers.dismiss(now - config.HEADERS_TIMEOUT_MS)
       kept.sweep(now, config.KEEP_ALIVE_TIMEOUT_MS)
       http2.sweep(now)
+      slow.settle()
     }
     // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
     sweeper = setInterval(() => setImmediate(sweep), every).unref()
@@ -131,6 +197,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       // While draining a new connection is an idle one like others: its request may be on its way.
       newcomers.dismiss(now - (draining() ? Math.max(CLOSING_GRACE_MS, config.IDLE_KEPT_MS) : CLOSING_GRACE_MS))
       http2.sweep(now)
+      slow.settle()
     }
     // As above.
     const closer = setInterval(() => setImmediate(sweep), CLOSING_SWEEP_MS)
@@ -144,6 +211,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
   return {
     server,
+    takeClientErrors,
     http2Connections: () => http2.size,
     reload: async () => tls?.reload(),
     listen: ({ host, port }) =>

@@ -40,7 +40,7 @@ export function createNewcomers(): Newcomers {
       const gone = () => {
         leave()
         // What the connection broke of is of no use to anybody: it has asked for nothing.
-        socket.on('error', ignore).destroy()
+        socket.destroy()
       }
       const look = () => {
         const chunk = socket.read() as Buffer | null
@@ -67,5 +67,3 @@ export function createNewcomers(): Newcomers {
     }
   }
 }
-
-function ignore(): void {}

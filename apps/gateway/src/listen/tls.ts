@@ -4,6 +4,7 @@ import { createServer, type TLSSocket, type TlsOptions } from 'node:tls'
 import type { Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { type Certificate, certificateFiles, readCertificate, watchCertificate } from './certificate.ts'
+import { ignore } from './guard.ts'
 
 export type Tls = {
   /** Shakes hands on a connection and passes it on by the protocol that was agreed on. */
@@ -48,11 +49,13 @@ export async function openTls(
   const certificate = await readCertificate(files)
   const server = createServer(optionsOf(config, certificate))
   server.on('secureConnection', (socket) => {
+    // For as long as it lives, whoever has it.
+    socket.on('error', ignore)
     if (socket.alpnProtocol === 'h2') to.http2(socket)
     else to.http1(socket)
   })
   // Node ends the connection; a client that speaks no TLS is nothing to log.
-  server.on('tlsClientError', () => {})
+  server.on('tlsClientError', ignore)
 
   const watch = watchCertificate(files, certificate, config.TLS_RELOAD_MS, {
     changed(found, validTo) {

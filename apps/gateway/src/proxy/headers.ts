@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { untagHeader } from '../bytes/tags.ts'
-import { HOP_BY_HOP } from '../hop-by-hop.ts'
+import { connectionOptions, HOP_BY_HOP } from '../hop-by-hop.ts'
 import type { Verdict } from '../limits/limiter.ts'
 
 /** What a client may not tell a service: it is hop-by-hop, or only the gateway knows it. */
@@ -54,7 +54,7 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
   for (const name in came) {
     if (isWithheld(name)) continue
     if (name === 'tracestate' && !told.traceContinued) continue
-    if (named?.includes(name) === true) continue
+    if (named?.has(name) === true) continue
     const value = came[name]
     if (typeof value !== 'string') continue
     // The service knows its ETags without what we add for a coding.
@@ -92,7 +92,7 @@ export function responseHeaders(
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
-    if (isDropped(name) || named?.includes(name) === true) continue
+    if (isDropped(name) || named?.has(name) === true) continue
     const value = came[name]
     if (typeof value === 'string') list.push(name, value)
     else if (value !== undefined) for (const one of value) list.push(name, one)
@@ -141,13 +141,3 @@ export function limitHeaders(verdict: Verdict, headers: Record<string, string>):
   headers.ratelimit = `"${policy.name}";r=${remaining};t=${resetSeconds}`
   headers['ratelimit-policy'] = policyHeader
 }
-
-function connectionOptions(header: string): string[] {
-  // By far most often, and nothing to look for.
-  if (header === 'keep-alive' || header === 'close') return NONE
-  return header
-    .toLowerCase()
-    .split(',')
-    .map((option) => option.trim())
-}
-const NONE: string[] = []

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { ignore } from '../listen/guard.ts'
 import { CallerGoneError, DeadlineError } from '../upstreams/errors.ts'
 
 /** What a service said to a handshake. */
@@ -32,6 +33,9 @@ export type HandshakeRequest = {
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 /** A refusal that is longer is passed on without its body, bytes. */
 const LONGEST_REFUSAL = 65_536
+/** What a service can answer a handshake with, beside 101: nothing else could be passed on. */
+const FIRST_STATUS = 200
+const LAST_STATUS = 599
 
 /** Its answer to our handshake is not one to our key. */
 export class HandshakeError extends Error {
@@ -61,17 +65,32 @@ export function shakeHands(options: HandshakeRequest): Promise<Handshake> {
     }
     request.once('upgrade', (response, socket, head) => {
       settled()
+      // For as long as it lives; until it is passed on nobody else listens.
+      socket.on('error', ignore)
       if (response.headers['sec-websocket-accept'] !== acceptOf(key)) {
         socket.destroy()
         reject(new HandshakeError('the service accepted another handshake than ours'))
       } else resolve({ status: 101, headers: response.headers, socket, bytes: head })
     })
     request.once('response', (response) => {
-      bodyOf(response).then((bytes) => {
-        settled()
-        request.destroy()
-        resolve({ status: response.statusCode ?? 502, headers: response.headers, socket: undefined, bytes })
-      }, reject)
+      // Also behind a body that is not read on, so that it is nobody's uncaught error.
+      response.on('error', ignore)
+      const { statusCode: status = 0, headers } = response
+      if (status < FIRST_STATUS || status > LAST_STATUS) {
+        request.destroy(new HandshakeError(`the service answered ${status}, which is no status`))
+        return
+      }
+      bodyOf(response).then(
+        (bytes) => {
+          settled()
+          request.destroy()
+          resolve({ status, headers, socket: undefined, bytes })
+        },
+        (error: Error) => {
+          settled()
+          reject(error)
+        }
+      )
     })
     // Also after it has settled, so that it is nobody's uncaught error.
     request.on('error', (error) => {

@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 /** What our clients speak; offered beside the token, since a browser insists that one of what it offers is chosen. */
 const PROTOCOL = 'skerry'
 const TOKEN = 'skerry.bearer.'
+/** Subprotocols that are looked at, and may reach the service when a token is among them. */
+const MOST_OFFERED = 32
 
 /**
  * Browsers can give a WebSocket handshake no headers but subprotocols, so that is where their access token comes: offered as
@@ -13,7 +15,7 @@ export function takeProtocolToken(request: IncomingMessage): string | undefined 
   const { headers } = request
   const offer = headers['sec-websocket-protocol']
   if (offer === undefined || !offer.includes(TOKEN)) return undefined
-  const offered = offer.split(',').map((name) => name.trim())
+  const offered = offer.split(',', MOST_OFFERED).map((name) => name.trim())
   const token = offered.find((name) => name.startsWith(TOKEN))
   const left = offered.filter((name) => !name.startsWith(TOKEN))
   if (token !== undefined) headers.authorization ??= `Bearer ${token.slice(TOKEN.length)}`

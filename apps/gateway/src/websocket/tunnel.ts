@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream'
+import type { FaultLog } from '@skerry/service'
+import { ignore } from '../listen/guard.ts'
 import type { OpenStream } from '../proxy/streams.ts'
 import { CLOSE, closeFrame, FrameReader } from './frames.ts'
 
@@ -9,6 +11,8 @@ export type TunnelOptions = {
   messageLimit: number
   /** Neither side has sent or taken anything for so long, ms. */
   silenceMs: number
+  /** Takes in what the code of this tunnel threw, which ends it. */
+  onFault: FaultLog
   /** Both sides are gone. */
   onClose(): void
 }
@@ -42,8 +46,8 @@ export class Tunnel implements OpenStream {
   /** Begins to pass on; the first bytes of either side may have come with the handshake. */
   start(fromClient: Buffer, fromService: Buffer): void {
     const { client, service, silenceMs } = this.options
-    client.on('data', (chunk: Buffer) => this.upwards(chunk))
-    service.on('data', (chunk: Buffer) => this.downwards(chunk))
+    client.on('data', (chunk: Buffer) => this.guarded(this.upwards, chunk))
+    service.on('data', (chunk: Buffer) => this.guarded(this.downwards, chunk))
     client.once('end', () => this.leave(service))
     service.once('end', () => this.serviceLeft())
     for (const [side, other] of [
@@ -81,6 +85,15 @@ export class Tunnel implements OpenStream {
   destroy(): void {
     this.options.client.destroy()
     this.options.service.destroy()
+  }
+
+  private guarded(pass: (chunk: Buffer) => void, chunk: Buffer): void {
+    try {
+      pass.call(this, chunk)
+    } catch (error) {
+      this.options.onFault('websocket', error)
+      this.destroy()
+    }
   }
 
   private upwards(chunk: Buffer): void {
@@ -136,5 +149,3 @@ function pass(bytes: Buffer, from: Duplex, to: Duplex): void {
   from.pause()
   to.once('drain', () => from.resume())
 }
-
-function ignore(): void {}

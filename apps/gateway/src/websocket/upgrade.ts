@@ -1,8 +1,11 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SkerryError } from '@skerry/contracts'
+import type { FaultLog } from '@skerry/service'
+import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
+import { ignore } from '../listen/guard.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import { asProblem } from '../proxy/as-problem.ts'
 import { requestHeaders, responseHeaders } from '../proxy/headers.ts'
@@ -22,6 +25,9 @@ export type UpgradeDeps = RefuseDeps & {
   metrics: GatewayMetrics
   streams: OpenStreams
   traffic: Traffic | undefined
+  /** Whose pages may open one: browsers leave that to the server, since CORS does not hold for WebSockets. */
+  originAllowed: OriginAllowed
+  onFault: FaultLog
   /** Bytes of a client's message. */
   messageLimit: number
   /** Silence allowed in a live stream, ms. */
@@ -37,11 +43,23 @@ export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) =
 const HANDSHAKE_MS = 3_000
 /** What a client may send before it is accepted. */
 const EARLY_BYTES = 16_384
+/** How long a client that was refused has to read why. */
+const LINGER_MS = 2_000
 const KEY = /^[A-Za-z0-9+/]{22}==$/
 
-/** Whether a request asks for a WebSocket of a service. Any other upgrade (h2c) is answered as if it had not asked. */
+/**
+ * Whether a request asks for a WebSocket of a service. Any other upgrade (h2c) is answered as if it had not asked, and so is one with a body
+ * (which a GET has none of): Node would hand over something else than a connection, before the body is there.
+ */
 export function isWebSocket(raw: IncomingMessage): boolean {
-  return raw.method === 'GET' && raw.headers.upgrade?.toLowerCase() === 'websocket' && !isOwn(raw.url ?? '')
+  const { method, headers } = raw
+  return (
+    method === 'GET' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['transfer-encoding'] === undefined &&
+    headers['content-length'] === undefined &&
+    !isOwn(raw.url ?? '')
+  )
 }
 
 /**
@@ -62,8 +80,10 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
       socket.destroy()
       return
     }
-    response.once('finish', () => socket.end())
-    ;(socket as Duplex & { setTimeout(ms: number): void }).setTimeout(0)
+    response.once('finish', () => {
+      socket.end()
+      setTimeout(() => socket.destroy(), LINGER_MS).unref()
+    })
     const gone = new AbortController()
     socket.once('close', () => gone.abort())
     const early = readEarly(socket, head)
@@ -86,27 +106,38 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
       gone.abort()
     }
 
+    const answered = (answer: Connected) => {
+      if (!settle()) {
+        answer.socket?.destroy()
+        return
+      }
+      recordAnswer(deps, visit, answer.status)
+      if (answer.socket === undefined) relay(deps, visit, response, answer)
+      else {
+        response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
+        open(deps, visit, socket, early(), withProtocol(answer, protocol), answer.socket)
+      }
+    }
+    // Whatever of this throws ends this handshake, and what its service has opened for it.
+    const broken = (error: unknown) => {
+      deps.onFault('upgrade', error)
+      gone.abort()
+      socket.destroy()
+    }
+
     deps.streams.add(pending)
     socket.once('close', settle)
     deps.door(visit, (refused) => {
-      const error = refused ?? faultOf(request)
-      if (error !== undefined) fail(error)
-      else
-        ask(deps, visit, request, gone.signal).then(
-          (answer) => {
-            if (!settle()) {
-              answer.socket?.destroy()
-              return
-            }
-            recordAnswer(deps, visit, answer.status)
-            if (answer.socket === undefined) relay(deps, visit, response, answer)
-            else {
-              response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
-              open(deps, visit, socket, early(), withProtocol(answer, protocol), answer.socket)
-            }
-          },
-          (reason: Error) => fail(asProblem(reason))
-        )
+      try {
+        const error = refused ?? faultOf(request, deps.originAllowed)
+        if (error !== undefined) fail(error)
+        else
+          ask(deps, visit, request, gone.signal)
+            .then(answered, (reason: Error) => fail(asProblem(reason)))
+            .catch(broken)
+      } catch (error) {
+        broken(error)
+      }
     })
   }
 }
@@ -156,7 +187,9 @@ function ask(deps: UpgradeDeps, visit: Visit, request: IncomingMessage, signal: 
   })
 }
 
-function faultOf({ headers }: IncomingMessage): SkerryError | undefined {
+function faultOf({ headers }: IncomingMessage, originAllowed: OriginAllowed): SkerryError | undefined {
+  if (!originAllowed(headers.origin))
+    return new SkerryError('FORBIDDEN', { detail: 'Pages of this origin may not open a WebSocket here.' })
   if (headers['sec-websocket-version'] !== '13')
     return new SkerryError('BAD_REQUEST', {
       detail: 'Sec-WebSocket-Version must be 13.',
@@ -182,6 +215,7 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
   const tunnel = new Tunnel({
     client,
     service,
+    onFault: deps.onFault,
     messageLimit: deps.messageLimit,
     silenceMs: deps.streamSilenceMs,
     onClose: () => deps.streams.delete(tunnel)
@@ -198,5 +232,3 @@ function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer
   response.writeHead(answer.status, responseHeaders(headers, own, deps.securityHeaders))
   response.end(answer.bytes)
 }
-
-function ignore(): void {}

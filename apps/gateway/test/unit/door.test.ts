@@ -8,7 +8,7 @@ import { type Incoming, Visit } from '../../src/door/visit.ts'
 import { createLimiter } from '../../src/limits/limiter.ts'
 import { type Policy, policiesOf } from '../../src/limits/policies.ts'
 import { createRoutes } from '../../src/routing/routes.ts'
-import { createIssuer } from '../helpers/tokens.ts'
+import { createIssuer, idOf } from '../helpers/tokens.ts'
 
 const issuer = createIssuer()
 const RULES: RouteRules[] = [
@@ -50,6 +50,9 @@ function door({
         asked.push(priority)
         return undefined
       }
+    },
+    onFault: (_at, error) => {
+      throw error
     },
     onLimited: (policy: Policy) => limited.push(policy.name),
     ...options
@@ -107,7 +110,11 @@ t.test('who may come in comes in, with what is known of them', async (t) => {
     socket: { remoteAddress: '10.0.0.1' }
   })
   t.equal(mine.error, undefined)
-  t.match(mine.visit, { caller: { userId: 'ada', sessionId: 'ada-phone' }, address: '203.0.113.5', protocol: 'https' })
+  t.match(mine.visit, {
+    caller: { userId: idOf('ada'), sessionId: 'ada-phone' },
+    address: '203.0.113.5',
+    protocol: 'https'
+  })
   t.strictSame({ ...mine.visit.params }, { id: '7' })
   t.match(mine.visit.verdict, { policy: { name: 'user' }, remaining: 4 })
   t.strictSame(asked, ['low', 'normal'])

@@ -9,7 +9,7 @@ export type Signer = { readonly jwks: { readonly keys: object[] }; readonly toke
 export function makeSigner(): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const now = Math.floor(Date.now() / 1_000)
-  const user = { sub: 'u', sid: 's', usr: 'ada', dnm: 'Ada' }
+  const user = { sub: '01h00000000000000000000001', sid: 's', usr: 'ada', dnm: 'Ada' }
   const claims = { iss: 'skerry', aud: 'skerry', ...user, aat: now, iat: now, exp: now + HOUR }
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const signed = `${encode({ alg: 'EdDSA', typ: 'at+jwt', kid: 'bench' })}.${encode(claims)}`

@@ -10,7 +10,7 @@ const ConfigSchema = Type.Object({
   ...ServiceConfigSchema.properties,
   /** Subjects of events that it publishes. */
   TEST_EVENTS: Type.Optional(Type.String()),
-  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw', 'huge', 'mute']))
+  TEST_MODE: Type.Optional(Type.Enum(['fail', 'unready', 'hang', 'throw', 'huge', 'mute', 'go on']))
 })
 
 /** Contracts whose rules are more than an announcement may hold, though each by itself is fine. */
@@ -34,6 +34,7 @@ const note = (text: string) => writeSync(2, `${text}\n`)
 await runApp({
   name: 'widgets',
   version: '1.2.3',
+  ...(process.env.TEST_MODE === 'go on' ? { uncaught: 'go on' as const } : {}),
   config: () => parseConfig(ConfigSchema, process.env),
   async start({ log, metrics, config }) {
     if (config.TEST_MODE === 'fail') throw new Error('cannot start: no database at mongodb://root:hunter2@db/')
@@ -42,6 +43,7 @@ await runApp({
       if (query.q === 'slow') await sleep((query.limit ?? 0) * 10)
       while (query.q === 'leaving' && !app.skerry.draining) await sleep(10)
       if (query.q === 'throw') setImmediate(() => JSON.parse('{'))
+      if (query.q === 'reject') void Promise.reject(new Error('nobody listens'))
       return { items: [{ ...widget, name: config.SKERRY_INSTANCE }], nextCursor: null }
     })
     return {

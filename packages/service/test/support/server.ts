@@ -14,6 +14,9 @@ import {
   ServiceConfigSchema
 } from '../../src/index.ts'
 
+/** The user of a token unless a test says otherwise. */
+export const USER = '01h00000000000000000000001'
+
 export const env = { NATS_URL: 'nats://127.0.0.1:4222', NATS_USER: 'widgets', NATS_PASSWORD: 'secret' }
 
 export const WidgetSchema = Type.Object({
@@ -105,7 +108,7 @@ export async function createTokens() {
     new SignJWT({
       iss: 'skerry',
       aud: 'skerry',
-      sub: 'u1',
+      sub: USER,
       sid: 's1',
       usr: 'ada',
       dnm: 'Ada',

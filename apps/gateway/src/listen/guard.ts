@@ -1,0 +1,63 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { SkerryError } from '@skerry/contracts'
+import { type FaultLog, PROBLEM_TYPE, problemAnswer } from '@skerry/service'
+import type { Handler } from './http2.ts'
+
+/**
+ * Where bytes from outside enter, what they call is guarded: what it throws is told, and ends what these bytes belong to. Anything later that
+ * is called by a timer, a promise or an event has to end its own in the same way; what nobody catches is taken by the process
+ * (`uncaught: 'go on'`), which then cannot tell whose it was.
+ */
+export function guard<A extends unknown[]>(
+  onFault: FaultLog,
+  at: string,
+  work: (...input: A) => void,
+  end: (...input: A) => void
+): (...input: A) => void {
+  return (...input) => {
+    try {
+      work(...input)
+    } catch (error) {
+      onFault(at, error)
+      end(...input)
+    }
+  }
+}
+
+/** The same for requests, without anything made for each. One that fails is answered 500, or broken off where its answer has begun. */
+export function guardRequests(handler: Handler, onFault: FaultLog): Handler {
+  return (request, response) => {
+    try {
+      handler(request, response)
+    } catch (error) {
+      failRequest(onFault, request, response, error)
+    }
+  }
+}
+
+/** Ends a request whose code has thrown. */
+export function failRequest(
+  onFault: FaultLog,
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown
+): void {
+  onFault('request', error)
+  try {
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    const { body, headers } = problemAnswer(new SkerryError('INTERNAL', { cause: error }), 'unknown')
+    // What else is on this connection is in doubt.
+    const connection = request.httpVersionMajor < 2 ? { connection: 'close' } : {}
+    response.writeHead(500, { ...headers, ...connection, 'content-type': PROBLEM_TYPE })
+    response.end(body)
+  } catch {
+    // There is nothing left to say to this client.
+    request.socket.destroy()
+  }
+}
+
+/** For events that say nothing new: 'close' follows each 'error'. */
+export function ignore(): void {}

@@ -1,0 +1,43 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants } from 'node:http2'
+import { SkerryError } from '@skerry/contracts'
+import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
+import type { CorsHeaders } from '../door/cors.ts'
+import type { GatewayHttp2Request } from './http2-request.ts'
+
+/** How long a client has to get to read why its body is refused, while what it still sends is dropped. */
+const LINGER_MS = 1_000
+
+/** Answers a request whose body there is no memory for, lets go of what has come of it, and ends its connection, or its stream. */
+export function refuseBody(request: IncomingMessage, response: ServerResponse, corsHeaders: CorsHeaders): void {
+  // Whoever reads it has the parts that came, and is not to hear that it has ended or broken off.
+  for (const event of ['data', 'end', 'error', 'close', 'aborted']) request.removeAllListeners(event)
+  const http2 = request.httpVersionMajor >= 2
+  const { socket } = request
+  // It has its answer, or comes behind others on its connection.
+  if (response.headersSent || (response.socket === null && !http2)) {
+    if (http2) response.destroy()
+    else socket.destroy()
+    return
+  }
+  const refusal = new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
+  const { body, headers } = problemAnswer(refusal, 'unknown')
+  const own: Record<string, string> = { ...headers, 'content-type': PROBLEM_TYPE }
+  corsHeaders(request.headers.origin, own)
+  if (http2) {
+    const { stream } = request as unknown as GatewayHttp2Request
+    response.writeHead(refusal.status, own)
+    response.end(body)
+    // RFC 9113 8.1: the answer is whole, and the rest of the request is not wanted.
+    if (stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
+    else stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+    return
+  }
+  response.writeHead(refusal.status, { ...own, connection: 'close', 'content-length': String(Buffer.byteLength(body)) })
+  response.write(body)
+  request.resume()
+  setTimeout(() => {
+    response.end()
+    socket.destroySoon()
+  }, LINGER_MS).unref()
+}

@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { createBodyBudget } from '../src/listen/body-budget.ts'
+import { openSession } from './helpers/clients.ts'
+import { startOrigin } from './helpers/origin.ts'
+import { startProcess } from './helpers/processes.ts'
+
+t.test('the newest go: of the address that has too much, else of the one that has most', (t) => {
+  const refused: string[] = []
+  const budget = createBodyBudget({ total: 10_000, perAddress: 6_000 })
+  const open = (name: string, address?: string) => budget.open(address, () => refused.push(name))
+  const [a, b, c] = [open('a', 'home'), open('b', 'home'), open('c', 'home')]
+  t.ok(b!.take(2_000))
+  t.ok(a!.take(2_000))
+  t.ok(c!.take(1_000))
+  t.ok(b!.take(1_500), 'it came first')
+  t.strictSame(refused.splice(0), ['c'], 'by their first byte, not by when they were opened')
+  t.notOk(c!.take(1), 'nothing more of it is kept')
+  t.ok(budget.bytes < 6_000)
+
+  const d = open('d', 'elsewhere')
+  t.ok(d.take(3_000))
+  t.ok(d.take(2_000), 'all together are too much')
+  t.strictSame(refused.splice(0), ['a'], 'of the address that has most')
+  b!.complete()
+  d.complete()
+  const e = open('e')
+  t.notOk(e.take(9_000), 'what is whole is not broken off')
+  t.strictSame(refused.splice(0), ['e'])
+  for (const hold of [a, b, c, d, e]) hold!.close()
+  t.equal(budget.bytes, 0)
+
+  const tiny = open('tiny', 'home')
+  let parts = 0
+  while (tiny.take(1)) parts++
+  t.ok(parts < 100, 'parts of one byte are more than one byte')
+  for (let i = 0; i < 10_000; i++) {
+    const hold = open('many', 'home')
+    hold.take(100)
+    hold.close()
+  }
+  t.equal(budget.bytes, 0)
+  t.end()
+})
+
+const MIB = 1_048_576
+const BODIES = 16 * MIB
+
+t.test('bodies one byte short, at a real gateway', async (t) => {
+  const origin = await startOrigin(t, 'one', (request, response) => {
+    request.resume().on('end', () => response.end('{}'))
+  })
+  const gateway = await startProcess(t, '../../src/main.ts', {
+    ...{ PORT: '0', DRAIN_MS: '0', IDLE_KEPT_MS: '0', LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' },
+    ...{ BODIES_BYTES: String(BODIES), ROUTES: `/x=${origin.url}` }
+  })
+  const port = Number(new URL(gateway.url).port)
+  const refusals = async () =>
+    Number(
+      /^skerry_gateway_bodies_refused_total\{.*\} (\d+)$/m.exec(
+        await (await fetch(`${gateway.ops}/metrics`)).text()
+      )?.[1]
+    )
+  const faults = async () => /^skerry_faults_total/m.test(await (await fetch(`${gateway.ops}/metrics`)).text())
+
+  for (const path of ['/x', '/v1/batch'])
+    await t.test(path, async (t) => {
+      const before = await refusals()
+      const clients = Array.from({ length: 40 }, () => short(t, port, path))
+      await Promise.all(clients.map(({ written }) => written))
+      await waitFor(async () => (await refusals()) - before >= 40 - BODIES / MIB)
+      const answered = () => clients.filter(({ heard }) => heard() !== '')
+      await waitFor(() => answered().length >= 40 - BODIES / MIB)
+      for (const { heard } of answered()) t.match(heard(), /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"UNAVAILABLE"/s)
+      t.equal((await fetch(`${gateway.url}/x`)).status, 200, 'what has no body is answered')
+      const small = await fetch(`${gateway.url}/x`, { method: 'POST', body: 'small' })
+      t.ok([200, 503].includes(small.status), 'the newest of all may have to come back')
+      const left = clients.filter(({ heard }) => heard() === '')
+      t.ok(left.length > 0 && left.length <= BODIES / MIB)
+      for (const { socket } of left) socket.write('}')
+      await Promise.all(left.map(({ heard }) => waitFor(() => heard() !== '')))
+      for (const { heard } of left) t.notMatch(heard(), /^HTTP\/1\.1 503 /, 'whoever was not refused is answered')
+      t.equal((await fetch(`${gateway.url}/x`, { method: 'POST', body: 'small' })).status, 200)
+    })
+
+  await t.test('over HTTP/2', async (t) => {
+    const before = await refusals()
+    const sessions = Array.from({ length: 6 }, () => openSession(t, gateway.url))
+    const statuses: number[] = []
+    let closed = 0
+    const streams = sessions.flatMap((session) =>
+      Array.from({ length: 8 }, () => {
+        const stream = session.request({ ':method': 'POST', ':path': '/x', 'content-length': MIB })
+        stream.on('error', () => {})
+        stream.on('response', (head) => statuses.push(Number(head[':status'])))
+        stream.on('close', () => closed++)
+        stream.resume()
+        stream.write(Buffer.alloc(MIB - 1))
+        return stream
+      })
+    )
+    await waitFor(async () => (await refusals()) - before >= 48 - BODIES / MIB)
+    await waitFor(() => closed >= 48 - BODIES / MIB)
+    t.strictSame(new Set(statuses), new Set([503]))
+    for (const stream of streams) if (!stream.closed) stream.end('}')
+    await waitFor(() => closed === 48)
+    t.ok(statuses.includes(200))
+  })
+  t.equal(gateway.child.exitCode, null)
+  t.notOk(await faults())
+})
+
+/** A request whose last byte is missing. */
+function short(t: Test, port: number, path: string): { socket: Socket; written: Promise<unknown>; heard(): string } {
+  const socket = connect(port, '127.0.0.1')
+  let heard = ''
+  socket.on('data', (chunk) => {
+    heard += chunk.toString('latin1')
+  })
+  socket.on('error', () => socket.destroy())
+  t.teardown(() => socket.destroy())
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${MIB}\r\n\r\n`
+  socket.write(head)
+  const written = Promise.race([
+    new Promise((resolve) => socket.write(Buffer.alloc(MIB - 1, '{'), resolve)),
+    once(socket, 'close')
+  ])
+  return { socket, written, heard: () => heard }
+}
