@@ -5,6 +5,7 @@ import { authRoutes, contentRoutes, type RouteContract, realtimeRoutes, rulesOf,
 import {
   buildServer,
   type Checks,
+  createFaultLog,
   type Identity,
   type Instance,
   type Logger,
@@ -104,7 +105,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     },
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
-    hedgeLost: (service) => counts.hedgeLost(service)
+    hedgeLost: (service) => counts.hedgeLost(service),
+    faulted: (error) => onFault('answer', error)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
   const health = startHealthChecks(balancer, {
@@ -117,6 +119,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
 
   const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const refuse = createRefuse(corsHeaders)
+  const onFault = createFaultLog(log, metrics)
 
   // Requests come before all that answers them is made, but not before it listens.
   let entry: RequestListener = () => undefined
@@ -219,6 +222,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       compressMinBytes: config.COMPRESS_MIN_BYTES,
       compressWholeBytes: config.COMPRESS_WHOLE_BYTES,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
+      onFault,
       log,
       securityHeaders,
       corsHeaders,

@@ -57,6 +57,8 @@ export type BalancerEvents = {
   hedged(service: string): void
   /** A hedge was sent for nothing: the first instance answered. */
   hedgeLost(service: string): void
+  /** The code that takes an answer failed at it. */
+  faulted(error: Error): void
 }
 
 /** Answers of which so many are known tell what is slow. */
