@@ -202,6 +202,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
+      isStream: (method, path) => routes.find(method, path)?.route.stream === true,
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT
