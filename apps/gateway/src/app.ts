@@ -35,6 +35,7 @@ import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createOverload } from './overload/overload.ts'
 import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
+import { createSpool } from './proxy/spool.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -209,8 +210,20 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     })
   })
 
+  const spool = createSpool(
+    {
+      answerBytes: config.SPOOL_ANSWER_BYTES,
+      callerBytes: config.SPOOL_CALLER_BYTES,
+      totalBytes: config.SPOOL_BYTES,
+      // Half of what a service with one instance has.
+      held: Math.floor(config.UPSTREAM_CONNECTIONS / 2)
+    },
+    { onCut: (reason) => counts.tooSlow(reason) }
+  )
+  counts.watchSpool(spool)
   entry = createEntry(
     {
+      spool,
       door,
       balancer,
       identity,
@@ -262,6 +275,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     async close() {
       health.close()
       overload.close()
+      spool.close()
       purger?.close()
       await cache.close()
       await balancer.destroy()

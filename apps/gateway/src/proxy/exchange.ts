@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
-import type { FaultLog, Identity } from '@skerry/service'
+import type { Identity } from '@skerry/service'
 import type { Dispatcher } from 'undici'
 import { type CachedRoute, headersToLoad, keyOf } from '../cache/cached-route.ts'
 import { BYPASS } from '../cache/client-headers.ts'
@@ -40,8 +40,6 @@ export type ExchangeDeps = RefuseDeps &
     traffic: Traffic | undefined
     /** The largest body that is kept. */
     cacheEntryBytes: number
-    /** Takes in what failed in the gateway's own code. */
-    onFault: FaultLog
   }
 
 /** The service whose word ends sessions. */
@@ -331,9 +329,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     const { res, deps } = this
     const own = this.ownHeaders(came['server-timing'])
     if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
-    this.writer.head(status, came, own)
+    const events = came['content-type']?.startsWith('text/event-stream') === true
+    this.writer.head(status, came, own, events || isStream(this.visit))
     this.answering = true
-    if (came['content-type']?.startsWith('text/event-stream') === true) {
+    if (events) {
       this.streaming = true
       deps.streams.add(this)
       // The head must not wait for the first event.
@@ -401,6 +400,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private clientClosed(): void {
+    this.writer.closed()
     if (this.streaming) this.deps.streams.delete(this)
     else if (this.answering) recordAnswer(this.deps, this.visit, this.res.statusCode)
     if (this.res.writableFinished && !this.streaming) return
