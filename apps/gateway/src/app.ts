@@ -104,6 +104,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       counts.ejected(upstream.id, reason)
       log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
+    back(upstream, awayMs) {
+      log.info({ upstream: upstream.id, url: upstream.url, awayMs: Math.round(awayMs) }, 'upstream recovered')
+    },
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
     hedgeLost: (service) => counts.hedgeLost(service),
@@ -112,6 +115,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
   const health = startHealthChecks(balancer, {
     everyMs: config.HEALTH_INTERVAL_MS,
+    longestMs: Math.max(config.HEALTH_INTERVAL_MS, config.EJECT_LONGEST_MS / 2),
     timeoutMs: config.HEALTH_TIMEOUT_MS,
     path: config.HEALTH_PATH,
     ca

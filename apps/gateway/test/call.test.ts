@@ -42,6 +42,7 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
     { ...OPTIONS, ...options },
     {
       ejected: () => {},
+      back: () => {},
       retried: () => void counts.retried++,
       hedged: () => void counts.hedged++,
       hedgeLost: () => void counts.hedgeLost++,
