@@ -35,6 +35,7 @@ import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createOverload } from './overload/overload.ts'
 import { createEntry } from './proxy/entry.ts'
 import { limitHeaders } from './proxy/headers.ts'
+import { createSpool } from './proxy/spool.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -103,13 +104,18 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       counts.ejected(upstream.id, reason)
       log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
+    back(upstream, awayMs) {
+      log.info({ upstream: upstream.id, url: upstream.url, awayMs: Math.round(awayMs) }, 'upstream recovered')
+    },
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
-    hedgeLost: (service) => counts.hedgeLost(service)
+    hedgeLost: (service) => counts.hedgeLost(service),
+    faulted: (error) => onFault('answer', error)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
   const health = startHealthChecks(balancer, {
     everyMs: config.HEALTH_INTERVAL_MS,
+    longestMs: Math.max(config.HEALTH_INTERVAL_MS, config.EJECT_LONGEST_MS / 2),
     timeoutMs: config.HEALTH_TIMEOUT_MS,
     path: config.HEALTH_PATH,
     ca
@@ -208,14 +214,27 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
+      isStream: (method, path) => routes.find(method, path)?.route.stream === true,
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT
     })
   })
 
+  const spool = createSpool(
+    {
+      answerBytes: config.SPOOL_ANSWER_BYTES,
+      callerBytes: config.SPOOL_CALLER_BYTES,
+      totalBytes: config.SPOOL_BYTES,
+      // Half of what a service with one instance has.
+      held: Math.floor(config.UPSTREAM_CONNECTIONS / 2)
+    },
+    { onCut: (reason) => counts.tooSlow(reason) }
+  )
+  counts.watchSpool(spool)
   entry = createEntry(
     {
+      spool,
       door,
       balancer,
       identity,
@@ -228,6 +247,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       compressMinBytes: config.COMPRESS_MIN_BYTES,
       compressWholeBytes: config.COMPRESS_WHOLE_BYTES,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
+      onFault,
       log,
       securityHeaders,
       corsHeaders,
@@ -268,6 +288,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     async close() {
       health.close()
       overload.close()
+      spool.close()
       purger?.close()
       await cache.close()
       await balancer.destroy()

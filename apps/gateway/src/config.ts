@@ -91,6 +91,10 @@ export const GatewayConfigSchema = Type.Object({
   UPSTREAM_IDLE_TIMEOUT_MS: Milliseconds(30_000),
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
+  /** Bytes of answers that wait here for slow clients: of one answer, of all of one user or address, and of all. */
+  SPOOL_ANSWER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 4_194_304 }),
+  SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),
+  SPOOL_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 67_108_864 }),
   /** PEM file of the authorities for instances with `https://` addresses, instead of the system's. */
   UPSTREAM_CA_FILE: Type.Optional(Type.String({ minLength: 1 })),
   /** Copies for shadow versions that may be under way. */

@@ -1,5 +1,6 @@
 import type { Metrics, RouteRecorder } from '@skerry/service'
 import type { Overload } from './overload/overload.ts'
+import type { Spool } from './proxy/spool.ts'
 import type { OpenStreams } from './proxy/streams.ts'
 import type { Route } from './routing/routes.ts'
 import type { Balancer } from './upstreams/balancer.ts'
@@ -18,6 +19,10 @@ export type GatewayMetrics = {
   bodyRefused(): void
   /** An answer was broken off because its client does not read it. */
   unread(): void
+  /** An answer was broken off because its client took it too slowly. */
+  tooSlow(reason: string): void
+  /** Shows how much waits for slow clients. */
+  watchSpool(spool: Spool): void
   /** An HTTP/2 connection was ended by a bound. */
   http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
@@ -51,6 +56,11 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
   const http2Ended = metrics.counter('skerry_gateway_http2_ended_total', 'HTTP/2 connections ended by a bound.', [
     'reason'
   ])
+  const tooSlow = metrics.counter(
+    'skerry_gateway_slow_answers_cut_total',
+    'Answers broken off because their clients took them too slowly.',
+    ['reason']
+  )
   const shed = metrics.counter('skerry_gateway_shed_total', 'Requests refused under overload.', ['reason', 'priority'])
   metrics.gauge('skerry_gateway_live_instances', 'Instances that take traffic.', ['upstream'], (gauge) => {
     gauge.reset()
@@ -92,6 +102,15 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
     shed: (reason, priority) => shed.inc({ reason, priority }),
     bodyRefused: () => bodiesRefused.inc(),
     unread: () => unread.inc(),
+    tooSlow: (reason) => tooSlow.inc({ reason }),
+    watchSpool(spool) {
+      metrics.gauge('skerry_gateway_spool_bytes', 'Bytes of answers that wait for slow clients.', [], (gauge) =>
+        gauge.set(spool.bytes)
+      )
+      metrics.gauge('skerry_gateway_held_connections', 'Connections to services held by slow clients.', [], (gauge) =>
+        gauge.set(spool.held)
+      )
+    },
     http2Ended: (reason) => http2Ended.inc({ reason }),
     watchOverload(overload) {
       metrics.gauge(

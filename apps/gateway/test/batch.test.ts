@@ -1,7 +1,9 @@
+import type { ServerResponse } from 'node:http'
 import type { BatchAnswer } from '@skerry/contracts'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
-import { talk } from './helpers/clients.ts'
+import { Agent, request } from 'undici'
+import { certificateFiles, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -182,6 +184,91 @@ t.test('a batch', async (t) => {
     await t.rejects(asked, { name: 'AbortError' })
     await waitFor(() => seen?.socket.destroyed)
   })
+})
+
+t.test('what does not end by itself, or soon, loses nothing of the others', async (t) => {
+  const g = await startGateway(t, { env: { BATCH_TIMEOUT_MS: '500' } })
+  const upstream = await startUpstream(t, g.nc, {
+    prefixes: ['/v1/posts', '/v1/live'],
+    routes: [{ method: 'GET', path: '/v1/live', auth: 'optional', stream: true }],
+    answer: (req, res) => {
+      const type = req.url === '/v1/posts/events' ? 'text/event-stream' : 'application/json'
+      res.setHeader('content-type', type)
+      if (req.url === '/v1/posts/1') res.end('{}')
+      // Begun in time, and never ended.
+      else res.writeHead(200).write('{')
+    }
+  })
+  await g.live('content', 1)
+  const answer = await fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      requests: ['/v1/live', '/v1/posts/events', '/v1/posts/endless', '/v1/posts/1'].map((path) => ({
+        method: 'GET',
+        path
+      }))
+    })
+  })
+  t.equal(answer.status, 200)
+  const { responses } = (await answer.json()) as { responses: BatchAnswer[] }
+  t.strictSame(
+    responses.map((one) => one.status),
+    [400, 502, 504, 200]
+  )
+  t.notOk(upstream.requests.some(({ url }) => url === '/v1/live'))
+})
+
+t.test('all answers of a batch have one bound of bytes', async (t) => {
+  const g = await startGateway(t, { env: { BATCH_ANSWER_LIMIT: '1000000', BATCH_TIMEOUT_MS: '600000' } })
+  const open: ServerResponse[] = []
+  let cut = 0
+  await startUpstream(t, g.nc, {
+    answer: (_req, res) => {
+      res.once('close', () => {
+        if (!res.writableEnded) cut++
+      })
+      res.setHeader('content-type', 'application/json')
+      res.write(`"${'x'.repeat(99_999)}`)
+      open.push(res)
+    }
+  })
+  await g.live('content', 1)
+  const asked = fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      requests: Array.from({ length: 20 }, (_, i) => ({ method: 'GET', path: `/v1/posts/${i}` }))
+    })
+  })
+  await waitFor(() => open.length === 20)
+  // Twenty tenths have come, of which ten fit.
+  await waitFor(() => cut >= 10)
+  for (const res of open) res.end('"')
+  const { responses } = (await (await asked).json()) as { responses: BatchAnswer[] }
+  const statuses = responses.map((one) => one.status)
+  t.ok(statuses.filter((status) => status === 200).length >= 9, 'those that fit are answered')
+  t.ok(statuses.filter((status) => status === 502).length >= 10)
+})
+
+t.test('services are told that a batch came by TLS', async (t) => {
+  const { files, write } = await certificateFiles(t)
+  await write('localhost')
+  const g = await startGateway(t, { env: files })
+  await startUpstream(t, g.nc, {
+    answer: (req, res) =>
+      res.setHeader('content-type', 'application/json').end(JSON.stringify(req.headers['x-forwarded-proto']))
+  })
+  await g.live('content', 1)
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
+  t.teardown(() => dispatcher.close())
+  const { body } = await request(`https://127.0.0.1:${g.port}/v1/batch`, {
+    dispatcher,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ requests: [{ method: 'GET', path: '/v1/posts' }] })
+  })
+  t.match(await body.json(), { responses: [{ status: 200, body: 'https' }] })
 })
 
 t.test('a batch has a time, which its requests share', async (t) => {

@@ -37,13 +37,16 @@ const OPTIONS: BalancerOptions = {
 /** A balancer over real servers that answer as they are told. */
 async function startBalancer(t: Test, answers: RequestListener[], options: Partial<BalancerOptions> = {}) {
   const counts = { retried: 0, hedged: 0, hedgeLost: 0 }
+  const faults: string[] = []
   const balancer = new Balancer(
     { ...OPTIONS, ...options },
     {
       ejected: () => {},
+      back: () => {},
       retried: () => void counts.retried++,
       hedged: () => void counts.hedged++,
-      hedgeLost: () => void counts.hedgeLost++
+      hedgeLost: () => void counts.hedgeLost++,
+      faulted: (error) => void faults.push(error.message)
     }
   )
   t.teardown(() => balancer.destroy())
@@ -108,6 +111,7 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
   return {
     balancer,
     counts,
+    faults,
     asked,
     deadlines,
     ask,
@@ -335,6 +339,30 @@ t.test('one that refuses what a single caller has too much of goes on for all ot
   )
   while (asked[0]!.length === 0) t.equal(await ask(), 200)
   t.equal(balancer.upstreamsOf('s')[0]!.circuit.isOpen, false)
+})
+
+t.test('a fault in the code that takes an answer ends that call alone', async (t) => {
+  const { ask, balancer, faults } = await startBalancer(t, [good])
+  const places = ['onRequestStart', 'onResponseStart', 'onResponseData', 'onResponseEnd'] as const
+  for (const place of places) {
+    const error = await new Promise<Error>((resolve) => {
+      const handler = {
+        onRequestStart: () => {},
+        onResponseError: (_controller: unknown, reason: Error) => resolve(reason)
+      }
+      const broken = () => {
+        throw new Error(place)
+      }
+      const request = { origin: 's', method: 'GET', path: '/', headers: [], body: null, stream: false }
+      balancer.call(
+        { ...request, repeatable: true, hedgeable: false, timeoutMs: LONG, silenceMs: LONG },
+        { ...handler, [place]: broken }
+      )
+    })
+    t.equal(error.message, place, 'its taker hears of it')
+    t.equal(await ask(), 200, 'others are answered')
+  }
+  t.strictSame(faults.splice(0), places)
 })
 
 t.test('Retry-After', async (t) => {

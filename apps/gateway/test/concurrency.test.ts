@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Gradient, type Outcome } from '../src/overload/gradient.ts'
+import { ServiceGate } from '../src/overload/service-gate.ts'
 import { type Kind, type Seen, simulate } from './helpers/simulate.ts'
 
 // All on a simulated clock with seeded randomness: the same figures on every machine.
@@ -199,6 +200,69 @@ t.test('drops lower the limit, and it comes back', async (t) => {
   run(2_000, 'answered', 20)
   t.ok(gradient.limit > before / 2, `${gradient.limit} of ${before}`)
   t.ok(gradient.limit <= 1_000)
+})
+
+t.test('seconds after what lowered the limit has ended it is what it was', async (t) => {
+  const posts: Kind[] = [{ share: 1, priority: 'high', serviceMs: 10 }]
+  const quiet = { seconds: 60, rate: 20, workers: WORKERS, kinds: posts }
+  // Sixty at once: more than a limit that is low can do while they wait.
+  const burst = { seconds: 0.01, rate: 6_000, workers: WORKERS, kinds: posts }
+  for (const seed of [1, 2, 3]) {
+    const [before, attack, rest, first, , second] = simulate(
+      [quiet, { ...quiet, rate: 3_000, workers: 1, slower: 20 }, { ...quiet, seconds: 3, rate: 0 }, burst].concat([
+        { ...quiet, seconds: 3 },
+        burst,
+        { ...quiet, seconds: 3 }
+      ]),
+      { seed }
+    ) as [Seen, Seen, Seen, Seen, Seen, Seen]
+    t.ok(attack.limit < 8, `${attack.limit} under attack`)
+    t.ok(rest.limit >= before.limit, `${rest.limit} of ${before.limit} after three seconds without a request`)
+    t.strictSame([first.refused, second.refused], [0, 0], 'bursts lose nothing')
+  }
+})
+
+t.test('what hangs does not get its limit back by hanging', async (t) => {
+  const gate = new ServiceGate({
+    ...{ initial: 100, idle: 16, min: 4, max: 1_000, slackMs: 10, waitMs: 100, criticalWaitMs: 1_000, waiting: 512 }
+  })
+  let now = 1_000
+  const fill = () => {
+    let entered = 0
+    if (gate.gradient.isResting) gate.gradient.recover(now)
+    while (gate.tryEnter('critical')) entered++
+    return entered
+  }
+  const end = (outcome: Outcome, ms: number) => {
+    now += ms
+    while (gate.gradient.inFlight > 0) gate.leave(ms, outcome, now)
+  }
+  fill()
+  end('answered', 20)
+  for (let i = 0; i < 30; i++) {
+    fill()
+    end('dropped', 15_000)
+  }
+  t.equal(gate.gradient.limit, 4)
+  t.equal(fill(), 4)
+  now += 60_000
+  t.equal(fill(), 0, 'nothing has ended since')
+  end('answered', 20)
+  now += 250
+  t.ok(fill() < 10, 'and then it comes back by and by')
+  end('answered', 20)
+  now += 3_000
+  t.ok(fill() > 90)
+  for (let i = 0; i < 30; i++) {
+    end('dropped', 15_000)
+    fill()
+  }
+  end('dropped', 15_000)
+  now += 2_000
+  t.equal(fill(), 4)
+  end('dropped', 15_000)
+  now += 6_000
+  t.ok(fill() > 90, 'also when nobody asked for some seconds')
 })
 
 t.test('what the gateway itself was late is not taken for its service', async (t) => {

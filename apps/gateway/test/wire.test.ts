@@ -25,24 +25,47 @@ t.test('heads', (t) => {
         'x-empty': ''
       },
       length: 5,
-      keepAlive: true
+      keepAlive: true,
+      keptMs: Number.POSITIVE_INFINITY
     }
   )
   const lengths: [string, string, number, boolean][] = [
     ['HTTP/1.1 200', 'GET', UNTIL_CLOSE, false],
     ['HTTP/1.0 200 OK\r\ncontent-length: 1', 'GET', 1, false],
     ['HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked', 'GET', CHUNKED, true],
-    ['HTTP/1.1 200 OK\r\ncontent-length: 9', 'HEAD', 0, true],
-    ['HTTP/1.1 304 Not Modified\r\ncontent-length: 9', 'GET', 0, true],
+    // What may not have a body, but whose sender may send one a moment later.
+    ['HTTP/1.1 200 OK\r\ncontent-length: 9', 'HEAD', 0, false],
+    ['HTTP/1.1 200 OK', 'HEAD', 0, false],
+    ['HTTP/1.1 304 Not Modified\r\ncontent-length: 9', 'GET', 0, false],
+    ['HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked', 'GET', 0, false],
+    ['HTTP/1.1 304 Not Modified', 'GET', 0, true],
+    ['HTTP/1.1 204 No Content\r\ncontent-length: 0', 'GET', 0, true],
     ['HTTP/1.1 204 No Content', 'GET', 0, true],
     ['HTTP/1.1 200 OK\r\nconnection: Close\r\ncontent-length: 0', 'GET', 0, false]
   ]
   for (const [text, method, length, keepAlive] of lengths)
     t.match(parseHead(text, method), { length, keepAlive }, JSON.stringify(text))
 
+  const kept: [string, number][] = [
+    ['timeout=5', 5_000],
+    ['Timeout = 72, max=100', 72_000],
+    ['max=3,timeout="2"', 2_000],
+    ['timeout=0', 0],
+    ['timeout=5, max=0', 0],
+    ['timeout=x', Number.POSITIVE_INFINITY],
+    ['xtimeout=5', Number.POSITIVE_INFINITY],
+    ['', Number.POSITIVE_INFINITY]
+  ]
+  for (const [value, keptMs] of kept)
+    for (let i = 0; i < 2; i++) t.match(parseHead(`HTTP/1.1 204 x\r\nkeep-alive: ${value}`, 'GET'), { keptMs }, value)
+
   const bad = [
     'HTTP/2 200 OK',
     'HTTP/1.1 99 x',
+    'HTTP/1.1 099 x',
+    'HTTP/1.1 000 x',
+    'HTTP/1.1 600 x',
+    'HTTP/1.1 999 x',
     'HTTP/1.1 2000',
     'HTTP/1.1  200',
     'HTTP/1.1 200OK',
@@ -71,9 +94,11 @@ t.test('heads', (t) => {
     'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked',
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked',
     'HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked',
-    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5'
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5',
+    `HTTP/1.1 200 OK${'\r\na: 1'.repeat(257)}`
   ]
-  for (const text of bad) t.throws(() => parseHead(text, 'GET'), { name: 'ProtocolError' }, JSON.stringify(text))
+  for (const text of bad)
+    t.throws(() => parseHead(text, 'GET'), { name: 'ProtocolError' }, JSON.stringify(text.slice(0, 100)))
   t.end()
 })
 
@@ -301,6 +326,36 @@ t.test('a lying instance poisons nobody', async (t) => {
     await waitFor(() => sockets.size === 0)
     t.match(await ask(pool), { body: 'clean' }, 'what comes on a free connection closes it')
   }
+})
+
+t.test('a connection is looked at before it is used again', async (t) => {
+  const { pool, sockets, requests } = await startRaw(t, (socket) =>
+    socket.write('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nclean')
+  )
+  const evil = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
+  const left: [string, (socket: Socket) => void][] = [
+    ['bytes that nobody asked for', (socket) => socket.write(evil)],
+    ['its end', (socket) => socket.end()],
+    ['a reset', (socket) => socket.resetAndDestroy()]
+  ]
+  for (const [what, leave] of left) {
+    t.match(await ask(pool), { body: 'clean' })
+    const [kept] = sockets
+    // What was sent has arrived before the pool is asked, and is not read yet.
+    const asked = await new Promise<Outcome>((resolve) =>
+      setTimeout(() => {
+        leave(kept!)
+        resolve(ask(pool))
+      })
+    )
+    t.match(asked, { body: 'clean', error: undefined }, `${what} meets no request`)
+  }
+  t.equal(requests(), 6, 'nothing was sent twice')
+  const handler: Dispatcher.DispatchHandler = {}
+  pool.dispatch({ method: 'GET', path: '/', headers: [], body: null }, handler)
+  t.ok(pool.withdraw(handler), 'what is looked at can be taken back')
+  t.match(await ask(pool), { body: 'clean' })
+  t.equal(requests(), 7)
 })
 
 t.test('who cannot be reached', async (t) => {

@@ -71,10 +71,11 @@ export function judgeAnswer(
   let use: StoredAnswer['use'] = 'keep'
   let keptBy = key
   if (isPersonal(status, said, names) || (route.shared && directives.has('private'))) use = 'alone'
-  else if (!STORABLE.has(status) || directives.has('no-store') || spent || body.length > maxBytes) {
-    // Failures of the service are the same for who waited, whose key is the same.
-    use = route.shared || status >= 500 ? 'share' : 'alone'
-  }
+  // Failures of the service are the same for who waited, whose key is the same; its words about storing them are not about those.
+  else if (status >= 500) use = 'share'
+  // What is said to one (400, 406, 302), or is to be kept by nobody, is for nobody else.
+  else if (!STORABLE.has(status) || directives.has('no-store')) use = 'alone'
+  else if (spent || body.length > maxBytes) use = route.shared ? 'share' : 'alone'
   if (use !== 'alone') {
     if (learnVary(route, names)) keptBy = keyOf(route, request) ?? ''
     else use = 'alone'

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { RouteRules } from '@skerry/contracts'
+import type { Priority, RouteRules } from '@skerry/contracts'
 import { compileTags, type TagsOf } from './tags.ts'
 
 /** The cache policy of a route as the hot path needs it. Made once for its rules, since it learns by which headers answers differ. */
@@ -8,6 +8,8 @@ export type CachedRoute = {
   readonly shared: boolean
   /** A token decides who may have the answer, so caches outside are told to keep nothing. */
   readonly guarded: boolean
+  /** Its service answers nobody without a token, so what is loaded for all goes with the token of one of them. */
+  readonly needsToken: boolean
   readonly ttlMs: number
   readonly staleMs: number
   readonly errorMs: number
@@ -22,6 +24,10 @@ export type CachedRequest = {
   readonly headers: IncomingHttpHeaders
   /** Of a verified token. */
   readonly userId: string | undefined
+  /** How its client came, as its service is told: a redirect to https must not answer who is there already. `http` unless given. */
+  readonly protocol?: 'http' | 'https' | undefined
+  /** How much it matters under overload; `normal` unless given. No part of the key. */
+  readonly priority?: Priority | undefined
   /** The version of the service that it was given to, whose answers are kept apart. */
   readonly version?: string | undefined
 }
@@ -62,6 +68,7 @@ export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
   return {
     shared,
     guarded: auth !== 'none',
+    needsToken: auth === 'required',
     ttlMs: ttl * 1_000,
     staleMs: staleWhileRevalidate * 1_000,
     errorMs: staleIfError * 1_000,
@@ -96,6 +103,8 @@ export function keyOf(route: CachedRoute, request: CachedRequest): string | unde
     if (userId === undefined) return undefined
     key = `${userId.length} ${userId} ${target}`
   }
+  // No target has a space or a line end.
+  if (request.protocol === 'https') key += '\n!https'
   if (request.version !== undefined) key += `\n@${request.version}`
   for (const name of route.vary) key += `\n${name}=${headers[name] ?? ''}`
   return key.length > LONGEST_KEY ? undefined : key
@@ -113,13 +122,17 @@ const NOT_FOR_ALL: ReadonlySet<string> = new Set([
 ])
 
 /**
- * The headers of a request whose answer is to be kept: without conditions, parts and encodings, without cookies where all share it, and
- * without `Connection`, by which a client could take away headers that the key has.
+ * The headers of a request whose answer is to be kept: without conditions, parts and encodings, without `Connection`, by which a client could
+ * take away headers that the key has; and where all share it, without who it is that asks: cookies, and a token that the route could do
+ * without.
  */
 export function headersToLoad(route: CachedRoute, came: IncomingHttpHeaders): IncomingHttpHeaders {
   const headers: IncomingHttpHeaders = {}
   for (const name in came) if (!NOT_FOR_ALL.has(name)) headers[name] = came[name]
-  if (route.shared) delete headers.cookie
+  if (route.shared) {
+    delete headers.cookie
+    if (!route.needsToken) delete headers.authorization
+  }
   headers['accept-encoding'] = 'identity'
   return headers
 }

@@ -1,6 +1,8 @@
 import { type CacheStats, createCache, type RedisLink } from '@skerry/cache'
 import type { Logger } from '@skerry/service'
 import { LRUCache } from 'lru-cache'
+import { NoPlaceError } from '../overload/in-place.ts'
+import { outranks } from '../overload/priority.ts'
 import { answerCodec, judgeAnswer, type LoadedAnswer, type StoredAnswer } from './answer.ts'
 import { BY_EVENTS, type CachedRequest, type CachedRoute, keyOf, own } from './cached-route.ts'
 
@@ -14,7 +16,8 @@ export class AnswerTooLargeError extends Error {
 
 /**
  * Asks the service for the whole answer, as it is for everybody: without the caller's conditions, range and encodings, and with the route's
- * time rather than one caller's. Rejects when there is none. The signal aborts when the cache closes.
+ * time rather than one caller's. Rejects when there is none, with a NoPlaceError when there was no place for its caller's priority. The signal
+ * aborts when the cache closes.
  */
 export type LoadAnswer = (signal: AbortSignal) => Promise<LoadedAnswer>
 
@@ -53,7 +56,8 @@ export type ResponseCache = {
   /**
    * An answer from memory, Redis or `load`, of which one runs at a time for a key. `undefined`: ask the service yourself, past the cache; the
    * answer is too large, or is for one caller only, and so it goes on for a while. A failure of the service is answered with an old answer
-   * within its `staleIfError`; without one, all who waited get the same 5xx, or the rejection of `load`.
+   * within its `staleIfError`; without one, all who waited get the same 5xx, or the rejection of `load`. Only what was refused for the
+   * priority of who came first is tried again for those that matter more.
    */
   fetch(key: string, route: CachedRoute, request: CachedRequest, load: LoadAnswer): Promise<Served | undefined>
   /** Replaces a stale answer behind those who are served it: one at a time, and not within a second of a failure. */
@@ -134,6 +138,11 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
         return ask()
       })
     } catch (error) {
+      if (error instanceof NoPlaceError) {
+        if (!mine && outranks(request.priority ?? 'normal', error.priority))
+          return fetchAnswer(key, route, request, load)
+        throw error.cause
+      }
       if (!(error instanceof ServiceFailure)) throw error
       landed = { value: error.answer, from: mine ? 'load' : 'coalesced', freshMs: 0 }
     }

@@ -48,6 +48,10 @@ const MOST_PROBES = 64
 /** Probes come so often while latency is too high, but take at most one part in so many of the time. */
 const PROBE_MS = 1_000
 const PROBE_COST = 16
+/** A limit that overload has lowered doubles in this time of rest, until it is what it was. */
+const RECOVERY_MS = 500
+/** After requests that were dropped it is at rest only when nobody has asked for so long: they say that it hangs. */
+const AFTER_DROPS_MS = 2_000
 /** A probe that finds the service slower by so much (in logarithms) gives back what the limit has lost by it. */
 const SURPRISE = 0.25
 
@@ -61,6 +65,8 @@ const SURPRISE = 0.25
  * - Latency is that of cohorts: of all requests that came in during a span, not of those that ended in it, which after each change of the
  *   limit would first be the fast ones and then the slow ones. Each change is judged by requests that came in after it.
  * - Its mean is taken over logarithms: routes of 1 ms and of 1 s count alike, and waiting shows in all of them.
+ * - What overload took is given back in seconds once the service is at rest, whether or not anybody asks it then: a limit that only
+ *   samples can raise would stay low where there are few.
  * - Probes begin with a second of the clock, so that all gateways of a service lower their limits together; each would otherwise measure
  *   the others' load, and take it for the service.
  *
@@ -82,6 +88,11 @@ export class Gradient {
   private recentPeak = 0
   /** The limit when latency was last what it may be. */
   private ample: number
+  /** The limit before overload lowered it, and since when there has been none; 0 and NaN: it has not, or it still does. */
+  private lowered = 0
+  private calmSince = Number.NaN
+  /** The last request before the rest was dropped. */
+  private droppedLast = false
   private probing = false
   private probes = FEWEST_PROBES
   private nextProbe = 0
@@ -139,6 +150,32 @@ export class Gradient {
     this.begin(now)
   }
 
+  /** Nothing is under way, and the limit is not what it was. */
+  get isResting(): boolean {
+    return this.inFlight === 0 && (this.lowered > 0 || this.probing)
+  }
+
+  /** The last request has ended, and none waits. */
+  rested(now: number, outcome: Outcome): void {
+    if (this.probing) {
+      // Nobody is left to measure with.
+      this.probing = false
+      this.begin(now)
+    }
+    if (outcome === 'dropped') this.calmSince = now + AFTER_DROPS_MS
+    else if (this.droppedLast || Number.isNaN(this.calmSince)) this.calmSince = now
+    this.droppedLast = outcome === 'dropped'
+  }
+
+  /** While it rests: gives back what overload took, as far as the time without it allows. */
+  recover(now: number): void {
+    if (this.lowered === 0 || !(now > this.calmSince)) return
+    this.set(Math.min(this.lowered, this.known * 2 ** ((now - this.calmSince) / RECOVERY_MS)))
+    this.calmSince = now
+    if (this.known >= this.lowered) this.lowered = 0
+    this.ample = Math.max(this.ample, this.known)
+  }
+
   /** How long the slow ones of a cohort are waited for, ms. */
   private patience(): number {
     return LONGEST_COHORT_MS + (Number.isNaN(this.short) ? 0 : 4 * Math.exp(this.short))
@@ -157,14 +194,18 @@ export class Gradient {
     const used = peak * 2 >= this.known
     this.recentPeak = peak > this.recentPeak ? peak : towards(this.recentPeak, peak, samples, 8 * IDLE_SAMPLES)
     if (dropped > 1 && dropped > samples * DROPPED_SHARE) {
-      this.set(this.known * DROPPED_PART)
+      this.lower(this.known * DROPPED_PART)
       return
     }
     if (count === 0) return
     this.short = Number.isNaN(this.short) ? mean : towards(mean, this.short, COHORT_SIZE, count)
     if (Number.isNaN(this.base)) this.base = this.short
     if (used) this.follow(count)
-    else this.rest(count)
+    else if (this.lowered > 0) {
+      // Less than it could have, and well: what lowered it is over as well.
+      if (Number.isNaN(this.calmSince)) this.calmSince = now
+      this.recover(now)
+    } else this.rest(count)
     const slow = used && this.short > this.tolerable
     if (slow && !this.slow && this.nextProbe < now) this.planProbe(now, PROBE_MS)
     this.slow = slow
@@ -183,8 +224,17 @@ export class Gradient {
     if (short < this.base) this.base = towards(this.base, short, samples, LOWER_SAMPLES)
     const gradient = Math.exp(this.tolerable - short)
     const growth = gradient > FAR ? known * FAST : Math.sqrt(known) * QUEUE
-    this.set(known * Math.min(1, Math.max(STEEPEST, gradient)) + growth)
+    const limit = known * Math.min(1, Math.max(STEEPEST, gradient)) + growth
+    if (limit < known) this.lower(limit)
+    else this.set(limit)
+    if (this.known >= this.lowered) this.lowered = 0
     if (gradient >= 1) this.ample = this.known
+  }
+
+  private lower(limit: number): void {
+    if (this.lowered === 0) this.lowered = this.known
+    this.calmSince = Number.NaN
+    this.set(limit)
   }
 
   /** The limit is hardly used: latency is what it is without load, and the limit keeps only so much above what is in use. */

@@ -3,7 +3,18 @@ import { DeadlineError, HungError } from '../upstreams/errors.ts'
 import type { Outcome } from './gradient.ts'
 import type { Overload, Refusal } from './overload.ts'
 
-/** Does work that has to have a place in its service: waits for one within the overload's bounds, or rejects with the refusal. */
+/** There was no place in a service for work of this priority; what matters more might have found one. `cause` is what a client is told. */
+export class NoPlaceError extends Error {
+  readonly priority: Priority
+
+  constructor(priority: Priority, refusal: Refusal) {
+    super('no place in the service', { cause: overloaded(refusal) })
+    this.name = 'NoPlaceError'
+    this.priority = priority
+  }
+}
+
+/** Does work that has to have a place in its service: waits for one within the overload's bounds, or rejects with a NoPlaceError. */
 export function inPlace<T extends { status: number }>(
   overload: Pick<Overload, 'admit' | 'settle'>,
   service: string,
@@ -26,7 +37,7 @@ export function inPlace<T extends { status: number }>(
       )
       return true
     }
-    const refused = (refusal: Refusal) => reject(overloaded(refusal))
+    const refused = (refusal: Refusal) => reject(new NoPlaceError(priority, refusal))
     const answer = overload.admit(service, priority, { admitted: run, refused })
     if (answer === true) run()
     else if (answer !== undefined) refused(answer)

@@ -92,7 +92,11 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
         if (!services.has(service) && gate.gradient.inFlight === 0 && gate.waiting === 0) gates.delete(service)
       }
     },
-    services: () => gates,
+    services() {
+      const time = now()
+      for (const { gradient } of gates.values()) if (gradient.isResting) gradient.recover(time)
+      return gates
+    },
     close() {
       stopWatching()
       stopSweeping?.()
@@ -105,6 +109,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
       gate = new ServiceGate(options)
       gates.set(service, gate)
     }
+    if (gate.gradient.isResting) gate.gradient.recover(now())
     if (gate.tryEnter(priority)) return true
     if (candidate === undefined || !gate.wait(priority, waiterOf(candidate, priority), now())) {
       return refuse('concurrency', priority)

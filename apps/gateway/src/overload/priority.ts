@@ -4,6 +4,11 @@ import type { Priority } from '@skerry/contracts'
 /** First what is given up last. */
 export const PRIORITIES: readonly Priority[] = ['critical', 'high', 'normal', 'low']
 
+/** Whether one priority is given up later than another. */
+export function outranks(one: Priority, other: Priority): boolean {
+  return PRIORITIES.indexOf(one) < PRIORITIES.indexOf(other)
+}
+
 /** What crawlers, monitors and scripts that take whole sites call themselves. No browser and no app does; Cubot makes phones. */
 const CRAWLER = /(?<!\bcu)bot\b|crawl|spider|slurp|archiver|facebookexternalhit|preview|scrapy|wget|headless/i
 

@@ -65,6 +65,7 @@ export class ServiceGate {
   leave(latencyMs: number, outcome: Outcome, now: number, ownMs = 0): void {
     this.gradient.leave(latencyMs, outcome, now, ownMs)
     if (this.waiting > 0) this.advance(now)
+    else if (this.gradient.isResting) this.gradient.rested(now, outcome)
   }
 
   /** Refuses who has waited too long and lets in who can come in. */

@@ -1,14 +1,18 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Transform } from 'node:stream'
+import type { FaultLog } from '@skerry/service'
 import type { Dispatcher } from 'undici'
 import { describeCoding, describeVariants } from '../bytes/coding-headers.ts'
 import { compressible } from '../bytes/compressible.ts'
 import type { Compressor } from '../bytes/compressor.ts'
 import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
 import { retag } from '../bytes/tags.ts'
+import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
 import { writePairs } from '../listen/http1-response.ts'
+import { CallerGoneError } from '../upstreams/errors.ts'
 import { responseHeaders } from './headers.ts'
+import type { Behind, SlowAnswer, Spool } from './spool.ts'
 
 export type AnswerWriterDeps = {
   compressor: Compressor
@@ -17,22 +21,30 @@ export type AnswerWriterDeps = {
   /** Bodies up to this are encoded as a whole, longer ones as they come. */
   compressWholeBytes: number
   securityHeaders: readonly (readonly [name: string, value: string])[]
+  spool: Pick<Spool, 'add'>
+  /** Takes in what failed in the gateway's own code. */
+  onFault: FaultLog
 }
 
 /** Bytes up to which copying a body costs less than sending it apart from its head. */
 export const ONE_WRITE = 16_384
 
 /**
- * Writes the answer of a service to its client as it comes, at the client's pace, in a coding that the client takes. Parts of the body are
- * only good until the call returns.
+ * Writes the answer of a service to its client as it comes, in a coding that the client takes. What the client does not take at once waits
+ * in the spool; a live stream waits at its service. Parts of the body are only good until the call returns.
  */
-export class AnswerWriter {
+export class AnswerWriter implements SlowAnswer {
   private readonly deps: AnswerWriterDeps
   private readonly visit: Visit
   private readonly res: ServerResponse
   /** Bytes of the body still to come, when its length is known. */
   private missing = -1
   private encoder: Transform | undefined
+  /** Its service waits for its client. */
+  private paced = false
+  private behind: Behind | undefined
+  private controller: Dispatcher.DispatchController | undefined
+  given = 0
   private whole: { status: number; list: string[]; coding: Coding; parts: Buffer[] } | undefined
 
   constructor(deps: AnswerWriterDeps, visit: Visit, res: ServerResponse) {
@@ -41,8 +53,10 @@ export class AnswerWriter {
     this.res = res
   }
 
-  head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>): void {
+  /** @param stream the answer does not end by itself */
+  head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>, stream: boolean): void {
     const { visit, res, deps } = this
+    this.paced = stream
     const list = responseHeaders(came, own, deps.securityHeaders)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
@@ -57,6 +71,11 @@ export class AnswerWriter {
       if (this.encoder !== undefined) {
         describeCoding(list, coding!, undefined)
         writePairs(res, status, list)
+        // Out of memory: the client learns from its connection that the answer is not whole.
+        this.encoder.on('error', (error) => {
+          deps.onFault('encoder', error)
+          this.destroy()
+        })
         this.encoder.pipe(res)
         return
       }
@@ -81,13 +100,60 @@ export class AnswerWriter {
       }
     }
     const to = encoder ?? res
-    if (to.write(Buffer.from(chunk)) || controller.paused) return
-    controller.pause()
-    to.once('drain', () => controller.resume())
+    this.given += chunk.length
+    if (to.write(Buffer.from(chunk))) return
+    if (this.paced) {
+      if (controller.paused) return
+      controller.pause()
+      to.once('drain', () => controller.resume())
+      return
+    }
+    if (this.behind === undefined) {
+      this.controller = controller
+      const behind = this.deps.spool.add(this)
+      this.behind = behind
+      to.on('drain', () => behind.drained())
+    }
+    this.behind.grew()
+  }
+
+  get caller(): string {
+    const { caller, address } = this.visit
+    return caller?.userId ?? limitedAddress(address)
+  }
+
+  get service(): string {
+    return this.visit.route?.service ?? ''
+  }
+
+  unread(): number {
+    const { encoder, res } = this
+    const encoding = encoder === undefined ? 0 : encoder.writableLength + encoder.readableLength
+    return encoding + res.writableLength
+  }
+
+  pause(): void {
+    this.controller?.pause()
+  }
+
+  resume(): void {
+    this.controller?.resume()
+  }
+
+  cut(): void {
+    this.controller?.abort(new CallerGoneError())
+    this.destroy()
+  }
+
+  /** Its client has all of it, or is gone. */
+  closed(): void {
+    this.behind?.gone()
+    this.behind = undefined
   }
 
   end(): void {
     const { whole, encoder, res } = this
+    this.behind?.ended()
     if (whole !== undefined) this.encode(whole)
     else if (encoder !== undefined) encoder.end()
     else if (!res.writableEnded) res.end()
@@ -116,7 +182,14 @@ export class AnswerWriter {
       // Out of memory: it goes out as it is.
       encoded = undefined
     }
-    if (encoded instanceof Promise) encoded.then(send, () => send(undefined))
+    if (encoded instanceof Promise)
+      encoded
+        .catch(() => undefined)
+        .then(send)
+        .catch((error) => {
+          this.deps.onFault('encoder', error)
+          this.destroy()
+        })
     else send(encoded)
   }
 }

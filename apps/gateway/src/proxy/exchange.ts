@@ -62,6 +62,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private readonly writer: AnswerWriter
   private gone = false
   private answering = false
+  /** It left for its service, which may have done it. */
+  private begun = false
   private streaming = false
   /** It holds one of its service's places. */
   private placed = false
@@ -81,15 +83,31 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   start(): void {
     // 'close' comes once by itself.
     this.res.on('close', () => this.clientClosed())
-    this.deps.door(this.visit, (error) => {
-      if (error !== undefined) this.refuse(error)
-      else if (!SAFE.has(this.visit.method)) this.readBody()
-      else {
-        this.chooseVersion()
-        const { cached } = this.visit.route!
-        if (cached === undefined || !this.fromCache(cached)) this.forward()
-      }
-    })
+    this.deps.door(this.visit, (error) =>
+      this.guarded(() => {
+        if (error !== undefined) this.refuse(error)
+        else if (!SAFE.has(this.visit.method)) this.readBody()
+        else {
+          this.chooseVersion()
+          const { cached } = this.visit.route!
+          if (cached === undefined || !this.fromCache(cached)) this.forward()
+        }
+      })
+    )
+  }
+
+  /** Does what an event, a timer or a promise calls for. A fault of the gateway's own ends this request, and nothing else. */
+  private guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
+  private fault(error: unknown): void {
+    this.deps.onFault('exchange', error)
+    this.res.destroy()
   }
 
   /** Finds out whether the request has to go to a version of its service. */
@@ -102,14 +120,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private readBody(): void {
-    readBody(this.req, this.deps.bodyLimit, (error, body) => {
-      this.body = body
-      if (error === undefined) {
-        this.chooseVersion()
-        this.forward()
-      } else if (error instanceof BodyBrokenOffError) this.res.destroy()
-      else this.refuse(error)
-    })
+    readBody(this.req, this.deps.bodyLimit, (error, body) =>
+      this.guarded(() => {
+        this.body = body
+        if (error === undefined) {
+          this.chooseVersion()
+          this.forward()
+        } else if (error instanceof BodyBrokenOffError) this.res.destroy()
+        else this.refuse(error)
+      })
+    )
   }
 
   /** Answers from the cache, or through it. False when this request has to go past it. */
@@ -117,7 +137,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     const { visit, deps } = this
     const { cache } = deps
     const { version } = this
-    const request = { target: visit.raw.url!, headers: visit.raw.headers, userId: visit.caller?.userId, version }
+    const request = {
+      target: visit.raw.url!,
+      headers: visit.raw.headers,
+      userId: visit.caller?.userId,
+      protocol: visit.protocol,
+      priority: visit.priority,
+      version
+    }
     const key = wantsEvents(request.headers.accept) ? undefined : keyOf(cached, request)
     if (key === undefined) {
       this.cacheStatus = BYPASS
@@ -144,28 +171,30 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     if (visit.method === 'HEAD') return false
     this.dispatchedAt = performance.now()
     // Others may have longer than this one, so the load goes on without it.
-    const late = new Timer(() => this.refuse(new SkerryError('TIMEOUT')))
+    const late = new Timer(() => this.guarded(() => this.refuse(new SkerryError('TIMEOUT'))))
     const timeoutMs = leftOf(
       request.headers['x-skerry-deadline'],
       visit.route!.timeoutMs,
       this.dispatchedAt - visit.startedAt
     )
     deps.balancer.wheel.start(late, this.dispatchedAt + timeoutMs)
-    cache.fetch(key, cached, request, load).then(
-      (served) => {
-        deps.balancer.wheel.stop(late)
-        if (this.answering) return
-        if (served !== undefined) this.answer(served, cached)
-        else {
-          this.cacheStatus = BYPASS
-          this.forward()
+    cache
+      .fetch(key, cached, request, load)
+      .finally(() => deps.balancer.wheel.stop(late))
+      .then(
+        (served) => {
+          if (this.answering) return
+          if (served !== undefined) this.answer(served, cached)
+          else {
+            this.cacheStatus = BYPASS
+            this.forward()
+          }
+        },
+        (error: Error) => {
+          if (!this.answering) this.refuse(asProblem(error))
         }
-      },
-      (error: Error) => {
-        deps.balancer.wheel.stop(late)
-        if (!this.answering) this.refuse(asProblem(error))
-      }
-    )
+      )
+      .catch((fault) => this.fault(fault))
     return true
   }
 
@@ -194,12 +223,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   admitted(): boolean {
     if (this.gone) return false
     this.placed = true
-    this.send()
+    this.guarded(() => this.send())
     return true
   }
 
   refused(refusal: Refusal): void {
-    this.refuse(overloaded(refusal))
+    this.guarded(() => this.refuse(overloaded(refusal)))
   }
 
   private send(): void {
@@ -239,49 +268,71 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller
+    this.begun = true
     if (this.gone) controller.abort(new CallerGoneError())
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
     this.controller = controller
     this.settle(status === 503 || status === 429 ? 'dropped' : 'answered')
-    if (this.gone) return
     this.headAt = performance.now()
-    if (came['x-skerry-deadline'] === 'passed') {
-      controller.abort(new CallerGoneError())
-      this.refuse(new SkerryError('TIMEOUT'))
-      return
-    }
     this.revokeSessions(came['x-skerry-revoked'])
-    const { visit } = this
-    const ends = status < 400 && !SAFE.has(visit.method) ? visit.route?.endsOf : undefined
-    const tags = ends?.(visit.raw.url!, visit.caller?.userId)
-    if (tags === undefined || tags.length === 0) {
-      this.head(status, came)
-      return
+    const passed = came['x-skerry-deadline'] === 'passed'
+    // A refusal (4xx) has changed nothing; a failure may have.
+    const tags = status < 400 || status >= 500 ? this.tagsOfWrite() : undefined
+    if (this.gone) {
+      controller.abort(new CallerGoneError())
+      if (tags !== undefined) this.deps.cache.end(tags).catch((fault) => this.fault(fault))
+    } else if (passed) {
+      controller.abort(new CallerGoneError())
+      this.endThen(tags, () => this.refuse(new SkerryError('TIMEOUT')))
+    } else if (tags === undefined) this.head(status, came)
+    else {
+      const held = new HeldAnswer()
+      this.held = held
+      controller.pause()
+      this.endThen(tags, () => {
+        this.held = undefined
+        this.head(status, came)
+        controller.resume()
+        for (const part of held.parts) this.onResponseData(controller, part)
+        if (held.ended) this.onResponseEnd()
+        else if (held.error !== undefined) this.onResponseError(controller, held.error)
+      })
     }
-    // Who reads after this answer reads what was written: the old answers end first, here and in Redis, in bounded time.
-    const held = new HeldAnswer()
-    this.held = held
-    controller.pause()
-    void this.deps.cache.end(tags).finally(() => {
-      this.held = undefined
-      if (this.gone) return
-      this.head(status, came)
-      controller.resume()
-      for (const part of held.parts) this.onResponseData(controller, part)
-      if (held.ended) this.onResponseEnd()
-      else if (held.error !== undefined) this.onResponseError(controller, held.error)
-    })
+  }
+
+  /** The tags that this write ends, if it is one that ends any. */
+  private tagsOfWrite(): readonly string[] | undefined {
+    const { visit } = this
+    if (SAFE.has(visit.method) || visit.route?.endsOf === undefined) return undefined
+    const tags = visit.route.endsOf(visit.raw.url!, visit.caller?.userId)
+    return tags === undefined || tags.length === 0 ? undefined : tags
+  }
+
+  /**
+   * Who reads after the answer to a write reads what was written: the old answers end first, here and in Redis, in bounded time; also when
+   * nobody knows whether it was done.
+   */
+  private endThen(tags: readonly string[] | undefined, then: () => void): void {
+    if (tags === undefined) then()
+    else
+      this.deps.cache
+        .end(tags)
+        .then(() => {
+          if (!this.gone) then()
+        })
+        .catch((fault) => this.fault(fault))
   }
 
   private head(status: number, came: IncomingHttpHeaders): void {
     const { res, deps } = this
     const own = this.ownHeaders(came['server-timing'])
     if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
+    const events = came['content-type']?.startsWith('text/event-stream') === true
+    this.writer.head(status, came, own, events || isStream(this.visit))
     this.answering = true
-    this.writer.head(status, came, own)
-    if (came['content-type']?.startsWith('text/event-stream') === true) {
+    if (events) {
       this.streaming = true
       deps.streams.add(this)
       // The head must not wait for the first event.
@@ -315,17 +366,19 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.settle(outcomeOf(error))
-    if (this.gone) return
     if (this.held !== undefined) {
       this.held.error = error
       return
     }
     if (this.answering) {
       // Half an answer: the client learns it from the connection.
-      if (!this.res.writableEnded) this.writer.destroy()
+      if (!this.gone && !this.res.writableEnded) this.writer.destroy()
       return
     }
-    this.refuse(asProblem(error))
+    // Whatever was not sent was not done.
+    const tags = this.begun ? this.tagsOfWrite() : undefined
+    if (!this.gone) this.endThen(tags, () => this.refuse(asProblem(error)))
+    else if (tags !== undefined) this.deps.cache.end(tags).catch((fault) => this.fault(fault))
   }
 
   /** Ends a live stream in good order: its client connects again, elsewhere. */
@@ -347,11 +400,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private clientClosed(): void {
+    this.writer.closed()
     if (this.streaming) this.deps.streams.delete(this)
     else if (this.answering) recordAnswer(this.deps, this.visit, this.res.statusCode)
     if (this.res.writableFinished && !this.streaming) return
     this.gone = true
     this.writer.destroy()
+    // Its service may do the write all the same, so its answer is awaited, within its deadline: then the old answers end.
+    if (this.begun && this.headAt === 0 && this.tagsOfWrite() !== undefined) return
     this.settle('ignored')
     this.controller?.abort(new CallerGoneError())
   }

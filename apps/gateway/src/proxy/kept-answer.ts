@@ -42,7 +42,14 @@ export function sendKept(
   }
   const kept = answer.variants.get(coding)
   if (kept !== undefined) send(kept)
-  else encodeOnce(deps, answer, coding).then(send, () => send(undefined))
+  else
+    encodeOnce(deps, answer, coding)
+      .catch(() => undefined)
+      .then(send)
+      .catch((error) => {
+        deps.onFault('encoder', error)
+        res.destroy()
+      })
 
   function send(encoded: Buffer | undefined): void {
     if (res.destroyed) return

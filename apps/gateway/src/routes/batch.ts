@@ -8,6 +8,8 @@ import { guardPath } from '../door/path-guard.ts'
 export type BatchDeps = {
   /** The listener that each request of a batch goes through, as if it had come by itself: the same door, limits, cache and dispatcher. */
   entry: RequestListener
+  /** Whether the answer to a request does not end by itself, as its route says. */
+  isStream(method: string, path: string): boolean
   urlLimit: number
   /** How long a whole batch may take, ms; each request has no longer. */
   timeoutMs: number
@@ -57,9 +59,16 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       const until = performance.now() + Math.min(deps.timeoutMs, deadlineOf(request))
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
+      // What began in time may still take for ever; those that are done are not lost with it.
+      const late = new AbortController()
+      const timer = setTimeout(() => late.abort(), until - performance.now())
       const budget = { left: deps.answerLimit }
-      const responses = await Promise.all(body.requests.map((one) => run(one, request, until, budget, gone.signal)))
-      return { responses }
+      const signals = { gone: gone.signal, late: late.signal }
+      try {
+        return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, budget, signals))) }
+      } finally {
+        clearTimeout(timer)
+      }
     },
     { timeoutMs: deps.timeoutMs + 1_000 }
   )
@@ -68,8 +77,8 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     one: BatchRequest,
     batch: FastifyRequest,
     until: number,
-    budget: { left: number },
-    signal: AbortSignal
+    budget: Budget,
+    { gone, late }: { gone: AbortSignal; late: AbortSignal }
   ): Promise<BatchAnswer> {
     const id = one.id === undefined ? {} : { id: one.id }
     const failed = (status: number, answer: object) => ({
@@ -86,7 +95,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       const { code, status, detail } = error as SkerryError
       return failed(status, problem(code, detail === undefined ? {} : { detail }))
     }
-    if (path === gatewayRoutes.batch.path || one.headers?.accept?.includes('text/event-stream') === true)
+    const asksForStream = Object.entries(one.headers ?? {}).some(
+      ([name, value]) => name.toLowerCase() === 'accept' && value.includes('text/event-stream')
+    )
+    if (path === gatewayRoutes.batch.path || asksForStream || deps.isStream(one.method, path))
       return failed(400, problem('BAD_REQUEST', { detail: 'A batch cannot contain batches or streams.' }))
     const refused = Object.keys(one.headers ?? {}).find((name) => !OWN_HEADERS.has(name.toLowerCase()))
     if (refused !== undefined)
@@ -97,21 +109,19 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
       return failed(400, problem('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
-    const bound = { left: budget.left }
-    const answer = await inject(bounded(deps.entry, bound) as never, {
+    const share: Share = { used: 0, cut: undefined }
+    const answer = await inject(bounded(deps.entry, budget, share, isEncrypted(batch)) as never, {
       method: one.method,
       url: one.path,
       remoteAddress: batch.raw.socket.remoteAddress ?? '',
       headers: headersOf(one, batch, until),
       ...(one.body === undefined ? {} : { payload: JSON.stringify(one.body) }),
-      signal
+      signal: AbortSignal.any([gone, late])
     }).catch(() => undefined)
+    if (share.cut !== undefined) return failed(502, problem('BAD_GATEWAY', { detail: share.cut }))
+    if (answer === undefined && late.aborted) return failed(504, problem('TIMEOUT'))
     // A service that broke off in the middle of its answer breaks no connection here.
     if (answer === undefined) return failed(502, problem('BAD_GATEWAY'))
-    // One that does not fit takes nothing from the others.
-    if (bound.left < 0 || answer.rawPayload.length > budget.left)
-      return failed(502, problem('BAD_GATEWAY', { detail: 'The combined responses of this batch are too large.' }))
-    budget.left -= answer.rawPayload.length
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(answer.headers))
       if (value !== undefined && !LEFT_OUT.has(name))
@@ -126,18 +136,44 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
   }
 }
 
-/** The listener with a bound on what it may write: nothing holds it up here, as a slow client would. */
-function bounded(entry: RequestListener, bound: { left: number }): RequestListener {
+/** Bytes that the answers of a batch may still have, together. */
+type Budget = { left: number }
+/** What one answer has of them, and why it was cut off, if it was. */
+type Share = { used: number; cut: string | undefined }
+
+/**
+ * The listener with a bound on what all answers of a batch may write together: nothing holds them up here, as a slow client would. One that
+ * does not fit gives back what it had, and takes nothing from the others. One that says that it is a stream has no end to wait for.
+ */
+function bounded(entry: RequestListener, budget: Budget, share: Share, encrypted: boolean): RequestListener {
   return (request, response) => {
-    const write = response.write
-    response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
-      bound.left -= args[0].length
-      if (bound.left >= 0) return write.apply(response, args)
+    const { write } = response
+    const cut = (why: string) => {
+      share.cut ??= why
+      budget.left += share.used
+      share.used = 0
       response.destroy()
+    }
+    response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
+      const [part, encoding] = args
+      const length = Buffer.byteLength(part, typeof encoding === 'string' ? encoding : undefined)
+      if (share.cut === undefined && length <= budget.left) {
+        budget.left -= length
+        share.used += length
+        return write.apply(response, args)
+      }
+      cut('The combined responses of this batch are too large.')
       return true
     } as typeof write
+    response.flushHeaders = () => cut('The response is a stream: a batch supports only responses that end.')
+    // What services are told of the way that their caller came.
+    if (encrypted) Object.assign(request.socket, { encrypted })
     entry(request, response)
   }
+}
+
+function isEncrypted({ raw }: FastifyRequest): boolean {
+  return (raw.socket as { encrypted?: boolean }).encrypted === true
 }
 
 function headersOf(one: BatchRequest, batch: FastifyRequest, until: number): Record<string, string> {

@@ -5,6 +5,7 @@ import { CallerGoneError, failureOf, HungError } from './errors.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Upstream } from './upstream.ts'
 import { Connection } from './wire/connection.ts'
+import { ProtocolError } from './wire/head.ts'
 
 /** The call that an attempt belongs to, as far as it is told. */
 export type AttemptHost = {
@@ -73,9 +74,15 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.call.begun()
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (this.over) return
+    // undici lets these pass, and nothing could be answered with them.
+    if (status < 100 || status > 599) {
+      controller.abort(new ProtocolError('a bad status'))
+      return
+    }
     // 100 and 103 announce an answer, they are none.
-    if (status < 200 || this.over) return
+    if (status < 200) return
     const now = performance.now()
     const took = now - this.sentAt
     this.upstream.awaitNoMore(this)
@@ -96,8 +103,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.wanted) this.call.data(chunk)
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+  onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
     if (this.over) return
+    if (!this.wanted) {
+      this.onResponseError(controller, new ProtocolError('no answer'))
+      return
+    }
     this.leave()
     this.call.ended(trailers)
   }

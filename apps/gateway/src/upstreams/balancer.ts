@@ -51,12 +51,16 @@ export type BalancerOptions = UpstreamOptions &
   }
 
 export type BalancerEvents = {
-  /** How long an upstream is ejected. */
+  /** An upstream is ejected, at first for so long. Told once, however often it is found to be no better. */
   ejected(upstream: Upstream, reason: Failure, pauseMs: number): void
+  /** It has answered again. */
+  back(upstream: Upstream, awayMs: number): void
   retried(service: string): void
   hedged(service: string): void
   /** A hedge was sent for nothing: the first instance answered. */
   hedgeLost(service: string): void
+  /** The code that takes an answer failed at it. */
+  faulted(error: Error): void
 }
 
 /** Answers of which so many are known tell what is slow. */
@@ -208,11 +212,16 @@ export class Balancer extends Dispatcher {
   }
 
   private eject(service: ServiceUpstreams, upstream: Upstream, failure: Failure, now: number, pauseMs = 0): void {
-    // With nobody else to ask it is tried again soon.
-    const most = service.all.every((one) => one === upstream || one.circuit.isOpen) ? this.options.ejectMs : undefined
-    const pause = upstream.circuit.open(now, Math.min(pauseMs, this.options.ejectLongestMs), most)
+    const { ejectMs, ejectLongestMs } = this.options
+    // With nobody else to ask it is tried again sooner.
+    const left = service.all.every((one) => one === upstream || one.circuit.isOpen)
+    const most = left ? Math.max(ejectMs, ejectLongestMs / 2) : undefined
+    const pause = upstream.circuit.open(now, Math.min(pauseMs, ejectLongestMs), most)
     if (pause === 0) return
-    this.events.ejected(upstream, failure, pause)
+    if (Number.isNaN(upstream.ejectedSince)) {
+      upstream.ejectedSince = now
+      this.events.ejected(upstream, failure, pause)
+    }
     if (failure === 'hung') for (const attempt of [...upstream.waiting]) attempt.evacuate()
   }
 
@@ -233,12 +242,12 @@ export class Balancer extends Dispatcher {
     const live = new Map<string, Upstream[]>()
     for (const instance of instances) {
       const key = keyOf(instance)
-      const upstream = known.get(key) ?? new Upstream(instance, this.options, now)
+      const upstream = known.get(key) ?? new Upstream(instance, this.options, now, this.events.back)
       gone.delete(key)
       const list = live.get(instance.service)
       if (list?.includes(upstream) === true) continue
       known.set(key, upstream)
-      upstream.update(instance)
+      upstream.update(instance, now)
       if (list === undefined) live.set(instance.service, [upstream])
       else list.push(upstream)
     }

@@ -96,7 +96,11 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   begun(): void {
     if (this.started) return
     this.started = true
-    this.handler.onRequestStart?.(this, undefined)
+    try {
+      this.handler.onRequestStart?.(this, undefined)
+    } catch (error) {
+      this.broken(error as Error)
+    }
   }
 
   /** The head of an answer has come. Answers whether it is wanted. */
@@ -112,19 +116,31 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
       else this.balancer.events.hedgeLost(this.service.name)
       other.drop()
     }
-    this.handler.onResponseStart?.(this, status, headers, '')
+    try {
+      this.handler.onResponseStart?.(this, status, headers, '')
+    } catch (error) {
+      this.broken(error as Error)
+    }
     return !this.done
   }
 
   data(chunk: Buffer): void {
     this.deadline!.heard()
-    this.handler.onResponseData?.(this, this.request.transient ? chunk : Buffer.from(chunk))
+    try {
+      this.handler.onResponseData?.(this, this.request.transient ? chunk : Buffer.from(chunk))
+    } catch (error) {
+      this.broken(error as Error)
+    }
   }
 
   ended(trailers: IncomingHttpHeaders): void {
     if (this.done) return
     this.finish()
-    this.handler.onResponseEnd?.(this, trailers)
+    try {
+      this.handler.onResponseEnd?.(this, trailers)
+    } catch (error) {
+      this.broken(error as Error)
+    }
   }
 
   failed(attempt: Attempt, error: Error): void {
@@ -203,7 +219,26 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
 
   private fail(error: Error): void {
     this.finish()
-    this.handler.onResponseError?.(this, error)
+    this.tell(error)
+  }
+
+  private tell(error: Error): void {
+    try {
+      this.handler.onResponseError?.(this, error)
+    } catch (fault) {
+      this.balancer.events.faulted(fault as Error)
+    }
+  }
+
+  /** A fault in the handler ends this call, and nothing else: neither the connection's other users nor the process. */
+  private broken(fault: Error): void {
+    this.balancer.events.faulted(fault)
+    if (!this.done) {
+      this.finish()
+      this.first?.drop()
+      this.hedge?.drop()
+    }
+    this.tell(fault)
   }
 
   private finish(): void {

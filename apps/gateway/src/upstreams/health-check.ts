@@ -6,6 +6,8 @@ import type { Upstream } from './upstream.ts'
 export type HealthCheckOptions = {
   /** Between two checks of one instance, ms; 0 for none. */
   everyMs: number
+  /** The same at most for one that is ejected and goes on failing: then it doubles with each check. */
+  longestMs: number
   timeoutMs: number
   /** Asked at the operations port of an instance, or where it has none at the instance itself. */
   path: string
@@ -19,13 +21,16 @@ export type CheckResult = 'ok' | 'refused' | 'hung' | 'status'
  * says, so a service that nobody calls is known, too. An instance whose path answers 404 has no check: that it answers is enough.
  */
 export function startHealthChecks(balancer: Balancer, options: HealthCheckOptions): { close(): void } {
-  const { everyMs } = options
+  const { everyMs, longestMs } = options
   if (everyMs === 0) return { close: () => undefined }
   const checking = new Set<Upstream>()
+  /** Those that go on failing: how often in a row, and when they are due. */
+  const failing = new WeakMap<Upstream, { instance: string; times: number; dueAt: number }>()
   const timer = setInterval(() => {
+    const now = performance.now()
     for (const [, upstreams] of balancer.all()) {
       for (const upstream of upstreams) {
-        if (checking.has(upstream)) continue
+        if (checking.has(upstream) || !isDue(upstream, now)) continue
         checking.add(upstream)
         // Spread over the interval: services should not feel a beat.
         setTimeout(() => look(upstream), Math.random() * everyMs * 0.2).unref()
@@ -35,14 +40,32 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
   timer.unref()
   return { close: () => clearInterval(timer) }
 
+  function isDue(upstream: Upstream, now: number): boolean {
+    const state = failing.get(upstream)
+    return (
+      state === undefined ||
+      now >= state.dueAt ||
+      !upstream.circuit.isOpen ||
+      upstream.instance.instance !== state.instance
+    )
+  }
+
   async function look(upstream: Upstream): Promise<void> {
     try {
       let result = await checkOnce(upstream, options)
       // Once is chance.
       if (result === 'hung') result = await checkOnce(upstream, options)
       const now = performance.now()
-      if (result === 'ok') balancer.checkSucceeded(upstream, now)
-      else balancer.checkFailed(upstream, result, now)
+      if (result === 'ok') {
+        failing.delete(upstream)
+        balancer.checkSucceeded(upstream, now)
+      } else {
+        const times = (failing.get(upstream)?.times ?? 0) + 1
+        // A part of a turn less, so that it is not missed by a moment.
+        const pauseMs = Math.min(longestMs, everyMs * 2 ** Math.min(times - 1, 20)) - everyMs / 2
+        failing.set(upstream, { instance: upstream.instance.instance, times, dueAt: now + pauseMs })
+        balancer.checkFailed(upstream, result, now)
+      }
     } finally {
       checking.delete(upstream)
     }
@@ -78,7 +101,8 @@ export function checkOnce(
       resolve('hung')
       request.destroy()
     }, timeoutMs)
-    request.once('error', (error: NodeJS.ErrnoException) => {
+    // For as long as it lives: an error that nobody hears ends the process.
+    request.on('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(late)
       resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'hung')
     })

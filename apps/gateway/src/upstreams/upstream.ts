@@ -77,7 +77,10 @@ export class Upstream {
   latencyMs = 0
   /** The last active check failed: probes wait until one succeeds. */
   checkFailed = false
+  /** Since when it is ejected, however often its pause has been over; NaN while it is not. */
+  ejectedSince = Number.NaN
   private readonly options: UpstreamOptions
+  private readonly onBack: ((upstream: Upstream, awayMs: number) => void) | undefined
   private readonly requests: Connections
   /** Streams hold their connection for hours, so they must not take those of requests. */
   private readonly streaming: Connections
@@ -85,7 +88,9 @@ export class Upstream {
   private readonly since: number
   private distance = 1
 
-  constructor(instance: UpstreamInstance, options: UpstreamOptions, now: number) {
+  /** @param onBack is told when it answers again after it was ejected */
+  constructor(instance: UpstreamInstance, options: UpstreamOptions, now: number, onBack?: Upstream['onBack']) {
+    this.onBack = onBack
     this.id = `${instance.service}.${instance.instance}`
     this.url = instance.url
     this.service = instance.service
@@ -96,10 +101,15 @@ export class Upstream {
     this.requests = connectionsTo(instance.url, options, options.connections)
     this.streaming = connectionsTo(instance.url, options, Number.POSITIVE_INFINITY)
     this.instance = instance
-    this.update(instance)
+    this.update(instance, now)
   }
 
-  update(instance: UpstreamInstance): void {
+  update(instance: UpstreamInstance, now: number): void {
+    if (instance.instance !== this.instance.instance) {
+      // Another process at the same place: what was found out about the one before says nothing of it.
+      this.checkFailed = false
+      this.circuit.wake(now)
+    }
     this.instance = instance
     const { zone } = this.options
     this.distance = zone !== undefined && instance.zone !== undefined && instance.zone !== zone ? ELSEWHERE : 1
@@ -163,6 +173,11 @@ export class Upstream {
     this.failureRate *= 0.9
     this.took(tookMs, now)
     this.circuit.close(now)
+    if (!Number.isNaN(this.ejectedSince) && !this.circuit.isOpen) {
+      const awayMs = now - this.ejectedSince
+      this.ejectedSince = Number.NaN
+      this.onBack?.(this, awayMs)
+    }
   }
 
   /** Somebody else answered a request sooner that had been here for so long. */

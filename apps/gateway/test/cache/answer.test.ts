@@ -18,15 +18,18 @@ t.test('for whom an answer is', async (t) => {
   const cases: [LoadedAnswer, ofAll: StoredAnswer['use'], ofUser: StoredAnswer['use']][] = [
     [answer('{}'), 'keep', 'keep'],
     ...[203, 204, 301, 308, 404, 410].map((s) => [answer('', [], s), 'keep', 'keep'] as (typeof cases)[number]),
-    ...[302, 400, 409, 451].map((s) => [answer('', [], s), 'share', 'alone'] as (typeof cases)[number]),
-    ...[206, 304, 401, 403, 412, 429].map((s) => [answer('', [], s), 'alone', 'alone'] as (typeof cases)[number]),
+    ...[302, 400, 406, 409, 451, 206, 304, 401, 403, 412, 429].map(
+      (s) => [answer('', [], s), 'alone', 'alone'] as (typeof cases)[number]
+    ),
     ...[500, 502, 503, 504].map((s) => [answer('', [], s), 'share', 'share'] as (typeof cases)[number]),
     [answer('{}', ['set-cookie', 'a=1']), 'alone', 'alone'],
     [answer('', ['set-cookie', 'a=1'], 503), 'alone', 'alone'],
     [answer('{}', ['vary', '*']), 'alone', 'alone'],
     [answer('{}', ['content-encoding', 'gzip']), 'alone', 'alone'],
-    [answer('{}', ['cache-control', 'no-store']), 'share', 'alone'],
-    [answer('{}', ['cache-control', 'max-age=5', 'cache-control', 'NO-STORE']), 'share', 'alone'],
+    [answer('{}', ['cache-control', 'no-store']), 'alone', 'alone'],
+    [answer('{}', ['cache-control', 'max-age=5', 'cache-control', 'NO-STORE']), 'alone', 'alone'],
+    [answer('{}', ['cache-control', 'no-store'], 503), 'share', 'share'],
+    [answer('{}', ['cache-control', 'no-store'], 404), 'alone', 'alone'],
     [answer('{}', ['cache-control', 'private, no-cache']), 'alone', 'keep'],
     [answer('{}', ['cache-control', 'private="x-a, x-b", max-age=9']), 'alone', 'keep'],
     [answer('{}', ['cache-control', 'no-cache']), 'keep', 'keep'],

@@ -33,6 +33,11 @@ t.test('a key is the target as it came, by user where answers are', async (t) =>
   t.equal(keyOf(byUser, get('/v1/users/a')), undefined, 'nobody has no private answers')
 })
 
+t.test('who came by https has answers of their own', async (t) => {
+  const keys = (['http', 'https', undefined] as const).map((protocol) => keyOf(shared, { ...get('/a'), protocol }))
+  t.strictSame(keys, ['/a', '/a\n!https', '/a'])
+})
+
 t.test('requests that go past the cache', async (t) => {
   const headers = [
     { range: 'bytes=0-1' },
@@ -68,6 +73,11 @@ t.test('a load asks for the whole answer for everybody', async (t) => {
     authorization: 'Bearer x'
   }
   const asked = { accept: 'application/json', 'accept-encoding': 'identity', authorization: 'Bearer x' }
-  t.strictSame(headersToLoad(shared, came), asked)
+  const needed = routeWith({ scope: 'public', ttl: 10 }, { auth: 'required' })
+  t.strictSame(headersToLoad(needed, came), asked)
+  for (const auth of ['none', 'optional'] as const) {
+    const { authorization: _, ...anybody } = asked
+    t.strictSame(headersToLoad(routeWith({ scope: 'public', ttl: 10 }, { auth }), came), anybody)
+  }
   t.strictSame(headersToLoad(byUser, came), { ...asked, cookie: 'a=1' })
 })

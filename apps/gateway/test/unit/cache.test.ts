@@ -23,10 +23,11 @@ const judge = (
 
 t.test('each status is for all, for who waited, or for who asked', async (t) => {
   const keep = [200, 203, 204, 301, 308, 404, 410]
-  const alone = [199, 206, 304, 401, 403, 407, 408, 412, 417, 421, 425, 428, 429, 431]
-  const share = [
-    201, 202, 205, 300, 302, 303, 307, 400, 405, 406, 409, 411, 413, 414, 415, 422, 451, 499, 500, 503, 599
+  const alone = [
+    ...[199, 206, 304, 401, 403, 407, 408, 412, 417, 421, 425, 428, 429, 431],
+    ...[201, 202, 205, 300, 302, 303, 307, 400, 405, 406, 409, 411, 413, 414, 415, 422, 451, 499]
   ]
+  const share = [500, 503, 599]
   for (const [use, list] of Object.entries({ keep, alone, share }))
     for (const status of list) t.equal(judge([], { status }).use, use, String(status))
   for (const status of [201, 302, 400, 499])
@@ -39,7 +40,7 @@ t.test('what an answer says of itself', async (t) => {
   t.equal(judge(['vary', 'x-a, *']).use, 'alone')
   t.equal(judge(['vary', '*']).vary, '*')
   t.equal(judge(['cache-control', 'no-storex']).use, 'keep')
-  t.equal(judge(['cache-control', ' , No-Store ,']).use, 'share')
+  t.equal(judge(['cache-control', ' , No-Store ,']).use, 'alone')
   t.equal(judge(['cache-control', 'x="a, no-store"']).use, 'keep', 'within quotes it is a name')
   t.equal(judge(['cache-control', 'private="x", max-age=5']).use, 'alone')
   t.equal(judge([], { max: 2 }).use, 'keep', 'as large as one may be')

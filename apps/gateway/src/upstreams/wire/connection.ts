@@ -13,13 +13,20 @@ export type WireRequest = {
   body: Buffer | null
 }
 
+/** A request that has no connection yet, or one that is looked at first. */
+export type Waiting = { request: WireRequest; handler: Dispatcher.DispatchHandler }
+
 /** Who owns a connection: is told when it is free for another request, and when it is gone. */
 export type ConnectionOwner = {
   /** Value of the `host` header. */
   readonly host: string
   /** What heads from there are like. */
   readonly familiar: Familiar
+  /** How long an unused connection is kept, ms. */
+  readonly idleMs: number
   free(connection: Connection): void
+  /** What had come on a reserved connection was read: it may be used, if it is still open. `now` is `performance.now()`. */
+  looked(connection: Connection, now: number): void
   gone(connection: Connection, error: Error | undefined): void
 }
 
@@ -28,6 +35,10 @@ const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
 const LONGEST_HEAD = 64 * 1024
 const USUAL_HEAD = 2 * 1024
 const HEAD_END = '\r\n\r\n'
+/** Interim answers (1xx) before one answer. */
+const MOST_INTERIM = 32
+/** A connection is given up so long before its instance would: a request must not meet its end. */
+const BEFORE_ITS_END_MS = 1_000
 /** What is thrown away of an answer nobody wants, before closing the connection costs less. */
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
@@ -63,11 +74,16 @@ export class Connection implements Dispatcher.DispatchController {
   paused = false
   /** When it became free, `performance.now()`. */
   freeSince = 0
-  private readonly owner: ConnectionOwner
+  /** How long it may then be unused, ms: its instance may say less than its owner. */
+  idleMs = 0
+  /** A request that it takes once it was looked at. */
+  reserved: Waiting | undefined
+  readonly owner: ConnectionOwner
   private readonly socket: Socket
   private handler: Dispatcher.DispatchHandler | undefined
   private method = 'GET'
   private head: Head | undefined
+  private interim = 0
   /** Of a head that did not come in one read. */
   private early: Buffer | undefined
   private missing = 0
@@ -89,7 +105,8 @@ export class Connection implements Dispatcher.DispatchController {
     })
     this.socket.once('connect', () => onConnect(this))
     this.socket.once('end', () => this.ended())
-    this.socket.once('error', (error) => this.close(error))
+    // For as long as it lives: an error that nobody hears ends the process.
+    this.socket.on('error', (error) => this.close(error))
     this.socket.once('close', () => this.close(new ClosedError()))
   }
 
@@ -98,6 +115,7 @@ export class Connection implements Dispatcher.DispatchController {
     this.handler = handler
     this.method = request.method
     this.head = undefined
+    this.interim = 0
     this.chunks = undefined
     this.discarding = false
     this.discardingSince = 0
@@ -123,6 +141,10 @@ export class Connection implements Dispatcher.DispatchController {
       this.socket.write(body)
       this.socket.uncork()
     }
+  }
+
+  get isClosed(): boolean {
+    return this.closed
   }
 
   /** Ends the request: its answer is not wanted any more. The handler is told with `error`. */
@@ -218,8 +240,8 @@ export class Connection implements Dispatcher.DispatchController {
       // No more than the head: its values keep the whole text in memory.
       if (length !== -1) text = input.toString('latin1', start, end)
     }
+    if ((length === -1 ? limit - start : length) > LONGEST_HEAD) throw new ProtocolError('a head without end')
     if (length === -1) {
-      if (limit - start > LONGEST_HEAD) throw new ProtocolError('a head without end')
       this.early = Buffer.from(input.subarray(start, limit))
       return -1
     }
@@ -228,7 +250,10 @@ export class Connection implements Dispatcher.DispatchController {
     const head = parseHead(text.slice(0, length), this.method, this.owner.familiar)
     const next = from + length + HEAD_END.length - early
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
-    if (head.status < 200) return next
+    if (head.status < 200) {
+      if (++this.interim > MOST_INTERIM) throw new ProtocolError('interim answers without end')
+      return next
+    }
     this.head = head
     this.missing = head.length
     if (head.length === CHUNKED) this.chunks = new ChunkReader()
@@ -251,12 +276,19 @@ export class Connection implements Dispatcher.DispatchController {
     this.discarding = false
     this.discardingSince = 0
     // What is still to be written belongs to a request that was answered early: the rest of it would poison the next one.
-    const reusable = !more && head?.keepAlive === true && this.socket.writableLength === 0 && this.socket.writable
+    const idleMs = Math.min(this.owner.idleMs, (head?.keptMs ?? 0) - BEFORE_ITS_END_MS)
+    const reusable =
+      !more && head?.keepAlive === true && idleMs > 0 && this.socket.writableLength === 0 && this.socket.writable
     if (reusable && !this.closed) {
       if (this.paused) this.resume()
+      this.idleMs = idleMs
       this.freeSince = performance.now()
       this.owner.free(this)
-    } else this.close(undefined)
+    } else {
+      // Nothing is on its way that anybody wants, and a reset leaves no port behind that waits for a minute.
+      if (head?.length === 0 && this.socket.writableLength === 0) this.socket.resetAndDestroy()
+      this.close(undefined)
+    }
     handler?.onResponseEnd?.(this, {})
   }
 

@@ -23,12 +23,16 @@ export type Head = {
   length: number
   /** The connection may carry another request. */
   keepAlive: boolean
+  /** How long its sender keeps the unused connection, as it says (`Keep-Alive: timeout=`), ms; Infinity where it does not say. */
+  keptMs: number
 }
 
 // Controls, and LF without a CR; a CR without LF is found when lines are.
 const BAD_TEXT = /[^\t\r\x20-\x7e\x80-\xff](?<!\r\n)/
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const LENGTH = /^\d{1,15}$/
+/** Header lines of one head: no service says more, and each costs a place in memory. */
+const MOST_LINES = 256
 
 /**
  * The lines of the last head from one place, in order. Servers say the same names in the same order again and again: recognising a line
@@ -58,10 +62,12 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
   let at = lineEnd(text, 0)
   const status = statusOf(text, at)
   let keepAlive = text.charCodeAt(7) === 49
+  let keptMs = Number.POSITIVE_INFINITY
   let length = UNTIL_CLOSE
   let chunked = false
   const headers: Record<string, string | string[]> = {}
   for (let place = 0; at < text.length; place++) {
+    if (place === MOST_LINES) throw new ProtocolError('more header lines than any answer has')
     const start = at + 2
     at = lineEnd(text, start)
     let line = familiar[place]
@@ -85,6 +91,9 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
       case 'connection':
         if (value !== 'keep-alive' && value.toLowerCase().includes('close')) keepAlive = false
         break
+      case 'keep-alive':
+        keptMs = Math.min(keptMs, keptOf(value))
+        break
       case 'set-cookie':
         if (repeated) (headers[name] as string[]).push(value)
         else headers[name] = [value]
@@ -96,9 +105,13 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
     if (length !== UNTIL_CLOSE) throw new ProtocolError('a length and chunks')
     length = CHUNKED
   }
-  if (method === 'HEAD' || status === 204 || status === 304 || status < 200) length = 0
+  if (method === 'HEAD' || status === 204 || status === 304 || status < 200) {
+    // Some servers send the body all the same, a moment later: whoever got the connection next would read it as its own answer.
+    if (method === 'HEAD' || length > 0 || length === CHUNKED) keepAlive = false
+    length = 0
+  }
   if (length === UNTIL_CLOSE) keepAlive = false
-  return { status, headers, length, keepAlive }
+  return { status, headers, length, keepAlive, keptMs }
 }
 
 /** Where a line ends whose end is what another parser would take for it, too. */
@@ -147,4 +160,17 @@ function valueFrom(text: string, from: number, to: number): string {
 
 function isSpace(code: number): boolean {
   return code === 32 || code === 9
+}
+
+let keptValue = ''
+let keptFor = Number.POSITIVE_INFINITY
+
+/** What `Keep-Alive` says (`timeout=5, max=100`), ms. It is the same again and again, so the last one is remembered. */
+function keptOf(value: string): number {
+  if (value === keptValue) return keptFor
+  keptValue = Buffer.from(value, 'latin1').toString('latin1')
+  const seconds = /(?:^|[,\s])timeout\s*=\s*"?(\d{1,7})/i.exec(value)?.[1]
+  keptFor = seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1_000
+  if (/(?:^|[,\s])max\s*=\s*"?0+(?!\d)/i.test(value)) keptFor = 0
+  return keptFor
 }

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
-import { ClosedError, Connection, type ConnectionOwner, type WireRequest } from './connection.ts'
+import { ClosedError, Connection, type ConnectionOwner, type Waiting, type WireRequest } from './connection.ts'
 import type { Familiar } from './head.ts'
+import { lookBeforeUse } from './look.ts'
 
 export type WirePoolOptions = {
   /** Connections at most; requests above wait in order. */
@@ -9,8 +10,6 @@ export type WirePoolOptions = {
   /** How long an unused connection is kept: shorter than services keep their side open. */
   idleMs: number
 }
-
-type Waiting = { request: WireRequest; handler: Dispatcher.DispatchHandler }
 
 /** A connection could not be made in time. `code` is undici's for it. */
 export class ConnectTimeoutError extends Error {
@@ -28,6 +27,7 @@ const SWEEP_MS = 500
 export class WirePool implements ConnectionOwner {
   readonly host: string
   readonly familiar: Familiar = []
+  readonly idleMs: number
   private readonly hostname: string
   private readonly port: number
   private readonly options: WirePoolOptions
@@ -44,15 +44,37 @@ export class WirePool implements ConnectionOwner {
     this.hostname = origin.hostname.replace(/^\[|\]$/g, '')
     this.port = Number(origin.port) || 80
     this.options = options
+    this.idleMs = options.idleMs
     this.sweeper = setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref()
   }
 
   /** The handler's errors are `onResponseError`; before `onRequestStart` they mean that nothing was sent. */
   dispatch(request: WireRequest, handler: Dispatcher.DispatchHandler): void {
     const connection = this.idle.pop()
-    if (connection !== undefined) connection.send(request, handler)
+    if (connection !== undefined) this.reuse(connection, { request, handler })
+    else if (this.leaving && this.all.size === 0) handler.onResponseError?.(NOTHING_SENT, new ClosedError())
     else if (this.all.size < this.options.connections && !this.leaving) this.open({ request, handler })
     else this.queue.push({ request, handler })
+  }
+
+  /** Sends a request on a connection that was used before, once it was looked at. */
+  private reuse(connection: Connection, waiting: Waiting): void {
+    connection.reserved = waiting
+    lookBeforeUse(connection)
+  }
+
+  looked(connection: Connection, now: number): void {
+    const { reserved } = connection
+    // It was taken back.
+    if (reserved === undefined) return
+    connection.reserved = undefined
+    if (!connection.isClosed && now - connection.freeSince <= connection.idleMs) {
+      connection.send(reserved.request, reserved.handler)
+      return
+    }
+    connection.close(undefined)
+    // Nothing was sent.
+    this.dispatch(reserved.request, reserved.handler)
   }
 
   /** Takes a request back that was not sent yet. Answers whether it was still here. */
@@ -68,6 +90,12 @@ export class WirePool implements ConnectionOwner {
       connection.close(undefined)
       return true
     }
+    for (const connection of this.all) {
+      if (connection.reserved?.handler !== handler) continue
+      connection.reserved = undefined
+      if (!connection.isClosed) this.free(connection)
+      return true
+    }
     return false
   }
 
@@ -78,7 +106,7 @@ export class WirePool implements ConnectionOwner {
     }
     const next = this.queue.shift()
     if (next === undefined) this.idle.push(connection)
-    else connection.send(next.request, next.handler)
+    else this.reuse(connection, next)
   }
 
   gone(connection: Connection, error: Error | undefined): void {
@@ -129,10 +157,10 @@ export class WirePool implements ConnectionOwner {
 
   private sweep(now: number): void {
     const { idle } = this
-    // The rest of an answer that nobody wants may never come. Of the idle ones the oldest are at the front.
+    // The rest of an answer that nobody wants may never come.
     for (const one of this.all)
       if (one.discardingSince !== 0 && now - one.discardingSince > SWEEP_MS) one.close(undefined)
-    while (idle.length > 0 && now - idle[0]!.freeSince > this.options.idleMs) idle[0]!.close(undefined)
+    for (const one of [...idle]) if (now - one.freeSince > one.idleMs) one.close(undefined)
   }
 }
 
