@@ -192,9 +192,7 @@ async function terminate(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'
 /** The last line of a server's log that tells of a fault, as a clause for a message. */
 async function lastLine(spec: ServerSpec): Promise<string> {
   const text = await readFile(join(spec.home, 'logs', `${spec.name}.log`), 'utf8').catch(() => '')
-  const line = text
-    .trim()
-    .split('\n')
-    .findLast((l) => /error|fatal|fail|denied|No space/i.test(l))
-  return line === undefined ? '' : ` (its log says: ${line.slice(0, 300)})`
+  const lines = text.trim().split('\n')
+  const line = lines.findLast((l) => /error|fatal|fail|denied|No space/i.test(l)) ?? lines.at(-1)
+  return line ? ` (its log says: ${line.slice(0, 300)})` : ''
 }

@@ -10,10 +10,10 @@ import { APPS, start, temporaryHome, until } from './support/home.ts'
 import { connectAs } from './support/nats.ts'
 
 const TEMPLATE = resolve(import.meta.dirname, '../../../packages/cli/templates/service/package.json.tmpl')
-/** What `./skerry new service library` would write, beside the apps that there are. */
-const generated = JSON.parse((await readFile(TEMPLATE, 'utf8')).replaceAll('{{name}}', 'library')).skerry
-const apps: StoreApp[] = [...APPS, { name: 'library', ...generated }]
-apps.push({ name: 'archive', kind: 'service', database: 'skerry_archive', consumers: { everything: ['*'] } })
+/** What `./skerry new service` would write, beside the apps that there are, under a name that none has. */
+const generated = JSON.parse((await readFile(TEMPLATE, 'utf8')).replaceAll('{{name}}', 'ownershelf')).skerry
+const apps: StoreApp[] = [...APPS, { name: 'ownershelf', ...generated }]
+apps.push({ name: 'ownerarchive', kind: 'service', database: 'skerry_ownerarchive', consumers: { everything: ['*'] } })
 const services = apps.filter((app) => app.kind === 'service')
 const stores = await start(t, await temporaryHome(t), { apps })
 
@@ -122,33 +122,33 @@ t.test(
 )
 
 t.test('NATS: no stream can be made to speak for another', async (t) => {
-  const { nc } = apiOf('library')
+  const { nc } = apiOf('ownershelf')
   // Sends on what it stores; renames it; copies what another one has.
   for (const change of [
-    { republish: { src: 'library.>', dest: 'users.>' } },
-    { subject_transform: { src: 'library.>', dest: 'users.>' } },
+    { republish: { src: 'ownershelf.>', dest: 'users.>' } },
+    { subject_transform: { src: 'ownershelf.>', dest: 'users.>' } },
     { sources: [{ name: 'users' }] }
   ]) {
-    const config = JSON.stringify({ name: 'library', subjects: ['library.>'], allow_direct: true, ...change })
-    await t.rejects(nc.request('$JS.API.STREAM.UPDATE.library', config), /Permissions Violation/)
-    const again = (await nc.request('$JS.API.STREAM.CREATE.library', config)).json<{ error?: { code: number } }>()
+    const config = JSON.stringify({ name: 'ownershelf', subjects: ['ownershelf.>'], allow_direct: true, ...change })
+    await t.rejects(nc.request('$JS.API.STREAM.UPDATE.ownershelf', config), /Permissions Violation/)
+    const again = (await nc.request('$JS.API.STREAM.CREATE.ownershelf', config)).json<{ error?: { code: number } }>()
     t.equal(again.error?.code, 400, 'nor by making it again')
   }
   // What is asked for may be sent to any subject: so a service can ask for nothing that it has written itself.
   const { state: before } = await apiOf('users').jsm.streams.info('users')
   const forged = headers()
   forged.set('ce-id', 'forged')
-  const { seq } = await apiOf('library').js.publish('library.thing.made.v1', '{}', { headers: forged })
+  const { seq } = await apiOf('ownershelf').js.publish('ownershelf.thing.made.v1', '{}', { headers: forged })
   const reply = 'users.profile.updated.v1'
   for (const [subject, body] of [
-    ['$JS.API.DIRECT.GET.library', { seq }],
-    ['$JS.API.DIRECT.GET.KV_registry.$KV.registry.library.1', {}],
-    ['$JS.API.CONSUMER.CREATE.library.library--push', { deliver_subject: reply }]
+    ['$JS.API.DIRECT.GET.ownershelf', { seq }],
+    ['$JS.API.DIRECT.GET.KV_registry.$KV.registry.ownershelf.1', {}],
+    ['$JS.API.CONSUMER.CREATE.ownershelf.ownershelf--push', { deliver_subject: reply }]
   ] as const)
     nc.publish(subject, JSON.stringify(body), { reply })
   // The same inside JSON, which is no event; a pull keeps the subject that was published.
-  nc.publish('$JS.API.STREAM.MSG.GET.library', JSON.stringify({ seq }), { reply })
-  nc.publish('$JS.API.CONSUMER.MSG.NEXT.library.library--jobs', JSON.stringify({ batch: 1 }), { reply })
+  nc.publish('$JS.API.STREAM.MSG.GET.ownershelf', JSON.stringify({ seq }), { reply })
+  nc.publish('$JS.API.CONSUMER.MSG.NEXT.ownershelf.ownershelf--jobs', JSON.stringify({ batch: 1 }), { reply })
   await nc.flush()
   const { jsm } = apiOf('users')
   await until(async () => (await jsm.streams.info('users')).state.messages > before.messages, 'what was asked for came')
