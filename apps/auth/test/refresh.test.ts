@@ -102,7 +102,7 @@ t.test('what is no token of a session does not end it', async (t) => {
   const me = await auth.signUp()
   const [sid, secret] = me.refreshToken.split('.') as [string, string]
   const other = (await auth.signUp()).refreshToken.split('.')[1]!
-  for (const bad of [
+  for (const [i, bad] of [
     `${sid}.${other}`,
     `${sid}.${'A'.repeat(64)}`,
     `${sid}.${secret.slice(0, 63)}`,
@@ -111,9 +111,9 @@ t.test('what is no token of a session does not end it', async (t) => {
     `00000000000000000000000000.${secret}`,
     `${sid}.${secret} `,
     'x'
-  ]) {
+  ].entries()) {
     const { status, body } = await refresh(bad)
-    t.match({ status, code: body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' }, bad)
+    t.match({ status, code: body.code }, { status: 401, code: 'AUTH_BAD_REFRESH_TOKEN' }, `bad ${i}`)
   }
   t.equal((await refresh(me.refreshToken)).status, 200)
 })

@@ -157,7 +157,7 @@ t.test('every route but the public one needs a good token', async (t) => {
         url,
         ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } })
       })
-      t.equal(answer.statusCode, 401, `${method} ${path} ${token?.slice(0, 8)}: ${answer.body}`)
+      t.equal(answer.statusCode, 401, `${method} ${path} ${token?.slice(0, 8)}`, { body: answer.body })
     }
   }
   t.ok(identity.ready())

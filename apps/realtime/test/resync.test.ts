@@ -68,7 +68,7 @@ t.test('ids of another log, or beyond the end of this one, are answered by resyn
   const { user, token, lastEventId } = await visitor()
   const [stamp, seq] = lastEventId.split('-') as [string, string]
   // What is no id at all is what a client has stored by mistake: it must not be refused for ever.
-  for (const id of [
+  for (const [i, id] of [
     'null',
     '0',
     'undefined',
@@ -77,10 +77,10 @@ t.test('ids of another log, or beyond the end of this one, are answered by resyn
     `zzzzzzzz-${seq}`,
     `${stamp}-${Number(seq) + 1_000_000}`,
     `${stamp}-9007199254740991`
-  ]) {
+  ].entries()) {
     const client = await openSse(one.url, { token, lastEventId: id })
     await client.until(1)
-    t.equal(client.seen[0]?.type, 'resync', id)
+    t.equal(client.seen[0]?.type, 'resync', `id ${i}`)
     await append(user, 100 + client.seen.length, 101 + client.seen.length)
     client.cut()
   }

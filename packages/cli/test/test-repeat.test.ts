@@ -44,6 +44,15 @@ const record = (run: number, files: Record<string, Partial<FileRecord>>): RunRec
 t.test('what failed or differed is told, and nothing of what was equal', async (t) => {
   const good = { 'a.test.ts': { assertions: { adds: [2, 0, 0] } } } satisfies Record<string, Partial<FileRecord>>
   t.same(compareRuns([record(1, good), record(2, good)]), [])
+  const measured = (...names: string[]) => ({
+    'a.test.ts': { assertions: Object.fromEntries(names.map((name) => [name, [1, 0, 0] as [number, number, number]])) }
+  })
+  t.same(
+    compareRuns([record(1, measured('17 of 40', 'by 1.25')), record(2, measured('9 of 40', 'by 2'))]),
+    [],
+    'figures in names are measured'
+  )
+  t.match(compareRuns([record(1, measured('17 of 40')), record(2, measured('17 of 40', '18 of 40'))])[1], '"N of N"')
   const lines = compareRuns([
     record(1, {
       'a.test.ts': { assertions: { adds: [2, 0, 0], waits: [3, 0, 0], skips: [1, 0, 0] } },

@@ -171,7 +171,7 @@ async function holds(t: Test, generation: number, replayed: number): Promise<voi
     const twice = again.get(id)
     // Only where a replay began does the order jump: back to the first, from the last one that had been applied by then.
     const jumps = (twice?.disorder ?? []).map((jump) => /^1 after (\d+)$/.exec(jump)?.[1])
-    t.equal(jumps.length, replayed, `each replay began once (${twice?.disorder})`)
+    t.equal(jumps.length, replayed, 'each replay began once', { disorder: twice?.disorder })
     const repeated = jumps.reduce((sum, last) => sum + Number(last), 0)
     t.equal(twice?.applied, n + repeated, 'what had been applied is applied once more by each replay, the rest once')
   }

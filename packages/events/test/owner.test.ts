@@ -27,7 +27,7 @@ t.test('one instance works, the other stands by and takes over when it stops', a
       name: 'work',
       instance,
       log,
-      leaseMs: 400,
+      leaseMs: 4_000,
       work: async (signal, working) => {
         running.add(instance)
         working()

@@ -45,7 +45,7 @@ t.teardown(async () => {
   await nc.close()
   await store.close()
 })
-const common = { store, nc, service: 'content', instance: 'a', log: silent, leaseMs: 1_000 }
+const common = { store, nc, service: 'content', instance: 'a', log: silent, leaseMs: 10_000 }
 const id = newId(randomBucket())
 const dataOf = (n: number): [DataOf<typeof V1>, DataOf<typeof V2>] => [
   { id, n, port: 'Oban' },

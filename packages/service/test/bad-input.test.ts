@@ -117,7 +117,7 @@ t.test('every bad request is a 4xx problem that names what is wrong, and reaches
   for (const [name, path, init, status, expected] of cases) {
     const answer = await fetch(url + path, { ...init, headers: { authorization, ...init.headers } })
     const text = await answer.text()
-    t.equal(answer.status, status, `${name}: ${text.slice(0, 200)}`)
+    t.equal(answer.status, status, name, { text: text.slice(0, 200) })
     t.equal(answer.headers.get('content-type'), 'application/problem+json; charset=utf-8', name)
     const body = JSON.parse(text) as Record<string, unknown>
     t.match(

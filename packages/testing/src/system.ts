@@ -47,6 +47,8 @@ function withoutStores({ MONGO_URL, NATS_URL, REDIS_URL, ...env }: NodeJS.Proces
 
 /** All clients of a test share the address of this machine, and are many. A test of limits by address says otherwise. */
 const UNLIMITED = { LIMIT_EXEMPT: '127.0.0.0/8,::1/128' }
+/** With one instance of each service nobody takes over from one that leaves, so there is nothing to drain for. */
+const HASTY = { DRAIN_MS: '50' }
 
 type Tap = { teardown(work: () => Promise<void>): unknown }
 
@@ -67,7 +69,15 @@ export async function startSystem(
   const cli = spawn('env', command, {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...withoutStores(process.env), SKERRY_HOME: home, ...shared(), ...UNLIMITED, PORT: '0', ...options.env }
+    env: {
+      ...withoutStores(process.env),
+      SKERRY_HOME: home,
+      ...shared(),
+      ...UNLIMITED,
+      ...(options.args?.includes('--scale') ? {} : HASTY),
+      PORT: '0',
+      ...options.env
+    }
   })
   let text = ''
   for (const stream of [cli.stdout, cli.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk))

@@ -18,7 +18,9 @@ type FileRuns = readonly (readonly [run: number, file: FileRecord | undefined])[
 
 function compareFile(all: FileRuns): string[] {
   const lines: string[] = []
-  const there = all.filter((pair): pair is readonly [number, FileRecord] => pair[1] !== undefined)
+  const there = all
+    .filter((pair): pair is readonly [number, FileRecord] => pair[1] !== undefined)
+    .map(([run, file]) => [run, { ...file, assertions: withoutFigures(file.assertions) }] as const)
   if (there.length < all.length) lines.push(`was run only in ${inRuns(there.map(([run]) => run))} of ${all.length}`)
   for (const [run, { faults }] of there) for (const fault of faults) lines.push(`run ${run}: ${fault}`)
   const names = new Set(there.flatMap(([, file]) => Object.keys(file.assertions)))
@@ -39,6 +41,17 @@ function compareFile(all: FileRuns): string[] {
       )
   }
   return lines
+}
+
+/** Assertions whose names differ in figures alone are one: what was measured or counted is another in each run. */
+function withoutFigures(assertions: FileRecord['assertions']): FileRecord['assertions'] {
+  const all: FileRecord['assertions'] = {}
+  for (const [name, tally] of Object.entries(assertions)) {
+    const plain = name.replace(/\d+(?:[.,]\d+)*/g, 'N')
+    const [passed, failed, skipped] = all[plain] ?? [0, 0, 0]
+    all[plain] = [passed + tally[0], failed + tally[1], skipped + tally[2]]
+  }
+  return all
 }
 
 function sum(tally: readonly number[] | undefined): number {
