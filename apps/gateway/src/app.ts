@@ -44,6 +44,7 @@ import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
 import { createUpgrade, isWebSocket, type Upgrade } from './websocket/upgrade.ts'
+import { leavePortWithPrimary } from './workers/worker.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -59,6 +60,8 @@ export type GatewayDeps = {
   checks: Checks
   /** Which version of a service a request goes to; without it any. */
   traffic?: Traffic | undefined
+  /** The listening socket that a primary holds for its workers. */
+  listenFd?: number | undefined
   /** Routes that are known before anybody announces them: the house's own unless given. */
   contracts?: readonly RouteContract[]
 }
@@ -130,6 +133,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     config,
     handler: (request, response) => entry(request, response),
     upgrade: (request, socket, head) => upgrade(request, socket, head),
+    listenFd: deps.listenFd,
     clientError: refuse,
     draining: () => app.skerry.draining,
     log,
@@ -155,6 +159,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   })
   listener.takeClientErrors()
+  if (deps.listenFd !== undefined) leavePortWithPrimary(listener.server)
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
   app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.

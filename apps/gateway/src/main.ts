@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import { openRedis } from '@skerry/cache'
 import {
   assertIdentityUrl,
@@ -21,17 +20,21 @@ import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, read
 import { createTraffic } from './traffic/traffic.ts'
 import { openFixedList, readList } from './upstreams/fixed-list.ts'
 import { runPrimary } from './workers/primary.ts'
+import { listenFd, SPARE, waitAsSpare } from './workers/worker.ts'
 
 /** What SIGHUP does: nothing where there is nothing to read again. */
 let reload = (): unknown => undefined
 process.on('SIGHUP', () => reload())
 
+const fd = listenFd(process.env)
+
 async function main(): Promise<void> {
+  if (process.env[SPARE] !== undefined) await waitAsSpare()
   const alone = isAlone(process.env)
   const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
   await checkSettings(config)
   if (alone) await checkAlone(config)
-  if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
+  if (fd === undefined && (config.WORKERS > 1 || config.ROLLING || config.SPARE)) {
     const primary = await runPrimary(config, import.meta.filename)
     reload = primary.rotate
   } else if (alone) await runApp({ name: 'gateway', nats: 'none', uncaught: 'go on', config, start: startAlone })
@@ -58,7 +61,7 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     },
     keys: keysKnown(identity)
   }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic })
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic, listenFd: fd })
   const rules = await watchTraffic(
     nats,
     (service, rules) => {
@@ -95,7 +98,17 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
   const keys = keysOf(config)
   const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
   const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity, `from ${config.JWKS_URL} `) }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: undefined, checks, contracts: [] })
+  const gateway = await buildGateway({
+    config,
+    log,
+    metrics,
+    identity,
+    redis,
+    nats: undefined,
+    checks,
+    contracts: [],
+    listenFd: fd
+  })
   const list = await openFixedList({
     read,
     onChange: gateway.update,
@@ -104,7 +117,7 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
     anonymous: identity === undefined
   })
   // Workers are replaced instead.
-  if (cluster.isPrimary) reload = list.reload
+  if (fd === undefined) reload = list.reload
   return {
     app: gateway.app,
     checks,
