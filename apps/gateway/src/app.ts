@@ -44,7 +44,6 @@ import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
 import { createUpgrade, isWebSocket, type Upgrade } from './websocket/upgrade.ts'
-import { leavePortWithPrimary } from './workers/worker.ts'
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -159,7 +158,6 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   })
   listener.takeClientErrors()
-  if (deps.listenFd !== undefined) leavePortWithPrimary(listener.server)
   app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
   app.decorateRequest('visit', undefined)
   // Answers of services are written by their exchange; this is for the gateway's own.

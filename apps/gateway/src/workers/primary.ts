@@ -1,11 +1,19 @@
 import { fork } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { BoundSocket } from 'node:net'
-import { cannotListen, createLogger, createMetrics, onStop, runChecks, StartFault, startOps } from '@skerry/service'
+import {
+  cannotListen,
+  createLogger,
+  createMetrics,
+  onStop,
+  runChecks,
+  StartFault,
+  shrinkHeap,
+  startOps
+} from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { mergeMetrics } from './metrics.ts'
 import { createPool } from './pool.ts'
-import { shrinkHeap } from './shrink-heap.ts'
 import { LISTEN_FD, SPARE } from './worker.ts'
 
 /** What a worker may need over its own bounds before it is killed. */
@@ -18,10 +26,14 @@ const SCRAPE_MS = 2_000
  * no byte of a request passes through this process. Replaces a worker that dies (by a spare, with SPARE), and all of them one after the other
  * when `rotate` is called; ends them with itself. Serves the operations port for all: ready while one is, the metrics of each.
  *
- * @param main the file that workers run
+ * @param main the file that workers run, with `env` and what differs for each
  * @returns replaces all workers, with what is now in files and sources
  */
-export async function runPrimary(config: GatewayConfig, main: string): Promise<{ rotate(): Promise<void> }> {
+export async function runPrimary(
+  config: GatewayConfig,
+  main: string,
+  env: NodeJS.ProcessEnv
+): Promise<{ rotate(): Promise<void> }> {
   const { SKERRY_INSTANCE: instance, HOST: host } = config
   const log = createLogger({ service: 'gateway', instance, level: config.LOG_LEVEL })
   const metrics = createMetrics({ service: 'gateway', instance })
@@ -36,7 +48,7 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', bound.fd()],
         // Each has an operations port and a name in metrics of its own.
         env: {
-          ...process.env,
+          ...env,
           ...{
             HOST: address,
             PORT: String(port),

@@ -1,6 +1,6 @@
 import { Server } from 'node:net'
+import { shrinkHeap } from '@skerry/service'
 import { GO } from './pool.ts'
-import { shrinkHeap } from './shrink-heap.ts'
 
 /** How a primary tells a process that it is one of its workers: the number of the listening socket it has been given. */
 export const LISTEN_FD = 'SKERRY_LISTEN_FD'
@@ -16,21 +16,21 @@ export function listenFd(env: NodeJS.ProcessEnv): number | undefined {
 /**
  * Waits as a spare, with all code loaded and connected to nothing, until it is to be a worker. It ends when its primary does, or tells it to.
  */
-export function waitAsSpare(): Promise<void> {
+export function waitAsSpare(self: NodeJS.Process): Promise<void> {
   shrinkHeap()
   return new Promise((resolve) => {
-    const end = () => process.exit(0)
-    process.once('disconnect', end)
-    process.once('SIGTERM', end)
-    process.on('SIGINT', passed)
-    process.once('message', (message) => {
+    const end = () => self.exit(0)
+    self.once('disconnect', end)
+    self.once('SIGTERM', end)
+    self.on('SIGINT', passed)
+    self.once('message', (message) => {
       if (message !== GO) return
-      process.off('disconnect', end)
-      process.off('SIGTERM', end)
-      process.off('SIGINT', passed)
+      self.off('disconnect', end)
+      self.off('SIGTERM', end)
+      self.off('SIGINT', passed)
       resolve()
     })
-    process.send?.({ type: 'spare' })
+    self.send?.({ type: 'spare' })
   })
 }
 
@@ -40,8 +40,8 @@ function passed(): void {}
 /**
  * Lets go of the port as soon as the primary is gone, before what is under way is finished: another primary may be waiting for it.
  */
-export function leavePortWithPrimary(server: Server): void {
-  process.once('disconnect', () => {
+export function leavePortWithPrimary(self: NodeJS.Process, server: Server): void {
+  self.once('disconnect', () => {
     if (server.listening) Server.prototype.close.call(server)
   })
 }
