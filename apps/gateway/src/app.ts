@@ -60,6 +60,8 @@ export type GatewayDeps = {
   checks: Checks
   /** Which version of a service a request goes to; without it any. */
   traffic?: Traffic | undefined
+  /** The listening socket that a primary holds for its workers. */
+  listenFd?: number | undefined
   /** Routes that are known before anybody announces them: the house's own unless given. */
   contracts?: readonly RouteContract[]
 }
@@ -136,6 +138,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     config,
     handler: (request, response) => entry(request, response),
     upgrade: (request, socket, head) => upgrade(request, socket, head),
+    listenFd: deps.listenFd,
     clientError: refuse,
     draining: () => app.skerry.draining,
     log,

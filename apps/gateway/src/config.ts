@@ -14,6 +14,8 @@ export const GatewayConfigSchema = Type.Object({
   /** Processes that share the port; above 1, or with ROLLING, a primary keeps them and replaces them on SIGHUP. */
   WORKERS: Type.Integer({ minimum: 1, maximum: 64, default: 1 }),
   ROLLING: Type.Boolean({ default: false }),
+  /** With a primary: one more process that has loaded its code, and takes the place of a worker that dies. */
+  SPARE: Type.Boolean({ default: false }),
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
   /** Below what services take (16 KiB): the gateway adds headers of its own. */
   HEADER_LIMIT: Type.Integer({ minimum: 2_048, maximum: 65_536, default: 14_336 }),

@@ -1,7 +1,4 @@
-import cluster from 'node:cluster'
-import { openRedis } from '@skerry/cache'
 import {
-  assertIdentityUrl,
   type Checks,
   type Identity,
   openIdentity,
@@ -13,40 +10,48 @@ import {
   watchRegistry,
   watchTraffic
 } from '@skerry/service'
+import { checkAlone } from './alone/check.ts'
 import { keysOf } from './alone/keys.ts'
 import { textsOf } from './alone/texts.ts'
-import { buildGateway } from './app.ts'
 import { checkSettings } from './check-settings.ts'
 import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
-import { createTraffic } from './traffic/traffic.ts'
-import { openFixedList, readList } from './upstreams/fixed-list.ts'
-import { runPrimary } from './workers/primary.ts'
+import { leavePortWithPrimary, listenFd, SPARE, waitAsSpare } from './workers/worker.ts'
 
 /** What SIGHUP does: nothing where there is nothing to read again. */
 let reload = (): unknown => undefined
 process.on('SIGHUP', () => reload())
+const fd = listenFd(process.env)
 
 async function main(): Promise<void> {
+  if (process.env[SPARE] !== undefined) {
+    await load()
+    await waitAsSpare(process)
+  }
   const alone = isAlone(process.env)
   const config = alone ? readAloneConfig(process.env) : readConfig(process.env)
   await checkSettings(config)
   if (alone) await checkAlone(config)
-  if (cluster.isPrimary && (config.WORKERS > 1 || config.ROLLING)) {
-    const primary = await runPrimary(config, import.meta.filename)
-    reload = primary.rotate
+  if (fd === undefined && (config.WORKERS > 1 || config.ROLLING || config.SPARE)) {
+    const { runPrimary } = await import('./workers/primary.ts')
+    reload = (await runPrimary(config, import.meta.filename, process.env)).rotate
   } else if (alone) await runApp({ name: 'gateway', nats: 'none', uncaught: 'go on', config, start: startAlone })
   else await runApp({ name: 'gateway', uncaught: 'go on', config: config as RegistryConfig, start: startWithRegistry })
 }
 
-/** What cannot be served safely is a line, before anything starts. */
-async function checkAlone(config: GatewayConfig): Promise<void> {
-  const keys = keysOf(config)
-  if (keys !== undefined) assertIdentityUrl(keys)
-  readList(await textsOf(config)(), keys === undefined)
+/** What serves, which is most of the program: a primary does without, and a spare has it before it is needed. */
+async function load() {
+  const [app, fixedList, traffic, cache] = await Promise.all([
+    import('./app.ts'),
+    import('./upstreams/fixed-list.ts'),
+    import('./traffic/traffic.ts'),
+    import('@skerry/cache')
+  ])
+  return { ...app, ...fixedList, ...traffic, ...cache }
 }
 
 /** In front of the services that announce themselves. */
 async function startWithRegistry({ config, log, metrics, nats }: StartContext<RegistryConfig>): Promise<Running> {
+  const { buildGateway, createTraffic, openRedis } = await load()
   const identity = await openIdentity(nats, { log, cacheSize: config.TOKEN_CACHE })
   const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
   const traffic = createTraffic(metrics)
@@ -58,7 +63,8 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     },
     keys: keysKnown(identity)
   }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic })
+  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats, checks, traffic, listenFd: fd })
+  if (fd !== undefined) leavePortWithPrimary(process, gateway.app.server)
   const rules = await watchTraffic(
     nats,
     (service, rules) => {
@@ -90,12 +96,24 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
 
 /** In front of a fixed list. Without JWKS_URL nobody is known, and tokens are passed on as they come. */
 async function startAlone({ config, log, metrics }: StartAloneContext<GatewayConfig>): Promise<Running> {
+  const { buildGateway, openFixedList, openRedis } = await load()
   const read = textsOf(config)
   const redis = config.REDIS_URL === undefined ? undefined : openRedis({ url: config.REDIS_URL, log })
   const keys = keysOf(config)
   const identity = keys === undefined ? undefined : await openIdentityFromUrl({ ...keys, log })
   const checks: Checks = identity === undefined ? {} : { keys: keysKnown(identity, `from ${config.JWKS_URL} `) }
-  const gateway = await buildGateway({ config, log, metrics, identity, redis, nats: undefined, checks, contracts: [] })
+  const gateway = await buildGateway({
+    config,
+    log,
+    metrics,
+    identity,
+    redis,
+    nats: undefined,
+    checks,
+    contracts: [],
+    listenFd: fd
+  })
+  if (fd !== undefined) leavePortWithPrimary(process, gateway.app.server)
   const list = await openFixedList({
     read,
     onChange: gateway.update,
@@ -104,7 +122,7 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
     anonymous: identity === undefined
   })
   // Workers are replaced instead.
-  if (cluster.isPrimary) reload = list.reload
+  if (fd === undefined) reload = list.reload
   return {
     app: gateway.app,
     checks,

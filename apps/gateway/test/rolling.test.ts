@@ -1,4 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
@@ -182,6 +184,79 @@ t.test('workers share a port and have operations of their own; the primary speak
   t.equal(await gateway.exited, 0)
 })
 
+t.test('a worker that dies is replaced by the spare: nobody who comes meanwhile is refused', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES: `/feed=${origin.url}`,
+    SPARE: 'true',
+    IDLE_KEPT_MS: '0'
+  })
+  const ask = async () => {
+    const answer = await fetch(`${gateway.url}/feed`, {
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(30_000)
+    })
+    return answer.text()
+  }
+  const children = async () =>
+    (await readFile(`/proc/${gateway.child.pid}/task/${gateway.child.pid}/children`, 'utf8'))
+      .trim()
+      .split(' ')
+      .map(Number)
+  const worker = () => linesOf(gateway).findLast(({ msg, instance }) => msg === 'ready' && instance !== '1')!.pid
+  for (let round = 1; round <= 3; round++) {
+    await waitFor(async () => (await children()).length === 2, { timeoutMs: 60_000, message: 'a spare waits' })
+    const spare = (await children()).find((pid) => pid !== worker())!
+    // Its code is loaded when it sleeps.
+    await waitFor(async () => / S /.test(await readFile(`/proc/${spare}/stat`, 'utf8')))
+    const before = worker()
+    process.kill(before, 'SIGKILL')
+    const answers = await Promise.all(Array.from({ length: 20 }, ask))
+    t.same(new Set(answers), new Set(['/feed origin']), 'the port stays, and its queue')
+    t.not(worker(), before)
+    t.ok((await children()).includes(worker()))
+  }
+  t.equal(count(gateway, 'worker exited unexpectedly: starting a replacement'), 3)
+
+  // A restart takes the code that is there now, for the spare as well.
+  await waitFor(async () => (await children()).length === 2, { timeoutMs: 60_000 })
+  const old = await children()
+  gateway.child.kill('SIGHUP')
+  await waitFor(
+    async () => {
+      const now = await children()
+      return now.length === 2 && !now.some((pid) => old.includes(pid))
+    },
+    { timeoutMs: 60_000 }
+  )
+  t.equal(await ask(), '/feed origin')
+  gateway.child.kill('SIGTERM')
+  t.equal(await gateway.exited, 0)
+})
+
+t.test('a primary that is killed leaves the port to the next one', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const settings = { ...env, ROUTES: `/feed=${origin.url}`, SPARE: 'true' }
+  const first = await startProcess(t, MAIN, settings)
+  // Its worker waits for a client that is in no hurry, long after it has heard that its primary is gone.
+  const idle = connect(Number(new URL(first.url).port), '127.0.0.1')
+  t.teardown(() => idle.destroy())
+  idle.resume().write('GET /feed HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(idle, 'connect')
+  first.child.kill('SIGKILL')
+  await first.exited
+  const free = () =>
+    fetch(first.url).then(
+      () => false,
+      (error) => error.cause?.code === 'ECONNREFUSED'
+    )
+  await waitFor(free)
+  const next = await startProcess(t, MAIN, { ...settings, PORT: new URL(first.url).port })
+  t.equal(await (await fetch(`${next.url}/feed`)).text(), '/feed origin')
+  t.equal(next.url, first.url)
+})
+
 t.test('a new worker that does not get ready leaves the old ones where they are', async (t) => {
   const origin = await startOrigin(t, 'origin')
   const file = `${t.testdir({ routes: `/feed=${origin.url}\n` })}/routes`
@@ -230,6 +305,6 @@ t.test('a port that is taken is one failure to start', async (t) => {
   const origin = await startOrigin(t, 'origin')
   await t.rejects(
     startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, ROLLING: 'true', PORT: new URL(origin.url).port }),
-    /ended with 1: [\s\S]*cannot start: port \d+ is in use/
+    /ended with 1: gateway: port \d+ is in use: set PORT to another port.*\n$/
   )
 })

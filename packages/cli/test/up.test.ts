@@ -103,6 +103,27 @@ t.test('a part that is killed comes back, with a line that says so', async (t) =
   t.equal((await runCli(['status'], env)).code, 0)
 })
 
+t.test('a gateway process that is killed is not missed', async (t) => {
+  const gateway = (await first.run()).processes.find((p) => p.name === 'gateway')!.pid
+  const children = async () => {
+    const text = await readFile(`/proc/${gateway}/task/${gateway}/children`, 'utf8')
+    return text.trim().split(' ').map(Number)
+  }
+  await waitFor(async () => (await children()).length === 2, { message: 'it has one that serves and a spare' })
+  const [serving, spare] = await children()
+  // Whatever its code does when it is loaded, it does on the processor.
+  await waitFor(async () => / S /.test(await readFile(`/proc/${spare}/stat`, 'utf8')))
+  process.kill(serving!, 'SIGKILL')
+  const asked = Array.from({ length: 10 }, () =>
+    fetch(`${first.url}/livez`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(30_000) })
+  )
+  for (const answer of await Promise.all(asked)) t.equal(answer.status, 200)
+  await waitFor(async () => (await children()).length === 2, { timeoutMs: 60_000, message: 'and a spare again' })
+  t.notOk((await children()).includes(serving!))
+  t.notMatch(first.output(), /gateway 1 died/)
+  t.equal((await first.run()).processes.length, parts)
+})
+
 t.test('Ctrl-C stops everything in order and leaves no process', async (t) => {
   const pids = await pidsOf(first)
   t.equal(await first.stop(), 0)

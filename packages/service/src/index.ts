@@ -46,6 +46,7 @@ export {
   type StartContext
 } from './run.ts'
 export { buildServer, type ServerOptions } from './server.ts'
+export { shrinkHeap } from './shrink-heap.ts'
 export { onStop, type Stopping } from './signals.ts'
 export { cannotListen, StartFault } from './start-fault.ts'
 export { continueTrace, requestIdFrom, type Trace } from './trace.ts'

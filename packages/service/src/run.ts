@@ -16,6 +16,7 @@ import { createMetrics, type Metrics } from './metrics.ts'
 import { connectNats, type NatsConnection } from './nats.ts'
 import { type Checks, hostOf, type OpsDocument, runChecks, startOps } from './ops.ts'
 import { announce, prefixesOf } from './registry.ts'
+import { shrinkHeap } from './shrink-heap.ts'
 import { onStop } from './signals.ts'
 import { cannotListen, StartFault } from './start-fault.ts'
 import { programVersion } from './version.ts'
@@ -151,6 +152,8 @@ export async function runApp<C extends ServiceConfig>(options: RunOptions<C> | R
     const prefixes = running.prefixes ?? (routes === undefined ? [] : prefixesOf(routes))
 
     checks = running.checks
+    // Now, when nobody waits for an answer yet.
+    shrinkHeap()
     // Before it listens: where processes share one port, connections come from then on.
     await untilReady(checks, () => stopping.begun)
     if (stopping.begun) return

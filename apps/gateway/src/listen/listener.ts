@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
@@ -23,6 +23,8 @@ export type ListenerOptions = {
   handler: Handler
   /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Listens on this socket, whatever it is told. */
+  listenFd?: number | undefined
   /** Answers what the HTTP/1.1 parser refused, and what came without TLS where it must have it. */
   clientError(error: Error & { code?: string }, socket: Socket): void
   /** The gateway is leaving, but still answers: clients of HTTP/2 are told to connect elsewhere. */
@@ -178,6 +180,10 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     // Right after the event loop has read what had arrived: a process that had no time for a while must not take it for silence.
     sweeper = setInterval(() => setImmediate(sweep), every).unref()
   })
+
+  const { listenFd } = options
+  if (listenFd !== undefined)
+    server.listen = (() => Server.prototype.listen.call(server, { fd: listenFd })) as Server['listen']
 
   keepIdleConnections(server, { draining, keptMs: config.IDLE_KEPT_MS })
   const closeServer = server.close.bind(server)

@@ -1,19 +1,26 @@
-import type { Worker } from 'node:cluster'
+import type { ChildProcess } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '@skerry/service'
 
 /** A worker that has said that it is ready. */
 export type Member = {
-  readonly worker: Worker
+  readonly worker: ChildProcess
   readonly url: string
   readonly ops: string
   readonly since: number
   retiring: boolean
 }
 
+/** What workers tell their primary: a spare, that its code is loaded; any, that it takes connections. */
+export type Message = { type: 'spare' } | { type: 'ready'; url: string; ops: string }
+/** What a spare is told when it is to become a worker. */
+export const GO = 'go'
+
 export type PoolOptions = {
   workers: number
-  fork(): Worker
+  /** Keeps one more process, which has loaded its code and waits to take the place of a worker that dies. */
+  spare: boolean
+  fork(spare: boolean): ChildProcess
   log: Logger
   /** How long a worker has to get ready, and to end after SIGTERM, before it is killed (milliseconds). */
   readyMs: number
@@ -41,11 +48,17 @@ const LONGEST_DELAY_MS = 10_000
 /** Who lived for so long did not die of its start. */
 const STEADY_MS = 30_000
 
-/** Keeps a number of worker processes alive. One that dies is replaced after a delay that grows while they go on dying. */
+/**
+ * Keeps a number of worker processes alive. One that dies is replaced by the spare at once, where there is one, and otherwise by a new one after
+ * a delay that grows while they go on dying; so is the spare.
+ */
 export function createPool(options: PoolOptions): Pool {
   const { log, workers } = options
   const members = new Set<Member>()
-  const processes = new Set<Worker>()
+  const processes = new Set<ChildProcess>()
+  let spare: { readonly worker: ChildProcess; loaded: boolean } | undefined
+  let spareDelayMs = FIRST_DELAY_MS
+  let spareAt = 0
   let launching = 0
   let delayMs = FIRST_DELAY_MS
   let filling = false
@@ -55,22 +68,29 @@ export function createPool(options: PoolOptions): Pool {
   const stopping = new AbortController()
   const serving = () => [...members].filter(({ retiring }) => !retiring).length
 
-  /** Resolves when a new worker is ready. */
-  function launch(): Promise<Member> {
-    const worker = options.fork()
+  function fork(asSpare: boolean): ChildProcess {
+    const worker = options.fork(asSpare)
+    processes.add(worker)
+    worker.once('exit', () => processes.delete(worker))
+    // It is told to a process that has just ended: 'exit' says so.
+    worker.on('error', (error) => log.warn({ worker: worker.pid, reason: error.message }, 'worker cannot be reached'))
+    return worker
+  }
+
+  /** Resolves when a worker is ready: a new one, or the spare that becomes one. */
+  function launch(worker = fork(false)): Promise<Member> {
     const { promise, resolve, reject } = Promise.withResolvers<Member>()
     let member: Member | undefined
-    processes.add(worker)
     launching++
     const late = setTimeout(() => {
-      log.error({ worker: worker.id, readyMs: options.readyMs }, 'worker was not ready in time: killing it')
-      signal(worker, 'SIGKILL')
+      log.error({ worker: worker.pid, readyMs: options.readyMs }, 'worker was not ready in time: killing it')
+      worker.kill('SIGKILL')
     }, options.readyMs)
     const settled = () => {
       clearTimeout(late)
       launching--
     }
-    worker.on('message', (message: { type?: string; url: string; ops: string }) => {
+    worker.on('message', (message: Message) => {
       if (message.type !== 'ready' || member !== undefined) return
       settled()
       member = { worker, url: message.url, ops: message.ops, since: performance.now(), retiring: false }
@@ -78,16 +98,15 @@ export function createPool(options: PoolOptions): Pool {
       resolve(member)
     })
     worker.once('exit', (code, killedBy) => {
-      processes.delete(worker)
       const how = killedBy ?? `exit code ${code}`
       if (member === undefined) {
         settled()
-        reject(new Error(`worker ${worker.id} did not get ready (${how})`))
+        reject(new Error(`worker ${worker.pid} did not get ready (${how})`))
       } else {
         members.delete(member)
         if (member.retiring) return
         if (performance.now() - member.since > STEADY_MS) delayMs = FIRST_DELAY_MS
-        log.error({ worker: worker.id, how, delayMs }, 'worker exited unexpectedly: starting a replacement')
+        log.error({ worker: worker.pid, how, delayMs }, 'worker exited unexpectedly: starting a replacement')
       }
       if (started) void fill()
     })
@@ -99,15 +118,51 @@ export function createPool(options: PoolOptions): Pool {
     if (filling) return
     filling = true
     while (!stopping.signal.aborted && serving() + launching < workers) {
-      const waited = delayMs
-      delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
-      if (!(await delay(waited, true, { signal: stopping.signal }).catch(() => false))) break
-      if (serving() + launching >= workers) break
-      await launch().catch((error) =>
+      const taken = takeSpare()
+      if (taken === undefined) {
+        const waited = delayMs
+        delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
+        if (!(await pause(waited)) || serving() + launching >= workers) break
+      }
+      await launch(taken).catch((error) =>
         log.error({ reason: (error as Error).message }, 'failed to replace a worker, retrying')
       )
     }
     filling = false
+    void keepSpare()
+  }
+
+  /** False when there is nothing more to wait for. */
+  function pause(ms: number): Promise<boolean> {
+    return delay(ms, true, { signal: stopping.signal }).catch(() => false)
+  }
+
+  function takeSpare(): ChildProcess | undefined {
+    if (spare?.loaded !== true) return undefined
+    const { worker } = spare
+    spare = undefined
+    worker.send(GO)
+    return worker
+  }
+
+  /** Makes a spare where there is none; with pauses between them that grow while they are taken, or end, one soon after the other. */
+  async function keepSpare(): Promise<void> {
+    if (!options.spare) return
+    const now = performance.now()
+    if (now - spareAt > STEADY_MS) spareDelayMs = FIRST_DELAY_MS
+    if (!(await pause(spareDelayMs)) || spare !== undefined || rotating !== undefined) return
+    spareDelayMs = Math.min(LONGEST_DELAY_MS, spareDelayMs * 2)
+    spareAt = performance.now()
+    const made = { worker: fork(true), loaded: false }
+    spare = made
+    made.worker.once('message', () => {
+      made.loaded = true
+    })
+    made.worker.once('exit', () => {
+      if (spare !== made) return
+      spare = undefined
+      void keepSpare()
+    })
   }
 
   async function retire(member: Member): Promise<void> {
@@ -115,13 +170,13 @@ export function createPool(options: PoolOptions): Pool {
     await end(member.worker)
   }
 
-  async function end(worker: Worker): Promise<void> {
+  async function end(worker: ChildProcess): Promise<void> {
     if (!processes.has(worker)) return
     const exited = new Promise((resolve) => worker.once('exit', resolve))
-    signal(worker, 'SIGTERM')
+    worker.kill('SIGTERM')
     const late = setTimeout(() => {
-      log.error({ worker: worker.id, stopMs: options.stopMs }, 'worker did not stop in time: killing it')
-      signal(worker, 'SIGKILL')
+      log.error({ worker: worker.pid, stopMs: options.stopMs }, 'worker did not stop in time: killing it')
+      worker.kill('SIGKILL')
     }, options.stopMs)
     await exited
     clearTimeout(late)
@@ -133,7 +188,7 @@ export function createPool(options: PoolOptions): Pool {
       if (old.retiring || !members.has(old)) continue
       try {
         const fresh = await launch()
-        log.info({ worker: fresh.worker.id, instead: old.worker.id }, 'worker replaced')
+        log.info({ worker: fresh.worker.pid, instead: old.worker.pid }, 'worker replaced')
       } catch (error) {
         if (!stopping.signal.aborted)
           log.error(
@@ -149,14 +204,17 @@ export function createPool(options: PoolOptions): Pool {
   async function rounds(): Promise<void> {
     while (wanted && !stopping.signal.aborted) {
       wanted = false
+      // What it has loaded is what is to be replaced.
+      spare?.worker.kill('SIGKILL')
       await round()
     }
     rotating = undefined
+    void keepSpare()
   }
 
   return {
     async start() {
-      const ready = await Promise.all(Array.from({ length: workers }, launch))
+      const ready = await Promise.all(Array.from({ length: workers }, () => launch()))
       started = true
       void fill()
       return ready[0]!
@@ -171,11 +229,8 @@ export function createPool(options: PoolOptions): Pool {
     async stop() {
       stopping.abort()
       for (const member of members) member.retiring = true
+      spare?.worker.kill('SIGKILL')
       await Promise.all(Array.from(processes, end))
     }
   }
-}
-
-function signal({ process: child }: Worker, name: NodeJS.Signals): void {
-  child.kill(name)
 }

@@ -1,36 +1,65 @@
-import cluster from 'node:cluster'
-import { createServer } from 'node:net'
-import { cannotListen, createLogger, createMetrics, onStop, runChecks, StartFault, startOps } from '@skerry/service'
+import { fork } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
+import { BoundSocket } from 'node:net'
+import {
+  cannotListen,
+  createLogger,
+  createMetrics,
+  onStop,
+  runChecks,
+  StartFault,
+  shrinkHeap,
+  startOps
+} from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { mergeMetrics } from './metrics.ts'
 import { createPool } from './pool.ts'
+import { LISTEN_FD, SPARE } from './worker.ts'
 
 /** What a worker may need over its own bounds before it is killed. */
 const GRACE_MS = 5_000
 const SCRAPE_MS = 2_000
 
 /**
- * The parent of WORKERS gateways that share one listening socket, so that its queue of new connections outlives each of them: the system
- * gives a connection to whichever accepts it first (`SCHED_NONE`), and no byte of a request passes through this process. Replaces a
- * worker that dies, and all of them one after the other when `rotate` is called; ends them with itself. Serves the operations port for
- * all: ready while one is, the metrics of each.
+ * The parent of WORKERS gateways that share one listening socket. It binds the port and holds it for as long as it lives, so that the port and
+ * its queue of new connections outlive each worker and all of them: the system gives a connection to whichever worker accepts it first, and
+ * no byte of a request passes through this process. Replaces a worker that dies (by a spare, with SPARE), and all of them one after the other
+ * when `rotate` is called; ends them with itself. Serves the operations port for all: ready while one is, the metrics of each.
  *
- * @param main the file that workers run
+ * @param main the file that workers run, with `env` and what differs for each
  * @returns replaces all workers, with what is now in files and sources
  */
-export async function runPrimary(config: GatewayConfig, main: string): Promise<{ rotate(): Promise<void> }> {
+export async function runPrimary(
+  config: GatewayConfig,
+  main: string,
+  env: NodeJS.ProcessEnv
+): Promise<{ rotate(): Promise<void> }> {
   const { SKERRY_INSTANCE: instance, HOST: host } = config
   const log = createLogger({ service: 'gateway', instance, level: config.LOG_LEVEL })
   const metrics = createMetrics({ service: 'gateway', instance })
-  cluster.schedulingPolicy = cluster.SCHED_NONE
-  cluster.setupPrimary({ exec: main })
-  // Chosen once: what listens on a port of the system's choice would have another after all workers have died.
-  const port = config.PORT === 0 ? await freePort(host).catch(cannotListen('PORT', host, 0)) : config.PORT
+  const bound = await bind(host, config.PORT)
+  const { address, port } = bound.address() as { address: string; port: number }
   let forked = 0
   const pool = createPool({
     workers: config.WORKERS,
-    // Each has an operations port and a name in metrics of its own.
-    fork: () => cluster.fork({ PORT: port, OPS_PORT: 0, SKERRY_INSTANCE: `${instance.slice(0, 50)}-${++forked}` }),
+    spare: config.SPARE,
+    fork: (spare) =>
+      fork(main, [], {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc', bound.fd()],
+        // Each has an operations port and a name in metrics of its own.
+        env: {
+          ...env,
+          ...{
+            HOST: address,
+            PORT: String(port),
+            OPS_PORT: '0',
+            SKERRY_INSTANCE: `${instance.slice(0, 50)}-${++forked}`
+          },
+          // The place of the socket in `stdio`.
+          [LISTEN_FD]: '4',
+          ...(spare ? { [SPARE]: '1' } : {})
+        }
+      }),
     log,
     readyMs: config.START_TIMEOUT_MS + GRACE_MS,
     stopMs: config.SHUTDOWN_MS + GRACE_MS
@@ -46,7 +75,11 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
   const stopping = onStop({
     log,
     boundMs: config.SHUTDOWN_MS + 2 * GRACE_MS,
-    stop: () => pool.stop()
+    async stop() {
+      // With the last worker that listens the port is closed: nobody is to wait in its queue for nothing.
+      bound.close()
+      await pool.stop()
+    }
   })
   const scrape = async () => {
     const texts = await Promise.all(
@@ -70,7 +103,8 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
     const { url } = await pool.start().catch((error: Error) => {
       throw new StartFault(`${error.message}: see its log lines above`, { cause: error })
     })
-    log.info({ url, ops: ops.url, workers: config.WORKERS }, 'ready')
+    shrinkHeap()
+    log.info({ url, ops: ops.url, workers: config.WORKERS, spare: config.SPARE }, 'ready')
     process.send?.({ type: 'ready', url, ops: ops.url })
   } catch (error) {
     if (!stopping.begun) stopping.fail(error as Error)
@@ -78,13 +112,12 @@ export async function runPrimary(config: GatewayConfig, main: string): Promise<{
   return { rotate: () => pool.rotate() }
 }
 
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, host, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
+/** Takes a port without listening: workers do that, and this process accepts nothing. Ends the start with a line when it cannot be had. */
+async function bind(host: string, port: number): Promise<BoundSocket> {
+  try {
+    const { address } = await lookup(host)
+    return new BoundSocket({ host: address, port })
+  } catch (error) {
+    return cannotListen('PORT', host, port)(error as NodeJS.ErrnoException)
+  }
 }

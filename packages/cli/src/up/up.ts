@@ -68,7 +68,12 @@ export async function up(options: {
               SKERRY_INSTANCE: instance,
               API_URL: address.url,
               ...(app.kind === 'gateway'
-                ? { HOST: address.host, PORT: String(address.port), ADVERTISE_URL: address.url, ...calling.gateway }
+                ? {
+                    ...{ HOST: address.host, PORT: String(address.port), ADVERTISE_URL: address.url },
+                    // The one process that all depend on: when it dies another is there, and the port stays.
+                    SPARE: process.env.SPARE ?? 'true',
+                    ...calling.gateway
+                  }
                 : { PORT: '0', ...calling.service }),
               OPS_HOST: '127.0.0.1',
               OPS_PORT: '0'
