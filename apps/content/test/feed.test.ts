@@ -50,6 +50,22 @@ t.test('what an author posts comes to followers, and goes when they unfollow', a
   t.strictSame(idsOf(await bob.feed()), [own.id, before.id], 'a deleted post is gone at once')
 })
 
+t.test('a page has a bound in bytes, and lists have all the same', async (t) => {
+  const ada = person()
+  const ids: string[] = []
+  for (let i = 0; i < 20; i++) ids.unshift((await ada.post('ä'.repeat(20_000), { tags: ['long'] })).id)
+  for (const list of ['/v1/feed?', `/v1/posts?author=${ada.id}&`, '/v1/posts?tag=long&']) {
+    const found: string[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const { body: page }: { body: PageOf<Post> } = await ada.send<PageOf<Post>>('GET', `${list}limit=50${cursor}`)
+      t.ok(JSON.stringify(page).length <= 300_000, 'a page')
+      found.push(...idsOf(page))
+      cursor = page.nextCursor === null ? null : `&cursor=${page.nextCursor}`
+    }
+    t.strictSame(found, ids, list.replace(ada.id, 'ada'))
+  }
+})
+
 t.test('a follow brings the newest posts of the author, and no more', async (t) => {
   const ada = person()
   const bob = person()

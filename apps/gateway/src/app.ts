@@ -94,6 +94,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
+    unnamed: config.DEFAULT_AUTH,
     onConflict(prefix, holder, claimant) {
       log.warn({ prefix, holder, claimant }, 'route prefix conflict: the prefix stays with the service that holds it')
     },

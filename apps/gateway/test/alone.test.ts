@@ -141,6 +141,76 @@ t.test('with keys by URL it knows who asks', async (t) => {
   t.same(await ask('GET', '/feed/open', 'Bearer nonsense'), { status: 200, limit: '"address"' })
 })
 
+t.test('a rule is not walked around by a path that its service takes for the same', async (t) => {
+  const issuer = createIssuer()
+  const keys = await startOrigin(t, 'keys', (_request, response) => response.end(JSON.stringify(issuer.jwks)))
+  const origin = await startOrigin(t, 'origin')
+  const rules = (list: object[]) => join(t.testdir({ 'rules.json': JSON.stringify(list) }), 'rules.json')
+  const RULES_FILE = rules([
+    { method: 'GET', path: '/feed/me', auth: 'required' },
+    { method: 'GET', path: '/feed/:id', auth: 'none' },
+    { method: '*', path: '/feed/admin/*', auth: 'required' }
+  ])
+  const settings = { ...env, ROUTES: `/feed=${origin.url}`, RULES_FILE, JWKS_URL: keys.url }
+  const gateway = await startProcess(t, MAIN, settings)
+  const { port } = new URL(gateway.url)
+  const ask = async (path: string, headers = '') => (await rawGet(Number(port), path, headers)).status
+  const bearer = `authorization: ${issuer.bearer().authorization}\r\n`
+  const closed = ['/feed/me', '/feed/me/', '/feed/ME', '/feed/Me/', '/feed/me.json', '/feed/me%20', '/feed/me?x']
+  for (const path of [...closed, '/feed/admin', '/feed/ADMIN/users', '/feed/admin/a/b/']) {
+    t.equal(await ask(path), 401, path)
+    t.equal(await ask(path, bearer), 200, path)
+  }
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
+    t.equal((await fetch(`${gateway.url}/feed/Admin/x`, { method })).status, 401, method)
+  for (const path of ['/feed/you', '/feed/YOU/', '/feed']) t.equal(await ask(path), 200, path)
+  t.ok(origin.requests.every(({ url, headers }) => headers.authorization !== undefined || !/me|admin/i.test(url!)))
+
+  const strict = await startProcess(t, MAIN, { ...settings, DEFAULT_AUTH: 'required' })
+  for (const [path, status] of [
+    ['/feed', 401],
+    ['/feed/a/b', 401],
+    ['/feed/you', 200]
+  ] as const)
+    t.equal((await fetch(`${strict.url}${path}`)).status, status, path)
+})
+
+t.test('a write with an Idempotency-Key is sent again only where its service honours keys', async (t) => {
+  // Each answers nothing, and may have done it.
+  const answer: RequestListener = (request) => request.socket.destroy()
+  const [one, two] = await Promise.all(['one', 'two'].map((name) => startOrigin(t, name, answer)))
+  const file = join(
+    t.testdir({
+      'rules.json': JSON.stringify([
+        { method: 'POST', path: '/feed/keys', auth: 'none', idempotent: true },
+        { method: 'POST', path: '/feed/none', auth: 'none' }
+      ])
+    }),
+    'rules.json'
+  )
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ROUTES: `/feed=${one!.url},${two!.url}`,
+    RULES_FILE: file,
+    LIMIT_EXEMPT: '127.0.0.0/8',
+    HEALTH_INTERVAL_MS: '0',
+    EJECT_FAILURES: '1000',
+    EJECT_MS: '1',
+    EJECT_LONGEST_MS: '1',
+    RETRY_BUDGET_BURST: '1000'
+  })
+  const executed = async (path: string, headers: Record<string, string>) => {
+    const before = one!.requests.length + two!.requests.length
+    t.equal((await fetch(`${gateway.url}${path}`, { method: 'POST', headers })).status, 502)
+    return one!.requests.length + two!.requests.length - before
+  }
+  const key = { 'idempotency-key': 'k1' }
+  for (const path of ['/feed/none', '/feed/unnamed', '/feed/keys/'])
+    t.equal(await executed(path, key), 1, `${path}: a key that its service may ignore`)
+  t.equal(await executed('/feed/keys', {}), 1, 'no key')
+  t.equal(await executed('/feed/keys', key), 2)
+})
+
 t.test('it is not ready before it knows keys', async (t) => {
   const issuer = createIssuer()
   const held: ServerResponse[] = []
@@ -218,6 +288,8 @@ t.test('what cannot be served safely is refused at the start, with a line that s
       /^gateway: RULES_FILE \/nowhere\/rules.json cannot be read: ENOENT.*\n$/
     ],
     [{ ROUTES, ROUTES_FILE: '/x' }, /^gateway: ROUTES and ROUTES_FILE are both there: give one of them\n$/],
+    [{ ROUTES, DEFAULT_AUTH: 'required' }, /^gateway: DEFAULT_AUTH is "required", but there are no keys.*\n$/],
+    [{ ROUTES, DEFAULT_AUTH: 'perhaps' }, /^gateway: Bad configuration: .*DEFAULT_AUTH/],
     [{ ROUTES, WORKERS: '0', DNS_REFRESH_MS: '1' }, /^gateway: Bad configuration: .*DNS_REFRESH_MS.*WORKERS.*\n$/],
     [{}, /^gateway: Bad configuration: NATS_URL is missing/]
   ]

@@ -1,4 +1,5 @@
 import { Agent, type RequestListener, request } from 'node:http'
+import type { RouteRules } from '@skerry/contracts'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
@@ -128,8 +129,11 @@ t.test('an instance that is full is passed over, and all full is a 503', async (
 t.test('what is tried again elsewhere', async (t) => {
   const g = await startGateway(t, { env: { ...NO_LIMIT, EJECT_MS: '1', EJECT_LONGEST_MS: '1' } })
   let broken = 0
-  const good = await startUpstream(t, g.nc, {})
+  // It honours keys for its posts, and says so.
+  const routes: RouteRules[] = [{ method: 'POST', path: '/v1/posts', auth: 'optional', idempotent: true }]
+  const good = await startUpstream(t, g.nc, { routes })
   const bad = await startUpstream(t, g.nc, {
+    routes,
     answer: (req) => {
       broken++
       req.socket.destroy()

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import { type Certificate, createAuthority } from './helpers/certificates.ts'
 import { startProcess } from './helpers/processes.ts'
 import { rawGet, sendRaw } from './helpers/raw.ts'
 
@@ -9,11 +12,11 @@ import { rawGet, sendRaw } from './helpers/raw.ts'
 
 type Answer = (socket: Socket, path: string, method: string) => void
 
-/** A server that is given each request line, one request at a time on a connection. */
-async function startHostile(t: Test, answer: Answer) {
+/** A server that is given each request line, one request at a time on a connection. With a certificate it speaks TLS. */
+async function startHostile(t: Test, answer: Answer, certificate?: Certificate) {
   const sockets = new Set<Socket>()
   let connections = 0
-  const server = createServer({ noDelay: true }, (socket) => {
+  const take = (socket: Socket) => {
     connections++
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -26,7 +29,10 @@ async function startHostile(t: Test, answer: Answer) {
       text = ''
       answer(socket, path, method)
     })
-  })
+  }
+  const options = { noDelay: true }
+  const server =
+    certificate === undefined ? createServer(options, take) : createTlsServer({ ...options, ...certificate }, take)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -34,11 +40,15 @@ async function startHostile(t: Test, answer: Answer) {
     server.close()
   })
   const { port } = server.address() as { port: number }
-  return { url: `http://127.0.0.1:${port}`, sockets, connections: () => connections }
+  return {
+    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    sockets,
+    connections: () => connections
+  }
 }
 
 /** A gateway alone in front of it, on one connection, so that what is left on it meets the next request. */
-async function startBefore(t: Test, url: string) {
+async function startBefore(t: Test, url: string, env: Record<string, string> = {}) {
   const gateway = await startProcess(t, '../../src/main.ts', {
     PORT: '0',
     DRAIN_MS: '50',
@@ -47,7 +57,8 @@ async function startBefore(t: Test, url: string) {
     HEALTH_INTERVAL_MS: '0',
     UPSTREAM_CONNECTIONS: '1',
     UPSTREAM_RETRIES: '0',
-    LIMIT_EXEMPT: '127.0.0.0/8'
+    LIMIT_EXEMPT: '127.0.0.0/8',
+    ...env
   })
   return { ...gateway, port: Number(new URL(gateway.url).port) }
 }
@@ -143,4 +154,25 @@ t.test('heads without measure are a bad gateway, and end no process', async (t) 
   }
   for (const path of Object.keys(odd)) t.match(await rawGet(gateway.port, path), { status: 200, body: 'ok' }, path)
   t.equal(gateway.child.exitCode, null)
+
+  t.test('nor over TLS, where undici reads them', async (t) => {
+    const authority = createAuthority()
+    const hostile = await startHostile(
+      t,
+      (socket, path) => socket.write(Buffer.from(bad[path] ?? odd[path] ?? reply(path), 'latin1')),
+      authority.issue('127.0.0.1')
+    )
+    const UPSTREAM_CA_FILE = join(t.testdir({ 'ca.pem': authority.cert }), 'ca.pem')
+    const gateway = await startBefore(t, hostile.url, { UPSTREAM_CA_FILE, UPSTREAM_HEADERS_TIMEOUT_MS: '2000' })
+    for (const path of [...Object.keys(bad), ...Object.keys(odd)]) {
+      // undici takes more for an answer than we do, or waits for one until the deadline.
+      const { status } = await rawGet(gateway.port, path)
+      t.ok([200, 502, 504].includes(status), path)
+      await waitFor(async () => (await rawGet(gateway.port, '/feed/well')).body === '/feed/well')
+    }
+    for (const path of ['/feed/099', '/feed/999', '/feed/controls'])
+      t.ok((await rawGet(gateway.port, path)).status >= 502, path)
+    t.equal(gateway.child.exitCode, null)
+    t.notMatch(gateway.output(), /"level":"(fatal|60)"/)
+  })
 })

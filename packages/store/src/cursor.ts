@@ -51,20 +51,38 @@ function parse(cursor: string): unknown {
   }
 }
 
+/** What the items of one page may have together, bytes of JSON: a page is read whole by phones, and waits in memory for slow ones. */
+export const PAGE_BYTES = 262_144
+
+/** How many items from the first on fit into one page; one always does. */
+export function countFitting<T>(items: readonly T[], bytesOf: (item: T) => number): number {
+  let bytes = 0
+  let count = 0
+  for (const item of items) {
+    bytes += bytesOf(item)
+    if (bytes > PAGE_BYTES && count > 0) break
+    count++
+  }
+  return count
+}
+
 /**
  * Cuts a page out of `limit + 1` read items: the extra one only says that there is more.
  *
  * @param keyOf the sort values of an item, for the cursor
+ * @param bytesOf about how long an item is as JSON, where items can be long: then a page of many has fewer than `limit`
  */
 export function toPage<T, R>(
   list: string,
   items: readonly T[],
   limit: number,
   keyOf: (item: T) => readonly (string | number)[],
-  present: (item: T) => R
+  present: (item: T) => R,
+  bytesOf?: (item: T) => number
 ): { items: R[]; nextCursor: string | null } {
-  const page = items.slice(0, limit)
+  const most = items.slice(0, limit)
+  const page = bytesOf === undefined ? most : most.slice(0, countFitting(most, bytesOf))
   const last = page.at(-1)
-  const more = items.length > limit && last !== undefined
+  const more = items.length > page.length && last !== undefined
   return { items: page.map(present), nextCursor: more ? encodeCursor(list, keyOf(last)) : null }
 }

@@ -5,7 +5,7 @@ export {
   ensureCollections,
   type IndexDefinition
 } from './collection.ts'
-export { decodeCursor, encodeCursor, toPage } from './cursor.ts'
+export { countFitting, decodeCursor, encodeCursor, PAGE_BYTES, toPage } from './cursor.ts'
 export { type Claim, createIdempotency, eraseAnswers, idempotencyKeys, type StoredAnswer } from './idempotency.ts'
 export { BUCKETS, bucketFromText, bucketOf, isId, newId, randomBucket, timeOf } from './ids.ts'
 export { type QueryMonitor, watchQueries } from './monitor.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decodeCursor, encodeCursor, toPage } from '../src/index.ts'
+import { countFitting, decodeCursor, encodeCursor, PAGE_BYTES, toPage } from '../src/index.ts'
 
 t.test('a cursor comes back as it went', async (t) => {
   t.same(decodeCursor('posts', encodeCursor('posts', ['a', 5]), ['string', 'number']), ['a', 5])
@@ -80,4 +80,27 @@ t.test('the extra item only says that there is more', async (t) => {
     ),
     { items: [], nextCursor: null }
   )
+})
+
+t.test('a page has a bound in bytes, and one item at least', async (t) => {
+  const bytes = (n: number) => n
+  t.equal(countFitting([], bytes), 0)
+  t.equal(countFitting([PAGE_BYTES / 2, PAGE_BYTES / 2, 1], bytes), 2)
+  t.equal(countFitting([10 * PAGE_BYTES, 1], bytes), 1)
+  const page = (items: number[], limit: number) =>
+    toPage(
+      'n',
+      items,
+      limit,
+      (n) => [n],
+      (n) => n,
+      bytes
+    )
+  const large = PAGE_BYTES / 2
+  const cut = page([large, large + 1, 3, 4], 3)
+  t.same(cut.items, [large])
+  t.same(decodeCursor('n', cut.nextCursor ?? '', ['number']), [large], 'the next begins where it was cut')
+  t.same(page([large, large + 1], 2).items, [large])
+  t.ok(page([large, large + 1], 2).nextCursor, 'also when all had been read')
+  t.same(page([1, 2], 2), { items: [1, 2], nextCursor: null })
 })

@@ -11,7 +11,7 @@ import {
 import { countOnPost, findPostOrTombstone } from '../data/posts.ts'
 import { introduce } from './create-post.ts'
 import type { Deps, Person } from './deps.ts'
-import { presentComment } from './present.ts'
+import { bytesOf, presentComment } from './present.ts'
 import { commentText } from './words.ts'
 
 /** Comments on a post. Throws CNT_POST_NOT_FOUND. */
@@ -78,7 +78,8 @@ export async function listComments(deps: Deps, caller: Person, query: CommentsQu
     found,
     limit,
     (comment) => [comment._id],
-    (comment) => presentComment(comment, authorOf(comment.authorId))
+    (comment) => presentComment(comment, authorOf(comment.authorId)),
+    bytesOf
   )
 }
 

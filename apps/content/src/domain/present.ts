@@ -3,6 +3,14 @@ import type { CommentDocument } from '../data/comments.ts'
 import type { PostDocument } from '../data/posts.ts'
 import type { Deps, Person } from './deps.ts'
 
+/** About what a post or comment has in a page beside its text, bytes. */
+const BESIDE_TEXT = 1_024
+
+/** About how long a post or comment is as JSON, bytes. */
+export function bytesOf({ text }: { readonly text: string }): number {
+  return BESIDE_TEXT + Buffer.byteLength(JSON.stringify(text))
+}
+
 export function presentPost(post: PostDocument, author: Author, liked: boolean): Post {
   return {
     id: post._id,

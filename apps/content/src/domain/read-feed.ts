@@ -1,10 +1,10 @@
 import type { PageOf, Post } from '@skerry/contracts'
-import { bucketOf, decodeCursor, encodeCursor } from '@skerry/store'
+import { bucketOf, countFitting, decodeCursor, encodeCursor } from '@skerry/store'
 import { findEntries } from '../data/feeds.ts'
 import { findMerged } from '../data/follows.ts'
 import { findNewestRefs, type PostDocument, type PostRef } from '../data/posts.ts'
 import type { Deps, Person } from './deps.ts'
-import { presentPosts } from './present.ts'
+import { bytesOf, presentPosts } from './present.ts'
 
 /** What is gone or unfollowed leaves holes in a page, which are filled by reading on; so often at most. */
 const MAX_READS = 8
@@ -24,6 +24,12 @@ export async function readFeed(deps: Deps, caller: Person, query: FeedQuery): Pr
     const candidates = refs.slice(0, need)
     before = candidates.at(-1)?.postId ?? before
     posts.push(...(await keepVisible(deps, caller, candidates)))
+    const fitting = countFitting(posts, bytesOf)
+    if (fitting === posts.length) continue
+    posts.length = fitting
+    before = posts[fitting - 1]?._id
+    more = true
+    break
   }
   return {
     items: await presentPosts(deps, posts, caller),

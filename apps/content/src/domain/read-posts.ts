@@ -1,9 +1,9 @@
 import { type PageOf, type Post, SkerryError } from '@skerry/contracts'
-import { bucketOf, decodeCursor, encodeCursor, toPage } from '@skerry/store'
+import { bucketOf, countFitting, decodeCursor, encodeCursor, toPage } from '@skerry/store'
 import { findNewestPosts, findPostsOf, type PostDocument } from '../data/posts.ts'
 import { findTagged } from '../data/tagged.ts'
 import type { Deps, Person } from './deps.ts'
-import { presentPosts } from './present.ts'
+import { bytesOf, presentPosts } from './present.ts'
 import { tagForms } from './words.ts'
 
 /** One post. Throws CNT_POST_NOT_FOUND. */
@@ -38,7 +38,8 @@ export async function listPosts(deps: Deps, caller: Person, query: ListQuery): P
     found,
     limit,
     (post) => [post._id],
-    (post) => post
+    (post) => post,
+    bytesOf
   )
   return { items: await presentPosts(deps, page.items, caller), nextCursor: page.nextCursor }
 }
@@ -51,8 +52,10 @@ async function listTagged(deps: Deps, caller: Person, query: TagQuery): Promise<
   const ids = refs.slice(0, limit).map((ref) => ref.postId)
   const byId = await deps.reads.posts.many(ids)
   // A post may have gone between the two reads.
-  const posts = ids.map((id) => byId.get(id)).filter((post): post is PostDocument => post !== undefined)
-  const last = ids.at(-1)
-  const nextCursor = refs.length > limit && last !== undefined ? encodeCursor(list, [last]) : null
+  const found = ids.map((id) => byId.get(id)).filter((post): post is PostDocument => post !== undefined)
+  const posts = found.slice(0, countFitting(found, bytesOf))
+  const isCut = posts.length < found.length
+  const last = isCut ? posts.at(-1)?._id : ids.at(-1)
+  const nextCursor = (isCut || refs.length > limit) && last !== undefined ? encodeCursor(list, [last]) : null
   return { items: await presentPosts(deps, posts, caller), nextCursor }
 }

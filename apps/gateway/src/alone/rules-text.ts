@@ -6,9 +6,21 @@ import type { FixedRoute } from './routes-text.ts'
 
 const closed = { additionalProperties: false }
 const { cache, ...members } = RouteRulesSchema.properties
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
-/** What a file may say of one route: what services announce, and nothing else, since nobody is newer than the gateway here. */
-const RulesSchema = Type.Object({ ...members, cache: Type.Optional(Type.Object(cache.properties, closed)) }, closed)
+/**
+ * What a file may say of one route: what services announce, and nothing else, since nobody is newer than the gateway here; and `*`, for all
+ * methods, or at the end of a path for all that is below it.
+ */
+const RulesSchema = Type.Object(
+  {
+    ...members,
+    method: Type.Enum([...METHODS, '*']),
+    path: Type.String({ maxLength: 512, pattern: '^(?:/(?::[A-Za-z_]\\w{0,63}|[A-Za-z0-9_.~-]{1,128}))+(?:/\\*)?$' }),
+    cache: Type.Optional(Type.Object(cache.properties, closed))
+  },
+  closed
+)
 const rulesOf = Compile(RulesSchema)
 const MOST_RULES = 5_000
 
@@ -23,11 +35,12 @@ export function parseRules(text: string): RouteRules[] {
   if (!Array.isArray(list))
     throw new Error('the rules are no array: write [{"method":"GET","path":"/feed","auth":"none"}]')
   if (list.length > MOST_RULES) throw new Error(`there are ${list.length} rules, and ${MOST_RULES} at most`)
-  return list.map((entry: unknown, i) => {
+  return list.flatMap((entry: unknown, i) => {
     if (rulesOf.Check(entry)) {
       if (entry.cache !== undefined && entry.method !== 'GET')
         throw new Error(`rule ${nameOf(entry, i)}: only answers to GET can be kept, leave out cache`)
-      return entry as RouteRules
+      const { method } = entry
+      return method === '*' ? METHODS.map((one) => ({ ...entry, method: one }) as RouteRules) : (entry as RouteRules)
     }
     const error = rulesOf.Errors(entry)[0]
     const where = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''

@@ -8,6 +8,8 @@ export const aloneSettings = {
   ROUTES_FILE: Type.Optional(Type.String()),
   /** Rules of routes: a JSON array of RouteRules. */
   RULES_FILE: Type.Optional(Type.String()),
+  /** Who may come in where no rule names a path: `required` needs a token, `optional` looks at one, `none` ignores it. */
+  DEFAULT_AUTH: Type.Enum(['required', 'optional', 'none'], { default: 'optional' }),
   /** How often files are read and names resolved again. */
   DNS_REFRESH_MS: Type.Integer({ minimum: 100, maximum: 3_600_000, default: 5_000 }),
   /** The issuer's JWK set; without it tokens are passed on and nobody is known. */

@@ -31,8 +31,9 @@ export type Collector<D> = {
   collect(live: readonly Instance[]): Promise<ReadonlyMap<string, Held<D>>>
 }
 
-/** An instance that gave no document is asked again after so long. */
+/** An instance that gave no document is asked again after so long, doubled with each time, up to the longest. */
 const RETRY_MS = 5_000
+const LONGEST_RETRY_MS = 300_000
 
 type Wanted = { contract: string; ops: string[] }
 
@@ -45,8 +46,8 @@ export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
   const now = options.now ?? (() => performance.now())
   let held = new Map<string, Held<D>>()
   const awaySince = new Map<string, number>()
-  /** When an operations port may be asked again. */
-  const failed = new Map<string, number>()
+  /** Operations ports that gave none, with what was wanted: how often in a row, for what reason, and when they may be asked again. */
+  const failed = new Map<string, { times: number; reason: string; until: number }>()
   let collecting: Promise<ReadonlyMap<string, Held<D>>> | undefined
   let tooMany = false
 
@@ -61,8 +62,9 @@ export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
 
   async function look(live: readonly Instance[]): Promise<ReadonlyMap<string, Held<D>>> {
     const at = now()
-    for (const [ops, until] of failed) if (until <= at) failed.delete(ops)
     const wanted = wantedOf(live, source)
+    const asked = new Set([...wanted.values()].flatMap(({ contract, ops }) => ops.map((url) => askedOf(url, contract))))
+    for (const key of failed.keys()) if (!asked.has(key)) failed.delete(key)
     for (const service of held.keys()) {
       if (wanted.has(service)) awaySince.delete(service)
       else if (!awaySince.has(service)) awaySince.set(service, at)
@@ -86,17 +88,32 @@ export function createCollector<D>(options: CollectorOptions<D>): Collector<D> {
       return
     }
     for (const url of ops) {
-      if (failed.has(url)) continue
+      const key = askedOf(url, contract)
+      const before = failed.get(key)
+      if (before !== undefined && before.until > now()) continue
       if (signal.aborted) return
       try {
         held.set(service, { contract, document: await source.fetch(url, contract, service, { signal, maxBytes }) })
+        failed.delete(key)
         return
       } catch (error) {
-        failed.set(url, now() + RETRY_MS)
-        log.warn({ err: error, service, ops: url }, 'failed to fetch a document from an instance')
+        const reason = (error as Error).message
+        const times = (before?.times ?? 0) + 1
+        failed.set(key, {
+          times,
+          reason,
+          until: now() + Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** Math.min(times - 1, 20))
+        })
+        // Once for each reason, not for as long as it lasts.
+        if (reason !== before?.reason)
+          log.warn({ err: error, service, ops: url }, 'failed to fetch a document from an instance')
       }
     }
   }
+}
+
+function askedOf(ops: string, contract: string): string {
+  return `${contract} ${ops}`
 }
 
 /** Of each service the contract that most instances announce (of as many the higher version's) and where it can be had. */

@@ -1,4 +1,5 @@
 import { SkerryError } from '@skerry/contracts'
+import { errors } from 'undici'
 import { DeadlineError, failureOf, HungError, neverReached } from '../upstreams/errors.ts'
 
 /** What a client is told when no service answered. */
@@ -8,6 +9,7 @@ export function asProblem(error: Error): SkerryError {
   if (neverReached(error)) return new SkerryError('UNAVAILABLE', { cause: error, retryAfter: 1 })
   if (error instanceof HungError) return new SkerryError('TIMEOUT', { cause: error })
   // Without a code it is a fault of ours rather than of the network.
-  const known = (error as NodeJS.ErrnoException).code !== undefined || failureOf(error) === 'timeout'
+  const { code } = error as NodeJS.ErrnoException
+  const known = code !== undefined || error instanceof errors.HTTPParserError || failureOf(error) === 'timeout'
   return new SkerryError(known ? 'BAD_GATEWAY' : 'INTERNAL', { cause: error })
 }

@@ -37,7 +37,8 @@ export function upstreamRequest(
       body
     ),
     body,
-    repeatable: IDEMPOTENT.has(visit.method) || headers['idempotency-key'] !== undefined,
+    // A key means nothing to a service that does not say that it honours keys.
+    repeatable: IDEMPOTENT.has(visit.method) || (route.idempotent && headers['idempotency-key'] !== undefined),
     hedgeable: !stream && SAFE.has(visit.method),
     stream,
     timeoutMs,

@@ -4,6 +4,7 @@ import findMyWay, { type HTTPMethod } from 'find-my-way'
 import { type CachedRoute, compileCachedRoute } from '../cache/cached-route.ts'
 import { compileTags, type TagsOf } from '../cache/tags.ts'
 import { LatencyWindow } from '../upstreams/latency.ts'
+import { foldedPaths, foldedPattern, isOdd } from './folded.ts'
 import { createRouteTable } from './route-table.ts'
 
 /** One route of a service, with what the gateway has to know to serve it, worked out once. */
@@ -21,6 +22,8 @@ export type Route = {
   readonly stream: boolean
   readonly priority: Priority
   readonly timeoutMs: number
+  /** Its service honours `Idempotency-Key`: what has one may be sent again. */
+  readonly idempotent: boolean
   readonly latencies: LatencyWindow
   /** How its answers are kept, if at all. */
   readonly cached: CachedRoute | undefined
@@ -49,6 +52,8 @@ export type RoutesOptions = {
   /** Rules that hold where a service announces none for a path. */
   known: readonly RouteRules[]
   timeoutMs: number
+  /** Who may come in where no rule names a path; `optional` unless given. */
+  unnamed?: RouteRules['auth'] | undefined
   onConflict(prefix: string, holder: string, claimant: string): void
   /** A rule that cannot be used: it is left out. */
   onBadRule(service: string, rule: RouteRules, reason: string): void
@@ -60,7 +65,8 @@ const IN_RULES = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /**
  * The one route table: prefixes decide which service answers, its announced rules how. A rule counts only below a prefix that its service
- * holds, so no service can speak for another.
+ * holds, so no service can speak for another. A path that its service may take for one that a rule names (`/ME/` for `/me`) needs the token
+ * and has the limit of that rule, unless another names it literally: what cannot be told is closed.
  */
 export function createRoutes(options: RoutesOptions): Routes {
   const table = createRouteTable(options.expected, options.onConflict)
@@ -69,10 +75,16 @@ export function createRoutes(options: RoutesOptions): Routes {
   const taken = new Map<string, Route>()
   /** What is known of latencies outlives a change of rules. */
   const latencies = new Map<string, LatencyWindow>()
+  /** Routes of paths that their service may take for others. */
+  const closed = new WeakMap<Route, Route>()
   let announced = ''
+  /** Some rule demands what others must not walk around; and one of those has a path that an ordinary one may be taken for. */
+  let strict = false
+  let strictOdd = false
   let rules: RouteRules[] = []
   /** What each service announced last. */
   const held = new Map<string, RouteRules[]>()
+  let folded = newRouter()
   let router = build()
 
   return {
@@ -81,9 +93,12 @@ export function createRoutes(options: RoutesOptions): Routes {
       if (service === undefined) return undefined
       const asked = method === 'HEAD' ? 'GET' : method
       const found = router.find(asked as HTTPMethod, path)
-      const route = found?.store as Route | undefined
-      if (route !== undefined && (route.service === service || route.service === ''))
-        return { route: route.service === '' ? adopted(route, service) : route, params: found!.params }
+      const route = ownedBy(service, found?.store as Route | undefined)
+      if (strict && (strictOdd || isOdd(path)) && (route === undefined || /\/[:*]/.test(route.path))) {
+        const other = closedRoute(service, asked, path, route)
+        if (other !== undefined) return { route: other, params: NO_PARAMS }
+      }
+      if (route !== undefined) return { route, params: found!.params }
       return { route: plainRoute(service, READS.has(method)), params: NO_PARAMS }
     },
     holder: (path) => table.find(path),
@@ -111,14 +126,34 @@ export function createRoutes(options: RoutesOptions): Routes {
   }
 
   function build() {
-    const made = findMyWay({ caseSensitive: true, maxParamLength: 8_192 })
+    const made = newRouter()
+    folded = newRouter()
+    strict = false
+    strictOdd = false
     rules = []
+    /** What `/feed/*` says of `/feed` itself, where no rule names that. */
+    const bases: [RouteRules, Route][] = []
+    const put = (method: RouteRules['method'], path: string, route: Route): boolean => {
+      const isNew = !made.hasRoute(method, path)
+      if (isNew) made.on(method, path, () => undefined, route)
+      const pattern = foldedPattern(path)
+      const known = folded.findRoute(method, pattern)?.store as Folded | undefined
+      if (known === undefined) folded.on(method, pattern, () => undefined, { routes: [route] } satisfies Folded)
+      else if (isNew) known.routes.push(route)
+      return isNew
+    }
     const add = (service: string, rule: RouteRules): void => {
       try {
         // Patterns in paths would run on whatever clients send.
         if (/[()]/.test(rule.path)) throw new Error('parentheses in a path')
         if (!IN_RULES.includes(rule.method) || made.hasRoute(rule.method, rule.path)) return
-        made.on(rule.method, rule.path, () => undefined, routeOf(service, rule))
+        const route = routeOf(service, rule)
+        put(rule.method, rule.path, route)
+        if (rule.path.endsWith('/*')) bases.push([rule, route])
+        if (isStrict(route)) {
+          strict = true
+          strictOdd ||= isOdd(rule.path.replaceAll(/\/[:*][^/]*/g, ''))
+        }
         rules.push(rule)
       } catch (error) {
         options.onBadRule(service, rule, (error as Error).message)
@@ -127,11 +162,39 @@ export function createRoutes(options: RoutesOptions): Routes {
     for (const [service, routes] of held)
       for (const rule of routes) if (table.find(fixedPart(rule.path)) === service) add(service, rule)
     for (const rule of options.known) add('', rule)
+    for (const [rule, route] of bases) put(rule.method, rule.path.slice(0, -2), route)
     return made
   }
 
+  /** A route if it is of this service; one that is known before anybody announced it is taken over. */
+  function ownedBy(service: string, route: Route | undefined): Route | undefined {
+    if (route === undefined || route.service === service) return route
+    return route.service === '' ? adopted(route, service) : undefined
+  }
+
+  /** What the rules of paths that this one may be taken for demand beyond those of its own route; undefined: nothing. */
+  function closedRoute(service: string, method: string, path: string, own: Route | undefined): Route | undefined {
+    let found: Route | undefined
+    for (const one of foldedPaths(path)) {
+      const match = folded.find(method as HTTPMethod, one)?.store as Folded | undefined
+      for (const route of match?.routes ?? []) {
+        const other = ownedBy(service, route)
+        if (other === undefined || !isStricter(other, found ?? own)) continue
+        found = other
+      }
+    }
+    if (found === undefined) return undefined
+    let route = closed.get(found)
+    if (route === undefined) {
+      // Whatever else it says is about its own path.
+      route = { ...found, cached: undefined, ignoresToken: false }
+      closed.set(found, route)
+    }
+    return route
+  }
+
   function routeOf(service: string, rules: RouteRules): Route {
-    const { method, path, auth, endedSession, stream, timeoutMs, priority, ends } = rules
+    const { method, path, auth, endedSession, stream, timeoutMs, priority, ends, idempotent } = rules
     return {
       service,
       method,
@@ -143,6 +206,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       stream: stream === true,
       priority: priority ?? (method === 'GET' ? 'normal' : 'high'),
       timeoutMs: timeoutMs ?? options.timeoutMs,
+      idempotent: idempotent === true,
       latencies: latenciesOf(`${service} ${method} ${path}`),
       cached: compileCachedRoute(rules),
       endsOf: ends === undefined ? undefined : compileTags(ends, path, true)
@@ -175,12 +239,13 @@ export function createRoutes(options: RoutesOptions): Routes {
       method: '*',
       path: '*',
       rules: undefined,
-      needsToken: false,
-      ignoresToken: false,
+      needsToken: options.unnamed === 'required',
+      ignoresToken: options.unnamed === 'none',
       endedSession: false,
       stream: false,
       priority,
       timeoutMs: options.timeoutMs,
+      idempotent: false,
       latencies: latenciesOf(`${service} ${priority}`),
       cached: undefined,
       endsOf: undefined
@@ -195,6 +260,23 @@ export function createRoutes(options: RoutesOptions): Routes {
     }
     return window
   }
+}
+
+/** The routes whose patterns are the same for servers that do not regard case. */
+type Folded = { routes: Route[] }
+
+function newRouter() {
+  return findMyWay({ caseSensitive: true, maxParamLength: 8_192 })
+}
+
+function isStrict({ needsToken, rules }: Route): boolean {
+  return needsToken || rules?.limit !== undefined
+}
+
+/** Whether a route demands what another does not: a token first, else a limit. */
+function isStricter(one: Route, other: Route | undefined): boolean {
+  if (one.needsToken || other?.needsToken === true) return one.needsToken && other?.needsToken !== true
+  return one.rules?.limit !== undefined && other?.rules?.limit === undefined
 }
 
 /** A pattern of a path up to its first parameter. */

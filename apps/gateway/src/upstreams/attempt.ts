@@ -5,7 +5,7 @@ import { CallerGoneError, failureOf, HungError } from './errors.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Upstream } from './upstream.ts'
 import { Connection } from './wire/connection.ts'
-import { ProtocolError } from './wire/head.ts'
+import { isProper, ProtocolError } from './wire/head.ts'
 
 /** The call that an attempt belongs to, as far as it is told. */
 export type AttemptHost = {
@@ -76,9 +76,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (this.over) return
-    // undici lets these pass, and nothing could be answered with them.
-    if (status < 100 || status > 599) {
-      controller.abort(new ProtocolError('a bad status'))
+    // undici lets more pass, with which nothing could be answered.
+    if (!(controller instanceof Connection) && !isProper(status, headers)) {
+      controller.abort(new ProtocolError('a bad status or header'))
       return
     }
     // 100 and 103 announce an answer, they are none.

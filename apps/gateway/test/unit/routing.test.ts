@@ -113,9 +113,76 @@ t.test('a path of a service that no rule describes', async (t) => {
   t.equal(of('GET', '/X/a'), undefined, 'case counts')
   routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/fixed', auth: 'required' }])], 1)
   t.match(of('GET', '/x/fixed'), { path: '/x/fixed' })
-  t.match(of('GET', '/x/FIXED'), { path: '*' }, 'in all of a path')
+  t.match(of('GET', '/x/other'), { path: '*', needsToken: false })
   routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/:id', auth: 'required' }])], 2)
   t.strictSame({ ...routes.find('GET', `/x/${'y'.repeat(8_192)}`)?.params }, { id: 'y'.repeat(8_192) })
+})
+
+t.test('a path that may be taken for one that a rule names is as closed as that', async (t) => {
+  const { routes, of } = table()
+  routes.update(
+    [
+      live(
+        'x',
+        ['/x'],
+        [
+          { method: 'GET', path: '/x/me', auth: 'required', cache: { scope: 'private', ttl: 5 } },
+          { method: 'GET', path: '/x/:id', auth: 'none' },
+          { method: 'GET', path: '/x/ME.txt', auth: 'none' },
+          { method: 'GET', path: '/x/Users/:id/Mail', auth: 'required' },
+          { method: 'POST', path: '/x/login', auth: 'none', limit: 'sign-in' },
+          { method: 'GET', path: '/x/open/me', auth: 'none' }
+        ]
+      ),
+      live('y', ['/x/y'], [{ method: 'GET', path: '/x/y/z', auth: 'optional' }])
+    ],
+    0
+  )
+  const closed = ['/x/me/', '/x/ME', '/x/Me/', '/x/me.json', '/x/ME.', '/x/me ', '/x/m\uff45', '/x/me/.', '/x/\u2133E']
+  for (const path of closed) t.match(of('GET', path), { service: 'x', needsToken: true, cached: undefined }, path)
+  t.equal(of('HEAD', '/x/ME')?.needsToken, true)
+  for (const path of ['/x/users/1/mail', '/x/USERS/ada/mail/', '/x/Users/1/mail'])
+    t.equal(of('GET', path)?.needsToken, true, path)
+  for (const path of ['/x/LOGIN', '/x/login/', '/x/Login'])
+    t.match(of('POST', path), { rules: { limit: 'sign-in' }, needsToken: false, ignoresToken: false }, path)
+  t.match(of('GET', '/x/ME.txt'), { path: '/x/ME.txt', needsToken: false }, 'unless a rule names it literally')
+  for (const path of ['/x/you', '/x/YOU', '/x/You/', '/x/open/ME', '/x/y/ME', '/x/y/Z'])
+    t.equal(of('GET', path)?.needsToken, false, path)
+  t.equal(of('POST', '/x/ME')?.needsToken, false, 'another method has no rule')
+  t.equal(of('GET', '/x/ME'), of('GET', '/x/me/'), 'one route for all')
+  t.not(of('GET', '/x/me'), of('GET', '/x/me/'))
+})
+
+t.test('all below a path, and what no rule names', async (t) => {
+  for (const unnamed of ['required', 'optional', 'none'] as const) {
+    const routes = createRoutes({
+      ...{ expected: [], known: [], timeoutMs: 1_000, unnamed, onConflict: () => {} },
+      onBadRule: (_service, _rule, reason) => t.fail(reason)
+    })
+    routes.update(
+      [
+        live(
+          'x',
+          ['/x'],
+          [
+            { method: 'GET', path: '/x/admin/*', auth: 'required' },
+            { method: 'GET', path: '/x/admin/login', auth: 'none' },
+            { method: 'GET', path: '/x/docs/*', auth: 'none' },
+            { method: 'GET', path: '/x/docs', auth: 'optional' }
+          ]
+        )
+      ],
+      0
+    )
+    const of = (path: string) => routes.find('GET', path)?.route
+    for (const path of ['/x/admin', '/x/admin/', '/x/admin/a/b', '/x/ADMIN', '/x/Admin/a', '/x/admin/LOGIN/x'])
+      t.equal(of(path)?.needsToken, true, path)
+    t.match(of('/x/admin/login'), { needsToken: false, ignoresToken: true })
+    t.match(of('/x/docs/a/b'), { needsToken: false, ignoresToken: true })
+    t.match(of('/x/docs'), { needsToken: false, ignoresToken: false })
+    t.match(of('/x/a'), { needsToken: unnamed === 'required', ignoresToken: unnamed === 'none' })
+    t.match(of('/x'), { needsToken: unnamed === 'required', ignoresToken: unnamed === 'none' })
+  }
 })
 
 t.test('rules that cannot be used are left out, and said', async (t) => {

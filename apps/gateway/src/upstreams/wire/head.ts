@@ -29,6 +29,7 @@ export type Head = {
 
 // Controls, and LF without a CR; a CR without LF is found when lines are.
 const BAD_TEXT = /[^\t\r\x20-\x7e\x80-\xff](?<!\r\n)/
+const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const LENGTH = /^\d{1,15}$/
 /** Header lines of one head: no service says more, and each costs a place in memory. */
@@ -112,6 +113,17 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
   }
   if (length === UNTIL_CLOSE) keepAlive = false
   return { status, headers, length, keepAlive, keptMs }
+}
+
+/** Whether a head that another parser has let pass is one that this one would: a status, and values, that can be passed on. */
+export function isProper(status: number, headers: IncomingHttpHeaders): boolean {
+  if (status < 100 || status > 599) return false
+  for (const name in headers) {
+    const value = headers[name]
+    if (name === '__proto__' || (typeof value === 'string' && NO_VALUE.test(value))) return false
+    if (Array.isArray(value) && value.some((one) => NO_VALUE.test(one))) return false
+  }
+  return true
 }
 
 /** Where a line ends whose end is what another parser would take for it, too. */
