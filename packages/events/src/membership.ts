@@ -19,15 +19,17 @@ export type MembershipOptions = { store: Store; instance: string; log: Log; leas
 
 type Wanted = { standing: Standing; lost: AbortController; waiting: Set<() => void> }
 
-const memberships = new WeakMap<Store, Map<string, Membership>>()
+/** By what the views of one store share: its connection and the name of its database. */
+const memberships = new WeakMap<Store['client'], Map<string, Membership>>()
 
 /** The membership of an instance: all roles that it wants are renewed by one write. The lease is the first caller's. */
 export function membershipOf(options: MembershipOptions): Membership {
   const { store, instance } = options
-  const ofStore = memberships.get(store) ?? new Map<string, Membership>()
-  memberships.set(store, ofStore)
-  const known = ofStore.get(instance) ?? createMembership(options)
-  ofStore.set(instance, known)
+  const ofClient = memberships.get(store.client) ?? new Map<string, Membership>()
+  memberships.set(store.client, ofClient)
+  const key = `${store.db.databaseName} ${instance}`
+  const known = ofClient.get(key) ?? createMembership(options)
+  ofClient.set(key, known)
   return known
 }
 

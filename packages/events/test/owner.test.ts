@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { leases, openStore, readRoles } from '@skerry/store'
+import { collectionOf, leases, openStore, readRoles, type Store, storeWith } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { NO_METRICS } from '../src/metrics.ts'
@@ -46,6 +46,33 @@ t.test('one instance works, the other stands by and takes over when it stops', a
   await b.stop()
   t.equal(running.size, 0)
   t.equal((await readRoles(store)).size, 0, 'the role was given up')
+})
+
+t.test('views of one store are one member: none of them gives up what another has', async (t) => {
+  const store = await openStore({ url: stores.mongoUrl, database: stores.database('views'), collections: [leases] })
+  t.teardown(() => store.close())
+  const start = (view: Store, name: string) =>
+    runOwned({
+      ...{ store: view, name, instance: 'a', log, leaseMs: 300 },
+      work: async (signal, working) => {
+        working()
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      }
+    })
+  const all = [start(store, 'one'), start(storeWith(store, { things: 'others' }), 'two')]
+  await waitFor(() => all.every((one) => one.owner()))
+  const seen = new Set<number>()
+  await waitFor(async () => {
+    const document = await collectionOf(store.db, leases).findOne({ _id: 'roles' })
+    seen.add(document!.members[0]!.until.getTime())
+    if (document!.owners.length !== 2) throw new Error(`roles of ${JSON.stringify(document!.owners)} alone`)
+    return seen.size >= 8
+  })
+  t.same([...(await readRoles(store))].sort(), [
+    ['one', 'a'],
+    ['two', 'a']
+  ])
+  await Promise.all(all.map((one) => one.stop()))
 })
 
 t.test('work that fails starts again', async (t) => {
