@@ -132,7 +132,7 @@ t.test('from nothing but its events: the same articles, slugs and numbers', asyn
 t.test('beside the live one, as an operator asks, and switched over', async (t) => {
   const before = await shown()
   const ask = async (command: string, request: object) => {
-    const answer = await nc.request(`ops.conduit.model.model.${command}`, JSON.stringify(request))
+    const answer = await nc.request(`ops.conduit.model.model.${command}`, JSON.stringify(request), { timeout: 30_000 })
     return answer.json<{ ok: boolean; value?: { current: number } }>()
   }
   // These streams were made by this test, and nothing says that they are whole.

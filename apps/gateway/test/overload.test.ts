@@ -63,7 +63,9 @@ t.test('what has no place in a service is refused at once, what matters least fi
       CONCURRENCY_WAIT_MS: '1',
       CONCURRENCY_CRITICAL_WAIT_MS: '1',
       LIMIT_EXEMPT: '127.0.0.0/8',
-      UPSTREAM_HEADERS_TIMEOUT_MS: '600000'
+      UPSTREAM_HEADERS_TIMEOUT_MS: '600000',
+      // One that a busy machine connects late has its place all the same.
+      UPSTREAM_CONNECT_TIMEOUT_MS: '60000'
     }
   })
   let held: ServerResponse[] | undefined = []
@@ -129,6 +131,7 @@ t.test(
     const gateway = await startProcess(t, '../../src/main.ts', {
       ...stores.envFor('gateway'),
       PORT: '0',
+      PRESSURE_TARGET_MS: '100',
       LOG_LEVEL: 'warn',
       LIMIT_EXEMPT: '127.0.0.0/8'
     })

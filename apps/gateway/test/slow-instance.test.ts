@@ -96,6 +96,7 @@ t.test(
     const gateway = await startProcess(t, '../../src/main.ts', {
       ...stores.envFor('gateway'),
       PORT: '0',
+      PRESSURE_TARGET_MS: '100',
       LOG_LEVEL: 'warn',
       LIMIT_EXEMPT: '127.0.0.0/8'
     })

@@ -64,8 +64,11 @@ t.test('a storm keeps counts, lists and events right', async (t) => {
       (await events(fan.id, star.id)).reduce((sum, s) => sum + (s === 'users.follow.created.v1' ? 1 : -1), 0)
     await waitFor(async () => (await net()) === theirs, { message: 'events tell the same' })
     const order = await events(fan.id, star.id)
-    for (const [i, subject] of order.entries())
-      t.equal(subject, i % 2 === 0 ? 'users.follow.created.v1' : 'users.follow.deleted.v1', 'in turn')
+    t.same(
+      order,
+      order.map((_, i) => (i % 2 === 0 ? 'users.follow.created.v1' : 'users.follow.deleted.v1')),
+      'in turn'
+    )
   }
   t.equal(following, listed.length)
 })

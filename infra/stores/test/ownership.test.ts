@@ -35,7 +35,7 @@ const apiOf = (name: string) => apis.get(name)!
 /** Sends what a client could send by itself, without a library that would look first. */
 async function refused(t: Test, nc: NatsConnection, subject: string): Promise<void> {
   await t.rejects(
-    nc.request(subject, '{}', { timeout: 3_000 }),
+    nc.request(subject, '{}', { timeout: 30_000 }),
     { message: /^Permissions Violation for Publish/ },
     subject
   )
@@ -154,11 +154,12 @@ t.test('NATS: no stream can be made to speak for another', async (t) => {
   await until(async () => (await jsm.streams.info('users')).state.messages > before.messages, 'what was asked for came')
   await nc.request('$JS.API.INFO', '')
   const { state } = await jsm.streams.info('users')
+  const forgeries: string[] = []
   for (let at = before.last_seq + 1; at <= state.last_seq; at++) {
     const message = await jsm.streams.getMessage('users', { seq: at })
-    const speaksForUsers = message?.subject === reply && message.header.has('ce-id')
-    t.notOk(speaksForUsers, `${message?.subject} ${message?.string()}`)
+    if (message?.subject === reply && message.header.has('ce-id')) forgeries.push(message.string())
   }
+  t.same(forgeries, [])
 })
 
 t.test('MongoDB: every service sees its own database and no other', async (t) => {

@@ -70,7 +70,7 @@ export function grant(n: number, expiresIn = 900) {
 }
 
 /** Resolves when `check` holds, looking every few milliseconds. */
-export async function until(check: () => boolean, what: string, ms = 30_000): Promise<void> {
+export async function until(check: () => boolean, what: string, ms = 60_000): Promise<void> {
   const end = Date.now() + ms
   while (!check()) {
     if (Date.now() > end) throw new Error(`never happened: ${what}`)

@@ -9,6 +9,8 @@ import { newSigningKey } from './system.ts'
 
 export type App = 'auth' | 'users' | 'content' | 'realtime'
 const APPS: readonly App[] = ['auth', 'users', 'content', 'realtime']
+/** As the CLI has it: a busy machine may take longer to answer than a service that starts waits for. */
+const TRIES = 3
 
 /** The services as processes, on stores of their own, without a gateway. */
 export type House = {
@@ -42,7 +44,7 @@ export async function startHouse(t: Test): Promise<House> {
   const children = new Map<App, { child: ChildProcess; url: string }>()
   const reader = await openStore({ url: stores.mongoUrl, database: env.auth.MONGO_DATABASE!, collections: [] })
 
-  async function start(app: App): Promise<void> {
+  async function start(app: App, tries = TRIES): Promise<void> {
     const child = fork(join(import.meta.dirname, `../../../${app}/src/main.ts`), {
       env: {
         ...process.env,
@@ -57,7 +59,10 @@ export async function startHouse(t: Test): Promise<House> {
       silent: process.env.SKERRY_LOG_LEVEL === undefined
     })
     const [ready] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [{ url: string } | number]
-    if (typeof ready !== 'object' || ready === null) throw new Error(`${app} ended before it was ready`)
+    if (typeof ready !== 'object' || ready === null) {
+      if (tries > 1) return start(app, tries - 1)
+      throw new Error(`${app} ended before it was ready`)
+    }
     children.set(app, { child, url: ready.url })
   }
 
@@ -76,7 +81,7 @@ export async function startHouse(t: Test): Promise<House> {
   })
   // Auth first, for its keys; the others then come at once.
   await start('auth')
-  await Promise.all(APPS.slice(1).map(start))
+  await Promise.all(APPS.slice(1).map((app) => start(app)))
   const databaseOf = (app: App) => reader.client.db(env[app].MONGO_DATABASE!)
 
   return {

@@ -11,8 +11,11 @@ export const base = `${system.url}/conduit/api`
 export const anybody = frontEnd(base)
 const env = { ...childEnv(), ...(await system.envFor('conduit')), CHECK_RESPONSES: 'true', LOG_LEVEL: 'error' }
 
+/** As the CLI has it: a busy machine may take longer to answer than a service that starts waits for. */
+const TRIES = 3
+
 /** Starts Conduit and waits until the gateway has its routes. */
-export async function startConduit(): Promise<{ stop(): Promise<number | null> }> {
+export async function startConduit(tries = TRIES): Promise<{ stop(): Promise<number | null> }> {
   const child: ChildProcess = fork(join(import.meta.dirname, '../../src/main.ts'), [], {
     env: { ...env, PORT: '0', DRAIN_MS: '0', IDLE_KEPT_MS: '0', API_FROM: '127.0.0.2' },
     execArgv: []
@@ -23,8 +26,10 @@ export async function startConduit(): Promise<{ stop(): Promise<number | null> }
     return exited
   }
   t.teardown(stop)
-  if ((await Promise.race([once(child, 'message'), exited.then(() => undefined)])) === undefined)
+  if ((await Promise.race([once(child, 'message'), exited.then(() => undefined)])) === undefined) {
+    if (tries > 1) return startConduit(tries - 1)
     throw new Error('conduit ended before it was ready')
+  }
   await waitFor(async () => (await anybody('GET', '/tags')).status === 200, { message: 'the gateway knows conduit' })
   return { stop }
 }

@@ -28,7 +28,7 @@ export async function start(t: Tap, home: string, options: Partial<StoresOptions
   return stores
 }
 
-export async function until(condition: () => unknown, what: string, boundMs = 30_000): Promise<void> {
+export async function until(condition: () => unknown, what: string, boundMs = 60_000): Promise<void> {
   const end = Date.now() + boundMs
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`not within ${boundMs} ms: ${what}`)

@@ -13,7 +13,7 @@ export async function connectAs(t: Tap, stores: Stores, app: string) {
     user: NATS_USER!,
     pass: NATS_PASSWORD!,
     inboxPrefix: `_INBOX_${app}`,
-    timeout: 3_000
+    timeout: 30_000
   })
   t.teardown(() => nc.close())
   const options = { watcherPrefix: `_INBOX_${app}` }
