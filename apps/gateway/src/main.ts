@@ -7,6 +7,7 @@ import {
   runApp,
   type StartAloneContext,
   type StartContext,
+  StartFault,
   watchRegistry,
   watchTraffic
 } from '@skerry/service'
@@ -144,6 +145,6 @@ function keysKnown(identity: Identity, where = ''): () => void {
 try {
   await main()
 } catch (error) {
-  process.stderr.write(`gateway: ${(error as Error).message}\n`)
+  process.stderr.write(`${error instanceof StartFault ? 'cannot start' : 'gateway'}: ${(error as Error).message}\n`)
   process.exit(1)
 }

@@ -9,7 +9,7 @@ import { startProcess } from './helpers/processes.ts'
 
 t.test('the newest go: of the address that has too much, else of the one that has most', (t) => {
   const refused: string[] = []
-  const budget = createBodyBudget({ total: 10_000, perAddress: 6_000 })
+  const budget = createBodyBudget({ total: 12_000, perAddress: 8_000 })
   const open = (name: string, address?: string) => budget.open(address, () => refused.push(name))
   const [a, b, c] = [open('a', 'home'), open('b', 'home'), open('c', 'home')]
   t.ok(b!.take(2_000))
@@ -18,7 +18,7 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   t.ok(b!.take(1_500), 'it came first')
   t.strictSame(refused.splice(0), ['c'], 'by their first byte, not by when they were opened')
   t.notOk(c!.take(1), 'nothing more of it is kept')
-  t.ok(budget.bytes < 6_000)
+  t.ok(budget.bytes < 8_000)
 
   const d = open('d', 'elsewhere')
   t.ok(d.take(3_000))
@@ -35,7 +35,14 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   const tiny = open('tiny', 'home')
   let parts = 0
   while (tiny.take(1)) parts++
-  t.ok(parts < 100, 'parts of one byte are more than one byte')
+  t.ok(parts < 20, 'parts of one byte are more than one byte')
+  const why: string[] = []
+  const roomy = createBodyBudget({ total: 1e9, perAddress: 1e9 })
+  const fine = roomy.open('home', (reason) => why.push(reason))
+  for (parts = 0; fine.take(1); ) parts++
+  t.equal(parts, 8_192, 'and there is a bound to how many')
+  t.strictSame(why, ['parts'])
+  t.equal(roomy.bytes, 0)
   for (let i = 0; i < 10_000; i++) {
     const hold = open('many', 'home')
     hold.take(100)

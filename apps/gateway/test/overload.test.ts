@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { authRoutes, rulesOf } from '@skerry/contracts'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
@@ -170,3 +171,33 @@ t.test(
     t.ok(part('write') > part('read') && part('read') >= part('crawler'), 'writes before reads before crawlers')
   }
 )
+
+t.test('a flood of what is expensive refuses nothing that is not', async (t) => {
+  const g = await startGateway(t, {
+    env: {
+      ...{ CONCURRENCY_INITIAL: '4', CONCURRENCY_IDLE: '4', CONCURRENCY_MIN: '4', CONCURRENCY_MAX: '4' },
+      ...{ CONCURRENCY_WAITING: '1', CONCURRENCY_WAIT_MS: '1', CONCURRENCY_CRITICAL_WAIT_MS: '1' },
+      ...{ LIMIT_EXEMPT: '127.0.0.0/8', UPSTREAM_HEADERS_TIMEOUT_MS: '600000' }
+    }
+  })
+  const held: ServerResponse[] = []
+  await startUpstream(t, g.nc, {
+    service: 'auth',
+    prefixes: ['/v1/auth'],
+    routes: rulesOf([authRoutes.login, authRoutes.refresh]),
+    answer: (request, response) => {
+      if (request.url === '/v1/auth/login') held.push(response)
+      else response.end('{}')
+    }
+  })
+  await g.live('auth', 1)
+  const post = async (path: string) =>
+    (await fetch(`${g.url}${path}`, { method: 'POST', headers: JSON_BODY, body: '{}' })).status
+  const logins = Array.from({ length: 64 }, () => post('/v1/auth/login'))
+  const refused = Promise.all(logins).then((statuses) => statuses.filter((status) => status === 503).length)
+  await waitFor(() => held.length === 4)
+  for (let i = 0; i < 20; i++) t.equal(await post('/v1/auth/refresh'), 200)
+  t.match(await g.metrics.text(), /^skerry_gateway_concurrency_limit\{upstream="auth:sign-in"[^}]*\} 4$/m)
+  for (const response of held) response.end('{}')
+  t.equal(await refused, 60)
+})

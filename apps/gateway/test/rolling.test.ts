@@ -305,6 +305,6 @@ t.test('a port that is taken is one failure to start', async (t) => {
   const origin = await startOrigin(t, 'origin')
   await t.rejects(
     startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, ROLLING: 'true', PORT: new URL(origin.url).port }),
-    /ended with 1: gateway: port \d+ is in use: set PORT to another port.*\n$/
+    /ended with 1: cannot start: port \d+ is in use: set PORT to another port.*\n$/
   )
 })

@@ -146,3 +146,38 @@ t.test('new keys are taken over, tokens of withdrawn ones end', async (t) => {
   t.ok(await verifier.verify(await next.sign({}, { kid: 'next' })))
   t.throws(() => createIdentityFromJwks({ keys: 'none' } as never))
 })
+
+t.test('a token of which anything was changed is refused, whatever it was', async (t) => {
+  const { identity } = tokens
+  const good = await tokens.sign()
+  const sameBytes = (token: string) => {
+    const bytes = (text: string) => text.split('.').map((part) => Buffer.from(part, 'base64url').toString('hex'))
+    return bytes(token).join() === bytes(good).join() && token.split('.').length === 3
+  }
+  const mutants = new Set<string>()
+  for (let at = 0; at <= good.length; at++) {
+    const [before, after] = [good.slice(0, at), good.slice(at)]
+    mutants.add(before + after.slice(1))
+    for (const put of ['A', '.', '=', '~', '\0', 'é']) {
+      mutants.add(before + put + after)
+      mutants.add(before + put + after.slice(1))
+    }
+    if (at > 0) mutants.add(after + before)
+  }
+  mutants.delete(good)
+  const accepted: string[] = []
+  const codes = new Set<string>()
+  for (const mutant of mutants) {
+    await identity.verify(mutant).then(
+      () => accepted.push(mutant),
+      ({ code }) => codes.add(code)
+    )
+  }
+  t.ok(mutants.size > 4_000)
+  t.same(
+    accepted.filter((token) => !sameBytes(token)),
+    [],
+    'but for spellings of the same bytes'
+  )
+  t.same(codes, new Set(['UNAUTHENTICATED']))
+})

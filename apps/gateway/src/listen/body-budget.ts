@@ -11,7 +11,7 @@ export type BodyHold = {
 
 export type BodyBudget = {
   /** @param refuse ends the request; nothing more of its body is kept from then on */
-  open(address: string | undefined, refuse: () => void): BodyHold
+  open(address: string | undefined, refuse: (why: Refused) => void): BodyHold
   /** Bytes that are held now. */
   readonly bytes: number
 }
@@ -22,8 +22,13 @@ export type BodyBudgetOptions = {
   perAddress: number
 }
 
-/** What each part costs beside its bytes: chunks of one byte shall not pass for one byte. */
-const PART = 128
+/** Why a body is refused: there is no memory for it now, or it comes in more parts than any body needs. */
+export type Refused = 'memory' | 'parts'
+
+/** What each part costs beside its bytes: a buffer, and its place in lists. */
+const PART = 512
+/** Chunks of one byte cost as much as others. A megabyte comes in some hundreds of packets. */
+const MOST_PARTS = 8_192
 
 /**
  * Bounds the bodies of requests that are in memory, from their first byte until their answer is given: one by one they may be small enough
@@ -41,11 +46,12 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     settled = false
     private closed = false
     private readonly address: string | undefined
-    private readonly refuse: () => void
+    private readonly refuse: (why: Refused) => void
+    private parts = 0
     /** From its first byte. */
     private share: Share | undefined
 
-    constructor(address: string | undefined, refuse: () => void) {
+    constructor(address: string | undefined, refuse: (why: Refused) => void) {
       this.address = address
       this.refuse = refuse
     }
@@ -58,10 +64,11 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.bytes += counted
       share.bytes += counted
       total += counted
+      if (++this.parts > MOST_PARTS) this.reject('parts')
       while (share.address !== undefined && share.bytes > perAddress && share.refuseNewest());
       while (total > most && heaviest().refuseNewest());
       // Where all others are whole it is this one that is too much.
-      if (total > most && !this.refused) this.reject()
+      if (total > most && !this.refused) this.reject('memory')
       return !this.refused
     }
 
@@ -78,10 +85,10 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.share.leave(this.bytes)
     }
 
-    reject(): void {
+    reject(why: Refused): void {
       this.refused = true
       this.close()
-      this.refuse()
+      this.refuse(why)
     }
   }
 
@@ -112,7 +119,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     refuseNewest(): boolean {
       let hold = this.holds.pop()
       while (hold?.settled === true) hold = this.holds.pop()
-      hold?.reject()
+      hold?.reject('memory')
       return hold !== undefined
     }
   }

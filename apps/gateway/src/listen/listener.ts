@@ -81,9 +81,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
   /** Has the body of a request count until its answer is given. */
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse) => {
-    const hold = bodies.open(addressOf(request as IncomingMessage), () => {
+    const hold = bodies.open(addressOf(request as IncomingMessage), (why) => {
       onBodyRefused()
-      refuseBody(request as IncomingMessage, response, corsHeaders)
+      refuseBody(why, request as IncomingMessage, response, corsHeaders)
     })
     request.hold = hold
     response.once('close', () => hold.close())

@@ -3,13 +3,19 @@ import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
 import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
 import type { CorsHeaders } from '../door/cors.ts'
+import type { Refused } from './body-budget.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 
 /** How long a client has to get to read why its body is refused, while what it still sends is dropped. */
 const LINGER_MS = 1_000
 
-/** Answers a request whose body there is no memory for, lets go of what has come of it, and ends its connection, or its stream. */
-export function refuseBody(request: IncomingMessage, response: ServerResponse, corsHeaders: CorsHeaders): void {
+/** Answers a request whose body is not taken, lets go of what has come of it, and ends its connection, or its stream. */
+export function refuseBody(
+  why: Refused,
+  request: IncomingMessage,
+  response: ServerResponse,
+  corsHeaders: CorsHeaders
+): void {
   // Whoever reads it has the parts that came, and is not to hear that it has ended or broken off.
   for (const event of ['data', 'end', 'error', 'close', 'aborted']) request.removeAllListeners(event)
   const http2 = request.httpVersionMajor >= 2
@@ -20,7 +26,10 @@ export function refuseBody(request: IncomingMessage, response: ServerResponse, c
     else socket.destroy()
     return
   }
-  const refusal = new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
+  const refusal =
+    why === 'memory'
+      ? new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
+      : new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many parts.' })
   const { body, headers } = problemAnswer(refusal, 'unknown')
   const own: Record<string, string> = { ...headers, 'content-type': PROBLEM_TYPE }
   corsHeaders(request.headers.origin, own)
@@ -34,6 +43,11 @@ export function refuseBody(request: IncomingMessage, response: ServerResponse, c
     return
   }
   response.writeHead(refusal.status, { ...own, connection: 'close', 'content-length': String(Buffer.byteLength(body)) })
+  if (why === 'parts') {
+    // What else there is of it costs as much as what has come.
+    response.end(body, () => socket.destroySoon())
+    return
+  }
   response.write(body)
   request.resume()
   setTimeout(() => {

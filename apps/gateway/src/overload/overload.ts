@@ -1,6 +1,7 @@
 import type { Priority } from '@skerry/contracts'
 import type { GatewayConfig } from '../config.ts'
 import type { Outcome } from './gradient.ts'
+import { serviceOf } from './lane.ts'
 import { Pressure, watchLoop } from './pressure.ts'
 import { ServiceGate, type Waiter } from './service-gate.ts'
 
@@ -89,7 +90,8 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
     settle: (service, latencyMs, outcome) => gates.get(service)?.leave(latencyMs, outcome, now(), pressure.delayMs),
     retain(services) {
       for (const [service, gate] of gates) {
-        if (!services.has(service) && gate.gradient.inFlight === 0 && gate.waiting === 0) gates.delete(service)
+        if (!services.has(serviceOf(service)) && gate.gradient.inFlight === 0 && gate.waiting === 0)
+          gates.delete(service)
       }
     },
     services() {

@@ -10,6 +10,7 @@ import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { Outcome } from '../overload/gradient.ts'
 import { inPlace, outcomeOf, overloaded } from '../overload/in-place.ts'
+import { laneOf } from '../overload/lane.ts'
 import type { Candidate, Overload, Refusal } from '../overload/overload.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { BalancedRequest, Balancer } from '../upstreams/balancer.ts'
@@ -156,7 +157,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
         ...this.request(headersToLoad(cached, request.headers), visit.route!.timeoutMs),
         method: 'GET'
       }
-      return inPlace(deps.overload, shared.origin, visit.priority, () => {
+      return inPlace(deps.overload, laneOf(visit.route!), visit.priority, () => {
         this.mirror(shared)
         return collect(deps.balancer, shared, deps.cacheEntryBytes, signal)
       })
@@ -214,7 +215,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       this.send()
       return
     }
-    const answer = deps.overload.admit(visit.route!.service, visit.priority, this)
+    const answer = deps.overload.admit(laneOf(visit.route!), visit.priority, this)
     if (answer === true) this.admitted()
     else if (answer !== undefined) this.refused(answer)
   }
@@ -258,7 +259,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   private settle(outcome: Outcome): void {
     if (!this.placed) return
     this.placed = false
-    this.deps.overload.settle(this.visit.route!.service, performance.now() - this.dispatchedAt, outcome)
+    this.deps.overload.settle(laneOf(this.visit.route!), performance.now() - this.dispatchedAt, outcome)
   }
 
   private request(headers: IncomingHttpHeaders, timeoutMs: number): BalancedRequest {
