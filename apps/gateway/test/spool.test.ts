@@ -3,7 +3,7 @@ import { type Behind, createSpool, type SpoolLimits } from '../src/proxy/spool.t
 
 // The bounds of what waits for slow clients, on a clock of its own.
 
-const LIMITS: SpoolLimits = { answerBytes: 1_000_000, callerBytes: 2_000_000, totalBytes: 4_000_000, held: 4 }
+const LIMITS: SpoolLimits = { answerBytes: 1_000_000, callerBytes: 2_000_000, totalBytes: 8_000_000, held: 4 }
 
 function startSpool(limits: Partial<SpoolLimits> = {}) {
   let time = 0
@@ -137,6 +137,20 @@ t.test('where memory is short, those that take too little of theirs go', async (
   t.ok(spool.bytes <= 4_000_000)
   t.strictSame(cuts, ['memory', 'memory', 'memory'])
   t.strictSame(cut(), ['still', 'third', 'bob'], 'of all: of the caller that has most, and whoever takes enough stays')
+})
+
+t.test('one service has half of the memory', async (t) => {
+  const { spool, slow, pass, cuts, cut } = startSpool({ totalBytes: 4_000_000 })
+  for (const name of ['a', 'b']) slow(name, name).give(900_000)
+  slow('x', 'x', 'other').give(900_000)
+  pass(1)
+  const last = slow('c', 'c')
+  last.give(900_000)
+  t.strictSame(cut(), ['a'])
+  slow('y', 'y', 'other').give(900_000)
+  t.strictSame(cuts, ['memory'], 'the other has its own half')
+  t.equal(spool.bytes, 3_600_000)
+  t.match(last, { paused: false })
 })
 
 t.test('where nobody is too slow, an answer waits at its service', async (t) => {
