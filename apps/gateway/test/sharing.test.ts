@@ -106,6 +106,8 @@ t.test('a crawler that is refused fails nobody else', async (t) => {
   t.equal((await person).status, 200, 'who waited for the same is answered')
   held[0]!.end('{}')
   await slow
+  const told = g.lines.filter(({ code }) => code === 'UNAVAILABLE')
+  t.ok(told.length > 0 && told.every(({ level }) => level === 20), 'what is shed is counted, not logged for each')
 })
 
 t.test('a redirect to https answers nobody who is there', async (t) => {

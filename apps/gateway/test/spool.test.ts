@@ -1,118 +1,185 @@
-import { createHash } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
-import { connect, type Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
-import { waitFor } from '@skerry/testing'
-import t, { type Test } from 'tap'
-import { startOrigin } from './helpers/origin.ts'
-import { startProcess } from './helpers/processes.ts'
+import t from 'tap'
+import { type Behind, createSpool, type SpoolLimits } from '../src/proxy/spool.ts'
 
-// Clients that do not take their answers, before a real gateway: they hold nobody's service and little of its memory.
+// The bounds of what waits for slow clients, on a clock of its own.
 
-const MB = 1_048_576
-const LARGE = Buffer.alloc(8 * MB, 'skerry ')
+const LIMITS: SpoolLimits = { answerBytes: 1_000_000, callerBytes: 2_000_000, totalBytes: 8_000_000, held: 4 }
 
-async function start(t: Test, env: Record<string, string> = {}) {
-  const open = new Set<ServerResponse>()
-  const origin = await startOrigin(t, 'feed', (request, response) => {
-    open.add(response)
-    response.once('close', () => open.delete(response))
-    const size = Number(/large=(\d+)/.exec(request.url ?? '')?.[1] ?? 0)
-    response.setHeader('content-type', 'application/octet-stream')
-    response.end(size === 0 ? 'small' : LARGE.subarray(0, size))
-  })
-  const gateway = await startProcess(t, '../../src/main.ts', {
-    PORT: '0',
-    DRAIN_MS: '50',
-    IDLE_KEPT_MS: '0',
-    ROUTES: `/feed=${origin.url}`,
-    HEALTH_INTERVAL_MS: '0',
-    HEDGE_MIN_MS: '0',
-    LIMIT_EXEMPT: '0.0.0.0/0',
-    TRUSTED_PROXIES: '127.0.0.1',
-    UPSTREAM_CONNECTIONS: '16',
-    UPSTREAM_HEADERS_TIMEOUT_MS: '20000',
-    CONCURRENCY_MIN: '1000',
-    ...env
-  })
-  const port = Number(new URL(gateway.url).port)
-  const sockets: Socket[] = []
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-  })
-  /** Asks, and takes nothing. */
-  const stall = (path: string, from: string) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => socket.destroy())
-    socket.pause()
-    socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: ${from}\r\n\r\n`)
-    sockets.push(socket)
-    return socket
+function startSpool(limits: Partial<SpoolLimits> = {}) {
+  let time = 0
+  let look = () => {}
+  let looking = false
+  const cuts: string[] = []
+  const spool = createSpool(
+    { ...LIMITS, ...limits },
+    {
+      onCut: (reason) => cuts.push(reason),
+      now: () => time,
+      every: (_ms, work) => {
+        look = work
+        looking = true
+        return () => {
+          looking = false
+        }
+      }
+    }
+  )
+  const made: { name: string; isCut: boolean; paused: boolean }[] = []
+  const slow = (name: string, caller = 'ada', service = 'feed') => {
+    let unread = 0
+    let behind: Behind | undefined
+    const answer = {
+      ...{ name, caller, service, given: 0, paused: false, isCut: false },
+      unread: () => unread,
+      pause: () => {
+        answer.paused = true
+      },
+      resume: () => {
+        answer.paused = false
+      },
+      cut: () => {
+        answer.isCut = true
+      },
+      give(bytes: number) {
+        if (answer.paused || answer.isCut) return
+        answer.given += bytes
+        unread += bytes
+        behind ??= spool.add(answer)
+        behind.grew()
+      },
+      take(bytes: number) {
+        unread = Math.max(0, unread - bytes)
+        if (unread === 0) behind?.drained()
+      },
+      end: () => behind?.ended(),
+      gone: () => behind?.gone()
+    }
+    made.push(answer)
+    return answer
   }
-  const metric = async (name: string) => {
-    const text = await (await fetch(`${gateway.ops}/metrics`)).text()
-    return Number(new RegExp(`^${name}\\{[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
+  const pass = (seconds: number, each = () => {}) => {
+    for (let i = 0; i < seconds; i++) {
+      time += 1_000
+      each()
+      if (looking) look()
+    }
   }
-  const small = (from: string) => fetch(`${gateway.url}/feed`, { headers: { 'x-forwarded-for': from } })
-  return { origin, gateway, port, open, stall, metric, small }
+  const cut = () => made.filter((one) => one.isCut).map(({ name }) => name)
+  return { spool, slow, pass, cuts, cut, looking: () => looking }
 }
 
-for (const size of [3 * MB, 8 * MB])
-  t.test(`100 that take nothing of ${size / MB} MB hold no service`, async (t) => {
-    const { origin, open, stall, metric, small } = await start(t)
-    for (let i = 0; i < 100; i++) stall(`/feed?large=${size}`, '9.9.9.9')
-    // All of them reach it: none waits for a connection that another holds.
-    await waitFor(() => origin.requests.length === 100)
-    for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200, 'somebody else is answered')
-    t.equal((await small('9.9.9.9')).status, 200, 'and so are they, by others of their connections')
-    t.ok((await metric('skerry_gateway_held_connections')) <= 4, 'half of the half that clients may hold')
-    t.ok((await metric('skerry_gateway_spool_bytes')) <= 20 * MB)
-    await waitFor(() => open.size === 0)
-    t.pass('none of them holds a connection for long')
-  })
-
-t.test('many callers together hold no service, and no more memory than there is for all', async (t) => {
-  const { origin, stall, metric, small } = await start(t, { SPOOL_BYTES: String(16 * MB) })
-  for (let i = 0; i < 100; i++) stall(`/feed?large=${8 * MB}`, `9.9.${i}.9`)
-  await waitFor(() => origin.requests.length === 100)
-  for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200)
-  t.ok((await metric('skerry_gateway_held_connections')) <= 8)
-  // A part of each that had come when it was told to stop.
-  t.ok((await metric('skerry_gateway_spool_bytes')) <= 24 * MB)
+t.test('what fits waits, and holds nothing', async (t) => {
+  const { spool, slow, cut, looking } = startSpool()
+  const [a, b] = [slow('a'), slow('b')]
+  a.give(900_000)
+  b.give(900_000)
+  t.match([a, b], [{ paused: false }, { paused: false }])
+  t.match(spool, { bytes: 1_800_000, held: 0 })
+  a.take(900_000)
+  t.equal(spool.bytes, 900_000)
+  a.gone()
+  b.gone()
+  a.give(10)
+  t.match(spool, { bytes: 0, held: 0 })
+  t.strictSame(cut(), [])
+  t.notOk(looking(), 'nothing is looked at when nobody is behind')
 })
 
-t.test('over HTTP/2 as well', async (t) => {
-  const { gateway, origin, small, metric } = await start(t)
-  const session = connectHttp2(gateway.url)
-  session.on('error', () => {})
-  t.teardown(() => session.destroy())
-  for (let i = 0; i < 60; i++) {
-    const stream = session.request({ ':path': `/feed?large=${8 * MB}`, 'x-forwarded-for': '9.9.9.9' })
-    stream.on('error', () => {})
-    stream.pause()
-  }
-  await waitFor(() => origin.requests.length === 60)
-  for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200)
-  t.ok((await metric('skerry_gateway_held_connections')) <= 4)
+t.test('one that is too large holds its connection, at a pace', async (t) => {
+  const { spool, slow, pass, cuts } = startSpool()
+  const [fast, still] = [slow('fast'), slow('still', 'bob')]
+  for (const one of [fast, still]) one.give(1_100_000)
+  t.match([fast, still], [{ paused: true }, { paused: true }])
+  t.equal(spool.held, 2)
+  pass(9, () => fast.take(20_000))
+  t.strictSame(cuts, [], 'it is given some time')
+  pass(3, () => fast.take(20_000))
+  t.match([fast, still], [{ isCut: false }, { isCut: true }])
+  t.strictSame(cuts, ['pace'])
+  t.match(spool, { held: 1, bytes: 860_000 })
+  pass(1, () => fast.take(400_000))
+  t.match(fast, { paused: false }, 'when half of it is taken its service goes on')
+  fast.give(700_000)
+  t.match(fast, { paused: true })
+  fast.take(1_200_000)
+  t.match(fast, { paused: false })
+  t.match(spool, { held: 0, bytes: 0 })
 })
 
-t.test('who takes an answer slowly gets all of it, and who takes many at once all of them', async (t) => {
-  const { gateway, metric, small } = await start(t, { SPOOL_ANSWER_BYTES: '65536', SPOOL_CALLER_BYTES: '262144' })
-  const digest = (data: Buffer | Uint8Array) => createHash('sha1').update(data).digest('hex')
-  const take = async (pauseMs: number) => {
-    const answer = await fetch(`${gateway.url}/feed?large=${4 * MB}`, { headers: { 'x-forwarded-for': '7.7.7.7' } })
-    const hash = createHash('sha1')
-    for await (const part of answer.body!) {
-      hash.update(part)
-      await delay(pauseMs)
-    }
-    return hash.digest('hex')
+t.test('few may hold a connection, and the slowest goes first', async (t) => {
+  const { spool, slow, pass, cuts, cut } = startSpool({ callerBytes: 100_000_000, totalBytes: 100_000_000 })
+  const [a, b] = [slow('a'), slow('b')]
+  for (const one of [a, b]) one.give(1_100_000)
+  pass(1, () => b.take(50_000))
+  slow('c').give(1_100_000)
+  t.strictSame(cut(), ['a'], 'two of one caller')
+  for (const name of ['d', 'e']) slow(name, 'bob').give(1_100_000)
+  t.equal(spool.held, 4)
+  slow('f', 'carl').give(1_100_000)
+  t.strictSame(cut(), ['a', 'b'], 'four of a service: of those of one that has as many as any the slowest')
+  slow('g', 'carl', 'other').give(1_100_000)
+  t.strictSame(cuts, ['caller', 'service'], 'another service has its own')
+  t.equal(spool.held, 5)
+})
+
+t.test('where memory is short, those that take too little of theirs go', async (t) => {
+  const { spool, slow, pass, cuts, cut } = startSpool()
+  const still = slow('still')
+  const fast = slow('fast')
+  for (const one of [still, fast]) one.give(900_000)
+  pass(1, () => fast.take(100_000))
+  slow('third').give(500_000)
+  t.strictSame(cut(), ['still'], 'of the caller')
+  const others = ['bob', 'carl', 'dora'].map((caller) => slow(caller, caller))
+  for (const one of others) one.give(900_000)
+  pass(1, () => fast.take(100_000))
+  slow('last', 'emil').give(900_000)
+  t.ok(spool.bytes <= 4_000_000)
+  t.strictSame(cuts, ['memory', 'memory', 'memory'])
+  t.strictSame(cut(), ['still', 'third', 'bob'], 'of all: of the caller that has most, and whoever takes enough stays')
+})
+
+t.test('one service has half of the memory', async (t) => {
+  const { spool, slow, pass, cuts, cut } = startSpool({ totalBytes: 4_000_000 })
+  for (const name of ['a', 'b']) slow(name, name).give(900_000)
+  slow('x', 'x', 'other').give(900_000)
+  pass(1)
+  const last = slow('c', 'c')
+  last.give(900_000)
+  t.strictSame(cut(), ['a'])
+  slow('y', 'y', 'other').give(900_000)
+  t.strictSame(cuts, ['memory'], 'the other has its own half')
+  t.equal(spool.bytes, 3_600_000)
+  t.match(last, { paused: false })
+})
+
+t.test('where nobody is too slow, an answer waits at its service', async (t) => {
+  const { spool, slow, pass, cuts } = startSpool({ held: 8 })
+  const all = ['a', 'b', 'c'].map((name) => slow(name))
+  const give = () => {
+    for (const one of all) one.give(900_000)
   }
-  const whole = digest(LARGE.subarray(0, 4 * MB))
-  t.strictSame(await Promise.all(Array.from({ length: 4 }, () => take(0))), Array(4).fill(whole))
-  t.equal(await take(5), whole)
-  t.equal((await small('7.7.7.7')).status, 200)
-  t.equal(await metric('skerry_gateway_spool_bytes'), 0)
-  t.equal(await metric('skerry_gateway_held_connections'), 0)
+  give()
+  t.match(all, [{ paused: false }, { paused: false }, { paused: true }])
+  for (let i = 0; i < 100; i++) {
+    pass(1, () => {
+      for (const one of all) one.take(300_000)
+    })
+    give()
+    t.ok(spool.bytes <= 2_900_000 + 900_000)
+  }
+  t.strictSame(cuts, [])
+})
+
+t.test('what its service has given holds nothing, and is not left lying for ever', async (t) => {
+  const { spool, slow, pass, cuts } = startSpool()
+  const one = slow('a')
+  one.give(1_100_000)
+  one.end()
+  t.match(spool, { held: 0, bytes: 1_100_000 })
+  pass(60)
+  t.strictSame(cuts, [])
+  pass(1)
+  t.strictSame(cuts, ['silence'])
+  t.equal(spool.bytes, 0)
 })

@@ -265,6 +265,31 @@ t.test('answers that come in any way', async (t) => {
   t.match(await ask(pool, { method: 'POST', headers: ['content-length', '100000'], body }), { status: 200 })
 })
 
+t.test('a byte a chunk costs no more than its bytes', async (t) => {
+  const text = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + (i % 26))).join('')
+  const chunks = Array.from(text, (one, i) => `${i % 7 === 0 ? '1;x=y' : '1'}\r\n${one}\r\n`).join('')
+  const { pool } = await startRaw(t, (socket) =>
+    socket.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`)
+  )
+  let parts = 0
+  let body = ''
+  await new Promise<void>((resolve) =>
+    pool.dispatch(
+      { method: 'GET', path: '/', headers: [], body: null },
+      {
+        onRequestStart: () => {},
+        onResponseData: (_controller, part) => {
+          parts++
+          body += part.toString('latin1')
+        },
+        onResponseEnd: () => resolve()
+      }
+    )
+  )
+  t.ok(body === text, 'nothing is lost, and all is in order')
+  t.ok(parts < 200, 'parts are what was read at once, not chunks')
+})
+
 t.test('connections are kept, and requests wait for them in order', async (t) => {
   const held: Socket[] = []
   const { pool, sockets } = await startRaw(t, (socket, request) => {

@@ -6,7 +6,7 @@ import { createServer, createTokens, widget, widgetRoutes } from './support/serv
 
 // `keyCommits`: nothing is claimed before the write, and its transaction inserts the answer.
 const tokens = await createTokens()
-const ada = { authorization: `Bearer ${await tokens.sign({ sub: 'ada' })}` }
+const ada = { authorization: `Bearer ${await tokens.sign({ sub: '01h0000000000000000000ada1' })}` }
 
 type Create = (name: string, commit: (result: typeof widget) => Promise<typeof widget>) => Promise<typeof widget>
 

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { FixedRoute } from './routes-text.ts'
 
+const PATH = /^(?:\/(?::[A-Za-z_]\w{0,63}|[A-Za-z0-9_.~-]{1,128}))+(?:\/\*)?$/
 const closed = { additionalProperties: false }
 const { cache, ...members } = RouteRulesSchema.properties
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -16,7 +17,7 @@ const RulesSchema = Type.Object(
   {
     ...members,
     method: Type.Enum([...METHODS, '*']),
-    path: Type.String({ maxLength: 512, pattern: '^(?:/(?::[A-Za-z_]\\w{0,63}|[A-Za-z0-9_.~-]{1,128}))+(?:/\\*)?$' }),
+    path: Type.String({ maxLength: 512, pattern: PATH.source }),
     cache: Type.Optional(Type.Object(cache.properties, closed))
   },
   closed

@@ -283,7 +283,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     const tags = status < 400 || status >= 500 ? this.tagsOfWrite() : undefined
     if (this.gone) {
       controller.abort(new CallerGoneError())
-      if (tags !== undefined) this.deps.cache.end(tags).catch((fault) => this.fault(fault))
+      this.endThen(tags, () => undefined)
     } else if (passed) {
       controller.abort(new CallerGoneError())
       this.endThen(tags, () => this.refuse(new SkerryError('TIMEOUT')))
@@ -320,10 +320,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     else
       this.deps.cache
         .end(tags)
+        .catch((error) => this.deps.onFault('cache', error))
         .then(() => {
-          if (!this.gone) then()
+          if (!this.gone) this.guarded(then)
         })
-        .catch((fault) => this.fault(fault))
   }
 
   private head(status: number, came: IncomingHttpHeaders): void {
@@ -378,8 +378,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     }
     // Whatever was not sent was not done.
     const tags = this.begun ? this.tagsOfWrite() : undefined
-    if (!this.gone) this.endThen(tags, () => this.refuse(asProblem(error)))
-    else if (tags !== undefined) this.deps.cache.end(tags).catch((fault) => this.fault(fault))
+    this.endThen(tags, () => {
+      if (!this.gone) this.refuse(asProblem(error))
+    })
   }
 
   /** Ends a live stream in good order: its client connects again, elsewhere. */

@@ -76,7 +76,9 @@ function linger(request: IncomingMessage, response: ServerResponse, body: string
 }
 
 function logRefusal(log: Logger, visit: Visit, error: ReturnType<typeof toSkerryError>): void {
-  const level = error.status < 500 ? 'debug' : error.code === 'INTERNAL' ? 'error' : 'warn'
+  // What is shed has no cause but its number, which is counted: under overload its lines would be most of the work.
+  const shed = error.code === 'UNAVAILABLE' && error.cause === undefined
+  const level = error.status < 500 || shed ? 'debug' : error.code === 'INTERNAL' ? 'error' : 'warn'
   if (!log.isLevelEnabled(level)) return
   const { traceId, spanId } = visit.trace
   log[level](

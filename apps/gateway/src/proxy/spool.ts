@@ -14,7 +14,7 @@ export type SlowAnswer = {
 }
 
 export type SpoolLimits = {
-  /** Unread bytes of one answer, of all answers of one caller, and of all. */
+  /** Unread bytes of one answer, of all answers of one caller, and of all; of those of one service half of that. */
   answerBytes: number
   callerBytes: number
   totalBytes: number
@@ -62,7 +62,8 @@ const SILENCE_MS = 60_000
 
 type Entry = {
   readonly answer: SlowAnswer
-  readonly caller: Caller
+  readonly caller: Share
+  readonly service: Share
   bytes: number
   isHeld: boolean
   heldSince: number
@@ -74,31 +75,37 @@ type Entry = {
   keptUp: boolean
 }
 
-type Caller = { readonly name: string; bytes: number; held: number; entries: number }
+/** What the answers of one caller, or of one service, have together. */
+type Share = { readonly name: string; bytes: number; held: number; entries: number }
 
 /**
  * Where answers wait for slow clients, so that no connection to a service is held at a client's pace: what a client does not take at once
- * is kept in memory, within bounds for each answer, each caller and all. Where there is no room, answers that are taken slower than at a
+ * is kept in memory, within bounds for each answer, each caller, each service and all. Where there is no room, answers that are taken slower than at a
  * least pace go first, those of the caller that has most before others. An answer that is too large all the same holds its connection, at
  * that pace, and so do few answers of a service, of which one caller has half at most; beyond that the slowest go.
  */
 export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
   const { onCut, now = () => performance.now(), every = repeat } = deps
   const heldByCaller = Math.ceil(limits.held / 2)
+  const serviceBytes = Math.max(limits.answerBytes, limits.totalBytes / 2)
   const entries = new Set<Entry>()
-  const callers = new Map<string, Caller>()
-  const heldOf = new Map<string, number>()
+  const callers = new Map<string, Share>()
+  const services = new Map<string, Share>()
   let total = 0
   let held = 0
+  /** Answers that were taken too slowly at the last look: where there are none, nobody looks for them. */
+  let slow = 0
   let stop: (() => void) | undefined
 
   return {
     add(answer) {
       const entry: Entry = {
-        ...{ answer, caller: callerOf(answer.caller), bytes: 0, isHeld: false, heldSince: 0 },
+        ...{ answer, caller: shareOf(callers, answer.caller), service: shareOf(services, answer.service) },
+        ...{ bytes: 0, isHeld: false, heldSince: 0 },
         ...{ taken: answer.given - answer.unread(), takenAt: now(), pace: Number.POSITIVE_INFINITY, keptUp: false }
       }
       entry.caller.entries++
+      entry.service.entries++
       entries.add(entry)
       stop ??= every(LOOK_MS, look)
       return {
@@ -117,20 +124,15 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
     close: () => stop?.()
   }
 
-  function callerOf(name: string): Caller {
-    let caller = callers.get(name)
-    if (caller === undefined) {
-      caller = { name, bytes: 0, held: 0, entries: 0 }
-      callers.set(name, caller)
-    }
-    return caller
-  }
-
   function measure(entry: Entry): void {
     const unread = entry.answer.unread()
-    const more = unread - entry.bytes
+    count(entry, unread - entry.bytes)
     entry.bytes = unread
-    entry.caller.bytes += more
+  }
+
+  function count({ caller, service }: Entry, more: number): void {
+    caller.bytes += more
+    service.bytes += more
     total += more
   }
 
@@ -138,38 +140,44 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
     if (!entries.has(entry)) return
     measure(entry)
     if (entry.isHeld) return
-    const { caller } = entry
+    const { caller, service } = entry
     while (caller.bytes > limits.callerBytes && cutSlow((one) => one.caller === caller));
+    while (service.bytes > serviceBytes && cutSlow((one) => one.service === service));
     while (total > limits.totalBytes && cutSlow(() => true));
-    if (!entries.has(entry)) return
-    if (entry.bytes > limits.answerBytes || caller.bytes > limits.callerBytes || total > limits.totalBytes) hold(entry)
+    if (entries.has(entry) && !fits(entry, 0)) hold(entry)
+  }
+
+  function fits({ bytes, caller, service }: Entry, more: number): boolean {
+    return (
+      bytes + more <= limits.answerBytes &&
+      caller.bytes + more <= limits.callerBytes &&
+      service.bytes + more <= serviceBytes &&
+      total + more <= limits.totalBytes
+    )
   }
 
   /** Makes room by an answer that is taken too slowly. False when there is none. */
   function cutSlow(among: (entry: Entry) => boolean): boolean {
+    if (slow === 0) return false
     const found = slowest((one) => one.pace < LEAST_PACE && among(one), 'bytes')
     if (found !== undefined) cut(found, 'memory')
     return found !== undefined
   }
 
   function hold(entry: Entry): void {
-    const { answer, caller } = entry
+    const { answer, caller, service } = entry
     setHeld(entry, true)
     entry.heldSince = now()
     answer.pause()
     if (caller.held > heldByCaller) cut(slowest((one) => one.isHeld && one.caller === caller, 'held')!, 'caller')
-    if ((heldOf.get(answer.service) ?? 0) > limits.held)
-      cut(slowest((one) => one.isHeld && one.answer.service === answer.service, 'held')!, 'service')
+    if (service.held > limits.held) cut(slowest((one) => one.isHeld && one.service === service, 'held')!, 'service')
   }
 
   function setHeld(entry: Entry, isHeld: boolean): void {
     if (entry.isHeld === isHeld) return
     entry.isHeld = isHeld
     const one = isHeld ? 1 : -1
-    const { service } = entry.answer
-    const ofService = (heldOf.get(service) ?? 0) + one
-    if (ofService === 0) heldOf.delete(service)
-    else heldOf.set(service, ofService)
+    entry.service.held += one
     entry.caller.held += one
     held += one
   }
@@ -189,10 +197,10 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
   function remove(entry: Entry): void {
     if (!entries.delete(entry)) return
     setHeld(entry, false)
-    const { caller } = entry
-    caller.bytes -= entry.bytes
-    total -= entry.bytes
-    if (--caller.entries === 0) callers.delete(caller.name)
+    count(entry, -entry.bytes)
+    if (entry.pace < LEAST_PACE) slow--
+    if (--entry.caller.entries === 0) callers.delete(entry.caller.name)
+    if (--entry.service.entries === 0) services.delete(entry.service.name)
     if (entries.size > 0) return
     stop?.()
     stop = undefined
@@ -220,25 +228,30 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
     for (const entry of [...entries]) {
       if (!entries.has(entry)) continue
       measure(entry)
+      if (entry.pace < LEAST_PACE) slow--
       const taken = entry.answer.given - entry.bytes
       const paceNow = ((taken - entry.taken) * 1_000) / LOOK_MS
       // Whoever has taken all there was is not slow, however little that was.
       if (entry.keptUp || entry.bytes === 0) entry.pace = Number.POSITIVE_INFINITY
       else entry.pace = Number.isFinite(entry.pace) ? (entry.pace + paceNow) / 2 : paceNow
+      if (entry.pace < LEAST_PACE) slow++
       if (taken > entry.taken || entry.bytes === 0) entry.takenAt = time
       entry.keptUp = false
       entry.taken = taken
-      if (entry.isHeld && entry.bytes <= limits.answerBytes / 2 && fits(entry)) release(entry)
+      if (entry.isHeld && fits(entry, limits.answerBytes / 2)) release(entry)
       else if (entry.isHeld && time - entry.heldSince > PATIENCE_MS && entry.pace < LEAST_PACE) cut(entry, 'pace')
       else if (time - entry.takenAt > SILENCE_MS) cut(entry, 'silence')
     }
   }
+}
 
-  /** Its caller and all have room for half of an answer. */
-  function fits({ caller }: Entry): boolean {
-    const half = limits.answerBytes / 2
-    return caller.bytes + half <= limits.callerBytes && total + half <= limits.totalBytes
+function shareOf(shares: Map<string, Share>, name: string): Share {
+  let share = shares.get(name)
+  if (share === undefined) {
+    share = { name, bytes: 0, held: 0, entries: 0 }
+    shares.set(name, share)
   }
+  return share
 }
 
 function repeat(ms: number, look: () => void): () => void {

@@ -1,6 +1,6 @@
 /** What a path may have that servers do not read alike: upper case, characters beyond ASCII, an ending. */
 const ODD = /[A-Z.]|[^!-~]|\/$/
-const ENDING = /[\s/.]+$/
+const SPACE = /\s/
 const SUFFIX = /\.[a-z0-9]{1,8}$/
 
 /** Whether some servers read a path as another one. Of ordinary paths it costs one look. */
@@ -13,18 +13,25 @@ export function isOdd(path: string): boolean {
  * the end, to forms of Unicode, and to a suffix that names a format (`/me.json`).
  */
 export function foldedPaths(path: string): readonly string[] {
-  const folded = foldCase(path).replace(ENDING, '') || '/'
+  const folded = withoutEnding(foldCase(path)) || '/'
   const bare = folded.replace(SUFFIX, '')
   return bare === folded ? [folded] : [folded, bare]
 }
 
 /** The pattern of a rule for such paths: parameters by their place, since names do not tell patterns apart. */
 export function foldedPattern(pattern: string): string {
-  return pattern
+  const folded = pattern
     .split('/')
     .map((segment, i) => (segment.startsWith(':') ? `:p${i}` : foldCase(segment)))
     .join('/')
-    .replace(/(?<=.)[/.]+$/, '')
+  return withoutEnding(folded) || '/'
+}
+
+/** Without the slashes, dots and white space at its end. By hand: a pattern that is held at the end alone looks again from each of them. */
+function withoutEnding(path: string): string {
+  let end = path.length
+  while (end > 0 && (path[end - 1] === '/' || path[end - 1] === '.' || SPACE.test(path[end - 1]!))) end--
+  return path.slice(0, end)
 }
 
 function foldCase(text: string): string {

@@ -93,7 +93,17 @@ export class Connection implements Dispatcher.DispatchController {
   /** Since when the rest of an answer is thrown away; 0 while none is. */
   discardingSince = 0
   private closed = false
-  private readonly giveData = (part: Buffer) => this.data(part)
+  /** Where what was in chunks is in the memory that is read into. */
+  private gatheredFrom = -1
+  private gatheredTo = -1
+  private readonly gather = (part: Buffer) => {
+    const at = part.byteOffset - INPUT.byteOffset
+    if (this.gatheredFrom === -1) {
+      this.gatheredFrom = at
+      this.gatheredTo = at
+    } else if (at !== this.gatheredTo) INPUT.copyWithin(this.gatheredTo, at, at + part.length)
+    this.gatheredTo += part.length
+  }
 
   constructor(owner: ConnectionOwner, host: string, port: number, onConnect: (connection: Connection) => void) {
     this.owner = owner
@@ -205,7 +215,7 @@ export class Connection implements Dispatcher.DispatchController {
     }
     if (this.closed) return
     if (this.chunks !== undefined) {
-      at = this.chunks.read(buffer, at, bytes, this.giveData)
+      at = this.takeChunks(buffer, at, bytes, this.chunks)
       if (this.closed) return
       if (this.chunks.done) this.finish(at < bytes)
     } else if (this.missing === UNTIL_CLOSE) {
@@ -219,6 +229,17 @@ export class Connection implements Dispatcher.DispatchController {
       }
       if (this.missing === 0) this.finish(end < bytes)
     }
+  }
+
+  /**
+   * Reads chunks, and gives what is in all of them as one part: an instance that sends a byte a chunk must not cost more than its bytes. They
+   * are moved together where they are, over what was read already.
+   */
+  private takeChunks(buffer: Buffer, from: number, to: number, chunks: ChunkReader): number {
+    this.gatheredFrom = -1
+    const at = chunks.read(buffer, from, to, this.gather)
+    if (this.gatheredFrom !== -1) this.data(buffer.subarray(this.gatheredFrom, this.gatheredTo))
+    return at
   }
 
   /** Reads one head, which may be an interim one (1xx). Answers where it ended, -1 when more has to come. */
