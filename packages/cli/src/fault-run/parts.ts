@@ -109,6 +109,25 @@ export const PARTS: readonly Part[] = [
     file: 'test/slow-instance.test.ts',
     minutes: 2
   },
+  {
+    name: 'gateway-h2spec',
+    proves: 'the gateway is what h2spec expects of a server of HTTP/2, over TLS and with prior knowledge',
+    folder: 'apps/gateway',
+    file: 'test/h2spec.test.ts',
+    minutes: 1
+  },
+  ...split(
+    {
+      name: 'gateway-fuzz',
+      proves:
+        '1,000,000 hostile conversations, clients and services at once: the gateway lives, answers others and mixes nothing up',
+      folder: 'apps/gateway',
+      file: 'test/fuzz.test.ts',
+      minutes: 0.7
+    },
+    40,
+    10
+  ),
   ...split(
     {
       name: 'events-kills',
