@@ -3,7 +3,7 @@ import type { Transcript } from './client.ts'
 import type { ClientPlan } from './model.ts'
 import { type ClientAnswer, readAnswers } from './read-answers.ts'
 import { type Framed, type UndiciAnswer, undiciReads } from './reference.ts'
-import { givesUp, type SeenRequest } from './upstream.ts'
+import { givesUp, type LateBytes, type SeenRequest } from './upstream.ts'
 
 /** What is known of a case before it is played. */
 export type Prepared = {
@@ -24,16 +24,21 @@ const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])
 const ATTEMPTS = 3
 
 /** What was wrong with a case, each with a name that is the same for all of its kind. Empty when all was right. */
-export async function judge(prepared: Prepared, played: Played, late: ReadonlyMap<string, string>): Promise<string[]> {
+export async function judge(
+  prepared: Prepared,
+  played: Played,
+  late: ReadonlyMap<string, LateBytes>
+): Promise<string[]> {
   const faults: string[] = []
   const { kind, tags, plan } = prepared
   const { transcript } = played
   if (transcript.stuck) faults.push('stuck: neither answered nor closed')
   const own = new Set(tags)
   const shared = plan.requests.some(({ target }) => target === 'public')
-  for (const tag of new Set(tagsIn(transcript.text)))
-    if (!own.has(tag))
-      faults.push(`another's answer: ${shared ? 'of a public route' : (late.get(tag) ?? 'not by late bytes')}`)
+  for (const tag of new Set(tagsIn(transcript.text))) {
+    if (own.has(tag) || late.get(tag)?.mayRace === true) continue
+    faults.push(`another's answer: ${shared ? 'of a public route' : (late.get(tag)?.what ?? 'not by late bytes')}`)
+  }
   judgeSeen(prepared, played, faults)
   if (kind === 'http1') await judgeAnswers(prepared, played, late, faults)
   return faults
@@ -74,7 +79,7 @@ function judgeSeen({ kind, plan, tags, framed }: Prepared, { seen }: Played, fau
 async function judgeAnswers(
   { plan, tags, framed }: Prepared,
   { transcript, seen }: Played,
-  late: ReadonlyMap<string, string>,
+  late: ReadonlyMap<string, LateBytes>,
   faults: string[]
 ): Promise<void> {
   const { text } = transcript
@@ -94,9 +99,10 @@ async function judgeAnswers(
     const byToken = seen.some((one) => one.tag === tag && one.target === framed[i]?.target)
     const asked = byToken ? tag : tagsIn(framed[i]?.target ?? '')[0]
     if (asked === undefined) faults.push('the answer of a service to what was no request')
-    else if (asked !== tag && tags.includes(tag))
-      faults.push(`another's answer: of the same client, ${late.get(tag) ?? 'in another order'}`)
-    else if (asked === tag && !upgraded) {
+    else if (asked !== tag && tags.includes(tag)) {
+      if (late.get(tag)?.mayRace === true) return
+      faults.push(`another's answer: of the same client, ${late.get(tag)?.what ?? 'in another order'}`)
+    } else if (asked === tag && !upgraded) {
       const answered = seen.findLast((one) => one.tag === tag)
       if (answered === undefined) faults.push('an answer although no service saw its request')
       else await compare(plan, tags.indexOf(tag), answer, answered, transcript, faults)

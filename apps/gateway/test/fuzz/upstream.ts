@@ -9,6 +9,13 @@ export type SeenRequest = { tag: string | undefined; method: string; target: str
 /** What is to be answered to whoever carries a tag, and who is told that it came. */
 export type Expected = { answer: AnswerPlan | undefined; saw(request: SeenRequest): void }
 
+/**
+ * Bytes behind an answer. `mayRace`: they came in a write of their own, behind an answer that was whole by its own account. Whoever sends the
+ * next request in that moment cannot know of them, and takes them for its answer; only where an answer has no body, and little is lost by
+ * it, a gateway can give the connection up each time.
+ */
+export type LateBytes = { what: string; mayRace: boolean }
+
 export type HostileService = {
   url: string
   /** By tag. */
@@ -18,7 +25,7 @@ export type HostileService = {
   /** Requests whose tag nobody expects: damaged by mutations. */
   strangers: number
   /** By tag: what was sent behind an answer, when nobody had asked for it. The last of them. */
-  late: Map<string, string>
+  late: Map<string, LateBytes>
   connections(): number
   close(): Promise<void>
 }
@@ -28,6 +35,8 @@ const CANONICAL =
   /^([A-Z-]+) (\/[\x21-\x7e]*) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n/
 const SOON_MS = 3
 const MOST_LATE = 2_000
+/** Late bytes that came so long ago are no matter of who was faster. */
+const LONGEST_RACE_MS = 1_000
 const GIVES_UP_MS = 20
 
 /**
@@ -61,6 +70,8 @@ export async function startHostile(): Promise<HostileService> {
 function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
   let text = ''
   let busy = false
+  /** When bytes that nobody asked for were sent, behind the last answer. */
+  let lateAt: number | undefined
   const fault = (what: string) => {
     service.faults.push(`${what}: ${JSON.stringify(text.slice(0, 600))}`)
     socket.destroy()
@@ -92,6 +103,12 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     if (text.length < head.length + length) return
     const body = text.slice(head.length, head.length + length)
     text = text.slice(head.length + length)
+    if (lateAt !== undefined) {
+      if (performance.now() - lateAt > LONGEST_RACE_MS) fault('a request on a connection whose bytes nobody looked at')
+      // It may have taken the late bytes for the answer; what came here would be that to the next one.
+      else socket.destroy()
+      return
+    }
     const tag = tagsIn(target)[0] ?? tagsIn(fields)[0]
     const one = tag === undefined ? undefined : service.expected.get(tag)
     if (tag !== undefined && one === undefined) service.strangers++
@@ -117,14 +134,15 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     }
     const { answer } = one
     if (answer.late !== 'nothing') {
-      service.late.set(
-        tag,
-        `late ${answer.late} (${answer.lateWhen}) behind ${answer.status} to ${method}, ${answer.body.framing}`
-      )
+      const bodiless = method === 'HEAD' || answer.status === '204' || answer.status === '304'
+      const mayRace = answer.lateWhen !== 'together' && !bodiless
+      const what = `late ${answer.late} (${answer.lateWhen}) behind ${answer.status} to ${method}, ${answer.body.framing}`
+      service.late.set(tag, { what, mayRace })
       if (service.late.size > MOST_LATE) service.late.delete(service.late.keys().next().value!)
     }
     play(socket, answer, tag, asked, () => {
       busy = false
+      if (answer.late !== 'nothing' && answer.lateWhen !== 'together') lateAt = performance.now()
       read()
     })
   }
