@@ -20,7 +20,7 @@ export async function prepare(plan: ClientPlan, number: number, tags: readonly s
   const bytes =
     spoken === 'http2' ? http2Bytes(plan, tags) : plan.speaks === 'noise' ? noise(plan, tags) : clientBytes(plan, tags)
   const sent = bytes.subarray(0, Math.ceil((bytes.length * plan.sent) / 1_000))
-  const kind = spoken === 'http1' && plan.ahead.startsWith('PRI') ? 'opaque' : spoken
+  const kind = spoken === 'http1' && bytes.toString('latin1', 0, 3) === 'PRI' ? 'opaque' : spoken
   const framed = kind === 'http1' ? await frameRequests(sent) : []
   return { number, plan, tags, bytes, kind, framed }
 }
@@ -64,7 +64,8 @@ export async function playCase(
     return upgraded || answers.filter((one) => one.whole).length >= whole
   }
   const transcript = await play(plan, prepared.bytes, { port: doors[plan.door].port, longestMs, enough })
-  const faults = await judge(prepared, { transcript, seen }, service.late)
+  const { faults, raced } = await judge(prepared, { transcript, seen }, service.late)
+  if (raced) service.raced++
   for (const tag of tags) service.expected.delete(tag)
   return { prepared, faults, seen: seen.length, answers: transcript.text === '' ? 0 : 1, refused: transcript.refused }
 }

@@ -4,6 +4,8 @@ import type { AnswerPlan, Body, ClientPlan, ListField, Mutation, RequestPlan } f
 
 const LOOK = /q[0-9a-z]{13}z/g
 const TAG_LENGTH = 15
+/** What a read brings at most, of Node and of the gateway's own connections. */
+const READ_AT_ONCE = 65_536
 
 /** The tag of a request of a case; its last characters check the others. */
 export function tagOf(seed: number, round: number, number: number, request: number): string {
@@ -144,12 +146,25 @@ export function answerBytes(plan: AnswerPlan, tag: string, asked: Asked): Answer
     (plan.status === '101' && asked.upgrade)
   // A 204 has no length; a 304 and an answer to HEAD may tell that of the body they do not have.
   if (plan.status !== '204' || plan.bodyAnyway) text += lines
-  text += '\r\n'
-  if (!bodiless || plan.bodyAnyway) text += bytes
+  const rest = bodiless && !plan.bodyAnyway ? '' : bytes
+  if (plan.late !== 'nothing' && plan.lateWhen === 'next read')
+    text += padding(READ_AT_ONCE - text.length - rest.length - 2)
+  text = mutated(`${text}\r\n${rest}`, plan.mutations)
   return {
-    answer: Buffer.from(mutated(text, plan.mutations), 'latin1'),
+    answer: Buffer.from(text, 'latin1'),
     late: Buffer.from(lateText(plan, tag), 'latin1')
   }
+}
+
+/** Fields of so many bytes, none of which is long. */
+function padding(length: number): string {
+  let text = ''
+  for (let i = 0; length - text.length >= 100; i++) {
+    const size = Math.min(4_000, length - text.length)
+    const name = `x-fill-${i}: `
+    text += `${name}${'f'.repeat(size - name.length - 2)}\r\n`
+  }
+  return text
 }
 
 function lateText({ late }: AnswerPlan, tag: string): string {

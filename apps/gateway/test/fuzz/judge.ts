@@ -28,20 +28,25 @@ export async function judge(
   prepared: Prepared,
   played: Played,
   late: ReadonlyMap<string, LateBytes>
-): Promise<string[]> {
+): Promise<{ faults: string[]; raced: boolean }> {
   const faults: string[] = []
+  let raced = false
   const { kind, tags, plan } = prepared
   const { transcript } = played
   if (transcript.stuck) faults.push('stuck: neither answered nor closed')
   const own = new Set(tags)
   const shared = plan.requests.some(({ target }) => target === 'public')
   for (const tag of new Set(tagsIn(transcript.text))) {
-    if (own.has(tag) || late.get(tag)?.mayRace === true) continue
+    if (own.has(tag)) continue
+    if (late.get(tag)?.mayRace === true) {
+      raced = true
+      continue
+    }
     faults.push(`another's answer: ${shared ? 'of a public route' : (late.get(tag)?.what ?? 'not by late bytes')}`)
   }
   judgeSeen(prepared, played, faults)
   if (kind === 'http1') await judgeAnswers(prepared, played, late, faults)
-  return faults
+  return { faults, raced }
 }
 
 /** Whatever a service saw was sent, is whole, and came no more often than it may be repeated. */

@@ -52,7 +52,8 @@ export type AnswerPlan = {
   sent: number
   /** What nobody asked for, behind it. */
   late: 'nothing' | 'line end' | 'noise' | 'answer' | 'body'
-  lateWhen: 'together' | 'turn' | 'soon'
+  /** `next read`: in the same write, behind an answer that is as long as what is read at once. */
+  lateWhen: 'together' | 'next read' | 'turn' | 'soon'
   end: 'keep' | 'end' | 'reset' | 'hang'
 }
 
@@ -338,9 +339,9 @@ const answer: fc.Arbitrary<AnswerPlan> = fc.record({
   sent: fc.oneof({ weight: 20, arbitrary: fc.constant(1_000) }, { weight: 1, arbitrary: place }),
   late: fc.oneof(
     { weight: 16, arbitrary: fc.constant('nothing' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('line end', 'noise', 'answer', 'body') }
+    { weight: 1, arbitrary: fc.constantFrom('line end', 'noise', 'answer', 'answer', 'body') }
   ),
-  lateWhen: fc.constantFrom('together', 'turn', 'soon'),
+  lateWhen: fc.constantFrom('together', 'next read', 'turn', 'soon'),
   end: fc.oneof(
     { weight: 24, arbitrary: fc.constant('keep' as const) },
     { weight: 2, arbitrary: fc.constantFrom('end', 'reset', 'hang') }

@@ -58,6 +58,8 @@ export type RoundResult = {
   calm: number
   shared: number
   sharedFailed: number
+  /** Answers that were late bytes of somebody else's, by who was faster. */
+  raced: number
   findings: Finding[]
 }
 
@@ -110,7 +112,8 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
     if (number !== undefined) found.cases.push(number)
     findings.set(what, found)
   }
-  const result = { cases: 0, seen: 0, answered: 0, calm: 0, shared: 0, sharedFailed: 0 }
+  const result = { cases: 0, seen: 0, answered: 0, calm: 0, shared: 0, sharedFailed: 0, raced: 0 }
+  service.raced = 0
   const started = performance.now()
   const end = from + cases
   let next = from
@@ -156,6 +159,7 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
     result.calm += tally.calm
     result.shared += tally.shared
     result.sharedFailed += tally.failed
+    result.raced = service.raced
     if (dead) {
       deaths++
       const how = await fuzz.revive()

@@ -11,8 +11,7 @@ export type Expected = { answer: AnswerPlan | undefined; saw(request: SeenReques
 
 /**
  * Bytes behind an answer. `mayRace`: they came in a write of their own, behind an answer that was whole by its own account. Whoever sends the
- * next request in that moment cannot know of them, and takes them for its answer; only where an answer has no body, and little is lost by
- * it, a gateway can give the connection up each time.
+ * next request in that moment cannot know of them, and takes them for its answer.
  */
 export type LateBytes = { what: string; mayRace: boolean }
 
@@ -24,6 +23,8 @@ export type HostileService = {
   faults: string[]
   /** Requests whose tag nobody expects: damaged by mutations. */
   strangers: number
+  /** Answers that were somebody else's late bytes, by who was faster. */
+  raced: number
   /** By tag: what was sent behind an answer, when nobody had asked for it. The last of them. */
   late: Map<string, LateBytes>
   connections(): number
@@ -50,6 +51,7 @@ export async function startHostile(): Promise<HostileService> {
     expected,
     faults: [],
     strangers: 0,
+    raced: 0,
     late: new Map(),
     connections: () => sockets.size,
     close: async () => {
@@ -134,15 +136,14 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     }
     const { answer } = one
     if (answer.late !== 'nothing') {
-      const bodiless = method === 'HEAD' || answer.status === '204' || answer.status === '304'
-      const mayRace = answer.lateWhen !== 'together' && !bodiless
+      const mayRace = isApart(answer)
       const what = `late ${answer.late} (${answer.lateWhen}) behind ${answer.status} to ${method}, ${answer.body.framing}`
       service.late.set(tag, { what, mayRace })
       if (service.late.size > MOST_LATE) service.late.delete(service.late.keys().next().value!)
     }
     play(socket, answer, tag, asked, () => {
       busy = false
-      if (answer.late !== 'nothing' && answer.lateWhen !== 'together') lateAt = performance.now()
+      if (answer.late !== 'nothing' && isApart(answer)) lateAt = performance.now()
       read()
     })
   }
@@ -171,7 +172,7 @@ function play(socket: Socket, plan: AnswerPlan, tag: string, asked: Asked, free:
     if (late.length > 0 && socket.writable) socket.write(late)
     finish()
   }
-  if (plan.lateWhen === 'together' && late.length > 0 && plan.sent === 1_000)
+  if (!isApart(plan) && late.length > 0 && plan.sent === 1_000)
     parts[parts.length - 1] = Buffer.concat([parts.at(-1) ?? Buffer.alloc(0), late])
   let next = 0
   const write = () => {
@@ -179,7 +180,7 @@ function play(socket: Socket, plan: AnswerPlan, tag: string, asked: Asked, free:
     const part = parts[next++]
     if (part !== undefined) socket.write(part)
     if (next < parts.length) setImmediate(write)
-    else if (plan.lateWhen === 'together' || late.length === 0 || plan.sent < 1_000) finish()
+    else if (!isApart(plan) || late.length === 0 || plan.sent < 1_000) finish()
     else if (plan.lateWhen === 'turn') setImmediate(sendLate)
     else setTimeout(sendLate, SOON_MS)
   }
@@ -214,4 +215,9 @@ function isHonest({
     /^[2-5]\d\d$/.test(status) &&
     (body.framing === 'length' || body.framing === 'chunked')
   )
+}
+
+/** Whether late bytes are sent in a write of their own. */
+function isApart({ lateWhen }: AnswerPlan): boolean {
+  return lateWhen === 'turn' || lateWhen === 'soon'
 }

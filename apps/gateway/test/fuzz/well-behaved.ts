@@ -79,7 +79,7 @@ export function behaveWell(
         const { status, body } = await ask(false, `/s/${tag}`)
         if (status < 500 && body !== tag) {
           const late = service.late.get(tagsIn(body)[0] ?? '')
-          if (late?.mayRace === true) tally.failed++
+          if (late?.mayRace === true) service.raced++
           else
             tally.faults.push(`a well-behaved client was given another's answer: ${late?.what ?? body.slice(0, 100)}`)
         } else if (status >= 500) tally.failed++
