@@ -55,8 +55,8 @@ export async function playCase(
     service.expected.set(tag, { answer: plan.requests[i]!.answer, saw: (request) => seen.push(request) })
   const methods = framed.map(({ method }) => method)
   const whole = framed.filter((one) => one.whole).length
-  // One in 32 waits until the gateway has lost its patience with what is not whole.
-  const patient = prepared.number % 32 === 0
+  // One in 64 waits until the gateway has lost its patience with what is not whole.
+  const patient = prepared.number % 64 === 0
   const enough = (text: string) => {
     if (kind !== 'http1') return !patient
     if (patient && whole < Math.max(1, framed.length)) return false

@@ -187,9 +187,9 @@ function play(socket: Socket, plan: AnswerPlan, tag: string, asked: Asked, free:
   write()
 }
 
-/** Whether a service ends the connection behind an answer that it would otherwise leave as it is: seven in eight of those that may be broken. */
+/** Whether a service ends the connection behind an answer that it would otherwise leave as it is: most of those that may be broken. */
 export function givesUp(plan: AnswerPlan, tag: string): boolean {
-  return plan.end !== 'hang' && !isHonest(plan) && tag.charCodeAt(7) % 8 !== 0
+  return plan.end !== 'hang' && !isHonest(plan) && tag.charCodeAt(7) % 16 !== 0
 }
 
 /** Whether an answer is whole, and says so. */
