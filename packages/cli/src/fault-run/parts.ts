@@ -74,6 +74,14 @@ export const PARTS: readonly Part[] = [
     minutes: 4
   },
   {
+    name: 'openapi',
+    proves:
+      'what the OpenAPI documents say is what is: requests made from them, right and wrong ones, get what they promise',
+    folder: 'packages/cli',
+    file: 'test/openapi-fuzz.test.ts',
+    minutes: 8
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',
