@@ -21,7 +21,7 @@ export type Gateway = {
 const SETTINGS = {
   HOST: '127.0.0.1',
   PORT: '0',
-  LOG_LEVEL: process.env.FUZZ_LOG ?? 'error',
+  LOG_LEVEL: 'error',
   DRAIN_MS: '50',
   IDLE_KEPT_MS: '0',
   HEADERS_TIMEOUT_MS: '2000',
