@@ -72,7 +72,7 @@ function payloadOf(type: FramePlan['type'], size: number): Buffer {
       return uint32(size)
     case 'settings':
       // Which setting, and a value that may be none.
-      return Buffer.concat([Buffer.from([0, size % 8]), uint32(size * 66_000)]).subarray(
+      return Buffer.concat([Buffer.from([0, size % 8]), uint32((size * 66_000) % 2 ** 32)]).subarray(
         0,
         6 * (size % 3 === 0 ? 0 : 1)
       )
