@@ -81,7 +81,7 @@ export const CursorSchema = StringLike(EXAMPLE_TEXTS.cursor, {
   minLength: 1,
   maxLength: 512,
   pattern: '^[A-Za-z0-9_-]+$',
-  description: 'The `nextCursor` of the previous page.'
+  description: 'The `nextCursor` of the previous page, as it came: anything else is refused (400).'
 })
 
 /** `fields=id,text,author.username`: only these members come back. */
@@ -89,7 +89,8 @@ export const FieldsSchema = Type.String({
   minLength: 1,
   maxLength: 512,
   pattern: '^[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*(,[A-Za-z0-9_]+(\\.[A-Za-z0-9_]+)*)*$',
-  description: 'Comma-separated paths of the members to return.',
+  description:
+    'Comma-separated paths of the members to return. The response then lacks all others, also those that its schema requires. A path that there is not is refused (400).',
   examples: ['id,createdAt']
 })
 

@@ -52,7 +52,7 @@ export type CachePolicy = {
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
  * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
  *   except in a merge patch. For APIs whose form others have set.
- * - `response`: schema of each success status; `null` for an empty body.
+ * - `response`: schema of each success status; `null` for an empty body. `responseType`: its media type where that is not `application/json`.
  * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
  *   count as none.
@@ -75,6 +75,7 @@ export type RouteContract = {
   readonly body?: TSchema
   readonly keepsNull?: true
   readonly response: Readonly<Record<number, TSchema | null>>
+  readonly responseType?: string
   readonly errors: readonly ErrorCode[]
   readonly idempotent?: boolean
   readonly limit?: LimitClass

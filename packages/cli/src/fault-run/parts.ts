@@ -74,6 +74,14 @@ export const PARTS: readonly Part[] = [
     minutes: 4
   },
   {
+    name: 'openapi',
+    proves:
+      'what the OpenAPI documents say is what is: requests made from them, right and wrong ones, get what they promise',
+    folder: 'packages/cli',
+    file: 'test/openapi-fuzz.test.ts',
+    minutes: 8
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',
@@ -109,6 +117,25 @@ export const PARTS: readonly Part[] = [
     file: 'test/slow-instance.test.ts',
     minutes: 2
   },
+  {
+    name: 'gateway-h2spec',
+    proves: 'the gateway is what h2spec expects of a server of HTTP/2, over TLS and with prior knowledge',
+    folder: 'apps/gateway',
+    file: 'test/h2spec.test.ts',
+    minutes: 1
+  },
+  ...split(
+    {
+      name: 'gateway-fuzz',
+      proves:
+        '1,000,000 hostile conversations, clients and services at once: the gateway lives, answers others and mixes nothing up',
+      folder: 'apps/gateway',
+      file: 'test/fuzz.test.ts',
+      minutes: 0.7
+    },
+    40,
+    10
+  ),
   ...split(
     {
       name: 'events-kills',

@@ -157,6 +157,7 @@ export const gatewayRoutes = {
         examples: [{ title: 'content.post.created.v1', type: 'object' }]
       })
     },
+    responseType: 'application/schema+json',
     errors: ['NOT_FOUND']
   })
 }

@@ -4,6 +4,7 @@ import { ERRORS, type ErrorCode, problem } from '../errors.ts'
 import { MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
 import type { Components, Reference } from './components.ts'
 
+type ResourceSchema = { properties?: Record<string, ResourceSchema>; items?: ResourceSchema }
 type ObjectSchema = { properties?: Record<string, { description?: string }>; required?: readonly string[] }
 
 const MEANING: Readonly<Record<number, string>> = {
@@ -60,7 +61,7 @@ export function operationOf(
       : {
           requestBody: {
             required: !IsOptional(body),
-            ...(contract.method === 'PATCH' && contract.keepsNull !== true ? { description: NULLS } : {}),
+            description: `${bodyWords(contract)} ${TEXT}`.trimStart(),
             content: bodyContentOf(contract, components.schema(body))
           }
         }),
@@ -85,6 +86,15 @@ export function operationOf(
 
 const NULLS = `In \`application/json\` null and an empty list mean absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) they clear a member.`
 
+const ABSENT = 'A null where a member is optional means absent.'
+const TEXT = 'Text is well-formed Unicode without U+0000.'
+
+/** What null means in a body. */
+function bodyWords({ method, keepsNull }: RouteContract): string {
+  if (keepsNull === true) return ''
+  return method === 'PATCH' ? NULLS : ABSENT
+}
+
 function bodyContentOf({ method }: RouteContract, schema: unknown): Record<string, object> {
   // Generators of clients take the first.
   return { 'application/json': { schema }, ...(method === 'PATCH' ? { [MERGE_PATCH_TYPE]: { schema } } : {}) }
@@ -107,7 +117,8 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
   }))
   for (const [name, schema] of Object.entries(inQuery.properties ?? {})) {
     const required = inQuery.required?.includes(name) === true
-    parameters.push({ name, in: 'query', ...(required ? { required } : {}), schema: components.schema(schema) })
+    const own = name === 'fields' ? { ...schema, examples: [fieldsExample(response[200])] } : schema
+    parameters.push({ name, in: 'query', ...(required ? { required } : {}), schema: components.schema(own) })
   }
   const header = (key: string, name: string, description: string, schema: object) =>
     parameters.push(components.keep('parameters', key, { name, in: 'header', description, schema }))
@@ -129,9 +140,7 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
       'IfMatch',
       'If-Match',
       'The ETag that was read, or `*`: the response is 412 if the resource has changed since.',
-      {
-        type: 'string'
-      }
+      { type: 'string', pattern: IF_MATCH, examples: ['*'] }
     )
   }
   if (stream === true && response[200] !== undefined) {
@@ -140,6 +149,16 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
     })
   }
   return parameters
+}
+
+/** `*`, or tags of which at least one has the version of a resource, as those of this house do. */
+const IF_MATCH = '^\\*$|"[0-9]{1,15}([.][A-Za-z0-9_-]+)?"'
+
+/** The first members of what is answered, of the items where it is a page: each route has others. */
+function fieldsExample(schema: unknown): string {
+  const { properties = {} } = (schema ?? {}) as ResourceSchema
+  const members = properties.nextCursor === undefined ? properties : (properties.items?.items?.properties ?? {})
+  return Object.keys(members).slice(0, 2).join(',')
 }
 
 function responsesOf(
@@ -175,7 +194,7 @@ function responsesOf(
 }
 
 function contentOf(contract: RouteContract, status: number, schema: unknown): object | undefined {
-  if (schema !== null) return { 'application/json': { schema } }
+  if (schema !== null) return { [contract.responseType ?? 'application/json']: { schema } }
   if (contract.stream === true && status === 200) return { 'text/event-stream': { schema: { type: 'string' } } }
   return undefined
 }

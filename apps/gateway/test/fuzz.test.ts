@@ -1,0 +1,92 @@
+import { faultRun, waitFor } from '@skerry/testing'
+import t from 'tap'
+import { clientBytes } from './fuzz/bytes.ts'
+import { anyCase, caseOf } from './fuzz/model.ts'
+import { type Finding, type Fuzz, openFuzz, preparedCase, runRound } from './fuzz/run.ts'
+
+/** Cases of a round: 5,000 in npm test, 40 × 25,000 in the long version. */
+const CASES = 25_000
+const SHORT_CASES = 5_000
+const WARM_UP = 1_500
+/** Beside a fifth of what it held before: what a process of this size may differ by between two looks. */
+const HELD_MORE_BYTES = 12_000_000
+
+const run = faultRun({ short: 1, long: 40 })
+t.setTimeout(run.limitMs)
+
+/** What a reader needs to see a fault again. */
+async function tell(round: number, { what, cases, detail }: Finding): Promise<string[]> {
+  const [first] = cases
+  if (first === undefined) return [what, detail]
+  const { bytes, plan } = await preparedCase(run.seed, round, first)
+  return [
+    what,
+    detail,
+    `cases ${cases.slice(0, 20).join(', ')}`,
+    `run: node test/fuzz/replay.ts --seed ${run.seed} --round ${round} --case ${first} --shrink`,
+    `to the gateway (${plan.door}): ${JSON.stringify(bytes.toString('latin1').slice(0, 4_000))}`
+  ]
+}
+
+/** Waits until the gateways hold no connection, and says how many bytes each of them does. */
+async function held(fuzz: Fuzz): Promise<number[]> {
+  const doors = [fuzz.doors.plain, fuzz.doors.tls]
+  for (const door of doors) await waitFor(async () => (await door.probe()).sockets <= 1, { timeoutMs: 60_000 })
+  return Promise.all(doors.map(async (door) => (await door.probe()).heldBytes))
+}
+
+t.test('a case is the same each time, and another for another number', (t) => {
+  const bytes = (number: number) => clientBytes(caseOf(3, 2, number), ['a', 'b', 'c', 'd', 'e'])
+  for (let i = 0; i < 50; i++) t.same(bytes(i), bytes(i))
+  t.ok(new Set(Array.from({ length: 50 }, (_, i) => bytes(i).toString('latin1'))).size > 30)
+  t.ok(anyCase.canShrinkWithoutContext(caseOf(1, 1, 1)), 'fast-check shrinks it from its data alone')
+  t.end()
+})
+
+t.test(
+  'nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory',
+  async (t) => {
+    const fuzz = await openFuzz()
+    t.teardown(() => fuzz.close())
+    // Code that is compiled, caches that are filled: what it holds is compared with what it held after the first cases.
+    const first = await runRound(fuzz, { seed: run.seed, round: 0, cases: WARM_UP })
+    for (const finding of first.findings) t.fail(finding.what, { found: await tell(0, finding) })
+    const before = await held(fuzz)
+    for (const round of run.rounds) {
+      if (!t.passing()) break
+      await t.test(`round ${round}`, { timeout: run.limitMs }, async (t) => {
+        const cases = run.long ? CASES : SHORT_CASES
+        let said = 0
+        const result = await runRound(fuzz, {
+          seed: run.seed,
+          round,
+          cases,
+          onProgress(done) {
+            if (done < said + 1_000) return
+            said = done
+            t.comment(`progress ${done}/${cases} cases`)
+          }
+        })
+        for (const finding of result.findings) t.fail(finding.what, { found: await tell(round, finding) })
+        t.equal(result.cases, cases, 'all cases were played')
+        t.ok(result.seen > cases / 4, 'services saw requests')
+        t.ok(result.calm > 0 && result.shared > 0, 'well-behaved clients were answered meanwhile')
+        t.ok(result.sharedFailed < result.shared / 10, 'also at the service that is hostile to others')
+        const after = await held(fuzz)
+        for (const [i, bytes] of after.entries())
+          t.ok(bytes < before[i]! * 1.2 + HELD_MORE_BYTES, `memory of gateway ${i + 1} is where it was`, {
+            before,
+            after
+          })
+        const { cpuMs, delayMs } = await fuzz.doors.plain.probe()
+        t.comment(
+          `seed ${run.seed} round ${round}: ${Math.round(result.cases / result.seconds)} cases/s, ${result.seen} requests seen, ${result.calm + result.shared} of others; gateway ${Math.round(cpuMs / 1_000)} s CPU so far, loop at most ${Math.round(delayMs)} ms late; held ${before.map(mb)} → ${after.map(mb)} MB`
+        )
+      })
+    }
+  }
+)
+
+function mb(bytes: number): number {
+  return Math.round(bytes / 1e6)
+}

@@ -1,0 +1,125 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeCertificate } from '../helpers/self-signed.ts'
+import type { ProbeAnswer } from './probe.ts'
+
+export type Gateway = {
+  readonly port: number
+  /** Why it ended, with the last that it said; undefined while it lives. */
+  death(): string | undefined
+  /** All that it has said to its standard error and output. */
+  output(): string
+  /** Asks it what it holds. */
+  probe(): Promise<ProbeAnswer>
+  stop(): Promise<void>
+}
+
+/** Bounds that a fuzzer waits for are short; those by which a gateway protects itself from load are out of the way. */
+const SETTINGS = {
+  HOST: '127.0.0.1',
+  PORT: '0',
+  LOG_LEVEL: 'error',
+  DRAIN_MS: '50',
+  IDLE_KEPT_MS: '0',
+  HEADERS_TIMEOUT_MS: '2000',
+  REQUEST_TIMEOUT_MS: '3000',
+  KEEP_ALIVE_TIMEOUT_MS: '2000',
+  UPSTREAM_IDLE_TIMEOUT_MS: '500',
+  STREAM_IDLE_TIMEOUT_MS: '600',
+  UPSTREAM_CONNECTIONS: '48',
+  UPSTREAM_IN_FLIGHT: '5000',
+  HEALTH_INTERVAL_MS: '0',
+  HEDGE_MIN_MS: '0',
+  SLOW_START_MS: '0',
+  EJECT_FAILURES: '1000000',
+  EJECT_MAX_SHARE: '0',
+  LIMIT_EXEMPT: '127.0.0.0/8',
+  CONCURRENCY_INITIAL: '2048',
+  CONCURRENCY_IDLE: '2048',
+  CONCURRENCY_MIN: '2048',
+  PRESSURE_TARGET_MS: '3600000'
+}
+export const HEADER_LIMIT = 14_336
+/** For what a hostile service may hold. */
+const ROUTE_TIMEOUT_MS = 1_000
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+/** Where a gateway's routes lead. */
+export type Routes = { hostile: string; calm: string }
+
+/** Starts a gateway alone in front of two services, with a certificate or without. */
+export async function startGateway(routes: Routes, withTls: boolean): Promise<Gateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'skerry-fuzz-'))
+  const rules = [
+    ...METHODS.map((method) => ({ method, path: '/s/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS })),
+    { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache: { scope: 'public', ttl: 1 } }
+  ]
+  const rulesFile = join(folder, 'rules.json')
+  await writeFile(rulesFile, JSON.stringify(rules))
+  const tls: Record<string, string> = {}
+  if (withTls) {
+    const { cert, key } = makeCertificate('fuzz')
+    tls.TLS_CERT_FILE = join(folder, 'cert.pem')
+    tls.TLS_KEY_FILE = join(folder, 'key.pem')
+    await writeFile(tls.TLS_CERT_FILE, cert)
+    await writeFile(tls.TLS_KEY_FILE, key)
+  }
+  const { hostile, calm } = routes
+  const child: ChildProcess = fork(join(import.meta.dirname, '../../src/main.ts'), [], {
+    env: {
+      PATH: process.env.PATH,
+      ...SETTINGS,
+      ...tls,
+      HEADER_LIMIT: String(HEADER_LIMIT),
+      RULES_FILE: rulesFile,
+      ROUTES: `/s=${hostile};/pub=${hostile};/calm=${calm}`
+    },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    execArgv: ['--expose-gc', '--import', join(import.meta.dirname, 'probe.ts')]
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk) => {
+      output = `${output}${chunk}`.slice(-200_000)
+    })
+  let death: string | undefined
+  let stopping = false
+  const exited = once(child, 'close').then(async ([code, signal]) => {
+    death = `${stopping ? 'stopped' : 'ended'} with ${code ?? signal}: ${output.slice(-4_000)}`
+    for (const waiting of asked.values()) waiting(undefined)
+    await rm(folder, { recursive: true, force: true })
+  })
+  let questions = 0
+  const asked = new Map<number, (answer: ProbeAnswer | undefined) => void>()
+  child.on('message', (message: { probe?: number }) => {
+    if (message.probe === undefined) return
+    asked.get(message.probe)?.(message as ProbeAnswer)
+    asked.delete(message.probe)
+  })
+  const first = await Promise.race([once(child, 'message'), exited])
+  if (!Array.isArray(first)) throw new Error(`the gateway ${death}`)
+  const { url } = first[0] as { url: string }
+  return {
+    port: Number(new URL(url).port),
+    death: () => death ?? (child.exitCode === null && child.signalCode === null ? undefined : 'ended'),
+    output: () => output,
+    probe: () =>
+      new Promise((resolve, reject) => {
+        const number = ++questions
+        asked.set(number, (answer) =>
+          answer === undefined ? reject(new Error(`the gateway ${death}`)) : resolve(answer)
+        )
+        child.send({ probe: number }, (error) => {
+          if (error !== null) reject(error)
+        })
+      }),
+    async stop() {
+      stopping = true
+      child.kill('SIGKILL')
+      await exited
+    }
+  }
+}

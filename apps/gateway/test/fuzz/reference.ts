@@ -1,0 +1,157 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Duplex } from 'node:stream'
+import { Client } from 'undici'
+
+/** A request as the reference frames it. */
+export type Framed = {
+  method: string
+  target: string
+  body: string
+  /** Its body came to its end. */
+  whole: boolean
+  /** What follows on its connection is no request of HTTP/1.1. */
+  upgrade: boolean
+  /** The sender said that this is the last one. */
+  last: boolean
+}
+
+/** Turns of the event loop without anything new, after which nothing more comes out of a parser. */
+const TURNS = 4
+
+/** A connection whose other end is a script. */
+class Scripted extends Duplex {
+  /** Called when the other side has written for the first time. */
+  onWrite: (() => void) | undefined
+  override _read(): void {}
+  override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
+    this.onWrite?.()
+    this.onWrite = undefined
+    done()
+  }
+  // What servers and clients ask of a socket.
+  setTimeout(): this {
+    return this
+  }
+  setNoDelay(): this {
+    return this
+  }
+  setKeepAlive(): this {
+    return this
+  }
+  ref(): this {
+    return this
+  }
+  unref(): this {
+    return this
+  }
+}
+
+/**
+ * What a bare `node:http` server makes of the bytes of one connection: which requests there are in them.
+ *
+ * @param headerLimit as the gateway is given it
+ */
+export function createRequestReference(headerLimit: number): (bytes: Buffer) => Promise<Framed[]> {
+  const found = new WeakMap<object, Framed[]>()
+  const isWebSocket = (request: IncomingMessage) =>
+    request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket'
+  const take = (request: IncomingMessage, response: ServerResponse | undefined) => {
+    const framed: Framed = {
+      method: request.method ?? '',
+      target: request.url ?? '',
+      body: '',
+      whole: false,
+      upgrade: response === undefined,
+      last: response?.shouldKeepAlive === false
+    }
+    found.get(request.socket)?.push(framed)
+    request.on('data', (part: Buffer) => {
+      framed.body += part.toString('latin1')
+    })
+    request.on('end', () => {
+      framed.whole = true
+      response?.end()
+    })
+    request.on('error', () => undefined)
+    if (response === undefined) framed.whole = true
+  }
+  const server = createServer({ maxHeaderSize: headerLimit, shouldUpgradeCallback: isWebSocket } as object, take)
+  server.on('checkExpectation', take)
+  server.on('checkContinue', take)
+  server.on('upgrade', (request, socket) => {
+    take(request, undefined)
+    socket.on('error', () => undefined)
+  })
+  // What came whole before stays: whoever destroys the connection here breaks it off.
+  server.on('clientError', () => undefined)
+  return (bytes) =>
+    new Promise((resolve) => {
+      const socket = new Scripted()
+      const list: Framed[] = []
+      found.set(socket, list)
+      socket.on('error', () => undefined)
+      server.emit('connection', socket)
+      // It does not end: that would break off what came whole before.
+      socket.push(bytes)
+      // A body is handed on, and the request behind it taken up, some turns later; what is not there then is not coming.
+      let turns = 0
+      let whole = -1
+      const look = () => {
+        const found = list.filter((one) => one.whole).length
+        turns = found > whole ? 0 : turns + 1
+        whole = Math.max(whole, found)
+        if (turns < TURNS) setImmediate(look)
+        else {
+          socket.destroy()
+          resolve(list)
+        }
+      }
+      look()
+    })
+}
+
+/** What undici makes of the bytes of one answer: undefined when it takes them for none, or for half of one. */
+export type UndiciAnswer = { status: number; body: string; whole: boolean }
+
+/** Asks undici. `ends`: the connection ends behind the bytes, as far as the service is concerned. */
+export function undiciReads(method: string, bytes: Buffer, ends: boolean): Promise<UndiciAnswer | undefined> {
+  return new Promise((resolve) => {
+    const socket = new Scripted()
+    const client = new Client('http://reference', {
+      connect: (_options: unknown, done: (error: null, socket: Duplex) => void) =>
+        setImmediate(() => done(null, socket)),
+      headersTimeout: 0,
+      maxHeaderSize: 65_536,
+      bodyTimeout: 0
+    } as object)
+    const answer: UndiciAnswer = { status: 0, body: '', whole: false }
+    const settle = () => {
+      resolve(answer.status === 0 ? undefined : answer)
+      client.destroy().catch(() => undefined)
+      socket.destroy()
+    }
+    client.dispatch(
+      { method: method as 'GET', path: '/', headers: {} },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart(_controller, status) {
+          if (status >= 200) answer.status = status
+        },
+        onResponseData(_controller, part) {
+          answer.body += part.toString('latin1')
+        },
+        onResponseEnd() {
+          answer.whole = true
+          settle()
+        },
+        onResponseError: settle
+      }
+    )
+    socket.onWrite = () =>
+      setImmediate(() => {
+        socket.push(bytes)
+        if (ends) socket.push(null)
+        setImmediate(() => setImmediate(() => setImmediate(() => setImmediate(settle))))
+      })
+  })
+}

@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { faultRun, skipWithout, startSystem } from '@skerry/testing'
+import t from 'tap'
+import { pythonPackages } from './helpers/python.ts'
+
+const run = faultRun({ short: 1, long: 1 })
+t.setTimeout(run.limitMs)
+
+/** It makes requests from the documents, right and wrong ones, and compares what comes with what they say (https://schemathesis.io). */
+const REQUIREMENTS = ['schemathesis==4.32.5']
+const EXAMPLES = 20
+const LONGEST_SECONDS = 900
+/** Answers that do not end by themselves, and what would end the session that all is asked with. */
+const LEFT_OUT = ['--exclude-path-regex', '^/v1/(live|auth/logout)', '--exclude-operation-id', 'deleteAccount']
+
+/** A check that one request failed. */
+type Fault = {
+  check: string
+  operation: string
+  url: string
+  sent: string
+  status: number
+  problem: { code?: string; errors?: { path: string; code: string }[] }
+  message: string
+}
+
+/** Refusals of what fits its schema, by the reason that they give: no schema says these, the descriptions do. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  BAD_CURSOR: 'a cursor is opaque',
+  IDEMPOTENCY_MISMATCH: 'a key was used before, for another request',
+  PRECONDITION_FAILED: 'the tag is not that of the resource',
+  USR_SELF_FOLLOW: 'nobody can follow themselves',
+  unknown: 'fields names members of the route, which are no pattern',
+  one_of: 'exactly one of some members is needed',
+  too_few: 'members that are null count as absent',
+  unavailable: 'pictures cannot be uploaded yet',
+  not_found: 'an upload is not there',
+  text: 'text holds no NUL and is well-formed Unicode',
+  email: 'an address is looked at closer than a pattern can',
+  email_domain: 'an address is looked at closer than a pattern can',
+  blank: 'white space alone says nothing'
+}
+
+/** Why a failed check is right as it is; undefined for a fault. */
+function reasonOf({ check, url, sent, status, problem, message }: Fault): string | undefined {
+  const codes = problem.errors?.map(({ code }) => code) ?? []
+  const refusal = [problem.code ?? '', ...codes].map((code) => REFUSALS[code]).find((why) => why !== undefined)
+  if (check === 'positive_data_acceptance' && status < 500) return refusal
+  if (check === 'negative_data_rejection') {
+    if (status === 412) return 'a tag that is none is refused as one that does not match'
+    if (message.includes('Incorrect type') && sent.includes('null'))
+      return 'null where a member is optional means absent'
+  }
+  if (check === 'response_schema_conformance' && /[?&]fields=/.test(url) && message.includes('is a required property'))
+    return 'fields leaves out members that the schema requires'
+  return undefined
+}
+
+type Interaction = {
+  request: { uri: string; body?: { $base64?: string } | null }
+  response?: { status_code: number; content?: { $base64?: string } | null } | null
+}
+type Recorder = {
+  label: string
+  checks: Record<string, { name: string; status: string; failure_info?: { failure?: { message?: string } } }[]>
+  interactions: Record<string, Interaction>
+}
+
+/** All failed checks in the events of a run, and how many checks there were. */
+function readEvents(lines: string): { checks: number; faults: Fault[] } {
+  const faults: Fault[] = []
+  let checks = 0
+  const decoded = (content: { $base64?: string } | null | undefined) =>
+    Buffer.from(content?.$base64 ?? '', 'base64').toString()
+  for (const line of lines.split('\n')) {
+    if (line === '') continue
+    const { ScenarioFinished: scenario } = JSON.parse(line) as { ScenarioFinished?: { recorder: Recorder } }
+    if (scenario === undefined) continue
+    const { label, interactions, checks: byCase } = scenario.recorder
+    for (const [id, list] of Object.entries(byCase))
+      for (const { name, status, failure_info } of list) {
+        checks++
+        if (status === 'success') continue
+        const { request, response } = interactions[id] ?? { request: { uri: '' } }
+        const body = decoded(response?.content)
+        faults.push({
+          check: name,
+          operation: label,
+          url: request.uri,
+          sent: decoded(request.body),
+          status: response?.status_code ?? 0,
+          problem: body.startsWith('{"type":"urn:') ? JSON.parse(body) : {},
+          message: failure_info?.failure?.message ?? ''
+        })
+      }
+  }
+  return { checks, faults }
+}
+
+t.test('a fault has a reason, or is one', (t) => {
+  const fault = {
+    check: 'positive_data_acceptance',
+    operation: 'GET /x',
+    url: '/x',
+    sent: '',
+    status: 400,
+    problem: {},
+    message: ''
+  }
+  t.equal(reasonOf(fault), undefined)
+  t.equal(reasonOf({ ...fault, problem: { code: 'BAD_CURSOR' } }), REFUSALS.BAD_CURSOR)
+  t.equal(reasonOf({ ...fault, status: 500, problem: { code: 'BAD_CURSOR' } }), undefined)
+  t.equal(
+    reasonOf({ ...fault, check: 'response_schema_conformance', message: '"a" is a required property' }),
+    undefined
+  )
+  t.end()
+})
+
+const packages = run.long ? await pythonPackages(REQUIREMENTS) : undefined
+const skip =
+  packages === undefined
+    ? { skip: 'takes minutes: npm run test:faults -- openapi' }
+    : skipWithout('missing' in packages ? packages.missing : undefined)
+
+t.test('round 1', skip, async (t) => {
+  const system = await startSystem(t, { env: { LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' } })
+  const account = {
+    email: 'fuzz@example.com',
+    username: 'fuzzer',
+    password: 'correct horse battery staple',
+    displayName: 'F'
+  }
+  const signedUp = await fetch(`${system.url}/v1/auth/signup`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(account)
+  })
+  const { accessToken } = (await signedUp.json()) as { accessToken: string }
+  const folder = await mkdtemp(join(tmpdir(), 'skerry-openapi-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const report = join(folder, 'events.ndjson')
+  const child = spawn(
+    'python3',
+    [
+      '-c',
+      'from schemathesis.cli import schemathesis; schemathesis()',
+      'run',
+      `${system.url}/openapi.json`,
+      ...['--checks', 'all', '--seed', String(run.seed), '--max-examples', String(EXAMPLES), '--continue-on-failure'],
+      ...['--workers', '2', '--max-time', String(LONGEST_SECONDS), '--request-timeout', '30', '--no-color'],
+      ...['--header', `Authorization: Bearer ${accessToken}`, '--output-sanitize', 'false'],
+      ...['--report', 'ndjson', '--report-ndjson-path', report],
+      ...LEFT_OUT
+    ],
+    {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PYTHONPATH: 'folder' in packages! ? packages.folder : '', NO_COLOR: '1' }
+    }
+  )
+  t.teardown(() => child.kill())
+  const [said] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  for (const line of said
+    .split('\n')
+    .filter((line) => /generated|Tested|===/.test(line))
+    .slice(-4))
+    t.comment(line.trim())
+  const { checks, faults } = readEvents(await readFile(report, 'utf8'))
+  t.ok(checks > 10_000, 'thousands of answers were looked at', { checks, said: said.slice(-2_000) })
+  const reasons = new Map<string, number>()
+  const left = new Map<string, Fault & { times: number }>()
+  for (const fault of faults) {
+    const reason = reasonOf(fault)
+    const key = reason ?? `${fault.operation}: ${fault.check}, ${fault.status} ${fault.problem.code ?? ''}`
+    if (reason !== undefined) reasons.set(key, (reasons.get(key) ?? 0) + 1)
+    else left.set(key, { ...fault, times: (left.get(key)?.times ?? 0) + 1 })
+  }
+  for (const [reason, times] of reasons) t.comment(`${times} × ${reason}`)
+  for (const [what, fault] of left) t.fail(what, fault)
+  t.ok((await fetch(`${system.url}/readyz`)).ok, 'the system is well afterwards')
+})
