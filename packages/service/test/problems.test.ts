@@ -105,7 +105,7 @@ t.test('a SkerryError is sent as it is: status, detail, errors, headers, Retry-A
     errors
   })
   t.notOk(
-    lines.some((line) => Number(line.level) > 20),
+    lines.some((line) => Number(line.level) > 30),
     'a refusal is no error of ours'
   )
 })
@@ -130,7 +130,7 @@ t.test('a client that breaks off in the middle of its request fills no log', asy
   }
   t.equal((await fetch(url)).status, 404)
   t.same(
-    lines.filter((line) => Number(line.level) > 20),
+    lines.filter((line) => Number(line.level) > 30),
     []
   )
 })
