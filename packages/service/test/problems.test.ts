@@ -105,7 +105,7 @@ t.test('a SkerryError is sent as it is: status, detail, errors, headers, Retry-A
     errors
   })
   t.notOk(
-    lines.some((line) => Number(line.level) > 30),
+    lines.some((line) => Number(line.level) > 20),
     'a refusal is no error of ours'
   )
 })
