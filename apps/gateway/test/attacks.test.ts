@@ -36,7 +36,10 @@ t.test('what a stranger does to one gateway', async (t) => {
   }
   const ask = async (path: string) => {
     const start = performance.now()
-    const answer = await fetch(`${gateway.url}${path}`, { headers: { connection: 'close' } })
+    const answer = await fetch(`${gateway.url}${path}`, {
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(120_000)
+    })
     await answer.arrayBuffer()
     return { status: answer.status, ms: performance.now() - start }
   }

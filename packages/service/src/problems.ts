@@ -65,9 +65,9 @@ function withoutUndefined<T extends object>(value: T): T {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toSkerryError(error)
   if (known.status >= 500) {
-    // Deadlines are the callers' choice: short ones must not fill the log.
-    const level =
-      known.code === 'INTERNAL' ? 'error' : known.headers?.[DEADLINE_HEADER] === undefined ? 'warn' : 'debug'
+    // Deadlines are the callers' choice, and so is to break off: neither must fill the log.
+    const callers = known.headers?.[DEADLINE_HEADER] !== undefined || brokenOff(request)
+    const level = callers ? 'debug' : known.code === 'INTERNAL' ? 'error' : 'warn'
     request.log[level](
       { err: known.cause ?? known, method: request.method, url: pathOf(request.url), code: known.code },
       'request failed'
@@ -83,6 +83,11 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (reply.hasHeader('connection') && !(Number(request.headers['content-length']) > DROPPED_BODY))
     reply.removeHeader('connection')
   return reply.code(known.status).headers(headers).header('content-type', PROBLEM_TYPE).send(body)
+}
+
+/** The client has gone in the middle of its request. */
+function brokenOff({ raw }: FastifyRequest): boolean {
+  return raw.destroyed && !raw.complete
 }
 
 const DROPPED_BODY = 64 * 1024 * 1024

@@ -1,7 +1,10 @@
+import { connect } from 'node:net'
 import { SkerryError } from '@skerry/contracts'
+import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { isUnavailable, route, toSkerryError } from '../src/index.ts'
-import { createServer, widgetRoutes } from './support/server.ts'
+import { MapStore } from './support/map-store.ts'
+import { createServer, widget, widgetRoutes } from './support/server.ts'
 
 /** An error as a driver throws it: what is known of it is its name, its code and its labels. */
 function driverError(name: string, more: object = {}): Error {
@@ -106,3 +109,32 @@ t.test('a SkerryError is sent as it is: status, detail, errors, headers, Retry-A
     'a refusal is no error of ours'
   )
 })
+
+t.test('a client that breaks off in the middle of its request fills no log', async (t) => {
+  const { app, lines } = createServer(t, { idempotency: new MapStore() })
+  route(app, { ...widgetRoutes.create, auth: 'none' }, () => widget)
+  let begun = 0
+  app.addHook('onRequest', (_request, _reply, done) => {
+    begun++
+    done()
+  })
+  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  for (let i = 0; i < 3; i++) {
+    const socket = connect(Number(url.port), url.hostname)
+    socket.write(
+      'POST /v1/widgets HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"na'
+    )
+    await waitFor(() => begun > i)
+    socket.resetAndDestroy()
+    await waitFor(async () => (await connections(app)) === 0)
+  }
+  t.equal((await fetch(url)).status, 404)
+  t.same(
+    lines.filter((line) => Number(line.level) > 30),
+    []
+  )
+})
+
+function connections(app: ReturnType<typeof createServer>['app']): Promise<number> {
+  return new Promise((resolve) => app.server.getConnections((_error, count) => resolve(count)))
+}

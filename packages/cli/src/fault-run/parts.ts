@@ -82,6 +82,14 @@ export const PARTS: readonly Part[] = [
     minutes: 8
   },
   {
+    name: 'gateway-attacks',
+    proves:
+      'nine attacks of strangers on one gateway: it lives, others are answered, what it costs in time and memory is printed',
+    folder: 'apps/gateway',
+    file: 'test/attacks.test.ts',
+    minutes: 4
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',
