@@ -4,7 +4,10 @@ import t from 'tap'
 import { type Article, frontEnd, PASSWORD, phone, register, slugs } from './support/front-end.ts'
 
 // Access tokens that are always about to expire: each request of somebody signed in renews them first.
-const system = await startSystem(t, { args: ['--with', 'conduit', '--scale', 'conduit=2'], env: { ACCESS_TTL_S: '20' } })
+const system = await startSystem(t, {
+  args: ['--with', 'conduit', '--scale', 'conduit=2'],
+  env: { ACCESS_TTL_S: '20' }
+})
 const base = `${system.url}/conduit/api`
 const anybody = frontEnd(base)
 const instances = (await system.run()).processes.filter((p) => p.name === 'conduit').map((p) => `${p.url}/conduit/api`)

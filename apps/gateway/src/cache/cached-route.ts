@@ -41,6 +41,11 @@ const LONGEST_TIME_S = 7 * 86_400
 const HEADER_NAME = /^[a-z0-9-]{1,64}$/
 /** Named in `Vary`, but no part of a key: bodies are encoded behind the cache, and the policy says what a token means. */
 const OUTSIDE_KEYS: ReadonlySet<string> = new Set(['accept-encoding', 'authorization'])
+/** The same for all, or in the key already: whom the gateway itself asks, and how its client came. */
+const SAME_IN_KEYS: ReadonlySet<string> = new Set(['host', 'x-forwarded-proto'])
+/** What the gateway says of its client in its own words: what a client sends by these names never reaches a service, so no key can have it. */
+const SAID_BY_GATEWAY =
+  /^(?:x-forwarded-.*|x-skerry-.*|forwarded|via|x-real-ip|x-client-ip|x-user-id|x-request-id|traceparent|tracestate)$/
 /** Tag of all answers that events end, so that they can be forgotten when events may have been missed. */
 export const BY_EVENTS = 'by-events'
 
@@ -58,6 +63,8 @@ export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
   if (tags.length > MOST_TAGS) throw refuse(`at most ${MOST_TAGS} tags`)
   if (vary.length > MOST_VARY || !vary.every((name) => HEADER_NAME.test(name)))
     throw refuse(`vary names at most ${MOST_VARY} headers in lower case`)
+  const said = vary.find((name) => SAID_BY_GATEWAY.test(name) && !SAME_IN_KEYS.has(name))
+  if (said !== undefined) throw refuse(`vary names ${said}, which no client can say`)
   const shared = scope === 'public'
   const byEvents = Object.keys(endedBy).length > 0
   const named = compileTags(
@@ -77,7 +84,7 @@ export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
       if (byEvents) found?.push(BY_EVENTS)
       return found
     },
-    vary: [...new Set(vary)].filter((name) => !OUTSIDE_KEYS.has(name)).sort()
+    vary: [...new Set(vary)].filter((name) => !OUTSIDE_KEYS.has(name) && !SAME_IN_KEYS.has(name)).sort()
   }
 }
 
@@ -137,10 +144,14 @@ export function headersToLoad(route: CachedRoute, came: IncomingHttpHeaders): In
   return headers
 }
 
-/** Takes in by which headers an answer differs. False: by more than keys can carry. */
+/** Takes in by which headers an answer differs. False: by more than keys can carry, or by what only the gateway knows of its client. */
 export function learnVary(route: CachedRoute, names: readonly string[]): boolean {
   const all = new Set(route.vary)
-  for (const name of names) if (!OUTSIDE_KEYS.has(name)) all.add(name)
+  for (const name of names) {
+    if (OUTSIDE_KEYS.has(name) || SAME_IN_KEYS.has(name)) continue
+    if (SAID_BY_GATEWAY.test(name)) return false
+    all.add(name)
+  }
   if (all.size === route.vary.length) return true
   if (all.size > MOST_VARY || ![...all].every((name) => HEADER_NAME.test(name))) return false
   route.vary = [...all].sort()

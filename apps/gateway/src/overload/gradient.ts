@@ -201,11 +201,7 @@ export class Gradient {
     this.short = Number.isNaN(this.short) ? mean : towards(mean, this.short, COHORT_SIZE, count)
     if (Number.isNaN(this.base)) this.base = this.short
     if (used) this.follow(count)
-    else if (this.lowered > 0) {
-      // Less than it could have, and well: what lowered it is over as well.
-      if (Number.isNaN(this.calmSince)) this.calmSince = now
-      this.recover(now)
-    } else this.rest(count)
+    else this.rest(count, now)
     const slow = used && this.short > this.tolerable
     if (slow && !this.slow && this.nextProbe < now) this.planProbe(now, PROBE_MS)
     this.slow = slow
@@ -238,9 +234,15 @@ export class Gradient {
   }
 
   /** The limit is hardly used: latency is what it is without load, and the limit keeps only so much above what is in use. */
-  private rest(samples: number): void {
+  private rest(samples: number, now: number): void {
     const { idle, max } = this.options
     this.base = towards(this.base, this.short, samples, this.short < this.base ? LOWER_SAMPLES : HIGHER_SAMPLES)
+    if (this.lowered > 0) {
+      // What lowered it is over as well.
+      if (Number.isNaN(this.calmSince)) this.calmSince = now
+      this.recover(now)
+      return
+    }
     const enough = Math.min(max, Math.max(idle, SPARE * this.recentPeak))
     if (this.known > enough || this.known < idle) {
       this.set(towards(this.known, this.known > enough ? enough : idle, samples, IDLE_SAMPLES))

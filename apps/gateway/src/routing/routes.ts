@@ -55,7 +55,7 @@ export type RoutesOptions = {
   /** Who may come in where no rule names a path; `optional` unless given. */
   unnamed?: RouteRules['auth'] | undefined
   onConflict(prefix: string, holder: string, claimant: string): void
-  /** A rule that cannot be used: it is left out. */
+  /** A rule that cannot be used is left out; one of which only the policies of its answers cannot be is kept without them. */
   onBadRule(service: string, rule: RouteRules, reason: string): void
 }
 
@@ -147,14 +147,14 @@ export function createRoutes(options: RoutesOptions): Routes {
         // Patterns in paths would run on whatever clients send.
         if (/[()]/.test(rule.path)) throw new Error('parentheses in a path')
         if (!IN_RULES.includes(rule.method) || made.hasRoute(rule.method, rule.path)) return
-        const route = routeOf(service, rule)
+        const route = usableRoute(service, rule)
         put(rule.method, rule.path, route)
         if (rule.path.endsWith('/*')) bases.push([rule, route])
         if (isStrict(route)) {
           strict = true
           strictOdd ||= isOdd(rule.path.replaceAll(/\/[:*][^/]*/g, ''))
         }
-        rules.push(rule)
+        rules.push(route.rules!)
       } catch (error) {
         options.onBadRule(service, rule, (error as Error).message)
       }
@@ -164,6 +164,18 @@ export function createRoutes(options: RoutesOptions): Routes {
     for (const rule of options.known) add('', rule)
     for (const [rule, route] of bases) put(rule.method, rule.path.slice(0, -2), route)
     return made
+  }
+
+  /** A rule whose policies are out of bounds says all the same who may come in. */
+  function usableRoute(service: string, rule: RouteRules): Route {
+    try {
+      return routeOf(service, rule)
+    } catch (error) {
+      const { cache: _cache, ends: _ends, ...rest } = rule
+      const route = routeOf(service, rest)
+      options.onBadRule(service, rule, (error as Error).message)
+      return route
+    }
   }
 
   /** A route if it is of this service; one that is known before anybody announced it is taken over. */

@@ -16,6 +16,7 @@ t.test('which routes have one', async (t) => {
   bad({ staleIfError: 1e9 }, /times/)
   bad({ tags: Array(33).fill('a') }, /32 tags/)
   bad({ vary: ['Accept-Language'] }, /lower case/)
+  bad({ vary: ['x-forwarded-for'] }, /vary names x-forwarded-for, which no client can say/)
   bad({ scope: 'private' }, /token/, { auth: 'none' })
 })
 
@@ -59,6 +60,9 @@ t.test('headers that answers differ by', async (t) => {
   t.equal(key({ 'accept-language': 'de' }), '/a\naccept-language=de\nx-b=')
   t.notOk(learnVary(route, ['1', '2', '3', '4', '5', '6', '7']), 'no more than keys can carry')
   t.notOk(learnVary(route, ['x y']))
+  for (const name of ['x-forwarded-for', 'x-request-id', 'forwarded', 'x-real-ip', 'x-skerry-deadline', 'traceparent'])
+    t.notOk(learnVary(route, [name]), `what clients send as ${name} reaches no service`)
+  t.ok(learnVary(route, ['x-forwarded-proto', 'host']), 'the same in all keys, or in each already')
   t.strictSame(route.vary, ['accept-language', 'x-b'])
 })
 

@@ -185,7 +185,7 @@ t.test('all below a path, and what no rule names', async (t) => {
   }
 })
 
-t.test('rules that cannot be used are left out, and said', async (t) => {
+t.test('rules that cannot be used are left out, or what of them cannot, and said', async (t) => {
   const { routes, of, bad } = table()
   const get = (path: string, rest: Partial<RouteRules> = {}): RouteRules => ({
     method: 'GET',
@@ -202,6 +202,7 @@ t.test('rules that cannot be used are left out, and said', async (t) => {
           get('/x/(a)'),
           get('/x/a)'),
           get('/x/wrong', { cache: { scope: 'private', ttl: 5 } }),
+          get('/x/mine', { auth: 'required', cache: { scope: 'private', ttl: 1e9 }, ends: ['x'.repeat(200)] }),
           get('/x/fine'),
           get('/x/fine', { timeoutMs: 7 }),
           get('/x/trace', { method: 'TRACE' as never }),
@@ -214,14 +215,21 @@ t.test('rules that cannot be used are left out, and said', async (t) => {
   t.strictSame(bad, [
     'x GET /x/(a): parentheses in a path',
     'x GET /x/a): parentheses in a path',
-    'x GET /x/wrong: the cache policy of GET /x/wrong: private answers need a token'
+    'x GET /x/wrong: the cache policy of GET /x/wrong: private answers need a token',
+    'x GET /x/mine: the cache policy of GET /x/mine: times are 0 to 604800 seconds'
   ])
+  t.match(of('GET', '/x/wrong'), { path: '/x/wrong', cached: undefined })
+  t.match(of('GET', '/x/mine'), { needsToken: true, cached: undefined, endsOf: undefined }, 'nobody comes in by it')
   t.match(of('GET', '/x/fine'), { timeoutMs: 1_000 }, 'the first of two counts')
   t.match(of('TRACE', '/x/trace'), { path: '*' }, 'a method that no contract has')
   t.equal(of('GET', '/y/elsewhere'), undefined)
   t.strictSame(
-    [...routes.announced()].map(({ path }) => path),
-    ['/x/fine'],
+    [...routes.announced()].map(({ path, cache }) => [path, cache]),
+    [
+      ['/x/wrong', undefined],
+      ['/x/mine', undefined],
+      ['/x/fine', undefined]
+    ],
     'only what is used is told on'
   )
 })
