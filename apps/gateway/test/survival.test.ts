@@ -129,7 +129,7 @@ t.test('a stranger who speaks no TLS where it must be', async (t) => {
   const origin = await startOrigin(t, 'one')
   const { files, write } = await certificateFiles(t)
   const { cert } = await write('first')
-  const gateway = await startProcess(t, MAIN, { ...env, ...files, ROUTES: `/x=${origin.url}` })
+  const gateway = await startProcess(t, MAIN, { ...env, ...files, HEADERS_TIMEOUT_MS: '2000', ROUTES: `/x=${origin.url}` })
   const port = Number(new URL(gateway.url).port)
   const first = 'GET /x HTTP/1.1\r\n'
   for (const bytes of [first, `${first}host: x\r\n\r\n`, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'PRI', 'hello\r\n'])
@@ -137,6 +137,13 @@ t.test('a stranger who speaks no TLS where it must be', async (t) => {
       await reset(port, bytes)
       await reset(port, bytes, true)
     }
+  // A handshake that does not come to its end has its time.
+  for (const bytes of [Buffer.of(0x16), Buffer.of(0x16, 3, 1, 2, 0, 1)]) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => socket.destroy())
+    socket.write(bytes)
+    await once(socket.resume(), 'close')
+  }
   // Within TLS, too: right after the handshake, and in the middle of a request.
   for (const ALPNProtocols of [['http/1.1'], ['h2']])
     for (const bytes of ['', first, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n']) {

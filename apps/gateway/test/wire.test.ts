@@ -174,6 +174,9 @@ t.test('chunks, in pieces of any size', (t) => {
     '5\r\nhello\r\r\n0\r\n',
     '11111111111111\r\n',
     '5;\0\r\nhello',
+    '5;\r\nhello\r\n0\r\n\r\n',
+    '5; \r\nhello\r\n0\r\n\r\n',
+    '5;a;;b\r\nhello\r\n0\r\n\r\n',
     `5;${'x'.repeat(5_000)}\r\n`,
     '0\r\nx: 1\n\r\n',
     '0\r\nx: 1\rX'

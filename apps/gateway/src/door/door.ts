@@ -7,7 +7,7 @@ import type { Overload } from '../overload/overload.ts'
 import { priorityOf } from '../overload/priority.ts'
 import type { Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
-import { guardMessage } from './message-guard.ts'
+import { guardMessage, hasBodyWithoutMeaning, refuseBody } from './message-guard.ts'
 import { guardPath } from './path-guard.ts'
 import type { Visit } from './visit.ts'
 
@@ -25,6 +25,8 @@ export type DoorOptions = {
   /** Takes in what was thrown behind a promise; the visit is then refused. */
   onFault: FaultLog
 }
+
+const WRITES = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /** Lets a visit in, or calls `done` with why not; at once or later. */
 export type Door = (visit: Visit, done: (error?: Error) => void) => void
@@ -50,6 +52,11 @@ export function createDoor(options: DoorOptions): Door {
     if (match !== undefined) {
       visit.route = match.route
       visit.params = match.params
+    }
+    if (hasBodyWithoutMeaning(raw)) {
+      const declared = (method: string) => (routes.find(method, visit.path)?.route.method ?? '*') !== '*'
+      done(refuseBody(raw.method, declared(visit.method) ? [] : WRITES.filter(declared)))
+      return
     }
     visit.priority = priorityOf(route?.rules, visit.method, raw.headers)
     // Before whatever costs more than to refuse.

@@ -5,12 +5,11 @@ import type { Incoming } from './visit.ts'
 /**
  * Refuses what Node's HTTP/1 parser lets through although another server could read it in another way: versions that are none of HTTP/1,
  * two hosts, codings other than chunked, a coding of an HTTP/1.0 sender, who knows none (RFC 9112, 3.2 and 6.1), expectations that
- * nobody meets. The connection then closes, since what comes next on it is in doubt as well. Bodies where HTTP gives them no meaning
- * are refused, too, but end where they say. Two lengths, folded lines and bare line ends the parser refuses itself; HTTP/2 delimits
+ * nobody meets. The connection then closes, since what comes next on it is in doubt as well. Two lengths, folded lines and bare line ends the parser refuses itself; HTTP/2 delimits
  * messages in another way.
  */
 export function guardMessage(raw: Incoming): void {
-  const { method, headers } = raw
+  const { headers } = raw
   const coding = headers['transfer-encoding']
   if (raw.httpVersionMajor !== 1) {
     // In the words of an HTTP/1 request it is only a claim.
@@ -22,11 +21,19 @@ export function guardMessage(raw: Incoming): void {
     if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
       throw doubtful('Only 100-continue can be expected.')
   }
-  if (method !== 'GET' && method !== 'HEAD') return
+}
+
+/** Whether there is a body where HTTP gives it no meaning. It ends where it says, so that the connection may go on. */
+export function hasBodyWithoutMeaning({ method, headers }: Incoming): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return false
   const length = headers['content-length']
-  if (coding !== undefined || (length !== undefined && length !== '0')) {
-    throw new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
-  }
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}
+
+/** Refuses such a body; where only other methods are taken, `allowed` says so instead. */
+export function refuseBody(method: string | undefined, allowed: readonly string[] = []): SkerryError {
+  if (allowed.length > 0) return new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: allowed.join(', ') } })
+  return new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
 }
 
 /** Node keeps the first and drops the others, so that `headers` does not tell. */

@@ -54,8 +54,8 @@ export async function openTls(
     if (socket.alpnProtocol === 'h2') to.http2(socket)
     else to.http1(socket)
   })
-  // Node ends the connection; a client that speaks no TLS is nothing to log.
-  server.on('tlsClientError', ignore)
+  // A client that speaks no TLS, or does not come to its end, is nothing to log; Node leaves the connection of the latter open.
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
 
   const watch = watchCertificate(files, certificate, config.TLS_RELOAD_MS, {
     changed(found, validTo) {

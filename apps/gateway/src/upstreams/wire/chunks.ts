@@ -18,6 +18,8 @@ export class ChunkReader {
   private size = 0
   private digits = 0
   private line = 0
+  /** A chunk extension has begun, and its name not yet. */
+  private unnamed = false
   private trailers = 0
   /** Bytes of the present trailer line so far, without CR. */
   private trailerLine = 0
@@ -51,6 +53,8 @@ export class ChunkReader {
         this.sizeByte(code)
         break
       case 'extension':
+        if (this.unnamed && (code === CR || code === SEMICOLON)) throw new ProtocolError('a chunk extension without a name')
+        this.unnamed = code === SEMICOLON || (this.unnamed && (code === 32 || code === 9))
         if (code === CR) this.state = 'size-lf'
         else if (code < 32 && code !== 9) throw new ProtocolError('a bad chunk extension')
         else if (++this.line > LONGEST_LINE) throw new ProtocolError('a chunk extension without end')
@@ -83,8 +87,10 @@ export class ChunkReader {
       this.size = this.size * 16 + digit
     } else if (this.digits === 0) throw new ProtocolError('a bad chunk size')
     else if (code === CR) this.state = 'size-lf'
-    else if (code === SEMICOLON) this.state = 'extension'
-    else throw new ProtocolError('a bad chunk size')
+    else if (code === SEMICOLON) {
+      this.state = 'extension'
+      this.unnamed = true
+    }    else throw new ProtocolError('a bad chunk size')
   }
 
   private trailerByte(code: number): void {
