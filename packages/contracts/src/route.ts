@@ -53,7 +53,7 @@ export type CachePolicy = {
  * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
  *   except in a merge patch. For APIs whose form others have set.
  * - `response`: schema of each success status; `null` for an empty body.
- * - `idempotent`: the route honours `Idempotency-Key`: a write with a key may be sent again, and without this it is not.
+ * - `idempotent`: the route honours `Idempotency-Key`.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
  *   count as none.
  * - `stream`: the answer does not end by itself (SSE, WebSocket), so no time limit holds for it.
