@@ -200,7 +200,11 @@ t.test('the door', async (t) => {
     t.match(away.headers.get('retry-after'), /^[1-9]\d*$/)
     const withBody = (path: string) =>
       sendRaw(g.port, `GET ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx`)
-    t.equal((await withBody('/v1/auth/login')).status, 405, 'a path that takes no GET says so before it looks at a body')
+    t.equal(
+      (await withBody('/v1/auth/login')).status,
+      405,
+      'a path that takes no GET says so before it looks at a body'
+    )
     t.equal((await withBody('/v1/batch')).status, 405)
     t.equal((await withBody('/v1/posts')).status, 400)
     t.equal((await sendRaw(g.port, 'TRACE /v1/posts HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).status, 405)

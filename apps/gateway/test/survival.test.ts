@@ -129,7 +129,12 @@ t.test('a stranger who speaks no TLS where it must be', async (t) => {
   const origin = await startOrigin(t, 'one')
   const { files, write } = await certificateFiles(t)
   const { cert } = await write('first')
-  const gateway = await startProcess(t, MAIN, { ...env, ...files, HEADERS_TIMEOUT_MS: '2000', ROUTES: `/x=${origin.url}` })
+  const gateway = await startProcess(t, MAIN, {
+    ...env,
+    ...files,
+    HEADERS_TIMEOUT_MS: '2000',
+    ROUTES: `/x=${origin.url}`
+  })
   const port = Number(new URL(gateway.url).port)
   const first = 'GET /x HTTP/1.1\r\n'
   for (const bytes of [first, `${first}host: x\r\n\r\n`, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'PRI', 'hello\r\n'])

@@ -52,13 +52,8 @@ export type CachePolicy = {
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
  * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
  *   except in a merge patch. For APIs whose form others have set.
-<<<<<<< HEAD
  * - `response`: schema of each success status; `null` for an empty body. `responseType`: its media type where that is not `application/json`.
  * - `idempotent`: the route honours `Idempotency-Key`: a write with a key may be sent again, and without this it is not.
-=======
- * - `response`: schema of each success status; `null` for an empty body.
- * - `idempotent`: the route honours `Idempotency-Key`.
->>>>>>> upstream
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
  *   count as none.
  * - `stream`: the answer does not end by itself (SSE, WebSocket), so no time limit holds for it.

@@ -53,7 +53,8 @@ export class ChunkReader {
         this.sizeByte(code)
         break
       case 'extension':
-        if (this.unnamed && (code === CR || code === SEMICOLON)) throw new ProtocolError('a chunk extension without a name')
+        if (this.unnamed && (code === CR || code === SEMICOLON))
+          throw new ProtocolError('a chunk extension without a name')
         this.unnamed = code === SEMICOLON || (this.unnamed && (code === 32 || code === 9))
         if (code === CR) this.state = 'size-lf'
         else if (code < 32 && code !== 9) throw new ProtocolError('a bad chunk extension')
@@ -90,7 +91,7 @@ export class ChunkReader {
     else if (code === SEMICOLON) {
       this.state = 'extension'
       this.unnamed = true
-    }    else throw new ProtocolError('a bad chunk size')
+    } else throw new ProtocolError('a bad chunk size')
   }
 
   private trailerByte(code: number): void {
