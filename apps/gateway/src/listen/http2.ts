@@ -7,7 +7,7 @@ import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
-import { guard, ignore } from './guard.ts'
+import { guard } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import type { SlowReaders } from './slow-readers.ts'
@@ -15,7 +15,7 @@ import type { SlowReaders } from './slow-readers.ts'
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Why a connection was ended before its client ended it. */
-export type Reason = 'resets' | 'control' | 'silent' | 'idle' | 'drained'
+export type Reason = 'resets' | 'control' | 'protocol' | 'silent' | 'idle' | 'drained'
 
 export type Http2Options = {
   config: GatewayConfig
@@ -121,8 +121,10 @@ export function createHttp2(options: Http2Options): Http2 {
       controlled(connection)
     })
     session.on('ping', () => controlled(connection))
-    // The server has heard of it by 'sessionError'; the connection is over then.
-    session.on('error', ignore)
+    // The connection is over then. What Node's parser ends by itself is a bound like ours: its floods, and what is no HTTP/2.
+    session.on('error', (error: Error & { code?: string }) => {
+      if (error.code?.startsWith('ERR_HTTP2_') === true) onEnded('protocol', socket.remoteAddress)
+    })
     // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
     session.prependListener('stream', () => {
       asking = connection
