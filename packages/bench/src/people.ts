@@ -12,6 +12,8 @@ export async function makePeople(baseUrl: string, count: number, postsEach: numb
     const client = createClient({ baseUrl })
     const username = `bench${i}`
     const grant = await client.auth.signup({ email: `${username}@example.com`, username, password: PASSWORD })
+    // The profile is there from then on, whether its event has come or not.
+    await client.users.me()
     const posts: string[] = []
     for (let p = 0; p < postsEach; p++) {
       posts.push(

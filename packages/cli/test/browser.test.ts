@@ -24,6 +24,8 @@ try {
   // Bob posts, ada listens.
   const bob = createClient({ baseUrl: BASE })
   const other = await bob.auth.signup({ email: 'bob@example.com', username: 'bob', password: 'correct horse' })
+  // His profile is there when he has asked for it, whether its event has come or not.
+  await bob.users.me()
   await ada.users.follow(other.user.id)
   const live = (transport) => new Promise((resolve, reject) => {
     const seen = { states: [], messages: [] }

@@ -31,6 +31,8 @@ const system = await startSystem(t, {
 })
 const authors = await Promise.all(Array.from({ length: AUTHORS }, (_, i) => signUp(system.url, `author${i}`)))
 const reader = await signUp(system.url, 'reader')
+// A profile is there when its owner has asked for it, whether its event has come or not.
+for (const author of authors) await insist(author, 'GET', '/v1/users/me')
 for (const author of authors) await insist(reader, 'PUT', `/v1/users/${author.grant.user.id}/follow`)
 const writers = startWriters(authors, reader)
 t.teardown(() => writers.stop())

@@ -137,6 +137,8 @@ async function people(baseUrl: string, name: string, count: number) {
     const client = createClient({ baseUrl })
     const username = `${name}${i}`
     const grant = await client.auth.signup({ email: `${username}@example.com`, username, password: PASSWORD })
+    // The profile is there from then on, whether its event has come or not.
+    await client.users.me()
     made.push({ id: grant.user.id, username, token: grant.accessToken, posts: [], client })
   }
   return made
