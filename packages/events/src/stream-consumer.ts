@@ -37,6 +37,12 @@ const MAX_HELD = 512
 const MAX_BEHIND = 64
 /** How often a consumer is measured, and looks for what operators have asked, should their wake-up be lost. */
 const LOOK_MS = 5_000
+/**
+ * How long a pull lasts. Less than two thirds of a lease: what an owner that is stopped, or cut off without a word, had asked for is over when
+ * its successor begins. A pull that lasts longer would take an event from the successor, which, when none follows that shows the gap, would
+ * come again only after ACK_WAIT_MS.
+ */
+const PULL_MS = 5_000
 /** How long the server's word that it has an acknowledgement is waited for. */
 const ACK_TIMEOUT_MS = 5_000
 
@@ -85,7 +91,7 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   }
 
   const consumer = await jetstream(nc).consumers.get(stream, durable)
-  const messages = await consumer.consume({ max_messages: MAX_HELD / 2, expires: 10_000, idle_heartbeat: 2_000 })
+  const messages = await consumer.consume({ max_messages: MAX_HELD / 2, expires: PULL_MS, idle_heartbeat: 2_000 })
   const end = () => messages.stop()
   ends.addEventListener('abort', end)
   // A stop that came while this was prepared fires no event any more.

@@ -48,6 +48,27 @@ t.test('one instance works, the other stands by and takes over when it stops', a
   t.equal((await readRoles(store)).size, 0, 'the role was given up')
 })
 
+t.test('a clock that is put back leaves no role with an instance that hears nothing of the database', async (t) => {
+  const store = await openStore({ url: stores.mongoUrl, database: stores.database('clock'), collections: [leases] })
+  const one = runOwned({
+    ...{ store, name: 'work', instance: 'a', log, leaseMs: 600 },
+    work: async (signal, working) => {
+      working()
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    }
+  })
+  await waitFor(() => one.owner())
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  Date.now = () => now() - 3_600_000
+  await store.close()
+  await waitFor(() => !one.owner(), { message: 'it gives its role up' })
+  t.notOk(one.attached())
+  await one.stop()
+})
+
 t.test('views of one store are one member: none of them gives up what another has', async (t) => {
   const store = await openStore({ url: stores.mongoUrl, database: stores.database('views'), collections: [leases] })
   t.teardown(() => store.close())

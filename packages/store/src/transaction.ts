@@ -47,7 +47,7 @@ const RETRY_FOR_MS = 7_000
  */
 export async function transaction<T>(store: Store, call: CallContext, work: (tx: Tx) => Promise<T>): Promise<T> {
   const session = store.client.startSession()
-  const until = Date.now() + RETRY_FOR_MS
+  const until = performance.now() + RETRY_FOR_MS
   try {
     for (let attempt = 0; ; attempt++) {
       let committing = false
@@ -63,7 +63,7 @@ export async function transaction<T>(store: Store, call: CallContext, work: (tx:
         if (session.inTransaction()) await abort(session)
         // An operation that was stopped by what was left of the deadline rejects with mongod's own code.
         if (!committing && error instanceof MongoError && remainingMs() <= 0) throw deadlinePassed(error)
-        if (!hasLabel(error, 'TransientTransactionError') || Date.now() > until) throw error
+        if (!hasLabel(error, 'TransientTransactionError') || performance.now() > until) throw error
         // Full jitter: two writers of one document would else meet again and again.
         await delay(Math.min(Math.random() * Math.min(200, 2 * 2 ** attempt), Math.max(0, remainingMs())))
       }
@@ -93,7 +93,7 @@ async function commit(session: ClientSession, until: number): Promise<void> {
       return
     } catch (error) {
       // Committing twice is committing once, so an unknown outcome is asked for again.
-      if (!hasLabel(error, 'UnknownTransactionCommitResult') || Date.now() > until) throw error
+      if (!hasLabel(error, 'UnknownTransactionCommitResult') || performance.now() > until) throw error
       await delay(20)
     }
   }

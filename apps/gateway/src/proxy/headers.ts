@@ -15,10 +15,17 @@ const NEVER_FORWARDED = new Set([
   'via',
   'x-real-ip',
   'x-client-ip',
+  'x-cluster-client-ip',
+  'client-ip',
+  'true-client-ip',
   'x-user-id',
   'x-original-url',
+  'x-original-uri',
+  'x-original-forwarded-for',
   'x-rewrite-url',
   'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
   'x-request-id',
   'traceparent'
 ])
@@ -69,11 +76,11 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
 
 const withheld = new Map<string, boolean>()
 
-/** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`). */
+/** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`, `x.forwarded.for`). */
 function isWithheld(name: string): boolean {
   let answer = withheld.get(name)
   if (answer === undefined) {
-    const plain = name.replaceAll('_', '-')
+    const plain = name.replaceAll(/[^a-z0-9]/g, '-')
     answer = NEVER_FORWARDED.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-skerry-')
     if (withheld.size < NAMES_KEPT) withheld.set(name, answer)
   }

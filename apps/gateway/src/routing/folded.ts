@@ -1,7 +1,6 @@
 /** What a path may have that servers do not read alike: upper case, characters beyond ASCII, an ending. */
 const ODD = /[A-Z.]|[^!-~]|\/$/
 const SPACE = /\s/
-const SUFFIX = /\.[a-z0-9]{1,8}$/
 
 /** Whether some servers read a path as another one. Of ordinary paths it costs one look. */
 export function isOdd(path: string): boolean {
@@ -10,12 +9,17 @@ export function isOdd(path: string): boolean {
 
 /**
  * The paths that some servers take a decoded path for: without regard to case, as Express does by default, to slashes, dots and white space at
- * the end, to forms of Unicode, and to a suffix that names a format (`/me.json`).
+ * the end, to forms of Unicode, and to a suffix that names a format: the last (`/me.json`), or all from the first dot on (`/me.tar.gz`, as
+ * Spring's `/me.*`), however long it is.
  */
 export function foldedPaths(path: string): readonly string[] {
   const folded = withoutEnding(foldCase(path)) || '/'
-  const bare = folded.replace(SUFFIX, '')
-  return bare === folded ? [folded] : [folded, bare]
+  const segment = folded.lastIndexOf('/') + 1
+  const last = folded.lastIndexOf('.')
+  if (last < segment) return [folded]
+  const first = folded.indexOf('.', segment)
+  const bare = withoutEnding(folded.slice(0, first)) || '/'
+  return first === last ? [folded, bare] : [folded, folded.slice(0, last), bare]
 }
 
 /** The pattern of a rule for such paths: parameters by their place, since names do not tell patterns apart. */

@@ -59,6 +59,8 @@ export function createPool(options: PoolOptions): Pool {
   let spare: { readonly worker: ChildProcess; loaded: boolean } | undefined
   let spareDelayMs = FIRST_DELAY_MS
   let spareAt = 0
+  /** Wakes who waits for a spare. */
+  let spareComes = () => {}
   let launching = 0
   let delayMs = FIRST_DELAY_MS
   let filling = false
@@ -118,11 +120,12 @@ export function createPool(options: PoolOptions): Pool {
     if (filling) return
     filling = true
     while (!stopping.signal.aborted && serving() + launching < workers) {
-      const taken = takeSpare()
+      let taken = takeSpare()
       if (taken === undefined) {
         const waited = delayMs
         delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2)
-        if (!(await pause(waited)) || serving() + launching >= workers) break
+        if (!(await pauseForSpare(waited)) || serving() + launching >= workers) break
+        taken = takeSpare()
       }
       await launch(taken).catch((error) =>
         log.error({ reason: (error as Error).message }, 'failed to replace a worker, retrying')
@@ -135,6 +138,18 @@ export function createPool(options: PoolOptions): Pool {
   /** False when there is nothing more to wait for. */
   function pause(ms: number): Promise<boolean> {
     return delay(ms, true, { signal: stopping.signal }).catch(() => false)
+  }
+
+  /** The same, but no longer than until there is a spare to take; one that is loading is awaited instead: it has begun before another would. */
+  async function pauseForSpare(ms: number): Promise<boolean> {
+    const over = new AbortController()
+    spareComes = () => over.abort()
+    const { signal } = over
+    await delay(spare === undefined ? ms : options.readyMs, undefined, {
+      signal: AbortSignal.any([signal, stopping.signal])
+    }).catch(() => 'there is one, or all is over')
+    spareComes = () => {}
+    return !stopping.signal.aborted
   }
 
   function takeSpare(): ChildProcess | undefined {
@@ -157,10 +172,13 @@ export function createPool(options: PoolOptions): Pool {
     spare = made
     made.worker.once('message', () => {
       made.loaded = true
+      spareComes()
     })
     made.worker.once('exit', () => {
       if (spare !== made) return
       spare = undefined
+      // Who waits for it has to do without.
+      spareComes()
       void keepSpare()
     })
   }

@@ -22,7 +22,14 @@ const CLAIMS = {
   'x-skerry-revoked': 'all',
   'x-original-url': '/admin',
   'x-rewrite-url': '/admin',
-  'x-http-method-override': 'DELETE'
+  'x-original-uri': '/admin',
+  'x-original-forwarded-for': '6.6.6.6',
+  'client-ip': '6.6.6.6',
+  'true-client-ip': '6.6.6.6',
+  'x-cluster-client-ip': '6.6.6.6',
+  'x-http-method-override': 'DELETE',
+  'x-http-method': 'DELETE',
+  'x-method-override': 'DELETE'
 }
 /** Those of them that the bare package passes on. */
 const PASSED_BY_BARE = Object.keys(CLAIMS)
@@ -61,10 +68,12 @@ t.test('what a client says of itself', async (t) => {
     for (const [name, value] of Object.entries(CLAIMS)) t.not(got[name], value, name)
   })
 
-  t.test('nor in other letters, twice, or with an underscore for whoever takes it for a hyphen', async (t) => {
+  t.test('nor in other letters, twice, or with an underscore or a dot for whoever takes it for a hyphen', async (t) => {
     const odd = claims.flatMap((line) => [line.toUpperCase(), line])
     const underscored = claims.map((line) => line.replace(/^[^:]+/, (name) => name.replaceAll('-', '_')))
-    const got = await received(t, g.url, [...odd, ...underscored, 'connection: close'])
+    // PHP takes dots for underscores as well.
+    const dotted = claims.map((line) => line.replace(/^[^:]+/, (name) => name.replaceAll('-', '.')))
+    const got = await received(t, g.url, [...odd, ...underscored, ...dotted, 'connection: close'])
     t.equal(got['x-forwarded-for'], '127.0.0.1')
     const values = new Set(Object.values(CLAIMS).filter((value) => value !== '1'))
     for (const [name, value] of Object.entries(got))

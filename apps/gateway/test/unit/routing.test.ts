@@ -139,6 +139,7 @@ t.test('a path that may be taken for one that a rule names is as closed as that'
     0
   )
   const closed = ['/x/me/', '/x/ME', '/x/Me/', '/x/me.json', '/x/ME.', '/x/me ', '/x/m\uff45', '/x/me/.', '/x/\u2133E']
+  closed.push('/x/me.longer-than-8', '/x/me.tar_gz', '/x/me.json.json', '/x/me.a.b.c', '/x/me/.json', '/x/me.json/')
   for (const path of closed) t.match(of('GET', path), { service: 'x', needsToken: true, cached: undefined }, path)
   t.equal(of('HEAD', '/x/ME')?.needsToken, true)
   for (const path of ['/x/users/1/mail', '/x/USERS/ada/mail/', '/x/Users/1/mail'])
