@@ -45,12 +45,14 @@ export type Pool = {
 
 const FIRST_DELAY_MS = 200
 const LONGEST_DELAY_MS = 10_000
+/** The longest after one that had got ready: new ones do, so that clients need not wait longer than for that. */
+const SOON_MS = 1_000
 /** Who lived for so long did not die of its start. */
 const STEADY_MS = 30_000
 
 /**
  * Keeps a number of worker processes alive. One that dies is replaced by the spare at once, where there is one, and otherwise by a new one after
- * a delay that grows while they go on dying; so is the spare.
+ * a delay that grows while they go on dying, to 1 s, and to 10 s while they do not get ready; so is the spare.
  */
 export function createPool(options: PoolOptions): Pool {
   const { log, workers } = options
@@ -107,7 +109,7 @@ export function createPool(options: PoolOptions): Pool {
       } else {
         members.delete(member)
         if (member.retiring) return
-        if (performance.now() - member.since > STEADY_MS) delayMs = FIRST_DELAY_MS
+        delayMs = performance.now() - member.since > STEADY_MS ? FIRST_DELAY_MS : Math.min(delayMs, SOON_MS)
         log.error({ worker: worker.pid, how, delayMs }, 'worker exited unexpectedly: starting a replacement')
       }
       if (started) void fill()
@@ -172,6 +174,7 @@ export function createPool(options: PoolOptions): Pool {
     spare = made
     made.worker.once('message', () => {
       made.loaded = true
+      spareDelayMs = Math.min(spareDelayMs, SOON_MS)
       spareComes()
     })
     made.worker.once('exit', () => {

@@ -78,3 +78,28 @@ t.test('a spare that dies while it loads keeps nobody waiting', async (t) => {
   made.find(({ pid, asSpare }) => pid > 2 && !asSpare)!.ready()
   t.equal(pool.serving(), 1)
 })
+
+t.test('workers that get ready and die are replaced after a second at most, however often they do', async (t) => {
+  const made: Worker[] = []
+  const fork = (asSpare: boolean) => {
+    made.push(new Worker(made.length + 1, asSpare))
+    return made.at(-1) as unknown as ChildProcess
+  }
+  const delays: number[] = []
+  const log = { error: ({ delayMs }: { delayMs?: number }) => void (delayMs !== undefined && delays.push(delayMs)) }
+  const pool = createPool({
+    ...{ workers: 1, spare: false, fork, readyMs: 60_000, stopMs: 1_000 },
+    log: { ...log, warn() {}, info() {} } as never
+  })
+  t.teardown(() => pool.stop())
+  const starting = pool.start()
+  made[0]!.ready()
+  await starting
+  for (let round = 1; round <= 6; round++) {
+    made[round - 1]!.kill()
+    await waitFor(() => made.length === round + 1, { message: 'another is made' })
+    made[round]!.ready()
+    await waitFor(() => pool.serving() === 1)
+  }
+  t.same(delays, [200, 400, 800, 1_000, 1_000, 1_000])
+})
