@@ -26,6 +26,7 @@ function open(t: Test, port: number) {
   return {
     send: (bytes: string) => socket.write(bytes, 'latin1'),
     closed: once(socket, 'close'),
+    text: () => text,
     statuses: () => readAnswers(text).answers.map(({ status }) => status)
   }
 }
@@ -44,6 +45,18 @@ t.test('several requests on a connection, sent without waiting', async (t) => {
   t.beforeEach(() => {
     posts.requests.length = 0
     held.length = 0
+  })
+
+  t.test('a HEAD whose body breaks while it waits is refused without one', async (t) => {
+    const client = open(t, g.port)
+    client.send(
+      `GET /v1/posts/held ${HOST}\r\nHEAD /v1/posts/2 ${HOST}transfer-encoding: chunked\r\n\r\n5\r\nhelloX\r\n`
+    )
+    await waitFor(() => held.length === 1)
+    held[0]?.end('{}')
+    await client.closed
+    t.strictSame(client.statuses(), [200, 400])
+    t.match(client.text(), /\r\n\r\n$/, 'an answer to HEAD ends with its head')
   })
 
   t.test('reach their service one after the other', async (t) => {

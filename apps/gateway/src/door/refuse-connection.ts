@@ -8,6 +8,7 @@ import { currentResponse } from './in-turn.ts'
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
 const LINGER_MS = 1_000
+const BAD_HEAD = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n'
 
 /** Connections that are refused already: the parser fails again for whatever else comes, which is read and dropped. */
 const refused = new WeakSet<Socket>()
@@ -28,6 +29,8 @@ export function createRefuse(corsHeaders: CorsHeaders): (error: ParseError, sock
     whenAnswered(socket, (answered) => {
       if (answered) socket.end()
       else if (isLongUrl(error) && socket.writable) socket.end(longUrl(headers))
+      // It waited for its turn when what is wrong with its body came; an answer to HEAD has no body.
+      else if (currentResponse(socket)?.req.method === 'HEAD' && socket.writable) socket.end(BAD_HEAD)
       else refuseConnection(error, socket, headers)
       setTimeout(() => socket.destroy(), LINGER_MS).unref()
     })

@@ -4,7 +4,14 @@ import { type Asked, answerBytes, pieces, tagsIn } from './bytes.ts'
 import type { AnswerPlan } from './model.ts'
 
 /** A request as it reached the service. */
-export type SeenRequest = { tag: string | undefined; method: string; target: string; body: string }
+export type SeenRequest = {
+  tag: string | undefined
+  method: string
+  target: string
+  body: string
+  /** How long its answer took until its last part was written, ms; undefined where it was not. */
+  tookMs?: number
+}
 
 /** What is to be answered to whoever carries a tag, and who is told that it came. */
 export type Expected = { answer: AnswerPlan | undefined; saw(request: SeenRequest): void }
@@ -114,7 +121,9 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     const tag = tagsIn(target)[0] ?? tagsIn(fields)[0]
     const one = tag === undefined ? undefined : service.expected.get(tag)
     if (tag !== undefined && one === undefined) service.strangers++
-    one?.saw({ tag, method, target, body })
+    const request: SeenRequest = { tag, method, target, body }
+    const seenAt = performance.now()
+    one?.saw(request)
     const upgrade = /(?:^|\n)upgrade: ?websocket/.test(lower)
     if (upgrade) text = ''
     if (text !== '') {
@@ -141,7 +150,10 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
       service.late.set(tag, { what, mayRace })
       if (service.late.size > MOST_LATE) service.late.delete(service.late.keys().next().value!)
     }
-    play(socket, answer, tag, asked, () => {
+    const written = () => {
+      request.tookMs = performance.now() - seenAt
+    }
+    play(socket, answer, tag, asked, written, () => {
       busy = false
       if (answer.late !== 'nothing' && isApart(answer)) lateAt = performance.now()
       read()
@@ -154,8 +166,15 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
   socket.on('error', () => socket.destroy())
 }
 
-/** Answers as a case says; `free` is called when the next request may be read. */
-function play(socket: Socket, plan: AnswerPlan, tag: string, asked: Asked, free: () => void): void {
+/** Answers as a case says; `written` is called when all of the answer is, `free` when the next request may be read. */
+function play(
+  socket: Socket,
+  plan: AnswerPlan,
+  tag: string,
+  asked: Asked,
+  written: () => void,
+  free: () => void
+): void {
   const { answer, late } = answerBytes(plan, tag, asked)
   const parts = pieces(answer, plan.cuts, plan.sent)
   const untilClose = plan.body.framing === 'until close' && plan.sent === 1_000
@@ -179,8 +198,12 @@ function play(socket: Socket, plan: AnswerPlan, tag: string, asked: Asked, free:
     if (!socket.writable) return
     const part = parts[next++]
     if (part !== undefined) socket.write(part)
-    if (next < parts.length) setImmediate(write)
-    else if (!isApart(plan) || late.length === 0 || plan.sent < 1_000) finish()
+    if (next < parts.length) {
+      setImmediate(write)
+      return
+    }
+    written()
+    if (!isApart(plan) || late.length === 0 || plan.sent < 1_000) finish()
     else if (plan.lateWhen === 'turn') setImmediate(sendLate)
     else setTimeout(sendLate, SOON_MS)
   }
