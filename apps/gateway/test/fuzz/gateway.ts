@@ -25,6 +25,8 @@ const SETTINGS = {
   DRAIN_MS: '50',
   IDLE_KEPT_MS: '0',
   HEADERS_TIMEOUT_MS: '2000',
+  // A client whose window is used up and stays so.
+  UNREAD_PERIOD_MS: '2000',
   REQUEST_TIMEOUT_MS: '3000',
   KEEP_ALIVE_TIMEOUT_MS: '2000',
   UPSTREAM_IDLE_TIMEOUT_MS: '500',

@@ -24,7 +24,7 @@ const seed = Number(values.seed)
 const round = Number(values.round)
 const MOST_TRIES = 300
 const TIMES = 5
-const LONGEST_MS = 5_000
+const LONGEST_MS = 20_000
 const SETTLE_MS = 20
 const KINDS: Readonly<Record<string, (plan: ClientPlan) => boolean>> = {
   upgrades: (plan) =>
