@@ -8,7 +8,11 @@ import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
 // The tests are few people who do much; debug has the access log.
 const system = await startSystem(t, {
   args: ['--scale', '2'],
-  env: { LOG_LEVEL: 'debug', LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' }
+  env: {
+    ...{ LOG_LEVEL: 'debug', LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' },
+    // A machine that is busy with other tests is no overload: what is shed for it has tests of its own.
+    ...{ PRESSURE_TARGET_MS: '60000', CONCURRENCY_MIN: '1000' }
+  }
 })
 const base = system.url
 
@@ -221,20 +225,23 @@ t.test('stopping one instance of each service under traffic loses no request', a
   const eve = await signUp(base, 'eve')
   const { body: post } = await eve.call<Post>('POST', '/v1/posts', { text: 'Still here?' })
   let going = true
-  const statuses = new Map<number, number>()
+  const statuses = new Map<string, number>()
+  const note = ({ status, body }: { status: number; body: unknown }) => {
+    const { code, detail } = (body ?? {}) as { code?: string; detail?: string }
+    const what = status < 300 ? `${status}` : `${status} ${code}: ${detail}`
+    statuses.set(what, (statuses.get(what) ?? 0) + 1)
+  }
   const paths = ['/v1/users/me', `/v1/posts/${post.id}`, '/v1/auth/sessions']
   const clients = paths.flatMap((path) =>
     [0, 1].map(async () => {
       while (going) {
-        const { status } = await eve.call('GET', path)
-        statuses.set(status, (statuses.get(status) ?? 0) + 1)
+        note(await eve.call('GET', path))
       }
     })
   )
   const writers = [0, 1].map(async () => {
     while (going) {
-      const { status } = await eve.call('POST', '/v1/posts', { text: 'traffic' })
-      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+      note(await eve.call('POST', '/v1/posts', { text: 'traffic' }))
     }
   })
   for (const name of ['auth', 'users', 'content']) {
@@ -243,7 +250,7 @@ t.test('stopping one instance of each service under traffic loses no request', a
   }
   going = false
   await Promise.all([...clients, ...writers])
-  t.same([...statuses.keys()].sort(), [200, 201], JSON.stringify([...statuses]))
+  t.same([...statuses.keys()].sort(), ['200', '201'], JSON.stringify([...statuses]))
 })
 
 t.test('logs carry the trace through HTTP and events, and no secrets', async (t) => {
