@@ -170,5 +170,7 @@ t.test('every route that takes a token refuses bad ones', async (t) => {
 
 async function counts() {
   const names = ['accounts', 'emails', 'usernames', 'sessions', 'outbox']
-  return Promise.all(names.map(async (name) => (await auth.peek(name)).length))
+  // A job that comes due meanwhile is an event, too, of nobody's request.
+  const isOurs = ({ subject }: Record<string, unknown>) => !/\.job\./.test(String(subject))
+  return Promise.all(names.map(async (name) => (await auth.peek(name)).filter(isOurs).length))
 }

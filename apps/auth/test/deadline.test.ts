@@ -1,6 +1,9 @@
+import crypto from 'node:crypto'
 import { type Deadline, withDeadline } from '@skerry/deadline'
+import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { createSlots } from '../src/domain/slots.ts'
+import { replaceArgon2 } from './support/cheap-hashes.ts'
 import { startAuth } from './support/system.ts'
 
 /** A deadline that passes when told. */
@@ -64,13 +67,18 @@ t.test('a login that is late begins no session', async (t) => {
   const auth = await startAuth(t, { config: { PASSWORD_CONCURRENCY: 1 } })
   const me = await auth.signUp('patient')
   const body = { login: me.username, password: me.password }
-  // One hash at a time: who comes last waits for all of them.
-  const others = Array.from({ length: 20 }, (_, i) =>
-    auth.persist('POST', '/v1/auth/login', { body: { login: `nobody${i}`, password: 'whatever it is' } })
-  )
+  // One hash at a time, and one that does not end before it is told to: who comes next waits for it.
+  const { argon2 } = crypto as unknown as { argon2: (...input: unknown[]) => void }
+  const held: (() => void)[] = []
+  const restore = replaceArgon2((...input) => void held.push(() => argon2(...input)))
+  t.teardown(restore)
+  const others = [auth.persist('POST', '/v1/auth/login', { body: { login: 'nobody', password: 'whatever it is' } })]
+  await waitFor(() => held.length === 1)
   const late = await auth.call('POST', '/v1/auth/login', { body, headers: { 'x-skerry-deadline': '100' } })
   t.equal(late.status, 503)
   t.match(late.headers, { 'retry-after': '1', 'x-skerry-deadline': 'passed' })
+  restore()
+  for (const go of held) go()
   await Promise.all(others)
   t.equal((await auth.peek('sessions')).length, 1, 'that of the sign-up')
   t.equal((await auth.call('POST', '/v1/auth/login', { body })).status, 200)
