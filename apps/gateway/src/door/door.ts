@@ -7,7 +7,7 @@ import type { Overload } from '../overload/overload.ts'
 import { priorityOf } from '../overload/priority.ts'
 import type { Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
-import { guardMessage, hasBodyWithoutMeaning, refuseBody } from './message-guard.ts'
+import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from './message-guard.ts'
 import { guardPath } from './path-guard.ts'
 import type { Visit } from './visit.ts'
 
@@ -55,7 +55,7 @@ export function createDoor(options: DoorOptions): Door {
     }
     if (hasBodyWithoutMeaning(raw)) {
       const declared = (method: string) => (routes.find(method, visit.path)?.route.method ?? '*') !== '*'
-      done(refuseBody(raw.method, declared(visit.method) ? [] : WRITES.filter(declared)))
+      done(bodyRefusal(raw.method, declared(visit.method) ? [] : WRITES.filter(declared)))
       return
     }
     visit.priority = priorityOf(route?.rules, visit.method, raw.headers)

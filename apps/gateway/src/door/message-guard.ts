@@ -31,7 +31,7 @@ export function hasBodyWithoutMeaning({ method, headers }: Incoming): boolean {
 }
 
 /** Refuses such a body; where only other methods are taken, `allowed` says so instead. */
-export function refuseBody(method: string | undefined, allowed: readonly string[] = []): SkerryError {
+export function bodyRefusal(method: string | undefined, allowed: readonly string[] = []): SkerryError {
   if (allowed.length > 0) return new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: allowed.join(', ') } })
   return new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
 }

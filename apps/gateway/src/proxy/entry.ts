@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { SkerryError } from '@skerry/contracts'
+import { gatewayRoutes, SkerryError } from '@skerry/contracts'
 import { inTurn, isItsTurn } from '../door/in-turn.ts'
-import { guardMessage, hasBodyWithoutMeaning, refuseBody } from '../door/message-guard.ts'
+import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
 import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
@@ -9,8 +9,6 @@ import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { refuse } from './refuse.ts'
 
 const PROXIED = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
-/** Its own path that takes no GET. */
-const BATCH = '/v1/batch'
 const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
 
 /**
@@ -26,7 +24,8 @@ export function createEntry(deps: ExchangeDeps, fastify: RequestListener): Reque
   const answerHere = (request: IncomingMessage, response: ServerResponse) => {
     try {
       guardMessage(request)
-      if (hasBodyWithoutMeaning(request)) throw refuseBody(request.method, request.url === BATCH ? ['POST'] : [])
+      if (hasBodyWithoutMeaning(request))
+        throw bodyRefusal(request.method, request.url === gatewayRoutes.batch.path ? ['POST'] : [])
       if (!PROXIED.has(request.method ?? '') && request.method !== 'OPTIONS')
         throw new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
     } catch (error) {

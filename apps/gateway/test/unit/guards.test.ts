@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { corsHeadersFor, registerCors } from '../../src/door/cors.ts'
 import type { Door } from '../../src/door/door.ts'
-import { guardMessage, hasBodyWithoutMeaning, refuseBody } from '../../src/door/message-guard.ts'
+import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../../src/door/message-guard.ts'
 import { useDoor } from '../../src/door/own-door.ts'
 import { guardPath } from '../../src/door/path-guard.ts'
 import { publicRequestId } from '../../src/door/request-id.ts'
@@ -66,10 +66,10 @@ t.test('a body where there is none', async (t) => {
       t.equal(of(headers as never), true)
     t.equal(of({ 'content-length': '0' }), false)
     t.equal(of({}), false)
-    const error = refuseBody(method)
+    const error = bodyRefusal(method)
     t.match(error, { code: 'BAD_REQUEST', detail: `A ${method} request has no body.` })
     t.equal(error.headers, undefined, 'it ends where it says, so the connection stays')
-    t.match(refuseBody(method, ['POST', 'PUT']), { code: 'METHOD_NOT_ALLOWED', headers: { allow: 'POST, PUT' } })
+    t.match(bodyRefusal(method, ['POST', 'PUT']), { code: 'METHOD_NOT_ALLOWED', headers: { allow: 'POST, PUT' } })
   }
   t.equal(hasBodyWithoutMeaning(message({ 'content-length': '5' }, { method: 'DELETE' })), false)
 })

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import { waitFor } from '@skerry/testing'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createPool, GO } from '../../src/workers/pool.ts'
 
 /** A process as the pool knows it: the test says what becomes of it. */
@@ -32,17 +32,23 @@ class Worker extends EventEmitter {
 
 const quiet = { error() {}, warn() {}, info() {} } as never
 
-t.test('a worker that dies while the spare loads is replaced by that spare, and by no other process', async (t) => {
+/** A pool of one worker, which is ready. */
+async function start(t: Test, spare: boolean, log = quiet) {
   const made: Worker[] = []
   const fork = (asSpare: boolean) => {
     made.push(new Worker(made.length + 1, asSpare))
     return made.at(-1) as unknown as ChildProcess
   }
-  const pool = createPool({ workers: 1, spare: true, fork, log: quiet, readyMs: 60_000, stopMs: 1_000 })
+  const pool = createPool({ workers: 1, spare, fork, log, readyMs: 60_000, stopMs: 1_000 })
   t.teardown(() => pool.stop())
   const starting = pool.start()
   made[0]!.ready()
   await starting
+  return { pool, made }
+}
+
+t.test('a worker that dies while the spare loads is replaced by that spare, and by no other process', async (t) => {
+  const { pool, made } = await start(t, true)
   for (let round = 1; round <= 3; round++) {
     await waitFor(() => made.length === round + 1, { message: 'a spare is made' })
     const spare = made[round]!
@@ -60,16 +66,7 @@ t.test('a worker that dies while the spare loads is replaced by that spare, and 
 })
 
 t.test('a spare that dies while it loads keeps nobody waiting', async (t) => {
-  const made: Worker[] = []
-  const fork = (asSpare: boolean) => {
-    made.push(new Worker(made.length + 1, asSpare))
-    return made.at(-1) as unknown as ChildProcess
-  }
-  const pool = createPool({ workers: 1, spare: true, fork, log: quiet, readyMs: 60_000, stopMs: 1_000 })
-  t.teardown(() => pool.stop())
-  const starting = pool.start()
-  made[0]!.ready()
-  await starting
+  const { pool, made } = await start(t, true)
   await waitFor(() => made.length === 2)
   made[0]!.kill()
   await waitFor(() => pool.serving() === 0)
@@ -80,21 +77,9 @@ t.test('a spare that dies while it loads keeps nobody waiting', async (t) => {
 })
 
 t.test('workers that get ready and die are replaced after a second at most, however often they do', async (t) => {
-  const made: Worker[] = []
-  const fork = (asSpare: boolean) => {
-    made.push(new Worker(made.length + 1, asSpare))
-    return made.at(-1) as unknown as ChildProcess
-  }
   const delays: number[] = []
   const log = { error: ({ delayMs }: { delayMs?: number }) => void (delayMs !== undefined && delays.push(delayMs)) }
-  const pool = createPool({
-    ...{ workers: 1, spare: false, fork, readyMs: 60_000, stopMs: 1_000 },
-    log: { ...log, warn() {}, info() {} } as never
-  })
-  t.teardown(() => pool.stop())
-  const starting = pool.start()
-  made[0]!.ready()
-  await starting
+  const { pool, made } = await start(t, false, { ...log, warn() {}, info() {} } as never)
   for (let round = 1; round <= 6; round++) {
     made[round - 1]!.kill()
     await waitFor(() => made.length === round + 1, { message: 'another is made' })
