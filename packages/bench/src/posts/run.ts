@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { createClient } from '@skerry/sdk'
 import { connectNats } from '@skerry/service'
 import { mongoUrl, readSecrets, startStores } from '@skerry/stores'
 import { binCache, type System, startSystem } from '@skerry/testing'
@@ -11,7 +10,7 @@ import { MongoClient } from 'mongodb'
 import { usageOf } from '../gateway/process-tree.ts'
 import { startNode } from '../gateway/processes.ts'
 import { describeMachine, type Machine } from '../gateway/result.ts'
-import { PASSWORD, type Person } from '../people.ts'
+import { signUp } from '../people.ts'
 import { between, readCounts, type StoreCounts } from './counters.ts'
 import { settled } from './settle.ts'
 import { writePosts } from './write.ts'
@@ -132,15 +131,8 @@ async function operate(
 }
 
 async function people(baseUrl: string, name: string, count: number) {
-  const made: (Person & { client: ReturnType<typeof createClient> })[] = []
-  for (let i = 0; i < count; i++) {
-    const client = createClient({ baseUrl })
-    const username = `${name}${i}`
-    const grant = await client.auth.signup({ email: `${username}@example.com`, username, password: PASSWORD })
-    // The profile is there from then on, whether its event has come or not.
-    await client.users.me()
-    made.push({ id: grant.user.id, username, token: grant.accessToken, posts: [], client })
-  }
+  const made: Awaited<ReturnType<typeof signUp>>[] = []
+  for (let i = 0; i < count; i++) made.push(await signUp(baseUrl, `${name}${i}`))
   return made
 }
 
