@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
@@ -7,6 +7,7 @@ import { type BalancedRequest, Balancer, type BalancerOptions } from '../src/ups
 import { Deadline } from '../src/upstreams/deadline.ts'
 import { LatencyWindow } from '../src/upstreams/latency.ts'
 import { retryAfterMs } from '../src/upstreams/retry-after.ts'
+import type { Upstream } from '../src/upstreams/upstream.ts'
 import { Wheel } from '../src/upstreams/wheel.ts'
 
 /** A deadline that passes only where a test turns the wheel on, ms. */
@@ -312,6 +313,82 @@ t.test('hedges', async (t) => {
     const quick = new LatencyWindow()
     for (let i = 0; i < 100; i++) quick.observe(1)
     t.equal(balancer.hedgeAfter(quick), 10, 'not sooner than the least')
+  })
+})
+
+t.test('one that is ejected but can be reached answers all when nobody else is left', async (t) => {
+  const ejected = async () => {
+    // Answers once it is asked for the fourth time: all are under way at once.
+    const held: ServerResponse[] = []
+    const both: RequestListener = (_request, response) => {
+      held.push(response)
+      if (held.length >= 4) for (const one of held.splice(0)) one.end('{}')
+    }
+    const system = await startBalancer(t, [both, good])
+    const [a, b] = system.balancer.upstreamsOf('s') as [Upstream, Upstream]
+    system.balancer.checkFailed(a, 'hung', performance.now())
+    t.equal(a.circuit.isOpen, true)
+    return { ...system, a, b }
+  }
+  const post = { method: 'POST', repeatable: false }
+
+  t.test('because the other one leaves', async (t) => {
+    const { ask, asked, balancer, a } = await ejected()
+    t.equal(await ask(post), 200)
+    t.equal(asked[0]!.length, 0)
+    balancer.update([a.instance])
+    t.same(await Promise.all([ask(post), ask(post), ask(post), ask(post)]), [200, 200, 200, 200])
+  })
+
+  t.test('because the other one dies', async (t) => {
+    const { ask, balancer, b } = await ejected()
+    balancer.checkFailed(b, 'refused', performance.now())
+    t.same(await Promise.all([ask(post), ask(post), ask(post), ask(post)]), [200, 200, 200, 200])
+  })
+
+  t.test('while the other one refuses what it is asked, that stands', async (t) => {
+    const { ask, asked, balancer } = await startBalancer(t, [good, unavailable])
+    balancer.checkFailed(balancer.upstreamsOf('s')[0]!, 'hung', performance.now())
+    t.equal(await ask(), 503)
+    t.equal(asked[0]!.length, 0)
+  })
+})
+
+t.test('an instance that is found to hang', async (t) => {
+  const holding = () => {
+    const held: ServerResponse[] = []
+    return { held, hold: ((_request, response) => void held.push(response)) as RequestListener }
+  }
+
+  t.test('keeps what nobody else may be asked for, and may still answer it', async (t) => {
+    const { held, hold } = holding()
+    const { ask, balancer } = await startBalancer(t, [hold, good], { budgetBurst: 0 })
+    const [a, b] = balancer.upstreamsOf('s') as [Upstream, Upstream]
+    balancer.update([a.instance])
+    const waiting = ask()
+    await waitFor(() => held.length === 1)
+    balancer.update([a.instance, b.instance])
+    balancer.checkFailed(a, 'hung', performance.now())
+    t.equal(a.circuit.isOpen, true)
+    held[0]!.end('{}')
+    t.equal(await waiting, 200)
+  })
+
+  t.test('loses what somebody else is asked for, and what may not be repeated stays', async (t) => {
+    const { held, hold } = holding()
+    const { ask, asked, balancer } = await startBalancer(t, [hold, good])
+    const [a, b] = balancer.upstreamsOf('s') as [Upstream, Upstream]
+    balancer.update([a.instance])
+    const waiting = [ask(), ask({ method: 'POST', repeatable: false })]
+    await waitFor(() => held.length === 2)
+    balancer.update([a.instance, b.instance])
+    balancer.checkFailed(a, 'hung', performance.now())
+    t.equal(await waiting[0], 200)
+    const closed = (method: string) => asked[0]!.find((one) => one.method === method)?.closed
+    await waitFor(() => closed('GET'))
+    t.equal(closed('POST'), false)
+    for (const one of held) one.end('{}')
+    t.equal(await waiting[1], 200)
   })
 })
 

@@ -239,7 +239,9 @@ t.test('selection around open circuits', (t) => {
   a.checkFailed = true
   for (let i = 0; i < 50; i++) t.equal(pick(true, later), b, 'no probe while its check fails')
   b.circuit.open(later)
-  t.equal(pick(true, later + 1), 'away', 'all open: nobody, at once')
+  t.equal(pick(true, later, [a]), b, 'nobody else is left: it is asked')
+  for (const one of list) one.unreachable = true
+  t.equal(pick(true, later + 1), 'away', 'but nobody who cannot be reached, at once')
   t.equal(pick(false, later + 1_000), b, 'and whoever may be probed first')
   t.end()
 })

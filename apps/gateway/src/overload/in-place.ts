@@ -1,5 +1,5 @@
 import { type Priority, SkerryError } from '@skerry/contracts'
-import { DeadlineError, HungError } from '../upstreams/errors.ts'
+import { DeadlineError } from '../upstreams/errors.ts'
 import type { Outcome } from './gradient.ts'
 import type { Overload, Refusal } from './overload.ts'
 
@@ -46,7 +46,7 @@ export function inPlace<T extends { status: number }>(
 
 /** What a failed request says of its service's load: a deadline that passed, much; anything else, nothing. */
 export function outcomeOf(error: Error): Outcome {
-  return error instanceof DeadlineError || error instanceof HungError ? 'dropped' : 'ignored'
+  return error instanceof DeadlineError ? 'dropped' : 'ignored'
 }
 
 /** What a client is told that has to come back later. */

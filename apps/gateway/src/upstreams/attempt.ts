@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { BalancedRequest } from './balancer.ts'
-import { CallerGoneError, failureOf, HungError } from './errors.ts'
+import { CallerGoneError, failureOf } from './errors.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Upstream } from './upstream.ts'
 import { Connection } from './wire/connection.ts'
@@ -19,6 +19,8 @@ export type AttemptHost = {
   data(chunk: Buffer): void
   ended(trailers: IncomingHttpHeaders): void
   failed(attempt: Attempt, error: Error): void
+  /** Its instance hangs: what may be repeated is asked elsewhere, where there is somebody to ask. */
+  evacuate(attempt: Attempt): void
   /** Takes in what an instance's failure means for it. */
   blame(upstream: Upstream, failure: ReturnType<typeof failureOf>, tookMs: number, now: number, pauseMs?: number): void
 }
@@ -31,7 +33,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   sent = false
   /** Where it stands among those that wait at its instance; -1: it does not. */
   place = -1
-  private readonly call: AttemptHost
+  readonly call: AttemptHost
   private readonly probing: boolean
   private sentAt = 0
   private over = false
@@ -143,13 +145,6 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Another instance was asked later and answered sooner. */
   lost(now: number): void {
     if (this.sent) this.call.blame(this.upstream, 'slow', now - this.sentAt, now)
-  }
-
-  /** Its instance hangs: what may be repeated goes elsewhere. */
-  evacuate(): void {
-    if (this.over || !this.call.request.repeatable) return
-    this.drop()
-    this.call.failed(this, new HungError())
   }
 
   private discard(): void {

@@ -218,11 +218,12 @@ export class Balancer extends Dispatcher {
     const most = left ? Math.max(ejectMs, ejectLongestMs / 2) : undefined
     const pause = upstream.circuit.open(now, Math.min(pauseMs, ejectLongestMs), most)
     if (pause === 0) return
+    upstream.unreachable = failure === 'refused'
     if (Number.isNaN(upstream.ejectedSince)) {
       upstream.ejectedSince = now
       this.events.ejected(upstream, failure, pause)
     }
-    if (failure === 'hung') for (const attempt of [...upstream.waiting]) attempt.evacuate()
+    if (failure === 'hung') for (const attempt of [...upstream.waiting]) attempt.call.evacuate(attempt)
   }
 
   private ejectOutliers(now: number): void {

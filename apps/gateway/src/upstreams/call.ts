@@ -162,6 +162,23 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     this.fail(error)
   }
 
+  evacuate(attempt: Attempt): void {
+    if (this.done || this.winner !== undefined || !this.request.repeatable) return
+    // A hedge is at work elsewhere already.
+    if (this.forget(attempt)) {
+      attempt.drop()
+      return
+    }
+    const now = performance.now()
+    const upstream = this.retries.next(attempt.upstream, false, now)
+    // With nobody else to ask it stays where it is: that one may still answer, and the deadline holds.
+    if (upstream === undefined) this.first = attempt
+    else {
+      attempt.drop()
+      this.retry(upstream, now)
+    }
+  }
+
   /** Asks another instance in place of one whose answer is no good. Answers whether somebody else is asked. */
   private insteadOf(attempt: Attempt, now: number): boolean {
     if (!this.request.repeatable) return false

@@ -2,7 +2,7 @@ import type { Failure } from './ejection.ts'
 
 /** Why no instance could be asked. Neither message nor code is shown to a caller. */
 export class NoUpstreamError extends Error {
-  /** `away`: none is live, or all pause; `full`: each has all the work it may have. */
+  /** `away`: none is live, or none can be reached; `full`: each has all the work it may have. */
   readonly reason: 'away' | 'full'
 
   constructor(service: string, reason: 'away' | 'full') {
@@ -36,14 +36,6 @@ export class SilenceError extends Error {
   }
 }
 
-/** Its instance was found to hang while the request waited there. */
-export class HungError extends Error {
-  constructor() {
-    super('the instance hangs')
-    this.name = 'HungError'
-  }
-}
-
 const REFUSED = new Set([
   'ECONNREFUSED',
   'EHOSTUNREACH',
@@ -60,8 +52,7 @@ const NOT_ITS_FAULT = new Set([
   'CallerGoneError',
   'InvalidArgumentError',
   'NotSupportedError',
-  'AbortError',
-  'HungError'
+  'AbortError'
 ])
 
 /** What an error says of its instance; undefined: nothing. */

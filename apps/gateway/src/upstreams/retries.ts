@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { BalancedRequest } from './balancer.ts'
-import { failureOf, HungError } from './errors.ts'
+import { failureOf } from './errors.ts'
 import type { ServiceUpstreams } from './service-upstreams.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -28,7 +28,7 @@ export class Retries {
 
   /** Whether a failed attempt may be followed by another: what may have arrived only when it may be repeated. */
   mayFollow(error: Error, sent: boolean): boolean {
-    if (failureOf(error) === undefined && !(error instanceof HungError)) return false
+    if (failureOf(error) === undefined) return false
     return !sent || this.request.repeatable
   }
 

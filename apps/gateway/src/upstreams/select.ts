@@ -1,6 +1,6 @@
 import type { Upstream } from './upstream.ts'
 
-/** Why there is nobody to ask: `away`: none is live or all pause; `full`: each has all the work it may have. */
+/** Why there is nobody to ask: `away`: none is live or none can be reached; `full`: each has all the work it may have. */
 export type Unavailable = 'away' | 'full'
 
 /**
@@ -9,7 +9,8 @@ export type Unavailable = 'away' | 'full'
  * everybody to whoever was luckier last, and never find out that the other has recovered.
  *
  * Instances whose circuit is open are passed over. One that may be probed is given a request that can be repeated (`repeatable`), so that
- * nobody sees the probe fail; other requests probe only where nobody else is left.
+ * nobody sees the probe fail; other requests probe only where nobody else is left. Where all are ejected (the one that was well left, or
+ * died) those that can be reached are asked as if they were well: better a slow answer than none (Envoy's panic threshold).
  */
 export function select(
   upstreams: readonly Upstream[],
@@ -32,7 +33,10 @@ export function select(
   return search(upstreams, request, now, tried)
 }
 
-/** The slow way, when some are not well: a due probe for a request that can be repeated, else the cheapest that is well, else any probe. */
+/**
+ * The slow way, when some are not well: a due probe for a request that can be repeated, else the cheapest that is well, else any probe, else
+ * the cheapest of those that are ejected but can be reached.
+ */
 function search(
   upstreams: readonly Upstream[],
   request: { stream: boolean; repeatable: boolean },
@@ -42,20 +46,27 @@ function search(
   const { stream, repeatable } = request
   let best: Upstream | undefined
   let probe: Upstream | undefined
+  let last: Upstream | undefined
   let full = false
+  let panic = true
   for (const upstream of upstreams) {
+    if (!upstream.circuit.isOpen) panic = false
     if (tried?.includes(upstream) === true) continue
     if (!upstream.accepts(stream)) full = true
     else if (!upstream.circuit.isOpen) {
       if (best === undefined || upstream.cost(stream, now) < best.cost(stream, now)) best = upstream
     } else if (upstream.mayProbe(now)) probe ??= upstream
+    else if (!upstream.unreachable && (last === undefined || upstream.cost(stream, now) < last.cost(stream, now)))
+      last = upstream
   }
   // A retry must not be spent on a probe.
   if (probe !== undefined && (best === undefined || (repeatable && tried === undefined))) {
     probe.circuit.probe(now)
     return probe
   }
-  return best ?? (full ? 'full' : 'away')
+  if (best !== undefined) return best
+  if (panic && last !== undefined) return last
+  return full ? 'full' : 'away'
 }
 
 function probes(

@@ -77,6 +77,8 @@ export class Upstream {
   latencyMs = 0
   /** The last active check failed: probes wait until one succeeds. */
   checkFailed = false
+  /** Why it is ejected: no connection could be made to it. Only then is it no help when nobody else is left. */
+  unreachable = false
   /** Since when it is ejected, however often its pause has been over; NaN while it is not. */
   ejectedSince = Number.NaN
   private readonly options: UpstreamOptions
