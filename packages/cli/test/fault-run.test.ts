@@ -106,6 +106,16 @@ t.test('a round that fails is named, those after it are skipped, and a failure s
   t.equal(anew.code, 0)
 })
 
+t.test('what is skipped for want of a tool has not passed', async (t) => {
+  const { run } = prepare(t, [...rounds('kills', 4), whole])
+  const ended = await run({}, { FIXTURE: '{"3":"skips"}', FIXTURE_WHOLE: 'skips' })
+  t.same(numbers(ended), [1, 2, 4])
+  t.match(ended.text, /^skipped: kills-1 round 3: there is no tool$/m)
+  t.match(ended.text, /^skipped: whole: there is no tool$/m)
+  t.match(ended.text, /^3 passed, 0 failed, 2 skipped$/m)
+  t.same(numbers(await run({ resume: true })), [3], 'and is tried again')
+})
+
 t.test('what was found of other sources or with another seed is not taken for these', async (t) => {
   const { run } = prepare(t, [whole])
   const commit = { resume: true, commit: 'decaf' }

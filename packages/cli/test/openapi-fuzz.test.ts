@@ -43,7 +43,10 @@ const REFUSALS: Readonly<Record<string, string>> = {
   text: 'text holds no NUL and is well-formed Unicode',
   email: 'an address is looked at closer than a pattern can',
   email_domain: 'an address is looked at closer than a pattern can',
-  blank: 'white space alone says nothing'
+  blank: 'white space alone says nothing',
+  control: 'names are one line',
+  bidi: 'text does not turn the direction of what is around it',
+  marks: 'no more than 30 marks in a row'
 }
 
 /** Why a failed check is right as it is; undefined for a fault. */
@@ -52,6 +55,7 @@ function reasonOf({ check, url, sent, status, problem, message }: Fault): string
   const refusal = [problem.code ?? '', ...codes].map((code) => REFUSALS[code]).find((why) => why !== undefined)
   if (check === 'positive_data_acceptance' && status < 500) return refusal
   if (check === 'negative_data_rejection') {
+    if (status === 414) return 'what is longer than any target is refused for that'
     if (status === 412) return 'a tag that is none is refused as one that does not match'
     if (message.includes('Incorrect type') && sent.includes('null'))
       return 'null where a member is optional means absent'

@@ -28,6 +28,15 @@ export function StringLike(example: string, options: object = {}) {
   return Type.String({ ...options, examples: [example] })
 }
 
+/** A name as people write it, for a request. What a pattern cannot say is in its description. */
+export function NameLike(example: string, maxLength: number) {
+  return StringLike(example, {
+    ...{ minLength: 1, maxLength },
+    description:
+      'One line of text with something that can be seen: no control characters, line breaks or characters that turn the direction of text.'
+  })
+}
+
 /** An id with an example of its own, so that the ids in documents agree with each other. */
 export function Id(example: string) {
   return Type.String({

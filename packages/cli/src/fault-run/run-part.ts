@@ -51,7 +51,11 @@ export async function runPart(part: Part, options: RunPartOptions): Promise<Ende
   const lines = splitLines((line) => {
     const heard = readLine(line)
     if (heard === undefined) return
-    if (heard.type === 'round begins') begun = performance.now()
+    if (heard.type === 'round begins' && part.rounds !== undefined) begun = performance.now()
+    if (heard.type === 'skipped') {
+      const round = part.rounds === undefined ? null : Number(/^round (\d+)\b/.exec(heard.name)?.[1])
+      if (open.delete(round)) told.push(options.onEnded({ round, result: 'skipped', seconds: 0, why: heard.why }))
+    }
     if (heard.type === 'round ended' && open.has(heard.round) && !ending()) {
       open.delete(heard.round)
       failed ||= !heard.ok
@@ -127,7 +131,7 @@ function rest(open: readonly (number | null)[], how: How): Ended[] {
   const [first, ...others] = open
   if (first === undefined) {
     if (fault === undefined || how.failed) return []
-    return [{ round: how.rounds.at(-1)!, result: 'failed', seconds, why: `after its rounds: ${fault}` }]
+    return [{ round: how.rounds.at(-1) ?? null, result: 'failed', seconds, why: `after its rounds: ${fault}` }]
   }
   if (how.failed) return open.map(skipped('an earlier round failed'))
   const after = others.map(skipped('an earlier round did not end'))

@@ -3,6 +3,7 @@ import {
   EmailSchema,
   FieldsSchema,
   Id,
+  NameLike,
   Nullable,
   Page,
   PageQuery,
@@ -148,7 +149,7 @@ const CurrentPassword = {
   currentPassword: Type.Optional(StringLike('correct horse battery staple', { minLength: 1, maxLength: 256 }))
 }
 
-const DisplayNameSchema = StringLike('Ada Lindqvist', { minLength: 1, maxLength: 80 })
+const DisplayNameSchema = NameLike('Ada Lindqvist', 80)
 
 export const authRoutes = {
   signup: defineRoute({

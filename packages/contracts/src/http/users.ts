@@ -3,6 +3,7 @@ import {
   FieldsSchema,
   Id,
   ImageSchema,
+  NameLike,
   Nullable,
   Page,
   PageQuery,
@@ -59,7 +60,7 @@ export const usersRoutes = {
     description: "Changes the caller's profile. Supports If-Match.",
     body: Strict(
       {
-        displayName: Type.Optional(StringLike('Ada Lindqvist', { minLength: 1, maxLength: 80 })),
+        displayName: Type.Optional(NameLike('Ada Lindqvist', 80)),
         bio: Type.Optional(StringLike(EXAMPLE_TEXTS.bio, { maxLength: 1000 })),
         avatarId: Type.Optional(Nullable(Id(EXAMPLE_IDS.image)))
       },
