@@ -43,7 +43,7 @@ async function main(): Promise<void> {
 async function load() {
   const [app, fixedList, traffic, cache] = await Promise.all([
     import('./app.ts'),
-    import('./upstreams/fixed-list.ts'),
+    import('./alone/fixed-list.ts'),
     import('./traffic/traffic.ts'),
     import('@skerry/cache')
   ])

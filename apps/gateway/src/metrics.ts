@@ -1,14 +1,33 @@
 import type { Metrics, RouteRecorder } from '@skerry/service'
-import type { Overload } from './overload/overload.ts'
-import type { Spool } from './proxy/spool.ts'
-import type { OpenStreams } from './proxy/streams.ts'
-import type { Route } from './routing/routes.ts'
-import type { Balancer } from './upstreams/balancer.ts'
+
+/** What is counted by: a route that a service announced. */
+export type CountedRoute = { readonly service: string; readonly path: string }
+
+/** The instances of each service, as far as they are shown. */
+export type ShownInstances = {
+  all(): Iterable<
+    readonly [
+      service: string,
+      instances: readonly {
+        readonly id: string
+        readonly inFlight: number
+        readonly circuit: { readonly isOpen: boolean }
+      }[]
+    ]
+  >
+}
+
+/** How each service's limit stands, and who waits for it. */
+export type ShownLimits = {
+  services(): Iterable<
+    readonly [service: string, { readonly waiting: number; readonly gradient: { readonly limit: number } }]
+  >
+}
 
 /** What the gateway counts besides its process. No label has more values than there are services, routes, instances or policies. */
 export type GatewayMetrics = {
   /** An answer went out; `route` is undefined where no service answers the path. */
-  answered(route: Route | undefined, method: string, status: number, seconds: number): void
+  answered(route: CountedRoute | undefined, method: string, status: number, seconds: number): void
   limited(policy: string): void
   retried(service: string): void
   hedged(service: string): void
@@ -22,17 +41,21 @@ export type GatewayMetrics = {
   /** An answer was broken off because its client took it too slowly. */
   tooSlow(reason: string): void
   /** Shows how much waits for slow clients. */
-  watchSpool(spool: Spool): void
+  watchSpool(spool: { readonly bytes: number; readonly held: number }): void
   /** An HTTP/2 connection was ended by a bound. */
   http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
-  watchOverload(overload: Overload): void
+  watchOverload(overload: ShownLimits): void
 }
 
 const NO_ROUTE = {}
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
-export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, streams: OpenStreams): GatewayMetrics {
+export function createGatewayMetrics(
+  metrics: Metrics,
+  balancer: ShownInstances,
+  streams: { readonly size: number }
+): GatewayMetrics {
   const durations = metrics.durations(
     'skerry_gateway_request_duration_seconds',
     'Time to answer, by service, route, method and status.'

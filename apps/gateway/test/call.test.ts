@@ -3,10 +3,11 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
-import { type BalancedRequest, Balancer, type BalancerOptions } from '../src/upstreams/balancer.ts'
+import { Balancer, type BalancerOptions } from '../src/upstreams/balancer.ts'
 import { Deadline } from '../src/upstreams/deadline.ts'
 import { LatencyWindow } from '../src/upstreams/latency.ts'
 import { retryAfterMs } from '../src/upstreams/retry-after.ts'
+import type { BalancedRequest } from '../src/upstreams/types.ts'
 import type { Upstream } from '../src/upstreams/upstream.ts'
 import { Wheel } from '../src/upstreams/wheel.ts'
 

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { Gradient, type Outcome } from '../src/overload/gradient.ts'
+import { Gradient } from '../src/overload/gradient.ts'
+import type { Outcome } from '../src/overload/outcome.ts'
 import { ServiceGate } from '../src/overload/service-gate.ts'
 import { type Kind, type Seen, simulate } from './helpers/simulate.ts'
 

@@ -1,10 +1,10 @@
 import { createLogger } from '@skerry/service'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import { type FixedInstance, type FixedListOptions, openFixedList } from '../src/alone/fixed-list.ts'
 import { resolveAll } from '../src/alone/names.ts'
 import { parseRoutes } from '../src/alone/routes-text.ts'
 import { parseRules } from '../src/alone/rules-text.ts'
-import { type FixedInstance, type FixedListOptions, openFixedList } from '../src/upstreams/fixed-list.ts'
 
 const FEED = { method: 'GET', path: '/feed/:id', auth: 'none' }
 

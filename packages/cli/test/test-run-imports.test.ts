@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import t from 'tap'
 import { checkImports } from '../src/test-run/check-imports.ts'
+import { findCircles, type ImportGraph } from '../src/test-run/import-circles.ts'
 
 type Files = Record<string, string>
 
@@ -70,6 +71,35 @@ t.test('each violation is named with its file and line', async (t) => {
     'packages/store/src/index.ts:1: @skerry/auth: nothing imports an app',
     'packages/store/src/other.ts:1: ../../contracts/src/index.ts: a relative import stays in its package'
   ])
+})
+
+t.test('files that import each other in a circle are named with the shortest way round', async (t) => {
+  const faults = await check(t, {
+    'apps/auth/src/a.ts': `import type { B } from './b.ts'`,
+    'apps/auth/src/b.ts': `import { c } from './c.ts'\nimport { d } from './d.ts'`,
+    'apps/auth/src/c.ts': `import { a } from './a.ts'`,
+    'apps/auth/src/d.ts': `\nconst { b } = await import('./b.ts')`,
+    'apps/auth/src/e.ts': `import { a } from './a.ts'`,
+    'packages/store/src/f.ts': `export * from './f.ts'`
+  })
+  t.strictSame(faults, [
+    'apps/auth/src/b.ts:2: ./d.ts: imports in a circle: apps/auth/src/b.ts → apps/auth/src/d.ts → apps/auth/src/b.ts',
+    'packages/store/src/f.ts:1: ./f.ts: imports in a circle: packages/store/src/f.ts → packages/store/src/f.ts'
+  ])
+})
+
+t.test('a circle that is known is not told, one that has grown is, and what is none any more is taken off', (t) => {
+  const graph = (uses: Record<string, string[]>): ImportGraph =>
+    new Map(Object.entries(uses).map(([file, all]) => [file, all.map((to) => ({ to, line: 1, source: to }))]))
+  const known = [['a', 'b', 'c']]
+  t.same(findCircles(graph({ a: ['b'], b: ['c'], c: ['a'] }), known), [])
+  t.same(findCircles(graph({ a: ['b'], b: ['c', 'd'], c: ['a'], d: ['b'] }), known), [
+    'b:1: d: imports in a circle: b → d → b'
+  ])
+  t.same(findCircles(graph({ a: ['b'], b: ['a'], c: ['a'] }), known), [
+    'c: is in no circle of imports any more: take it off the list of known ones'
+  ])
+  t.end()
 })
 
 t.test('the repository itself keeps them', async (t) => {

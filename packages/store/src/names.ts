@@ -1,5 +1,4 @@
 import type { Db } from 'mongodb'
-import type { Store } from './store.ts'
 
 /** Names of collections that differ from the declared ones, by view of a database. */
 const views = new WeakMap<Db, Map<string, string>>()
@@ -26,11 +25,4 @@ export function useNames(db: Db, names: Readonly<Record<string, string>>): void 
   const view = views.get(db) ?? new Map<string, string>()
   views.set(db, view)
   for (const [declared, stored] of Object.entries(names)) view.set(declared, stored)
-}
-
-/** The same database, pool and transactions, where some collections have other names. */
-export function storeWith(store: Store, names: Readonly<Record<string, string>>): Store {
-  const db = store.client.db(store.db.databaseName)
-  useNames(db, names)
-  return { ...store, db }
 }

@@ -2,7 +2,7 @@ import type { Author } from '@skerry/contracts'
 import type { Store } from '@skerry/store'
 import { findAuthors } from '../data/authors.ts'
 import { createBatch } from './batch.ts'
-import type { Person } from './deps.ts'
+import type { Person } from './person.ts'
 import { createShortMemory } from './short-memory.ts'
 
 /** What authors are called: from the read model, with a short memory in front. */

@@ -10,7 +10,8 @@ import {
 } from '../data/comments.ts'
 import { countOnPost, findPostOrTombstone } from '../data/posts.ts'
 import { introduce } from './create-post.ts'
-import type { Deps, Person } from './deps.ts'
+import type { Deps } from './deps.ts'
+import type { Person } from './person.ts'
 import { bytesOf, presentComment } from './present.ts'
 import { commentText } from './words.ts'
 

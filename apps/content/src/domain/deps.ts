@@ -17,6 +17,3 @@ export type Deps = {
   /** Epoch milliseconds. */
   now(): number
 }
-
-/** The part of a caller that the domain looks at. */
-export type Person = { readonly userId: string; readonly username: string; readonly displayName: string }

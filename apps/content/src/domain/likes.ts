@@ -3,7 +3,8 @@ import { publish } from '@skerry/events'
 import { bucketOf, type CallContext, isDuplicate, transaction } from '@skerry/store'
 import { deleteLike, insertLike } from '../data/likes.ts'
 import { countOnPost } from '../data/posts.ts'
-import type { Deps, Person } from './deps.ts'
+import type { Deps } from './deps.ts'
+import type { Person } from './person.ts'
 
 /** Likes a post; liking twice is liking once. Throws CNT_POST_NOT_FOUND. */
 export async function likePost(deps: Deps, caller: Person, postId: string, call: CallContext): Promise<void> {

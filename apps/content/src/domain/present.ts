@@ -1,7 +1,8 @@
 import type { Author, Comment, Post } from '@skerry/contracts'
 import type { CommentDocument } from '../data/comments.ts'
 import type { PostDocument } from '../data/posts.ts'
-import type { Deps, Person } from './deps.ts'
+import type { Deps } from './deps.ts'
+import type { Person } from './person.ts'
 
 /** About what a post or comment has in a page beside its text, bytes. */
 const BESIDE_TEXT = 1_024

@@ -3,7 +3,8 @@ import { bucketOf, countFitting, decodeCursor, encodeCursor } from '@skerry/stor
 import { findEntries } from '../data/feeds.ts'
 import { findMerged } from '../data/follows.ts'
 import { findNewestRefs, type PostDocument, type PostRef } from '../data/posts.ts'
-import type { Deps, Person } from './deps.ts'
+import type { Deps } from './deps.ts'
+import type { Person } from './person.ts'
 import { bytesOf, presentPosts } from './present.ts'
 
 /** What is gone or unfollowed leaves holes in a page, which are filled by reading on; so often at most. */

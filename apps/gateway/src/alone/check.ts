@@ -1,6 +1,6 @@
 import { assertIdentityUrl } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
-import { readList } from '../upstreams/fixed-list.ts'
+import { readList } from './fixed-list.ts'
 import { keysOf } from './keys.ts'
 import { textsOf } from './texts.ts'
 

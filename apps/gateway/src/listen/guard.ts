@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import { type FaultLog, PROBLEM_TYPE, problemAnswer } from '@skerry/service'
-import type { Handler } from './http2.ts'
+
+/** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
  * Where bytes from outside enter, what they call is guarded: what it throws is told, and ends what these bytes belong to. Anything later that

@@ -7,12 +7,10 @@ import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
-import { guard } from './guard.ts'
+import { guard, type Handler } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import type { SlowReaders } from './slow-readers.ts'
-
-export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Why a connection was ended before its client ended it. */
 export type Reason = 'resets' | 'control' | 'protocol' | 'silent' | 'idle' | 'drained'

@@ -1,4 +1,4 @@
-import type { Outcome } from './gradient.ts'
+import type { Outcome } from './outcome.ts'
 
 /** Latencies below are taken for this, ms: a logarithm must not make them the most important ones. */
 const SHORTEST_MS = 0.1

@@ -1,6 +1,6 @@
 import { type Priority, SkerryError } from '@skerry/contracts'
 import { DeadlineError } from '../upstreams/errors.ts'
-import type { Outcome } from './gradient.ts'
+import type { Outcome } from './outcome.ts'
 import type { Overload, Refusal } from './overload.ts'
 
 /** There was no place in a service for work of this priority; what matters more might have found one. `cause` is what a client is told. */

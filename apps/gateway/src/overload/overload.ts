@@ -1,7 +1,7 @@
 import type { Priority } from '@skerry/contracts'
 import type { GatewayConfig } from '../config.ts'
-import type { Outcome } from './gradient.ts'
 import { serviceOf } from './lane.ts'
+import type { Outcome } from './outcome.ts'
 import { Pressure, watchLoop } from './pressure.ts'
 import { ServiceGate, type Waiter } from './service-gate.ts'
 

@@ -1,5 +1,6 @@
 import type { Priority } from '@skerry/contracts'
-import { Gradient, type GradientOptions, type Outcome } from './gradient.ts'
+import { Gradient, type GradientOptions } from './gradient.ts'
+import type { Outcome } from './outcome.ts'
 
 export type GateOptions = GradientOptions & {
   /** How long a request may wait for a place, ms: until a line has stood for so long, and then a twentieth of it. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Visit } from '../door/visit.ts'
-import type { BalancedRequest } from '../upstreams/balancer.ts'
+import type { BalancedRequest } from '../upstreams/types.ts'
 import { requestHeaders } from './headers.ts'
 
 /** Silence allowed in an answer and in a live stream, ms. */

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { BalancedRequest } from './balancer.ts'
 import { CallerGoneError, failureOf } from './errors.ts'
 import { retryAfterMs } from './retry-after.ts'
-import type { Upstream } from './upstream.ts'
+import type { BalancedRequest, Failure } from './types.ts'
+import type { Upstream, Waiting } from './upstream.ts'
 import { Connection } from './wire/connection.ts'
 import { isProper, ProtocolError } from './wire/head.ts'
 
@@ -22,18 +22,17 @@ export type AttemptHost = {
   /** Its instance hangs: what may be repeated is asked elsewhere, where there is somebody to ask. */
   evacuate(attempt: Attempt): void
   /** Takes in what an instance's failure means for it. */
-  blame(upstream: Upstream, failure: ReturnType<typeof failureOf>, tookMs: number, now: number, pauseMs?: number): void
+  blame(upstream: Upstream, failure: Failure | undefined, tookMs: number, now: number, pauseMs?: number): void
 }
 
 /** One attempt of a call at one instance; undici's handler for it. */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements Dispatcher.DispatchHandler, Waiting {
   readonly upstream: Upstream
   controller: Dispatcher.DispatchController | undefined
   /** It left for the instance, so the instance may have seen it. */
   sent = false
-  /** Where it stands among those that wait at its instance; -1: it does not. */
   place = -1
-  readonly call: AttemptHost
+  private readonly call: AttemptHost
   private readonly probing: boolean
   private sentAt = 0
   private over = false
@@ -140,6 +139,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.over) return
     if (this.sent) this.call.blame(this.upstream, 'timeout', now - this.sentAt, now)
     this.drop()
+  }
+
+  evacuate(): void {
+    this.call.evacuate(this)
   }
 
   /** Another instance was asked later and answered sooner. */

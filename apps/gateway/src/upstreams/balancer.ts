@@ -1,40 +1,14 @@
 import { Dispatcher } from 'undici'
 import { Budget } from './budget.ts'
-import { Call } from './call.ts'
-import { type EjectionOptions, ejects, type Failure, outliers } from './ejection.ts'
+import { Call, type CallEvents, type CallHost } from './call.ts'
+import { type EjectionOptions, ejects, outliers } from './ejection.ts'
 import { DeadlineError, NoUpstreamError } from './errors.ts'
 import type { LatencyWindow } from './latency.ts'
 import { ServiceUpstreams } from './service-upstreams.ts'
+import type { BalancedRequest, Failure } from './types.ts'
 import { Upstream, type UpstreamInstance, type UpstreamOptions } from './upstream.ts'
 import { Timer, Wheel } from './wheel.ts'
 import { NOTHING_SENT } from './wire/pool.ts'
-
-/** A request to one of a service's instances. */
-export type BalancedRequest = {
-  /** The service's name. */
-  origin: string
-  method: string
-  path: string
-  /** Name, value, name, value; checked, without `host` and `content-length`'s lies: they are sent as they are. */
-  headers: readonly string[]
-  body: Buffer | null
-  /** May be sent again although it was sent before: idempotent by its method or its `Idempotency-Key`. */
-  repeatable: boolean
-  /** May be sent to a second instance while the first still works at it. */
-  hedgeable: boolean
-  /** The answer does not end by itself. */
-  stream: boolean
-  /** Until an answer must have begun, ms from now. */
-  timeoutMs: number
-  /** Silence allowed between two parts of an answer, ms. */
-  silenceMs: number
-  /** How long such requests take: where the hedge's delay comes from and its latency goes to. */
-  latencies?: LatencyWindow | undefined
-  /** Asks for instances of this version, as long as there are any. */
-  version?: string | undefined
-  /** The handler does with each part of the body what it has to before it returns, so that it need not be copied. */
-  transient?: boolean
-}
 
 export type BalancerOptions = UpstreamOptions &
   EjectionOptions & {
@@ -50,17 +24,11 @@ export type BalancerOptions = UpstreamOptions &
     mirrorInFlight: number
   }
 
-export type BalancerEvents = {
+export type BalancerEvents = CallEvents & {
   /** An upstream is ejected, at first for so long. Told once, however often it is found to be no better. */
   ejected(upstream: Upstream, reason: Failure, pauseMs: number): void
   /** It has answered again. */
   back(upstream: Upstream, awayMs: number): void
-  retried(service: string): void
-  hedged(service: string): void
-  /** A hedge was sent for nothing: the first instance answered. */
-  hedgeLost(service: string): void
-  /** The code that takes an answer failed at it. */
-  faulted(error: Error): void
 }
 
 /** Answers of which so many are known tell what is slow. */
@@ -74,7 +42,7 @@ const OUTLIERS_EVERY_MS = 1_000
  * The undici Dispatcher over the live instances of all services: it selects, ejects, retries, hedges and keeps deadlines, each in a file
  * of its own beside this one. `Call` is one request on its way through them.
  */
-export class Balancer extends Dispatcher {
+export class Balancer extends Dispatcher implements CallHost {
   readonly options: BalancerOptions
   readonly events: BalancerEvents
   readonly wheel = new Wheel()
@@ -223,7 +191,7 @@ export class Balancer extends Dispatcher {
       upstream.ejectedSince = now
       this.events.ejected(upstream, failure, pause)
     }
-    if (failure === 'hung') for (const attempt of [...upstream.waiting]) attempt.call.evacuate(attempt)
+    if (failure === 'hung') for (const waiting of [...upstream.waiting]) waiting.evacuate()
   }
 
   private ejectOutliers(now: number): void {

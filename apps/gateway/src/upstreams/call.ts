@@ -1,14 +1,43 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { Attempt, type AttemptHost } from './attempt.ts'
-import type { BalancedRequest, Balancer } from './balancer.ts'
 import { Deadline, type Watched } from './deadline.ts'
-import { DeadlineError, type failureOf, NoUpstreamError, SilenceError } from './errors.ts'
+import { DeadlineError, NoUpstreamError, SilenceError } from './errors.ts'
+import type { LatencyWindow } from './latency.ts'
 import { isRetried, Retries } from './retries.ts'
 import type { ServiceUpstreams } from './service-upstreams.ts'
+import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream } from './upstream.ts'
-import { Timer } from './wheel.ts'
+import { Timer, type Wheel } from './wheel.ts'
 import { NOTHING_SENT } from './wire/pool.ts'
+
+/** What calls tell. */
+export type CallEvents = {
+  retried(service: string): void
+  hedged(service: string): void
+  /** A hedge was sent for nothing: the first instance answered. */
+  hedgeLost(service: string): void
+  /** The code that takes an answer failed at it. */
+  faulted(error: Error): void
+}
+
+/** What a call needs of the balancer that makes it. */
+export type CallHost = {
+  readonly wheel: Wheel
+  readonly options: { readonly retries: number }
+  readonly events: CallEvents
+  /** How long to wait before a hedge, ms. */
+  hedgeAfter(latencies: LatencyWindow | undefined): number
+  /** Takes in a failure of an instance. */
+  failed(
+    service: ServiceUpstreams,
+    upstream: Upstream,
+    failure: Failure,
+    tookMs: number,
+    now: number,
+    pauseMs?: number
+  ): void
+}
 
 /**
  * One request to a service, over as many instances as it takes: retried when an attempt fails, hedged when one is late, ended at its
@@ -18,7 +47,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   readonly aborted = false
   readonly reason = null
   readonly request: BalancedRequest
-  private readonly balancer: Balancer
+  private readonly balancer: CallHost
   private readonly service: ServiceUpstreams
   private readonly handler: Dispatcher.DispatchHandler
   private deadline: Deadline | undefined
@@ -33,7 +62,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   private done = false
 
   constructor(
-    balancer: Balancer,
+    balancer: CallHost,
     service: ServiceUpstreams,
     request: BalancedRequest,
     handler: Dispatcher.DispatchHandler
@@ -265,7 +294,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   }
 
   /** Takes in what an instance's failure means for it. */
-  blame(upstream: Upstream, failure: ReturnType<typeof failureOf>, tookMs: number, now: number, pauseMs = 0): void {
+  blame(upstream: Upstream, failure: Failure | undefined, tookMs: number, now: number, pauseMs = 0): void {
     if (failure !== undefined) this.balancer.failed(this.service, upstream, failure, tookMs, now, pauseMs)
   }
 }

@@ -1,7 +1,5 @@
+import type { Failure } from './types.ts'
 import type { Upstream } from './upstream.ts'
-
-/** Why an attempt failed. `refused`, `reset` and `hung` are certain; `status` (5xx) and `slow` may be the fault of the request. */
-export type Failure = 'refused' | 'reset' | 'timeout' | 'status' | 'hung' | 'slow'
 
 export type EjectionOptions = {
   /** Failures in a row after which an instance is ejected; a refused connection counts for all of them. */

@@ -1,4 +1,4 @@
-import type { Failure } from './ejection.ts'
+import type { Failure } from './types.ts'
 
 /** Why no instance could be asked. Neither message nor code is shown to a caller. */
 export class NoUpstreamError extends Error {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { BalancedRequest } from './balancer.ts'
 import { failureOf } from './errors.ts'
 import type { ServiceUpstreams } from './service-upstreams.ts'
+import type { BalancedRequest } from './types.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Answers that another instance may give better. */

@@ -1,6 +1,6 @@
-import type { BalancedRequest } from './balancer.ts'
 import type { Budget } from './budget.ts'
 import { select, type Unavailable } from './select.ts'
+import type { BalancedRequest } from './types.ts'
 import type { Upstream } from './upstream.ts'
 
 /** The live instances of one service, and what they share. */

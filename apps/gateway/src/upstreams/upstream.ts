@@ -1,6 +1,5 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
-import type { Attempt } from './attempt.ts'
 import { Circuit } from './circuit.ts'
 import type { WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'
@@ -52,6 +51,14 @@ type Connections = {
   destroy(): void | Promise<void>
 }
 
+/** Something that waits for the answer of an instance. */
+export type Waiting = {
+  /** Where it stands among those that wait there; -1: it does not. */
+  place: number
+  /** The instance hangs. */
+  evacuate(): void
+}
+
 /** One instance: its connections, its load, and how it has been doing. */
 export class Upstream {
   readonly id: string
@@ -66,7 +73,7 @@ export class Upstream {
    * Attempts that have had no answer yet, in no order. A list rather than a Set: as requests come and go a Set makes new tables, and each old
    * one keeps what was in it alive until the next collection of all memory (8 µs a request).
    */
-  readonly waiting: Attempt[] = []
+  readonly waiting: Waiting[] = []
   /** When it last answered anybody, `performance.now()`. */
   answeredAt = -Infinity
   /** Hedges that answered sooner than it since it last answered anybody, and since when. */
@@ -128,12 +135,12 @@ export class Upstream {
     return connections instanceof WirePool && connections.withdraw(handler)
   }
 
-  await(attempt: Attempt): void {
+  await(attempt: Waiting): void {
     attempt.place = this.waiting.push(attempt) - 1
   }
 
   /** It has its answer, or wants none. The last one takes its place. */
-  awaitNoMore(attempt: Attempt): void {
+  awaitNoMore(attempt: Waiting): void {
     const { place } = attempt
     if (place === -1) return
     attempt.place = -1

@@ -1,30 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node'
+import { headers, type Msg } from '@nats-io/transport-node'
 import type { Logger, NatsConnection } from '@skerry/service'
+import { entryOf, type LiveEntry, type LogBatch, type LogPosition, TYPE } from './entry.ts'
 import { createGate } from './gate.ts'
 import { ensureLog, LOG, type LogLimits, limitLog, REPUBLISHED } from './log-stream.ts'
 import { readLog } from './read-log.ts'
-
-/** One message of a user's log. */
-export type LiveEntry = {
-  readonly seq: number
-  /** The sequence of the user's message before it as the log knew it; 0: none. */
-  readonly previous: number
-  readonly type: string
-  /** JSON on one line. */
-  readonly body: string
-}
-
-/** How far the log reaches: `stamp` tells one log from a later one of the same name. */
-export type LogPosition = { readonly stamp: string; readonly first: number; readonly last: number }
-
-export type LogBatch = {
-  readonly entries: readonly LiveEntry[]
-  /** How many messages the user has after the asked one, those of this batch among them. */
-  readonly held: number
-  readonly ended: boolean
-}
 
 export type LiveMessageToAppend = { readonly id: string; readonly type: string; readonly body: string }
 
@@ -56,7 +37,6 @@ const PUBLISH_MS = 2_000
 const READS_AT_ONCE = 64
 /** Enough to keep JetStream's disk busy, few enough to be acknowledged within PUBLISH_MS. */
 const APPENDS_AT_ONCE = 256
-const TYPE = 'live-type'
 
 /** Opens the one log of live messages, a JetStream stream with a subject a user, and makes it when it is not there. */
 export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Logger): Promise<LiveLog> {
@@ -153,10 +133,4 @@ function noop(): void {}
 /** A republished message, or undefined for what the server did not stamp. */
 function entryOfRepublished(message: Msg): LiveEntry | undefined {
   return message.headers === undefined ? undefined : entryOf(message.headers, message.string())
-}
-
-export function entryOf(h: MsgHdrs, body: string): LiveEntry | undefined {
-  const seq = Number(h.get('Nats-Sequence'))
-  if (!Number.isSafeInteger(seq) || seq < 1) return undefined
-  return { seq, previous: Number(h.get('Nats-Last-Sequence')) || 0, type: h.get(TYPE) || 'message', body }
 }

@@ -6,7 +6,7 @@ import {
   StorageType,
   type StreamInfo
 } from '@nats-io/jetstream'
-import type { LogPosition } from './live-log.ts'
+import type { LogPosition } from './entry.ts'
 
 /** Name of the stream, and of its subjects' first part. */
 export const LOG = 'live'

@@ -1,5 +1,5 @@
 import type { CompletionResult, JetStreamManager, StoredMsg } from '@nats-io/jetstream'
-import { entryOf, type LiveEntry, type LogBatch } from './live-log.ts'
+import { entryOf, type LiveEntry, type LogBatch } from './entry.ts'
 import { LOG } from './log-stream.ts'
 
 const BATCH = 100

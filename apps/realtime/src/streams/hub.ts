@@ -1,10 +1,16 @@
-import type { LiveEntry, LiveLog } from '../log/live-log.ts'
-import type { LiveStream } from './live-stream.ts'
+import type { LiveEntry } from '../log/entry.ts'
+import type { LiveLog } from '../log/live-log.ts'
+
+/** A stream, as far as its hub is concerned. */
+export type Hearer = {
+  /** A message that was just appended; `odd`: it can't be of the log as it was. */
+  offer(entry: LiveEntry, odd: boolean): void
+}
 
 /** What the streams of one user on this instance share: one subscription, and until when the user counts as active. */
 export class Hub {
   readonly userId: string
-  readonly streams: LiveStream[] = []
+  readonly streams: Hearer[] = []
   /** Sequence of the newest message that was heard of; 0: none yet. */
   lastHeard = 0
   /** The log that `lastHeard` is of. */

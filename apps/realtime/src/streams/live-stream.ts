@@ -1,5 +1,5 @@
 import type { Caller } from '@skerry/service'
-import type { LiveEntry, LogBatch, LogPosition } from '../log/live-log.ts'
+import type { LiveEntry, LogBatch, LogPosition } from '../log/entry.ts'
 import type { Hub } from './hub.ts'
 import { idOf, type Place } from './message-id.ts'
 import type { EndReason, Sink } from './sink.ts'
@@ -13,7 +13,7 @@ export class LiveStream {
   readonly hub: Hub
   readonly caller: Caller
   readonly token: string
-  private readonly host: StreamHost
+  private readonly host: StreamHost<LiveStream>
   private state: 'opening' | 'reading' | 'live' | 'closed' = 'opening'
   private sink: Sink | undefined
   private stamp = ''
@@ -28,7 +28,7 @@ export class LiveStream {
   verifyAt = 0
   checking = false
 
-  constructor(host: StreamHost, hub: Hub, caller: Caller, token: string) {
+  constructor(host: StreamHost<LiveStream>, hub: Hub, caller: Caller, token: string) {
     this.host = host
     this.hub = hub
     this.caller = caller

@@ -1,6 +1,6 @@
 import type { Logger } from '@skerry/service'
-import type { LiveLog, LogPosition } from '../log/live-log.ts'
-import type { LiveStream } from './live-stream.ts'
+import type { LogPosition } from '../log/entry.ts'
+import type { LiveLog } from '../log/live-log.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 
 export type StreamOptions = {
@@ -12,8 +12,8 @@ export type StreamOptions = {
   verifyMs: number
 }
 
-/** What a stream needs of those who keep it. */
-export type StreamHost = {
+/** What a stream (`S`) needs of those who keep it. */
+export type StreamHost<S> = {
   readonly live: LiveLog
   readonly options: StreamOptions
   readonly metrics: StreamMetrics
@@ -21,7 +21,7 @@ export type StreamHost = {
   /** A place of the log that is some seconds old. */
   settled(): LogPosition
   /** Reads again at the next turn of the wheel. */
-  retryLater(stream: LiveStream): void
+  retryLater(stream: S): void
   /** Forgets a closed stream. */
-  release(stream: LiveStream): void
+  release(stream: S): void
 }

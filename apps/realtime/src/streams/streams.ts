@@ -2,7 +2,8 @@ import { SkerryError } from '@skerry/contracts'
 import type { Caller, Identity, Logger, Metrics } from '@skerry/service'
 import { isId } from '@skerry/store'
 import type { Activity } from '../domain/activity.ts'
-import type { LiveLog, LogPosition } from '../log/live-log.ts'
+import type { LogPosition } from '../log/entry.ts'
+import type { LiveLog } from '../log/live-log.ts'
 import { drainStreams } from './drain.ts'
 import { Hub } from './hub.ts'
 import { LiveStream } from './live-stream.ts'
@@ -50,7 +51,7 @@ export function createStreams(deps: StreamsDeps): Streams {
   let candidateAt = Date.now()
   let reconnects = 0
 
-  const host: StreamHost = {
+  const host: StreamHost<LiveStream> = {
     live,
     options,
     log,

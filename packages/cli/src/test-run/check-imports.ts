@@ -1,5 +1,6 @@
 import { glob, readdir, readFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
+import { type Edge, findCircles } from './import-circles.ts'
 
 /** What a line of a source file imports. */
 type Use = { line: number; source: string }
@@ -30,12 +31,16 @@ const IMPORT =
 export async function checkImports(repo: string): Promise<string[]> {
   const apps = await readdir(join(repo, 'apps'))
   const faults: string[] = []
+  const graph = new Map<string, Edge[]>()
   for await (const found of glob('{apps,packages,infra}/*/{src,test}/**/*.ts', { cwd: repo })) {
     const path = found.replaceAll('\\', '/')
     const text = withoutComments(await readFile(join(repo, path), 'utf8'))
+    const edges: Edge[] = []
+    graph.set(path, edges)
     for (const use of usesOf(text)) {
       const rule = brokenRule(path, use, apps)
       if (rule !== undefined) faults.push(`${path}:${use.line}: ${use.source}: ${rule}`)
+      if (use.source.startsWith('.')) edges.push({ ...use, to: posix.join(dirname(path), use.source) })
     }
     if (!/^apps\/[^/]+\/src\//.test(path) || /^apps\/[^/]+\/src\/main\.ts$/.test(path)) continue
     for (const { 0: what, index } of text.matchAll(/\bprocess\.(env\b|(on|once|kill|exit)\()/g)) {
@@ -44,6 +49,7 @@ export async function checkImports(repo: string): Promise<string[]> {
       )
     }
   }
+  faults.push(...findCircles(graph))
   return faults.sort()
 }
 

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import type { RouteRules } from '@skerry/contracts'
 import type { Logger } from '@skerry/service'
-import { createNames, resolveAll } from '../alone/names.ts'
-import { type FixedRoute, parseRoutes } from '../alone/routes-text.ts'
-import { assertAnonymous, parseRules, shareRules } from '../alone/rules-text.ts'
+import { createNames, resolveAll } from './names.ts'
+import { type FixedRoute, parseRoutes } from './routes-text.ts'
+import { assertAnonymous, parseRules, shareRules } from './rules-text.ts'
 
 /** One address of a route, as the registry would tell of an instance. */
 export type FixedInstance = {

@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { LoadedAnswer } from '../cache/answer.ts'
 import { AnswerTooLargeError } from '../cache/response-cache.ts'
-import type { BalancedRequest, Balancer } from './balancer.ts'
-import { CallerGoneError } from './errors.ts'
+import type { Balancer } from '../upstreams/balancer.ts'
+import { CallerGoneError } from '../upstreams/errors.ts'
+import type { BalancedRequest } from '../upstreams/types.ts'
 
 /**
  * Asks a service for an answer as a whole. Rejects with AnswerTooLargeError as soon as it is known to be above `limit` bytes, and with the
