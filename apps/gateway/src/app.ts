@@ -14,7 +14,6 @@ import {
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
-import { varyByCoding } from './bytes/coding-headers.ts'
 import { createCompressor } from './bytes/compressor.ts'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
@@ -25,22 +24,25 @@ import { createSender } from './documents/send-document.ts'
 import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
 import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
-import { useDoor } from './door/own-door.ts'
+import { ownDoor } from './door/own-door.ts'
 import { createRefuse } from './door/refuse-connection.ts'
 import { publicRequestId } from './door/request-id.ts'
+import { createHeads } from './head/heads.ts'
+import { speakInReplies } from './head/in-replies.ts'
 import { createLimiter } from './limits/limiter.ts'
 import { policiesOf } from './limits/policies.ts'
 import { createListener } from './listen/listener.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createOverload } from './overload/overload.ts'
+import { hooksOf } from './policies/hooks.ts'
+import { POLICIES } from './policies/list.ts'
+import type { Policy } from './policies/policy.ts'
 import { createEntry } from './proxy/entry.ts'
-import { limitHeaders } from './proxy/headers.ts'
 import { createSpool } from './proxy/spool.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
 import { createRoutes } from './routing/routes.ts'
-import { findSecurityHeaders } from './security-headers.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
@@ -64,6 +66,8 @@ export type GatewayDeps = {
   listenFd?: number | undefined
   /** Routes that are known before anybody announces them: the house's own unless given. */
   contracts?: readonly RouteContract[]
+  /** What a team wants beyond that: those of `policies/list.ts` unless given. */
+  policies?: readonly Policy[]
 }
 
 export type Gateway = {
@@ -83,7 +87,7 @@ const STREAMS_GRACE_MS = 1_000
 
 /** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
-  const { config, log, metrics, identity, contracts = CONTRACTS } = deps
+  const { config, log, metrics, identity, contracts = CONTRACTS, policies = POLICIES } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
   const streams = createOpenStreams()
   let live: readonly Instance[] = []
@@ -123,13 +127,13 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     path: config.HEALTH_PATH,
     ca
   })
-  const securityHeaders = await findSecurityHeaders()
 
-  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
-  const refuse = createRefuse(corsHeaders)
   const trusted = parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
   const exempt = parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
   const onFault = createFaultLog(log, metrics)
+  const draining = () => app.skerry.draining
+  const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
+  const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
 
   // Requests come before all that answers them is made, but not before it listens.
   let entry: RequestListener = () => undefined
@@ -140,8 +144,9 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     handler: (request, response) => entry(request, response),
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
-    clientError: refuse,
-    draining: () => app.skerry.draining,
+    heads,
+    clientError: createRefuse(heads),
+    draining,
     log,
     onFault,
     countsAddress: (address) => !trusted.has(address) && !exempt.has(address),
@@ -153,34 +158,6 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     onUnread: () => counts.unread(),
     onEnded: (reason) => counts.http2Ended(reason)
   })
-  const app: FastifyInstance = buildServer({
-    name: 'gateway',
-    config,
-    metrics,
-    logger: log,
-    identity,
-    serverFactory(handler) {
-      fastify = handler as RequestListener
-      return listener.server
-    }
-  })
-  listener.takeClientErrors()
-  app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
-  app.decorateRequest('visit', undefined)
-  // Answers of services are written by their exchange; this is for the gateway's own.
-  app.addHook('onSend', (request, reply, _payload, done) => {
-    const own: Record<string, string> = {}
-    corsHeaders(request.headers.origin, own)
-    // Both speak in it: a document differs by coding as well.
-    if (own.vary !== undefined && reply.getHeader('vary') === 'accept-encoding') own.vary = varyByCoding(own.vary)
-    if (request.visit?.verdict !== undefined) limitHeaders(request.visit.verdict, own)
-    for (const [name, value] of securityHeaders) reply.header(name, value)
-    reply.headers(own)
-    done()
-  })
-  registerCors(app, config.CORS_ORIGINS)
-  app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
-
   const overload = createOverload(config, { onShed: (reason, priority) => counts.shed(reason, priority) })
   counts.watchOverload(overload)
   const door = createDoor({
@@ -196,9 +173,29 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     trusted,
     exempt,
     urlLimit: config.URL_LIMIT,
+    onRequest,
     onLimited: (policy) => counts.limited(policy.name),
     onFault
   })
+  const app: FastifyInstance = buildServer({
+    name: 'gateway',
+    config,
+    metrics,
+    logger: log,
+    identity,
+    admit: ownDoor(door),
+    serverFactory(handler) {
+      fastify = handler as RequestListener
+      return listener.server
+    }
+  })
+  listener.takeClientErrors()
+  app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
+  app.decorateRequest('visit', undefined)
+  speakInReplies(app, heads)
+  registerCors(app, config.CORS_ORIGINS)
+  app.addHook('preClose', () => streams.close(STREAMS_GRACE_MS))
+
   const cache = createResponseCache({
     redis: deps.redis,
     prefix: `${config.REDIS_PREFIX ?? 'gateway:'}cache:`,
@@ -213,7 +210,6 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const send = createSender(compressor, config.COMPRESS_MIN_BYTES)
   healthRoutes(app, deps.checks)
   await app.register(async (scope) => {
-    useDoor(scope, door)
     documentRoutes(scope, { live: () => live, holderOf: routes.holder, log, config, send })
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
@@ -253,12 +249,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
       onFault,
       log,
-      securityHeaders,
-      corsHeaders,
+      heads,
+      urlLimit: config.URL_LIMIT,
       bodyLimit: config.BODY_LIMIT,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
-      draining: () => app.skerry.draining
+      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS
     },
     (request, response) => fastify(request, response)
   )
@@ -271,13 +266,12 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     originAllowed: originAllowedBy(config.CORS_ORIGINS),
     onFault,
     log,
-    securityHeaders,
-    corsHeaders,
+    heads,
     bodyLimit: config.BODY_LIMIT,
     messageLimit: config.WS_MESSAGE_LIMIT,
     streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
     ca,
-    draining: () => app.skerry.draining
+    draining
   })
   Object.assign(listener.server, { shouldUpgradeCallback: isWebSocket })
   return {

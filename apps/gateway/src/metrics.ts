@@ -29,6 +29,8 @@ export type GatewayMetrics = {
   /** An answer went out; `route` is undefined where no service answers the path. */
   answered(route: CountedRoute | undefined, method: string, status: number, seconds: number): void
   limited(policy: string): void
+  /** A policy of `policies/` refused a request. */
+  refusedBy(policy: string): void
   retried(service: string): void
   hedged(service: string): void
   hedgeLost(service: string): void
@@ -61,6 +63,7 @@ export function createGatewayMetrics(
     'Time to answer, by service, route, method and status.'
   )
   const limited = metrics.counter('skerry_gateway_limited_total', 'Requests refused by a rate limit.', ['policy'])
+  const refusedByPolicy = metrics.counter('skerry_gateway_refused_total', 'Requests refused by a policy.', ['policy'])
   const retried = metrics.counter('skerry_gateway_retries_total', 'Requests sent to a further instance.', ['upstream'])
   const hedged = metrics.counter('skerry_gateway_hedges_total', 'Late requests sent to a second instance as well.', [
     'upstream'
@@ -118,6 +121,7 @@ export function createGatewayMetrics(
       recorder(status, seconds)
     },
     limited: (policy) => limited.inc({ policy }),
+    refusedBy: (policy) => refusedByPolicy.inc({ policy }),
     retried: (service) => retried.inc({ upstream: service }),
     hedged: (service) => hedged.inc({ upstream: service }),
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),

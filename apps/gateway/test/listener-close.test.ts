@@ -10,6 +10,7 @@ import t, { type Test } from 'tap'
 import { readConfig } from '../src/config.ts'
 import { corsHeadersFor } from '../src/door/cors.ts'
 import { createRefuse } from '../src/door/refuse-connection.ts'
+import { createHeads } from '../src/head/heads.ts'
 import { createListener } from '../src/listen/listener.ts'
 import { ask, certificateFiles, openSession, talk } from './helpers/clients.ts'
 import { echo, startListener } from './helpers/listener.ts'
@@ -35,7 +36,7 @@ async function startBoth(t: Test) {
       else if (request.url === '/held') held.push(response)
       else echo(request, response)
     },
-    clientError: createRefuse(corsHeadersFor('*'))
+    clientError: createRefuse(createHeads({ corsHeaders: corsHeadersFor('*') }))
   })
   const app = buildServer({
     name: 'gateway',

@@ -34,7 +34,7 @@ export { createMetrics, type Metrics, type RouteRecorder } from './metrics.ts'
 export { connectNats, jetstreamOf, managerOf, type NatsConnection, onReconnect } from './nats.ts'
 export { type Checks, type OpsDocument, type OpsServer, type Readiness, runChecks, startOps } from './ops.ts'
 export { declareParticipant, listParticipants, watchParticipants, withdrawParticipant } from './participants.ts'
-export { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
+export { PROBLEM_TYPE, parserRefusal, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
 export { announce, prefixesOf, watchRegistry } from './registry.ts'
 export { type Handler, type HandlerInput, inputOf, type RouteOptions, route } from './route.ts'
 export {

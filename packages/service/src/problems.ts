@@ -100,27 +100,22 @@ function pathOf(url: string): string {
 
 /**
  * Answers what Node's HTTP parser refused, before there is a request: over-large headers, a request that never ends, no HTTP at all.
- * `headers` go with the answer.
  */
-export function refuseConnection(
-  error: Error & { code?: string },
-  socket: Socket,
-  headers: Readonly<Record<string, string>> = {}
-): void {
+export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  const code: ErrorCode =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 'HEADERS_TOO_LARGE'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 'REQUEST_TIMEOUT'
-        : 'BAD_REQUEST'
+  const code = parserRefusal(error)
   const body = JSON.stringify(problem(code))
   const { status, title } = ERRORS[code]
-  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${more.join('')}connection: close\r\n\r\n${body}`
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
   )
+}
+
+/** What a client is told whose request Node's HTTP parser refused. */
+export function parserRefusal({ code }: { code?: string }): ErrorCode {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'HEADERS_TOO_LARGE'
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'REQUEST_TIMEOUT' : 'BAD_REQUEST'
 }

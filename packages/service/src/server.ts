@@ -28,6 +28,8 @@ export type ServerOptions = {
   idempotency?: IdempotencyStore | undefined
   metrics: Metrics
   logger?: Logger | undefined
+  /** Lets a request in, or says why not: before anything else is done for it, also where it asks for what is not there. */
+  admit?: ((request: FastifyRequest, done: (error?: Error) => void) => void) | undefined
   /** Makes the server in place of Node's own; it has to bound headers and time itself. */
   serverFactory?: FastifyServerFactory | undefined
 }
@@ -122,14 +124,19 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     gauge.set(deadlines.size)
   )
   const elsewhere = metrics.route('none', 'none')
+  // Before the body is read: what nobody takes need not arrive.
+  const refuseUnknown = (request: FastifyRequest, done: (error?: Error) => void) => {
+    if (request.is404) done(notFound(app, request))
+    else done()
+  }
+  const { admit } = options
   app.addHook('onRequest', (request, reply, done) => {
     request.startedAt = performance.now()
     const requestLog = new RequestLog(log, request)
     request.log = requestLog
     reply.log = requestLog
-    // Before the body is read: what nobody takes need not arrive.
-    if (request.is404) done(notFound(app, request))
-    else done()
+    if (admit === undefined) refuseUnknown(request, done)
+    else admit(request, (error) => (error === undefined ? refuseUnknown(request, done) : done(error)))
   })
   app.addHook('onSend', (request, reply, _payload, done) => {
     const took = performance.now() - request.startedAt

@@ -21,6 +21,8 @@ export type DoorOptions = {
   exempt: Networks
   urlLimit: number
   overload: Pick<Overload, 'atDoor'>
+  /** What policies say to a visit; undefined where there are none. */
+  onRequest?: ((visit: Visit) => SkerryError | undefined) | undefined
   onLimited(policy: Policy): void
   /** Takes in what was thrown behind a promise; the visit is then refused. */
   onFault: FaultLog
@@ -36,7 +38,8 @@ export type Door = (visit: Visit, done: (error?: Error) => void) => void
  * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
-  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onLimited, onFault } = options
+  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onRequest, onLimited, onFault } =
+    options
 
   return (visit, done) => {
     const { raw } = visit
@@ -47,7 +50,8 @@ export function createDoor(options: DoorOptions): Door {
       done(error as Error)
       return
     }
-    const match = routes.find(visit.method, visit.path)
+    // The gateway's own routes are no service's, whatever it announces.
+    const match = visit.own ? undefined : routes.find(visit.method, visit.path)
     const route = match?.route
     if (match !== undefined) {
       visit.route = match.route
@@ -67,6 +71,13 @@ export function createDoor(options: DoorOptions): Door {
     }
     visit.address = clientAddress(raw, trusted)
     visit.protocol = clientProtocol(raw, trusted)
+    if (onRequest !== undefined) {
+      const refused = onRequest(visit)
+      if (refused !== undefined) {
+        done(refused)
+        return
+      }
+    }
 
     const header = raw.headers.authorization
     const ignored = route?.ignoresToken === true || visit.ignoresToken

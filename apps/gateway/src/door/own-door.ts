@@ -1,5 +1,5 @@
 import { gatewayRoutes, type RouteContract } from '@skerry/contracts'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import type { Door } from './door.ts'
 import { Visit } from './visit.ts'
 
@@ -10,9 +10,16 @@ const TAKE_TOKENS: ReadonlySet<string | undefined> = new Set(
     .map(({ path }) => path)
 )
 
-/** Puts the door before the gateway's own routes in a scope: the same paths, tokens and limits as for services. */
-export function useDoor(scope: FastifyInstance, door: Door): void {
-  scope.addHook('onRequest', (request, _reply, done) => {
+/** What load balancers and orchestrators ask whether anybody shall come here at all: it has no limits, and is never shed. */
+const CHECKS: ReadonlySet<string | undefined> = new Set(['/livez', '/readyz'])
+
+/** Puts the door before all that Fastify answers, also with 404: the same paths, tokens, policies and limits as for services. */
+export function ownDoor(door: Door): (request: FastifyRequest, done: (error?: Error) => void) => void {
+  return (request, done) => {
+    if (CHECKS.has(request.routeOptions.url)) {
+      done()
+      return
+    }
     const visit = new Visit(request.raw, performance.now())
     visit.own = true
     visit.ignoresToken = !TAKE_TOKENS.has(request.routeOptions.url)
@@ -21,5 +28,5 @@ export function useDoor(scope: FastifyInstance, door: Door): void {
       request.caller = visit.caller
       done(error)
     })
-  })
+  }
 }

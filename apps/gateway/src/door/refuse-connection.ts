@@ -1,14 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { ERRORS, problem } from '@skerry/contracts'
-import { PROBLEM_TYPE, refuseConnection } from '@skerry/service'
-import type { CorsHeaders } from './cors.ts'
+import { parserRefusal } from '@skerry/service'
+import type { Heads } from '../head/heads.ts'
 import { currentResponse } from './in-turn.ts'
 
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
 const LINGER_MS = 1_000
-const BAD_HEAD = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n'
 
 /** Connections that are refused already: the parser fails again for whatever else comes, which is read and dropped. */
 const refused = new WeakSet<Socket>()
@@ -19,19 +17,20 @@ const refused = new WeakSet<Socket>()
  * their place would tell a client that what a service is doing was not done. The connection then stays for a moment, so that the
  * client gets to read the answer.
  */
-export function createRefuse(corsHeaders: CorsHeaders): (error: ParseError, socket: Socket) => void {
+export function createRefuse(heads: Pick<Heads, 'refusal'>): (error: ParseError, socket: Socket) => void {
   return (error, socket) => {
     if (refused.has(socket)) return
     refused.add(socket)
-    const headers: Record<string, string> = {}
-    // There is no request to ask: an origin that nobody can tell is a web app's as well, where all of them may.
-    corsHeaders(originIn(error.rawPacket) ?? 'null', headers)
     whenAnswered(socket, (answered) => {
       if (answered) socket.end()
-      else if (isLongUrl(error) && socket.writable) socket.end(longUrl(headers))
-      // It waited for its turn when what is wrong with its body came; an answer to HEAD has no body.
-      else if (currentResponse(socket)?.req.method === 'HEAD' && socket.writable) socket.end(BAD_HEAD)
-      else refuseConnection(error, socket, headers)
+      else if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+      else {
+        const code = isLongUrl(error) ? 'URI_TOO_LONG' : parserRefusal(error)
+        // It waited for its turn when what is wrong with its body came; an answer to HEAD has no body.
+        const withBody = currentResponse(socket)?.req.method !== 'HEAD'
+        // There is no request to ask: an origin that nobody can tell is a web app's as well, where all of them may.
+        socket.end(heads.refusal(code, originIn(error.rawPacket) ?? 'null', withBody), 'latin1')
+      }
       setTimeout(() => socket.destroy(), LINGER_MS).unref()
     })
   }
@@ -58,14 +57,6 @@ function whenAnswered(socket: Socket, then: (answered: boolean) => void): void {
 function isInBody(socket: Socket): boolean {
   const { parser } = socket as Socket & { parser?: { incoming: IncomingMessage | null } | null }
   return parser?.incoming?.complete === false
-}
-
-function longUrl(headers: Readonly<Record<string, string>>): string {
-  const { status, title } = ERRORS.URI_TOO_LONG
-  const body = JSON.stringify(problem('URI_TOO_LONG'))
-  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const head = `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${more.join('')}connection: close`
-  return `HTTP/1.1 ${status} ${title}\r\n${head}\r\n\r\n${body}`
 }
 
 function isLongUrl({ code, rawPacket }: ParseError): boolean {

@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
-import { type FaultLog, PROBLEM_TYPE, problemAnswer } from '@skerry/service'
+import type { FaultLog } from '@skerry/service'
+import { Visit } from '../door/visit.ts'
+import { answerProblem } from '../head/answer-problem.ts'
+import type { Heads } from '../head/heads.ts'
 
 /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -27,12 +30,12 @@ export function guard<A extends unknown[]>(
 }
 
 /** The same for requests, without anything made for each. One that fails is answered 500, or broken off where its answer has begun. */
-export function guardRequests(handler: Handler, onFault: FaultLog): Handler {
+export function guardRequests(handler: Handler, onFault: FaultLog, heads: Heads): Handler {
   return (request, response) => {
     try {
       handler(request, response)
     } catch (error) {
-      failRequest(onFault, request, response, error)
+      failRequest(onFault, heads, request, response, error)
     }
   }
 }
@@ -40,6 +43,7 @@ export function guardRequests(handler: Handler, onFault: FaultLog): Handler {
 /** Ends a request whose code has thrown. */
 export function failRequest(
   onFault: FaultLog,
+  heads: Heads,
   request: IncomingMessage,
   response: ServerResponse,
   error: unknown
@@ -50,11 +54,9 @@ export function failRequest(
       response.destroy()
       return
     }
-    const { body, headers } = problemAnswer(new SkerryError('INTERNAL', { cause: error }), 'unknown')
-    // What else is on this connection is in doubt.
-    const connection = request.httpVersionMajor < 2 ? { connection: 'close' } : {}
-    response.writeHead(500, { ...headers, ...connection, 'content-type': PROBLEM_TYPE })
-    response.end(body)
+    // What else is on this connection is in doubt, so it ends.
+    const visit = new Visit(request, performance.now())
+    answerProblem(heads, visit, response, new SkerryError('INTERNAL', { cause: error }), true)
   } catch {
     // There is nothing left to say to this client.
     request.socket.destroy()

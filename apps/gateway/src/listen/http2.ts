@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
-import { ERRORS, type ErrorCode, problem } from '@skerry/contracts'
-import { type FaultLog, PROBLEM_TYPE } from '@skerry/service'
+import { SkerryError } from '@skerry/contracts'
+import type { FaultLog } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
-import { corsHeadersFor } from '../door/cors.ts'
+import { type Incoming, Visit } from '../door/visit.ts'
+import { answerProblem } from '../head/answer-problem.ts'
+import type { Heads } from '../head/heads.ts'
 import { brokenByUs } from './broken-streams.ts'
 import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
 import { guard, type Handler } from './guard.ts'
@@ -18,6 +20,7 @@ export type Reason = 'resets' | 'control' | 'protocol' | 'silent' | 'idle' | 'dr
 export type Http2Options = {
   config: GatewayConfig
   handler: Handler
+  heads: Heads
   /** The gateway is leaving: each connection that brings a request is told to go elsewhere for its next. */
   draining(): boolean
   /** A connection was ended by a bound. */
@@ -67,8 +70,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, draining, onEnded, onFault, countBody, slow, onUnread } = options
-  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
+  const { config, handler, heads, draining, onEnded, onFault, countBody, slow, onUnread } = options
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -145,8 +147,8 @@ export function createHttp2(options: Http2Options): Http2 {
     if (stream.destroyed || stream.closed) return
     const { fault } = request
     // Until a client has confirmed the settings, nghttp2 lets it send longer lists.
-    if (listSize(request.came) > config.HEADER_LIMIT) answer(response, 'HEADERS_TOO_LARGE', undefined)
-    else if (fault !== undefined) answer(response, 'BAD_REQUEST', fault)
+    if (listSize(request.came) > config.HEADER_LIMIT) refuseStream(response, new SkerryError('HEADERS_TOO_LARGE'))
+    else if (fault !== undefined) refuseStream(response, new SkerryError('BAD_REQUEST', { detail: fault }))
     else handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
   }
 
@@ -160,11 +162,9 @@ export function createHttp2(options: Http2Options): Http2 {
     if (!spend(connection.resets, resets, now)) refuse(connection, 'resets')
   }
 
-  function answer(response: GatewayHttp2Response, code: ErrorCode, detail: string | undefined): void {
-    const headers: Record<string, string> = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
-    corsHeaders(response.req.headers.origin, headers)
-    response.writeHead(ERRORS[code].status, Object.entries(headers).flat())
-    response.end(JSON.stringify(problem(code, detail === undefined ? {} : { detail })))
+  function refuseStream(response: GatewayHttp2Response, error: SkerryError): void {
+    const visit = new Visit(response.req as Incoming, performance.now())
+    answerProblem(heads, visit, response as unknown as ServerResponse, error)
   }
 
   function controlled(connection: Connection): void {

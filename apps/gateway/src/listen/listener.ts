@@ -4,11 +4,12 @@ import type { Duplex } from 'node:stream'
 import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
+import { createHeads, type Heads } from '../head/heads.ts'
+import { GatewayResponse, tellKeepAlive } from '../head/http1-response.ts'
 import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
 import { guard, guardRequests, type Handler, ignore } from './guard.ts'
 import { GatewayRequest } from './http1-request.ts'
-import { GatewayResponse, tellKeepAlive } from './http1-response.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 import { createKeptConnections } from './kept-connections.ts'
@@ -21,6 +22,8 @@ export type ListenerOptions = {
   config: GatewayConfig
   /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (see "Bytes" in docs/gateway.md). */
   handler: Handler
+  /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
+  heads?: Heads
   /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Listens on this socket, whatever it is told. */
@@ -74,16 +77,16 @@ const CLOSING_GRACE_MS = 1_000
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onUnread = () => {} } = options
   const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress, onBodyRefused = () => {} } = options
-  const handler = guardRequests(options.handler, onFault)
+  const { heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining }) } = options
+  const handler = guardRequests(options.handler, onFault, heads)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
-  const corsHeaders = corsHeadersFor(config.CORS_ORIGINS)
   const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
   /** Has the body of a request count until its answer is given. */
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse) => {
     const hold = bodies.open(addressOf(request as IncomingMessage), (why) => {
       onBodyRefused()
-      refuseBody(why, request as IncomingMessage, response, corsHeaders)
+      refuseBody(why, request as IncomingMessage, response, heads)
     })
     request.hold = hold
     response.once('close', () => hold.close())
@@ -137,7 +140,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, countBody, draining, onEnded, onFault, slow, onUnread })
+  const http2 = createHttp2({ config, handler, heads, countBody, draining, onEnded, onFault, slow, onUnread })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
-import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
-import type { CorsHeaders } from '../door/cors.ts'
+import { Visit } from '../door/visit.ts'
+import type { Heads } from '../head/heads.ts'
 import type { Refused } from './body-budget.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 
@@ -10,12 +10,7 @@ import type { GatewayHttp2Request } from './http2-request.ts'
 const LINGER_MS = 1_000
 
 /** Answers a request whose body is not taken, lets go of what has come of it, and ends its connection, or its stream. */
-export function refuseBody(
-  why: Refused,
-  request: IncomingMessage,
-  response: ServerResponse,
-  corsHeaders: CorsHeaders
-): void {
+export function refuseBody(why: Refused, request: IncomingMessage, response: ServerResponse, heads: Heads): void {
   // Whoever reads it has the parts that came, and is not to hear that it has ended or broken off.
   for (const event of ['data', 'end', 'error', 'close', 'aborted']) request.removeAllListeners(event)
   const http2 = request.httpVersionMajor >= 2
@@ -30,19 +25,17 @@ export function refuseBody(
     why === 'memory'
       ? new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
       : new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many parts.' })
-  const { body, headers } = problemAnswer(refusal, 'unknown')
-  const own: Record<string, string> = { ...headers, 'content-type': PROBLEM_TYPE }
-  corsHeaders(request.headers.origin, own)
+  const visit = new Visit(request, performance.now())
+  const { status, list, body } = heads.problem(visit, refusal, true)
+  heads.write(response, visit, status, list)
   if (http2) {
     const { stream } = request as unknown as GatewayHttp2Request
-    response.writeHead(refusal.status, own)
     response.end(body)
     // RFC 9113 8.1: the answer is whole, and the rest of the request is not wanted.
     if (stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
     else stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
     return
   }
-  response.writeHead(refusal.status, { ...own, connection: 'close', 'content-length': String(Buffer.byteLength(body)) })
   if (why === 'parts') {
     // What else there is of it costs as much as what has come.
     response.end(body, () => socket.destroySoon())

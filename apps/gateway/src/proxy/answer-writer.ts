@@ -9,9 +9,8 @@ import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
 import { retag } from '../bytes/tags.ts'
 import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
-import { writePairs } from '../listen/http1-response.ts'
+import type { Heads } from '../head/heads.ts'
 import { CallerGoneError } from '../upstreams/errors.ts'
-import { responseHeaders } from './headers.ts'
 import type { Behind, SlowAnswer, Spool } from './spool.ts'
 
 export type AnswerWriterDeps = {
@@ -20,7 +19,7 @@ export type AnswerWriterDeps = {
   compressMinBytes: number
   /** Bodies up to this are encoded as a whole, longer ones as they come. */
   compressWholeBytes: number
-  securityHeaders: readonly (readonly [name: string, value: string])[]
+  heads: Heads
   spool: Pick<Spool, 'add'>
   /** Takes in what failed in the gateway's own code. */
   onFault: FaultLog
@@ -57,7 +56,7 @@ export class AnswerWriter implements SlowAnswer {
   head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>, stream: boolean): void {
     const { visit, res, deps } = this
     this.paced = stream
-    const list = responseHeaders(came, own, deps.securityHeaders)
+    const list = deps.heads.ofService(came, own)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
     if (status === 304) retagPairs(list, headers)
@@ -70,7 +69,7 @@ export class AnswerWriter implements SlowAnswer {
       this.encoder = coding === undefined ? undefined : deps.compressor.createEncoder(coding)
       if (this.encoder !== undefined) {
         describeCoding(list, coding!, undefined)
-        writePairs(res, status, list)
+        deps.heads.write(res, visit, status, list)
         // Out of memory: the client learns from its connection that the answer is not whole.
         this.encoder.on('error', (error) => {
           deps.onFault('encoder', error)
@@ -82,7 +81,7 @@ export class AnswerWriter implements SlowAnswer {
       describeVariants(list)
     }
     if (length !== undefined) this.missing = length
-    writePairs(res, status, list)
+    deps.heads.write(res, visit, status, list)
   }
 
   data(chunk: Buffer, controller: Dispatcher.DispatchController): void {
@@ -172,7 +171,7 @@ export class AnswerWriter implements SlowAnswer {
       if (this.res.destroyed) return
       if (encoded === undefined) describeVariants(list)
       else describeCoding(list, coding, encoded.length)
-      writePairs(this.res, status, list)
+      this.deps.heads.write(this.res, this.visit, status, list)
       this.res.end(encoded ?? body)
     }
     let encoded: ReturnType<Compressor['encode']>

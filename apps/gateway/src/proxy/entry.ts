@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { gatewayRoutes, SkerryError } from '@skerry/contracts'
 import { inTurn, isItsTurn } from '../door/in-turn.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
+import { guardPath } from '../door/path-guard.ts'
 import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
@@ -15,7 +16,7 @@ const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
  * The listener ahead of Fastify: requests for services go the lean way, the gateway's own and CORS preflights to Fastify. Fastify's request,
  * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
  */
-export function createEntry(deps: ExchangeDeps, fastify: RequestListener): RequestListener {
+export function createEntry(deps: ExchangeDeps & { urlLimit: number }, fastify: RequestListener): RequestListener {
   const enter = (request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '' } = request
     if (PROXIED.has(method) && !isOwn(url)) new Exchange(deps, request, response, performance.now()).start()
@@ -28,6 +29,8 @@ export function createEntry(deps: ExchangeDeps, fastify: RequestListener): Reque
         throw bodyRefusal(request.method, request.url === gatewayRoutes.batch.path ? ['POST'] : [])
       if (!PROXIED.has(request.method ?? '') && request.method !== 'OPTIONS')
         throw new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
+      // Before Fastify, which would refuse some of them in its own way.
+      guardPath(request.url ?? '', deps.urlLimit)
     } catch (error) {
       refuseHere(request, response, error)
       return

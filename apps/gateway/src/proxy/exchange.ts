@@ -21,7 +21,6 @@ import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
 import { asProblem } from './as-problem.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { collect } from './collect.ts'
-import { limitHeaders } from './headers.ts'
 import { sendKept } from './kept-answer.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
@@ -205,7 +204,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     if (this.gone) return
     this.headAt = performance.now()
     this.answering = true
-    sendKept(this.deps, this.visit, this.res, served, cached, this.ownHeaders(undefined))
+    sendKept(this.deps, this.visit, this.res, served, cached, this.deps.heads.own(this.visit, this.timing(undefined)))
   }
 
   /** Sends it to its service, when that has a place for it. Streams take none: they are held for hours, and have a bound of their own. */
@@ -329,7 +328,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   private head(status: number, came: IncomingHttpHeaders): void {
     const { res, deps } = this
-    const own = this.ownHeaders(came['server-timing'])
+    const own = deps.heads.own(this.visit, this.timing(came['server-timing']))
     if (this.cacheStatus !== undefined) own['cache-status'] = this.cacheStatus
     const events = came['content-type']?.startsWith('text/event-stream') === true
     this.writer.head(status, came, own, events || isStream(this.visit))
@@ -340,16 +339,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
       // The head must not wait for the first event.
       res.flushHeaders()
     }
-  }
-
-  /** What the gateway says in each answer. */
-  private ownHeaders(timing: string | string[] | undefined): Record<string, string> {
-    const { visit, deps } = this
-    const own: Record<string, string> = { 'x-request-id': visit.id, 'server-timing': this.timing(timing) }
-    deps.corsHeaders(visit.raw.headers.origin, own)
-    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
-    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
-    return own
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -7,9 +7,8 @@ import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Visit } from '../door/visit.ts'
-import { type HeadPart, headPart, writePairs } from '../listen/http1-response.ts'
+import type { HeadPart } from '../head/http1-response.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
-import { withOwn } from './headers.ts'
 
 export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }
 
@@ -26,12 +25,13 @@ export function sendKept(
   own: Readonly<Record<string, string>>
 ): void {
   const { answer } = served
+  const { heads } = deps
   const { headers } = visit.raw
   const asked = headers['if-none-match'] as string | undefined
   const accepted = headers['accept-encoding'] as string | undefined
   if (asked !== undefined && isNotModified(untagHeader(asked, accepted), answer)) {
     const etag = retag(answer.etag!, asked, accepted)
-    writePairs(res, 304, withOwn(cachedHeaders(served, cached, etag), own, deps.securityHeaders))
+    heads.write(res, visit, 304, heads.ofKept(cachedHeaders(served, cached, etag), own))
     res.end()
     return
   }
@@ -59,10 +59,10 @@ export function sendKept(
     // Where the gateway's own headers change those of the answer, there is nothing common.
     if (answer.use === 'keep' && own.vary === undefined) {
       for (const name in own) list.push(name, own[name]!)
-      writePairs(res, answer.status, list, commonHead(deps, answer, cached, body, sent))
+      heads.write(res, visit, answer.status, list, commonHead(deps, answer, cached, body, sent))
     } else {
       list.push(...lasting(answer, cached, body, sent))
-      writePairs(res, answer.status, withOwn(list, own, deps.securityHeaders))
+      heads.write(res, visit, answer.status, heads.ofKept(list, own))
     }
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
     // As a string, because Node joins a string to the head and sends a buffer beside it.
@@ -83,7 +83,7 @@ function lasting(answer: StoredAnswer, cached: CachedRoute, body: Buffer, coding
 type CommonHead = { readonly cached: CachedRoute; readonly part: HeadPart }
 
 /** `lasting` with the defaults as text, which an answer has for each coding as long as its route stays the same. */
-const heads = new WeakMap<StoredAnswer, Map<Coding | undefined, CommonHead>>()
+const common = new WeakMap<StoredAnswer, Map<Coding | undefined, CommonHead>>()
 
 function commonHead(
   deps: KeptAnswerDeps,
@@ -92,14 +92,14 @@ function commonHead(
   body: Buffer,
   coding: Coding | undefined
 ): HeadPart {
-  let byCoding = heads.get(answer)
+  let byCoding = common.get(answer)
   if (byCoding === undefined) {
     byCoding = new Map()
-    heads.set(answer, byCoding)
+    common.set(answer, byCoding)
   }
   const known = byCoding.get(coding)
   if (known !== undefined && known.cached === cached) return known.part
-  const part = headPart(withOwn(lasting(answer, cached, body, coding), {}, deps.securityHeaders))
+  const part = deps.heads.common(lasting(answer, cached, body, coding))
   byCoding.set(coding, { cached, part })
   return part
 }

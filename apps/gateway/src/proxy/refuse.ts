@@ -1,17 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Logger, PROBLEM_TYPE, problemAnswer, toSkerryError } from '@skerry/service'
-import type { CorsHeaders } from '../door/cors.ts'
+import { type Logger, toSkerryError } from '@skerry/service'
 import type { Visit } from '../door/visit.ts'
-import { limitHeaders } from './headers.ts'
+import type { Heads } from '../head/heads.ts'
 
 export type RefuseDeps = {
   log: Logger
-  corsHeaders: CorsHeaders
-  securityHeaders: readonly (readonly [name: string, value: string])[]
+  heads: Heads
   /** The largest body that is read. */
   bodyLimit: number
-  /** The gateway is leaving: connections end with their answer. */
-  draining(): boolean
 }
 
 /** How much of a body nobody wants is read, and for how long, so that its client gets to read the answer. */
@@ -27,20 +23,13 @@ export function refuse(
   error: unknown
 ): number {
   const known = toSkerryError(error)
-  const { body, headers } = problemAnswer(known, visit.id)
   logRefusal(deps.log, visit, known)
-  const own: Record<string, string> = { ...headers, 'content-type': PROBLEM_TYPE, 'x-request-id': visit.id }
-  own['content-length'] = String(Buffer.byteLength(body))
-  deps.corsHeaders(visit.raw.headers.origin, own)
-  if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
   const unread = unreadBody(request, deps.bodyLimit)
-  if (unread || deps.draining()) own.connection = 'close'
-  for (const [name, value] of deps.securityHeaders) own[name] ??= value
-  if (request.httpVersionMajor >= 2) delete own.connection
-  response.writeHead(known.status, own)
+  const { status, list, body } = deps.heads.problem(visit, known, unread)
+  deps.heads.write(response, visit, status, list)
   if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
   else linger(request, response, body)
-  return known.status
+  return status
 }
 
 /** More of a body is to come than is worth reading for the sake of the connection. */

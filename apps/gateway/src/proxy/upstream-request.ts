@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Visit } from '../door/visit.ts'
 import type { BalancedRequest } from '../upstreams/types.ts'
-import { requestHeaders } from './headers.ts'
+import { requestHeaders } from './request-headers.ts'
 
 /** Silence allowed in an answer and in a live stream, ms. */
 export type Silences = { silenceMs: number; streamSilenceMs: number }

@@ -5,12 +5,13 @@ import type { FaultLog } from '@skerry/service'
 import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
+import { responseHeaders } from '../head/lists.ts'
 import { ignore } from '../listen/guard.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import { asProblem } from '../proxy/as-problem.ts'
-import { requestHeaders, responseHeaders } from '../proxy/headers.ts'
 import { recordAnswer } from '../proxy/record.ts'
 import { type RefuseDeps, refuse } from '../proxy/refuse.ts'
+import { requestHeaders } from '../proxy/request-headers.ts'
 import type { OpenStreams } from '../proxy/streams.ts'
 import { isOwn } from '../routes/own.ts'
 import type { Traffic } from '../traffic/traffic.ts'
@@ -34,6 +35,8 @@ export type UpgradeDeps = RefuseDeps & {
   streamSilenceMs: number
   /** Certificates of services to trust, PEM. */
   ca: string | undefined
+  /** The gateway is leaving. */
+  draining(): boolean
 }
 
 /** Takes over a connection whose client asks for a WebSocket, with what came behind its request. */
@@ -209,9 +212,7 @@ function withProtocol(answer: Connected, protocol: string | undefined): Connecte
 /** Tells the client yes, in the service's words, and joins the two. */
 function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, answer: Connected, service: Duplex): void {
   const headers = responseHeaders(answer.headers, { 'x-request-id': visit.id }, [])
-  const lines = ['HTTP/1.1 101 Switching Protocols', 'connection: Upgrade', 'upgrade: websocket']
-  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
-  client.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  client.write(deps.heads.switching(visit, headers), 'latin1')
   const tunnel = new Tunnel({
     client,
     service,
@@ -227,8 +228,8 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
 
 /** Passes a service's refusal on. */
 function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
-  const own = { 'x-request-id': visit.id, connection: 'close', 'content-length': String(answer.bytes.length) }
+  const own = { ...deps.heads.own(visit), connection: 'close', 'content-length': String(answer.bytes.length) }
   const { 'content-length': _length, ...headers } = answer.headers
-  response.writeHead(answer.status, responseHeaders(headers, own, deps.securityHeaders))
+  deps.heads.write(response, visit, answer.status, deps.heads.ofService(headers, own))
   response.end(answer.bytes)
 }

@@ -17,6 +17,7 @@ import { type TestStores, useStores, waitFor } from '@skerry/testing'
 import type { Test } from 'tap'
 import { buildGateway, type Gateway } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import type { Policy } from '../../src/policies/policy.ts'
 import type { Traffic } from '../../src/traffic/traffic.ts'
 import { createIssuer } from './tokens.ts'
 import { announcedHere } from './upstream.ts'
@@ -39,7 +40,12 @@ export type TestGateway = {
 /** A gateway in this process on a real registry, identity and (if asked for) Redis. */
 export async function startGateway(
   t: Test,
-  options: { env?: Record<string, string>; redis?: boolean | string; traffic?: Traffic } = {}
+  options: {
+    env?: Record<string, string>
+    redis?: boolean | string
+    traffic?: Traffic
+    policies?: readonly Policy[]
+  } = {}
 ): Promise<TestGateway> {
   const stores = await useStores(t)
   const nc = await connectNats({ ...stores.nats, name: 'gateway-test' })
@@ -90,7 +96,8 @@ export async function startGateway(
     redis,
     nats: nc,
     checks: {},
-    traffic: options.traffic
+    traffic: options.traffic,
+    ...(options.policies === undefined ? {} : { policies: options.policies })
   })
   let live: Instance[] = []
   const known = new Map<string, Instance>()

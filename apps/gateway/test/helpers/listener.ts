@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { corsHeadersFor } from '../../src/door/cors.ts'
 import { createRefuse } from '../../src/door/refuse-connection.ts'
+import { createHeads } from '../../src/head/heads.ts'
 import type { Reason } from '../../src/listen/http2.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/listen/listener.ts'
 import { mayHaveBody } from '../../src/proxy/body.ts'
@@ -23,7 +24,7 @@ export async function startListener(
   const listener = await createListener({
     config: readConfig({ NATS_URL: 'nats://unused', NATS_USER: 'x', NATS_PASSWORD: 'x', ...options.env }),
     handler: (_request: IncomingMessage, response: ServerResponse) => response.end('{}'),
-    clientError: createRefuse(corsHeadersFor('*')),
+    clientError: createRefuse(createHeads({ corsHeaders: corsHeadersFor('*') })),
     onEnded: (reason) => ended.push(reason),
     ...options
   })

@@ -6,7 +6,7 @@ import t from 'tap'
 import { corsHeadersFor, registerCors } from '../../src/door/cors.ts'
 import type { Door } from '../../src/door/door.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../../src/door/message-guard.ts'
-import { useDoor } from '../../src/door/own-door.ts'
+import { ownDoor } from '../../src/door/own-door.ts'
 import { guardPath } from '../../src/door/path-guard.ts'
 import { publicRequestId } from '../../src/door/request-id.ts'
 import { type Incoming, Visit } from '../../src/door/visit.ts'
@@ -225,7 +225,7 @@ t.test("the gateway's own routes are behind the door", async (t) => {
   t.teardown(() => app.close())
   app.decorateRequest('visit')
   app.decorateRequest('caller')
-  useDoor(app, door)
+  app.addHook('onRequest', (request, _reply, done) => ownDoor(door)(request, done))
   app.get('/open', async (request) => ({ same: request.visit === seen[0], caller: request.caller }))
   app.get('/shut', async () => t.fail('the door was shut'))
   t.strictSame((await app.inject('/open')).json(), { same: true, caller })

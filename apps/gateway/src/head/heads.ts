@@ -1,0 +1,114 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { ERRORS, type ErrorCode, problem, type SkerryError } from '@skerry/contracts'
+import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
+import type { CorsHeaders } from '../door/cors.ts'
+import type { Visit } from '../door/visit.ts'
+import { type AnswerHead, headInList } from './answer-head.ts'
+import { type HeadPart, headPart, writePairs } from './http1-response.ts'
+import { limitHeaders, responseHeaders, withOwn } from './lists.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
+
+/** What the gateway says itself in a head, by name in lower case. */
+export type OwnHeaders = Record<string, string>
+
+/** An answer that is a problem, ready to be written. */
+export type ProblemAnswer = { readonly status: number; readonly list: string[]; readonly body: string }
+
+export type HeadsOptions = {
+  corsHeaders: CorsHeaders
+  /** The gateway is leaving: connections end with their answer. */
+  draining?: () => boolean
+  /** The policies' say in each head; undefined where none has any. */
+  onHead?: ((head: AnswerHead, visit: Visit | undefined) => void) | undefined
+}
+
+/**
+ * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write` (and `text`, where there
+ * is no response to write to). Lists are name, value, name, value; names in lower case.
+ */
+export type Heads = {
+  /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
+  own(visit: Visit, timing?: string): OwnHeaders
+  /** The same for an answer of Fastify, which says the id and the end of the connection itself; security headers among it. */
+  ofReply(visit: Visit | undefined, origin: string | undefined): OwnHeaders
+  /** The head of a service's answer. */
+  ofService(came: IncomingHttpHeaders, own: Readonly<OwnHeaders>): string[]
+  /** The head of a kept answer; `list` is made longer. */
+  ofKept(list: string[], own: Readonly<OwnHeaders>): string[]
+  /** What many answers say, as text that is made once. */
+  common(list: string[]): HeadPart
+  /** The whole answer to a visit that failed. */
+  problem(visit: Visit, error: SkerryError, closing?: boolean): ProblemAnswer
+  /** Writes a head. Policies have seen it; `common` comes before `list`. */
+  write(response: ServerResponse, visit: Visit, status: number, list: string[], common?: HeadPart): void
+  /** Lets the policies see a head that somebody else writes. */
+  see(head: AnswerHead, visit: Visit | undefined): void
+  /** A head as text, for a connection that changes its protocol. */
+  switching(visit: Visit, list: string[]): string
+  /** The whole answer as text to what was no request, from a page of `origin`. */
+  refusal(code: ErrorCode, origin: string | undefined, withBody: boolean): string
+}
+
+export function createHeads({ corsHeaders, draining = () => false, onHead }: HeadsOptions): Heads {
+  const own = (visit: Visit, timing?: string): OwnHeaders => {
+    const said: OwnHeaders =
+      timing === undefined ? { 'x-request-id': visit.id } : { 'x-request-id': visit.id, 'server-timing': timing }
+    corsHeaders(visit.raw.headers.origin, said)
+    if (visit.verdict !== undefined) limitHeaders(visit.verdict, said)
+    if (draining() && visit.raw.httpVersionMajor < 2) said.connection = 'close'
+    return said
+  }
+  const see = (head: AnswerHead, visit: Visit | undefined) => onHead?.(head, visit)
+
+  return {
+    own,
+    see,
+    ofReply(visit, origin) {
+      const said: OwnHeaders = Object.fromEntries(SECURITY_HEADERS)
+      corsHeaders(origin, said)
+      if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
+      return said
+    },
+    ofService: (came, said) => responseHeaders(came, said, SECURITY_HEADERS),
+    ofKept: (list, said) => withOwn(list, said, SECURITY_HEADERS),
+    common: (list) => headPart(withOwn(list, {}, SECURITY_HEADERS)),
+    problem(visit, error, closing = false) {
+      const { body, headers } = problemAnswer(error, visit.id)
+      const said: OwnHeaders = { ...headers, 'content-type': PROBLEM_TYPE, ...own(visit) }
+      said['content-length'] = String(Buffer.byteLength(body))
+      if (closing) said.connection = 'close'
+      if (visit.raw.httpVersionMajor >= 2) delete said.connection
+      for (const [name, value] of SECURITY_HEADERS) said[name] ??= value
+      return { status: error.status, list: Object.entries(said).flat(), body }
+    },
+    write(response, visit, status, list, common) {
+      if (onHead === undefined) {
+        writePairs(response, status, list, common)
+        return
+      }
+      const whole = common === undefined ? list : [...common.pairs, ...list]
+      onHead(headInList(status, whole), visit)
+      writePairs(response, status, whole)
+    },
+    switching(visit, list) {
+      see(headInList(101, list), visit)
+      return headText('HTTP/1.1 101 Switching Protocols', ['connection', 'Upgrade', 'upgrade', 'websocket', ...list])
+    },
+    refusal(code, origin, withBody) {
+      const { status, title } = ERRORS[code]
+      const said: OwnHeaders = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
+      corsHeaders(origin, said)
+      const list = [...Object.entries(said), ...SECURITY_HEADERS].flat()
+      see(headInList(status, list), undefined)
+      const body = withBody ? JSON.stringify(problem(code)) : ''
+      if (withBody) list.push('content-length', String(Buffer.byteLength(body)))
+      return headText(`HTTP/1.1 ${status} ${title}`, [...list, 'connection', 'close']) + body
+    }
+  }
+}
+
+function headText(line: string, list: readonly string[]): string {
+  let text = `${line}\r\n`
+  for (let i = 0; i < list.length; i += 2) text += `${list[i]}: ${list[i + 1]}\r\n`
+  return `${text}\r\n`
+}
