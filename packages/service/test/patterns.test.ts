@@ -33,6 +33,13 @@ function canBacktrack(source: string): boolean {
   return repeats > (source.startsWith('^') ? 1 : 0)
 }
 
+/** By steps and a seed: what is bounded, or judged, by the clock differs on a busy machine. */
+const LIMITS = {
+  ...{ timeout: null, attackTimeout: null, incubationTimeout: null, seedingTimeout: null },
+  // Below zero: an attack that was found is not tried against the clock.
+  recallTimeout: -1
+}
+
 type Found = { source: string; flags: string; where: string }
 
 async function patternsIn(folder: string): Promise<Found[]> {
@@ -55,7 +62,7 @@ t.test('no pattern that meets what comes from outside backtracks for longer than
   for (const { source, flags, where } of known.values()) {
     t.doesNotThrow(() => new RegExp(source, flags), `${where}: /${source}/${flags} is a pattern`)
     if (HARMLESS.has(source) || !canBacktrack(source)) continue
-    const { status, ...more } = await check(source, flags.replace(/[dv]/g, ''), { timeout: 30_000 })
+    const { status, ...more } = await check(source, flags.replace(/[dv]/g, ''), LIMITS)
     t.equal(
       status,
       'safe',

@@ -5,8 +5,7 @@ export type FixedRoute = { readonly prefix: string; readonly service: string; re
 /** An address; of the requests it gets a part by its weight, 1 unless the text says otherwise. */
 export type FixedOrigin = { readonly url: URL; readonly weight: number }
 
-/** No dot segments: no path that comes in has them. */
-const PREFIX = /^(\/(?!\.\.?(\/|$))[A-Za-z0-9_.~-]+)+$/
+const SEGMENT = /^[A-Za-z0-9_.~-]+$/
 const MOST_ROUTES = 1_000
 const LARGEST_WEIGHT = 1_000
 
@@ -38,7 +37,7 @@ function splitEntry(entry: string): [prefix: string, origins: FixedOrigin[]] {
     .slice(0, equals)
     .trim()
     .replace(/(?<=.)\/$/, '')
-  if (!PREFIX.test(prefix))
+  if (!isPrefix(prefix))
     throw new Error(
       `route "${entry}" does not begin with a path: write it as /feed=… (segments of letters, digits and . _ ~ -)`
     )
@@ -50,6 +49,14 @@ function splitEntry(entry: string): [prefix: string, origins: FixedOrigin[]] {
   if (twice !== undefined)
     throw new Error(`route ${prefix} names ${twice.url.origin} twice: give it a weight, as in ${twice.url.origin}*2`)
   return [prefix, origins]
+}
+
+/** No dot segments: no path that comes in has them. */
+function isPrefix(text: string): boolean {
+  const [before, ...segments] = text.split('/')
+  return (
+    before === '' && segments.length > 0 && segments.every((one) => SEGMENT.test(one) && one !== '.' && one !== '..')
+  )
 }
 
 function originOf(prefix: string, text: string): FixedOrigin {
