@@ -1,7 +1,7 @@
 import { type CacheStats, createCache, type RedisLink } from '@skerry/cache'
 import type { Logger } from '@skerry/service'
 import { LRUCache } from 'lru-cache'
-import { NoPlaceError } from '../overload/in-place.ts'
+import { NoPlaceError } from '../overload/place.ts'
 import { outranks } from '../overload/priority.ts'
 import { answerCodec, judgeAnswer, type LoadedAnswer, type StoredAnswer } from './answer.ts'
 import { BY_EVENTS, type CachedRequest, type CachedRoute, keyOf, own } from './cached-route.ts'

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { compressible } from '../bytes/compressible.ts'
+import { encodeWhole } from '../bytes/encode-whole.ts'
 import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
 import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
 import type { StoredAnswer } from '../cache/answer.ts'
@@ -11,9 +12,6 @@ import type { HeadPart } from '../head/http1-response.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 
 export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }
-
-/** Encodings under way, so that each is made once. */
-const making = new WeakMap<StoredAnswer, Map<Coding, Promise<Buffer | undefined>>>()
 
 /** Sends a kept answer, or 304, in a coding that the client takes; the encoded body is kept with it. */
 export function sendKept(
@@ -40,16 +38,13 @@ export function sendKept(
     send(undefined)
     return
   }
-  const kept = answer.variants.get(coding)
-  if (kept !== undefined) send(kept)
-  else
-    encodeOnce(deps, answer, coding)
-      .catch(() => undefined)
-      .then(send)
-      .catch((error) => {
-        deps.onFault('encoder', error)
-        res.destroy()
-      })
+  const encoded = answer.variants.get(coding) ?? encodeOnce(deps, answer, coding)
+  if (encoded instanceof Promise)
+    encoded.then(send).catch((error) => {
+      deps.onFault('encoder', error)
+      res.destroy()
+    })
+  else send(encoded)
 
   function send(encoded: Buffer | undefined): void {
     if (res.destroyed) return
@@ -118,21 +113,25 @@ function isWorth(answer: StoredAnswer, minBytes: number): boolean {
   return known
 }
 
-function encodeOnce(deps: KeptAnswerDeps, answer: StoredAnswer, coding: Coding): Promise<Buffer | undefined> {
-  let of = making.get(answer)
-  if (of === undefined) {
-    of = new Map()
-    making.set(answer, of)
+/** Encodings that are under way, so that each is made once. */
+const making = new WeakMap<StoredAnswer, Map<Coding, Promise<Buffer | undefined>>>()
+
+function encodeOnce(
+  deps: KeptAnswerDeps,
+  answer: StoredAnswer,
+  coding: Coding
+): Buffer | undefined | Promise<Buffer | undefined> {
+  const underWay = making.get(answer)?.get(coding)
+  if (underWay !== undefined) return underWay
+  const keep = (encoded: Buffer | undefined) => {
+    if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
+    return encoded
   }
-  let made = of.get(coding)
-  if (made === undefined) {
-    made = Promise.try(() => deps.compressor.encode(answer.body, coding, 'best'))
-      .then((encoded) => {
-        if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
-        return encoded
-      })
-      .finally(() => of.delete(coding))
-    of.set(coding, made)
-  }
+  const encoded = encodeWhole(deps.compressor, answer.body, coding, 'best')
+  if (!(encoded instanceof Promise)) return keep(encoded)
+  const of = making.get(answer) ?? new Map<Coding, Promise<Buffer | undefined>>()
+  making.set(answer, of)
+  const made = encoded.then(keep).finally(() => of.delete(coding))
+  of.set(coding, made)
   return made
 }
