@@ -6,8 +6,8 @@ import { describeCoding, describeVariants } from '../bytes/coding-headers.ts'
 import { compressible } from '../bytes/compressible.ts'
 import type { Compressor } from '../bytes/compressor.ts'
 import { encodeWhole } from '../bytes/encode-whole.ts'
+import { retag } from '../bytes/etags.ts'
 import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
-import { retag } from '../bytes/tags.ts'
 import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
@@ -54,10 +54,10 @@ export class AnswerWriter implements SlowAnswer {
   }
 
   /** @param stream the answer does not end by itself */
-  head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>, stream: boolean): void {
+  head(status: number, came: IncomingHttpHeaders, ours: Readonly<Record<string, string>>, stream: boolean): void {
     const { visit, res, deps } = this
     this.paced = stream
-    const list = deps.heads.ofService(came, own)
+    const list = deps.heads.ofService(came, ours)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
     if (status === 304) retagPairs(list, headers)

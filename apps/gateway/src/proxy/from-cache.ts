@@ -92,5 +92,5 @@ function answerKept(exchange: Exchange, served: Served, cached: CachedRoute): vo
   if (exchange.isGone) return
   exchange.answering()
   const { deps, visit, res } = exchange
-  sendKept(deps, visit, res, served, cached, deps.heads.own(visit, exchange.timing()))
+  sendKept(deps, visit, res, served, cached, deps.heads.ours(visit, exchange.timing()))
 }

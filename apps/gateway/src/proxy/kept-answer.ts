@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { compressible } from '../bytes/compressible.ts'
 import { encodeWhole } from '../bytes/encode-whole.ts'
+import { etagFor, retag, untagHeader } from '../bytes/etags.ts'
 import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
-import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
 import type { StoredAnswer } from '../cache/answer.ts'
 import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
@@ -20,7 +20,7 @@ export function sendKept(
   res: ServerResponse,
   served: Served,
   cached: CachedRoute,
-  own: Readonly<Record<string, string>>
+  ours: Readonly<Record<string, string>>
 ): void {
   const { answer } = served
   const { heads } = deps
@@ -29,7 +29,7 @@ export function sendKept(
   const accepted = headers['accept-encoding'] as string | undefined
   if (asked !== undefined && isNotModified(untagHeader(asked, accepted), answer)) {
     const etag = retag(answer.etag!, asked, accepted)
-    heads.write(res, visit, 304, heads.ofKept(cachedHeaders(served, cached, etag), own))
+    heads.write(res, visit, 304, heads.ofKept(cachedHeaders(served, cached, etag), ours))
     res.end()
     return
   }
@@ -52,12 +52,12 @@ export function sendKept(
     const sent = encoded === undefined ? undefined : coding
     const list = passingHeaders(served)
     // Where the gateway's own headers change those of the answer, there is nothing common.
-    if (answer.use === 'keep' && own.vary === undefined) {
-      for (const name in own) list.push(name, own[name]!)
+    if (answer.use === 'keep' && ours.vary === undefined) {
+      for (const name in ours) list.push(name, ours[name]!)
       heads.write(res, visit, answer.status, list, commonHead(deps, answer, cached, body, sent))
     } else {
       list.push(...lasting(answer, cached, body, sent))
-      heads.write(res, visit, answer.status, heads.ofKept(list, own))
+      heads.write(res, visit, answer.status, heads.ofKept(list, ours))
     }
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
     // As a string, because Node joins a string to the head and sends a buffer beside it.
@@ -68,7 +68,7 @@ export function sendKept(
 
 /** What an answer says each time it is sent, in a coding or as it is. */
 function lasting(answer: StoredAnswer, cached: CachedRoute, body: Buffer, coding: Coding | undefined): string[] {
-  const etag = coding === undefined || answer.etag === undefined ? answer.etag : tagFor(answer.etag, coding)
+  const etag = coding === undefined || answer.etag === undefined ? answer.etag : etagFor(answer.etag, coding)
   const list = [...answer.headers, ...lastingHeaders(answer, cached, etag)]
   if (coding !== undefined) list.push('content-encoding', coding)
   if (answer.status !== 204) list.push('content-length', String(body.length))

@@ -175,10 +175,10 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
   private head(status: number, came: IncomingHttpHeaders): void {
     const { exchange, writer } = this
     const { deps, visit, res, cacheStatus } = exchange
-    const own = deps.heads.own(visit, exchange.timing(came['server-timing']))
-    if (cacheStatus !== undefined) own['cache-status'] = cacheStatus
+    const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
+    if (cacheStatus !== undefined) ours['cache-status'] = cacheStatus
     const events = came['content-type']?.startsWith('text/event-stream') === true
-    writer.head(status, came, own, events || isStream(visit))
+    writer.head(status, came, ours, events || isStream(visit))
     exchange.isAnswered = true
     if (!events) return
     this.isStreaming = true
