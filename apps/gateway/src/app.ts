@@ -25,12 +25,12 @@ import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
 import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { ownDoor } from './door/own-door.ts'
-import { createRefuse } from './door/refuse-connection.ts'
+import { createParserRefusal } from './door/parser-refusal.ts'
 import { publicRequestId } from './door/request-id.ts'
 import { createHeads } from './head/heads.ts'
 import { speakInReplies } from './head/in-replies.ts'
+import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { createLimiter } from './limits/limiter.ts'
-import { policiesOf } from './limits/policies.ts'
 import { createListener } from './listen/listener.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createOverload } from './overload/overload.ts'
@@ -145,7 +145,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,
-    clientError: createRefuse(heads),
+    clientError: createParserRefusal(heads),
     draining,
     log,
     onFault,
@@ -168,7 +168,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       prefix: config.REDIS_PREFIX ?? 'gateway:',
       maxSubjects: config.LIMIT_SUBJECTS
     }),
-    policies: policiesOf(config),
+    limitPolicies: limitPoliciesOf(config),
     routes,
     trusted,
     exempt,

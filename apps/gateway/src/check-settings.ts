@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { assertRedisUrl } from '@skerry/cache'
 import type { GatewayConfig } from './config.ts'
 import { parseNetworks } from './door/address.ts'
-import { policiesOf } from './limits/policies.ts'
+import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { certificateFiles, readCertificate } from './listen/certificate.ts'
 
 /** Throws one line that names the first setting that cannot work although it has the right form: before anything starts, workers among it. */
@@ -10,7 +10,7 @@ export async function checkSettings(config: GatewayConfig): Promise<void> {
   const { REDIS_URL, UPSTREAM_CA_FILE } = config
   parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
   parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
-  policiesOf(config)
+  limitPoliciesOf(config)
   if (REDIS_URL !== undefined) assertRedisUrl(REDIS_URL)
   if (UPSTREAM_CA_FILE !== undefined)
     await readFile(UPSTREAM_CA_FILE).catch((error: Error) => {

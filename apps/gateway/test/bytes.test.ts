@@ -5,8 +5,8 @@ import t from 'tap'
 import { describeCoding, describeVariants, varyByCoding } from '../src/bytes/coding-headers.ts'
 import { compressible } from '../src/bytes/compressible.ts'
 import { createCompressor } from '../src/bytes/compressor.ts'
+import { etagFor, retag, untagHeader } from '../src/bytes/etags.ts'
 import { type Coding, negotiate, ON_THE_WAY, TO_KEEP } from '../src/bytes/negotiate.ts'
-import { retag, tagFor, untagHeader } from '../src/bytes/tags.ts'
 
 const decode = { br: brotliDecompressSync, zstd: zstdDecompressSync, gzip: gunzipSync }
 const CODINGS = ['br', 'zstd', 'gzip'] as const
@@ -175,12 +175,12 @@ t.test('streams', async (t) => {
 })
 
 t.test('entity tags', async (t) => {
-  t.equal(tagFor('"3.abc"', 'br'), '"3.abc~br"')
-  t.equal(tagFor('W/"abc"', 'br'), 'W/"abc"')
-  t.equal(tagFor('abc', 'br'), 'abc')
-  t.equal(tagFor('"', 'br'), '"')
-  t.equal(new Set(CODINGS.map((coding) => tagFor('"a"', coding))).size, 3)
-  for (const coding of CODINGS) t.equal(untagHeader(tagFor('"a"', coding)), '"a"')
+  t.equal(etagFor('"3.abc"', 'br'), '"3.abc~br"')
+  t.equal(etagFor('W/"abc"', 'br'), 'W/"abc"')
+  t.equal(etagFor('abc', 'br'), 'abc')
+  t.equal(etagFor('"', 'br'), '"')
+  t.equal(new Set(CODINGS.map((coding) => etagFor('"a"', coding))).size, 3)
+  for (const coding of CODINGS) t.equal(untagHeader(etagFor('"a"', coding)), '"a"')
   t.equal(untagHeader('"a~br", "b", W/"c", "d~gzip"'), '"a", "b", W/"c", "d"')
   t.equal(untagHeader('"a~b"'), '"a~b"')
   t.equal(untagHeader('*'), '*')

@@ -4,8 +4,8 @@ import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { readConfig } from '../src/config.ts'
 import { parseClasses } from '../src/limits/classes.ts'
+import { limitPoliciesOf, type PolicySet } from '../src/limits/limit-policies.ts'
 import { createLimiter, type Limiter, type Verdict } from '../src/limits/limiter.ts'
-import { type PolicySet, policiesOf } from '../src/limits/policies.ts'
 
 const REQUIRED = { NATS_URL: 'nats://x', NATS_USER: 'x', NATS_PASSWORD: 'x' }
 const ADA = { userId: 'ada', sessionId: 'phone' }
@@ -14,7 +14,7 @@ const ADDRESS = '198.51.100.7'
 
 /** `pace` divides the rates: Redis counts by its own clock, and with 1,000 nothing is refilled however busy the machine is. */
 function limitsAt(pace: number) {
-  const policies = policiesOf(
+  const policies = limitPoliciesOf(
     readConfig({
       ...REQUIRED,
       LIMIT_USER_PER_SECOND: String(10 / pace),
@@ -92,12 +92,15 @@ t.test('which limits hold', async (t) => {
     t.strictSame(of(unknown, ADA), of(undefined, ADA), unknown)
   t.equal(policies.setOf({ limit: 'upload' }, ADA), upload, 'made once')
   t.equal(upload.header, '"user";q=40;w=4, "device";q=25;w=5, "upload";q=4;w=4')
-  const off = policiesOf(readConfig(REQUIRED))
+  const off = limitPoliciesOf(readConfig(REQUIRED))
   t.strictSame(names(off.setOf({}, ADA)), ['user/user'], 'a device has none unless it is asked for')
-  t.match(policiesOf(readConfig({ ...REQUIRED, LIMIT_SIGN_UP_PER_MINUTE: '6', LIMIT_SIGN_UP_BURST: '2' })).signUp, {
-    burst: 2,
-    intervalMs: 10_000
-  })
+  t.match(
+    limitPoliciesOf(readConfig({ ...REQUIRED, LIMIT_SIGN_UP_PER_MINUTE: '6', LIMIT_SIGN_UP_BURST: '2' })).signUp,
+    {
+      burst: 2,
+      intervalMs: 10_000
+    }
+  )
   const keys = [policies.user, policies.address, policies.badToken, policies.signUp, ...upload.policies.slice(1)].map(
     (policy) => policy.key
   )
@@ -221,7 +224,7 @@ t.test('what one refuses does not use up the others', async (t) => {
 t.test('two gateways exceed a limit by no more than they lease', async (t) => {
   const server = await startRedisServer(t)
   const env = { ...REQUIRED, LIMIT_USER_PER_SECOND: '0.01', LIMIT_USER_BURST: '200' }
-  const user = policiesOf(readConfig(env)).setOf(undefined, ADA)
+  const user = limitPoliciesOf(readConfig(env)).setOf(undefined, ADA)
   const limiters = []
   for (let i = 0; i < 2; i++) {
     limiters.push(createLimiter({ redis: await connected(t, server.url), prefix: 'x:', maxSubjects: 100 }))

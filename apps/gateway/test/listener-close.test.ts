@@ -9,7 +9,7 @@ import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { readConfig } from '../src/config.ts'
 import { corsHeadersFor } from '../src/door/cors.ts'
-import { createRefuse } from '../src/door/refuse-connection.ts'
+import { createParserRefusal } from '../src/door/parser-refusal.ts'
 import { createHeads } from '../src/head/heads.ts'
 import { createListener } from '../src/listen/listener.ts'
 import { ask, certificateFiles, openSession, talk } from './helpers/clients.ts'
@@ -36,7 +36,7 @@ async function startBoth(t: Test) {
       else if (request.url === '/held') held.push(response)
       else echo(request, response)
     },
-    clientError: createRefuse(createHeads({ corsHeaders: corsHeadersFor('*') }))
+    clientError: createParserRefusal(createHeads({ corsHeaders: corsHeadersFor('*') }))
   })
   const app = buildServer({
     name: 'gateway',

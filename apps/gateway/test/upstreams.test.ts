@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Budget } from '../src/upstreams/budget.ts'
 import { Circuit } from '../src/upstreams/circuit.ts'
 import { type EjectionOptions, ejects, outliers } from '../src/upstreams/ejection.ts'
 import { LatencyWindow } from '../src/upstreams/latency.ts'
+import { RetryBudget } from '../src/upstreams/retry-budget.ts'
 import { select } from '../src/upstreams/select.ts'
 import { Upstream } from '../src/upstreams/upstream.ts'
 import { Timer, Wheel } from '../src/upstreams/wheel.ts'
@@ -80,7 +80,7 @@ t.test('the wheel', (t) => {
 })
 
 t.test('the retry budget', (t) => {
-  const budget = new Budget(0.1, 10)
+  const budget = new RetryBudget(0.1, 10)
   let extra = 0
   for (let i = 0; i < 10_000; i++) {
     budget.deposit()
@@ -88,7 +88,7 @@ t.test('the retry budget', (t) => {
   }
   t.ok(extra <= 10_000 * 0.1 + 10, `${extra}`)
   t.ok(extra >= 10_000 * 0.1 - 1, `${extra}`)
-  const none = new Budget(0, 1)
+  const none = new RetryBudget(0, 1)
   none.deposit()
   t.ok(none.withdraw())
   none.deposit()

@@ -67,9 +67,9 @@ export function shareRules(rules: readonly RouteRules[], routes: readonly FixedR
       throw new Error(
         `rule ${nameOf(rule, i)} is below no route: there are ${routes.map((one) => one.prefix).join(', ')}`
       )
-    const own = shared.get(route.service)
-    if (own === undefined) shared.set(route.service, [rule])
-    else own.push(rule)
+    const ofService = shared.get(route.service)
+    if (ofService === undefined) shared.set(route.service, [rule])
+    else ofService.push(rule)
   }
   return shared
 }

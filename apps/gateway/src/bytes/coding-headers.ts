@@ -1,5 +1,5 @@
+import { etagFor } from './etags.ts'
 import type { Coding } from './negotiate.ts'
-import { tagFor } from './tags.ts'
 
 /** `Vary` with `Accept-Encoding` in it, whatever it said before. */
 export function varyByCoding(vary: string | undefined): string {
@@ -21,7 +21,7 @@ export function describeCoding(head: string[], coding: Coding, length: number | 
     const name = head[from]!
     if (name === 'content-length' || name === 'accept-ranges') continue
     head[to] = name
-    head[to + 1] = name === 'etag' ? tagFor(head[from + 1]!, coding) : head[from + 1]!
+    head[to + 1] = name === 'etag' ? etagFor(head[from + 1]!, coding) : head[from + 1]!
     to += 2
   }
   head.length = to

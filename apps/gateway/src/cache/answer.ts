@@ -23,10 +23,10 @@ export type StoredAnswer = {
   readonly ttlMs: number
   readonly cameAgedSeconds: number
   /**
-   * `keep`: for all who ask by its key; `share`: only for those who waited for it; `alone`: only for who asked for it, whose own headers, such
+   * `keep`: for all who ask by its key; `share`: only for those who waited for it; `caller`: only for who asked for it, whose own headers, such
    * as `set-cookie`, it carries.
    */
-  readonly use: 'keep' | 'share' | 'alone'
+  readonly use: 'keep' | 'share' | 'caller'
   /** Encoded bodies by their coding; `addVariant` adds to them. */
   readonly variants: Map<string, Buffer>
 }
@@ -70,15 +70,15 @@ export function judgeAnswer(
 
   let use: StoredAnswer['use'] = 'keep'
   let keptBy = key
-  if (isPersonal(status, said, names) || (route.shared && directives.has('private'))) use = 'alone'
+  if (isPersonal(status, said, names) || (route.shared && directives.has('private'))) use = 'caller'
   // Failures of the service are the same for who waited, whose key is the same; its words about storing them are not about those.
   else if (status >= 500) use = 'share'
   // What is said to one (400, 406, 302), or is to be kept by nobody, is for nobody else.
-  else if (!STORABLE.has(status) || directives.has('no-store')) use = 'alone'
-  else if (spent || body.length > maxBytes) use = route.shared ? 'share' : 'alone'
-  if (use !== 'alone') {
+  else if (!STORABLE.has(status) || directives.has('no-store')) use = 'caller'
+  else if (spent || body.length > maxBytes) use = route.shared ? 'share' : 'caller'
+  if (use !== 'caller') {
     if (learnVary(route, names)) keptBy = keyOf(route, request) ?? ''
-    else use = 'alone'
+    else use = 'caller'
     if (keptBy !== key && use === 'keep') use = 'share'
   }
   const etag =

@@ -56,19 +56,19 @@ export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
   const { cache: policy, method, path, auth, stream } = rules
   if (policy === undefined || method !== 'GET' || stream === true) return undefined
   const { scope, ttl, staleWhileRevalidate = 0, staleIfError = 0, tags = [], endedBy = {}, vary = [] } = policy
-  const refuse = (what: string) => new Error(`the cache policy of GET ${path}: ${what}`)
-  if (scope === 'private' && auth === 'none') throw refuse('private answers need a token')
+  const unfit = (what: string) => new Error(`the cache policy of GET ${path}: ${what}`)
+  if (scope === 'private' && auth === 'none') throw unfit('private answers need a token')
   for (const time of [ttl, staleWhileRevalidate, staleIfError])
-    if (!(time >= 0 && time <= LONGEST_TIME_S)) throw refuse(`times are 0 to ${LONGEST_TIME_S} seconds`)
-  if (tags.length > MOST_TAGS) throw refuse(`at most ${MOST_TAGS} tags`)
+    if (!(time >= 0 && time <= LONGEST_TIME_S)) throw unfit(`times are 0 to ${LONGEST_TIME_S} seconds`)
+  if (tags.length > MOST_TAGS) throw unfit(`at most ${MOST_TAGS} tags`)
   if (vary.length > MOST_VARY || !vary.every((name) => HEADER_NAME.test(name)))
-    throw refuse(`vary names at most ${MOST_VARY} headers in lower case`)
+    throw unfit(`vary names at most ${MOST_VARY} headers in lower case`)
   const said = vary.find((name) => SAID_BY_GATEWAY.test(name) && !SAME_IN_KEYS.has(name))
-  if (said !== undefined) throw refuse(`vary names ${said}, which no client can say`)
+  if (said !== undefined) throw unfit(`vary names ${said}, which no client can say`)
   const shared = scope === 'public'
   const byEvents = Object.keys(endedBy).length > 0
   const named = compileTags(
-    tags.map((tag) => own(tag)),
+    tags.map((tag) => contractTag(tag)),
     path,
     !shared
   )
@@ -89,7 +89,7 @@ export function compileCachedRoute(rules: RouteRules): CachedRoute | undefined {
 }
 
 /** A tag of a contract as the cache knows it: apart from the cache's own. */
-export function own(tag: string): string {
+export function contractTag(tag: string): string {
   return `=${tag}`
 }
 

@@ -1,10 +1,10 @@
 import { type CacheStats, createCache, type RedisLink } from '@skerry/cache'
 import type { Logger } from '@skerry/service'
 import { LRUCache } from 'lru-cache'
-import { NoPlaceError } from '../overload/in-place.ts'
+import { NoPlaceError } from '../overload/place.ts'
 import { outranks } from '../overload/priority.ts'
 import { answerCodec, judgeAnswer, type LoadedAnswer, type StoredAnswer } from './answer.ts'
-import { BY_EVENTS, type CachedRequest, type CachedRoute, keyOf, own } from './cached-route.ts'
+import { BY_EVENTS, type CachedRequest, type CachedRoute, contractTag, keyOf } from './cached-route.ts'
 
 /** A loader rejects with it as soon as it knows that an answer is above `entryBytes`. */
 export class AnswerTooLargeError extends Error {
@@ -111,8 +111,8 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
       answer.variants.set(coding, body)
       cache.resize(answer.key, answer)
     },
-    end: (tags) => cache.invalidate(tags.map(own)),
-    endHere: (tags) => cache.invalidate(tags.map(own), { publish: false }),
+    end: (tags) => cache.invalidate(tags.map(contractTag)),
+    endHere: (tags) => cache.invalidate(tags.map(contractTag), { publish: false }),
     endUnheard: () => cache.invalidate([BY_EVENTS], { publish: false }),
     stats: () => cache.stats(),
     async close() {
@@ -149,7 +149,7 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
     const { value, from, freshMs } = landed
     if (typeof value === 'symbol') return undefined
     if (from === 'coalesced') {
-      if (value.use === 'alone') return undefined
+      if (value.use === 'caller') return undefined
       // It turned out to differ by a header that was not known when this request joined in.
       const wanted = keyOf(route, request)
       if (wanted !== value.key) return wanted === undefined ? undefined : fetchAnswer(wanted, route, request, load)
@@ -176,7 +176,7 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
       const answer = judgeAnswer(loaded, route, key, request, entryBytes)
       if (loaded.body.length > entryBytes) past.set(key, now() + TOO_LARGE_MS)
       // A refusal says nothing of what the next caller will be answered.
-      else if (answer.use === 'alone' && answer.status < 400) past.set(key, now() + PERSONAL_MS)
+      else if (answer.use === 'caller' && answer.status < 400) past.set(key, now() + PERSONAL_MS)
       if (answer.status >= 500) throw new ServiceFailure(answer)
       return answer
     }

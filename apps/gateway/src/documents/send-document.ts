@@ -2,8 +2,8 @@ import { hash } from 'node:crypto'
 import { noneMatch } from '@skerry/service'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Compressor } from '../bytes/compressor.ts'
+import { etagFor, retag, untagHeader } from '../bytes/etags.ts'
 import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
-import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
 
 /** A text of the gateway's own, its ETag, and its codings as far as somebody asked for them. */
 export type OwnDocument = {
@@ -45,7 +45,7 @@ export function createSender(compressor: Pick<Compressor, 'encode'>, minBytes: n
     const encoded = coding === undefined ? undefined : await encodedOnce(document, coding)
     reply.header('content-type', document.type)
     if (coding === undefined || encoded === undefined) return reply.header('etag', document.etag).send(document.body)
-    return reply.header('etag', tagFor(document.etag, coding)).header('content-encoding', coding).send(encoded)
+    return reply.header('etag', etagFor(document.etag, coding)).header('content-encoding', coding).send(encoded)
   }
 
   /** Undefined while too much else is being encoded, which is not remembered. */

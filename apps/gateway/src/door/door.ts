@@ -1,9 +1,9 @@
 import { SkerryError } from '@skerry/contracts'
 import { bearerOf, type Caller, type FaultLog, type Identity } from '@skerry/service'
+import type { LimitPolicies, LimitPolicy } from '../limits/limit-policies.ts'
 import type { Limiter, Verdict } from '../limits/limiter.ts'
-import type { Policies, Policy } from '../limits/policies.ts'
-import { overloaded } from '../overload/in-place.ts'
 import type { Overload } from '../overload/overload.ts'
+import { overloaded } from '../overload/place.ts'
 import { priorityOf } from '../overload/priority.ts'
 import type { Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
@@ -15,7 +15,7 @@ export type DoorOptions = {
   /** Without it no token makes a caller. */
   identity: Identity | undefined
   limiter: Limiter
-  policies: Policies
+  limitPolicies: LimitPolicies
   routes: Routes
   trusted: Networks
   exempt: Networks
@@ -23,7 +23,7 @@ export type DoorOptions = {
   overload: Pick<Overload, 'atDoor'>
   /** What policies say to a visit; undefined where there are none. */
   onRequest?: ((visit: Visit) => SkerryError | undefined) | undefined
-  onLimited(policy: Policy): void
+  onLimited(policy: LimitPolicy): void
   /** Takes in what was thrown behind a promise; the visit is then refused. */
   onFault: FaultLog
 }
@@ -38,8 +38,19 @@ export type Door = (visit: Visit, done: (error?: Error) => void) => void
  * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
-  const { identity, limiter, policies, routes, trusted, exempt, urlLimit, overload, onRequest, onLimited, onFault } =
-    options
+  const {
+    identity,
+    limiter,
+    limitPolicies,
+    routes,
+    trusted,
+    exempt,
+    urlLimit,
+    overload,
+    onRequest,
+    onLimited,
+    onFault
+  } = options
 
   return (visit, done) => {
     const { raw } = visit
@@ -89,7 +100,7 @@ export function createDoor(options: DoorOptions): Door {
 
     function limit(caller: Caller | undefined): void {
       visit.caller = caller
-      const set = policies.setOf(route?.rules, caller)
+      const set = limitPolicies.setOf(route?.rules, caller)
       const verdict = limiter.takeAll(set, caller, addressSubject(visit.address))
       if (verdict === undefined) enter()
       else if (verdict instanceof Promise) verdict.then(judge, done).catch(failed)
@@ -112,7 +123,7 @@ export function createDoor(options: DoorOptions): Door {
     /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
     function verify(identity: Identity, unknown: string | undefined): void {
       const subject = addressSubject(visit.address)
-      const refused = subject === undefined ? undefined : limiter.refused(policies.badToken, subject)
+      const refused = subject === undefined ? undefined : limiter.refused(limitPolicies.badToken, subject)
       if (refused !== undefined) {
         judge(refused)
         return
@@ -126,7 +137,7 @@ export function createDoor(options: DoorOptions): Door {
       verified
         .then(limit, async (error: Error) => {
           if (subject === undefined) return done(error)
-          const verdict = await limiter.take(policies.badToken, subject)
+          const verdict = await limiter.take(limitPolicies.badToken, subject)
           visit.verdict = verdict
           done(verdict.allowed ? error : refusal(verdict))
         })

@@ -9,7 +9,7 @@ import { limitHeaders, responseHeaders, withOwn } from './lists.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** What the gateway says itself in a head, by name in lower case. */
-export type OwnHeaders = Record<string, string>
+export type GatewayHeaders = Record<string, string>
 
 /** An answer that is a problem, ready to be written. */
 export type ProblemAnswer = { readonly status: number; readonly list: string[]; readonly body: string }
@@ -28,13 +28,13 @@ export type HeadsOptions = {
  */
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
-  own(visit: Visit, timing?: string): OwnHeaders
+  ours(visit: Visit, timing?: string): GatewayHeaders
   /** The same for an answer of Fastify, which says the id and the end of the connection itself; security headers among it. */
-  ofReply(visit: Visit | undefined, origin: string | undefined): OwnHeaders
+  ofReply(visit: Visit | undefined, origin: string | undefined): GatewayHeaders
   /** The head of a service's answer. */
-  ofService(came: IncomingHttpHeaders, own: Readonly<OwnHeaders>): string[]
+  ofService(came: IncomingHttpHeaders, ours: Readonly<GatewayHeaders>): string[]
   /** The head of a kept answer; `list` is made longer. */
-  ofKept(list: string[], own: Readonly<OwnHeaders>): string[]
+  ofKept(list: string[], ours: Readonly<GatewayHeaders>): string[]
   /** What many answers say, as text that is made once. */
   common(list: string[]): HeadPart
   /** The whole answer to a visit that failed. */
@@ -50,8 +50,8 @@ export type Heads = {
 }
 
 export function createHeads({ corsHeaders, draining = () => false, onHead }: HeadsOptions): Heads {
-  const own = (visit: Visit, timing?: string): OwnHeaders => {
-    const said: OwnHeaders =
+  const ours = (visit: Visit, timing?: string): GatewayHeaders => {
+    const said: GatewayHeaders =
       timing === undefined ? { 'x-request-id': visit.id } : { 'x-request-id': visit.id, 'server-timing': timing }
     corsHeaders(visit.raw.headers.origin, said)
     if (visit.verdict !== undefined) limitHeaders(visit.verdict, said)
@@ -61,10 +61,10 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
   const see = (head: AnswerHead, visit: Visit | undefined) => onHead?.(head, visit)
 
   return {
-    own,
+    ours,
     see,
     ofReply(visit, origin) {
-      const said: OwnHeaders = Object.fromEntries(SECURITY_HEADERS)
+      const said: GatewayHeaders = Object.fromEntries(SECURITY_HEADERS)
       corsHeaders(origin, said)
       if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
       return said
@@ -74,7 +74,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     common: (list) => headPart(withOwn(list, {}, SECURITY_HEADERS)),
     problem(visit, error, closing = false) {
       const { body, headers } = problemAnswer(error, visit.id)
-      const said: OwnHeaders = { ...headers, 'content-type': PROBLEM_TYPE, ...own(visit) }
+      const said: GatewayHeaders = { ...headers, 'content-type': PROBLEM_TYPE, ...ours(visit) }
       said['content-length'] = String(Buffer.byteLength(body))
       if (closing) said.connection = 'close'
       if (visit.raw.httpVersionMajor >= 2) delete said.connection
@@ -96,7 +96,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     },
     refusal(code, origin, withBody) {
       const { status, title } = ERRORS[code]
-      const said: OwnHeaders = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
+      const said: GatewayHeaders = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
       corsHeaders(origin, said)
       const list = [...Object.entries(said), ...SECURITY_HEADERS].flat()
       see(headInList(status, list), undefined)

@@ -6,7 +6,7 @@ import {
   validateHeaderName,
   validateHeaderValue
 } from 'node:http'
-import { isOneHead } from '../one-head.ts'
+import { hasLines } from '../head-lines.ts'
 
 /** What of Node's response its types do not name: the head that waits for the first part of the body, and what the head says of the connection. */
 type Inside = {
@@ -129,7 +129,7 @@ function headText(status: number, common: HeadPart, pairs: readonly string[], ke
   }
   text += '\r\n'
   // What is common was looked at when it was made.
-  if (!isOneHead(text, lines)) throw new BadHeadError()
+  if (!hasLines(text, lines)) throw new BadHeadError()
   return statusLine(status) + common.text + text
 }
 

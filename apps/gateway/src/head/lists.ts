@@ -17,12 +17,12 @@ const NEVER_ANSWERED = new Set([
 const NAMES_KEPT = 1_000
 
 /**
- * The headers a client gets: name, value, name, value. Those in `own` (lower case) are the gateway's and replace the service's, but both
+ * The headers a client gets: name, value, name, value. Those in `ours` (lower case) are the gateway's and replace the service's, but both
  * speak in `vary`; `defaults` hold where the service says nothing itself.
  */
 export function responseHeaders(
   came: IncomingHttpHeaders,
-  own: Readonly<Record<string, string>>,
+  ours: Readonly<Record<string, string>>,
   defaults: readonly (readonly [name: string, value: string])[]
 ): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
@@ -33,7 +33,7 @@ export function responseHeaders(
     if (typeof value === 'string') list.push(name, value)
     else if (value !== undefined) for (const one of value) list.push(name, one)
   }
-  for (const name in own) list.push(name, own[name]!)
+  for (const name in ours) list.push(name, ours[name]!)
   for (const [name, value] of defaults) if (came[name] === undefined) list.push(name, value)
   return list
 }
@@ -41,15 +41,15 @@ export function responseHeaders(
 /** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
 export function withOwn(
   list: string[],
-  own: Readonly<Record<string, string>>,
+  ours: Readonly<Record<string, string>>,
   defaults: readonly (readonly [name: string, value: string])[]
 ): string[] {
   const kept = list.length
-  for (const name in own) {
+  for (const name in ours) {
     // Both speak in `vary`.
     const at = name === 'vary' ? indexOfName(list, name, kept) : -1
-    if (at === -1) list.push(name, own[name]!)
-    else list[at + 1] = `${list[at + 1]}, ${own[name]}`
+    if (at === -1) list.push(name, ours[name]!)
+    else list[at + 1] = `${list[at + 1]}, ${ours[name]}`
   }
   for (const [name, value] of defaults) if (indexOfName(list, name, kept) === -1) list.push(name, value)
   return list

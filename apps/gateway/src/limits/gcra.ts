@@ -1,4 +1,4 @@
-import type { Policy } from './policies.ts'
+import type { LimitPolicy } from './limit-policies.ts'
 
 /** How a limit stands. Times in ms. */
 export type Standing = {
@@ -17,7 +17,7 @@ export type Standing = {
  * on by one interval. `want` requests are granted as far as they fit, so that a batch can be leased.
  */
 export function gcra(
-  policy: Pick<Policy, 'burst' | 'intervalMs'>,
+  policy: Pick<LimitPolicy, 'burst' | 'intervalMs'>,
   tat: number,
   now: number,
   want: number

@@ -1,7 +1,7 @@
 import type { RedisLink } from '@skerry/cache'
 import type { Redis } from 'ioredis'
 import { GCRA_SCRIPT } from './gcra.ts'
-import type { Policy, PolicySet } from './policies.ts'
+import type { LimitPolicy, PolicySet } from './limit-policies.ts'
 import {
   comeBack,
   createSlots,
@@ -18,7 +18,7 @@ import {
 /** What the limits say to one request; seconds are whole. */
 export type Verdict = {
   /** Of all that hold, the one that refuses for longest, or else has least left. */
-  policy: Policy
+  policy: LimitPolicy
   /** `RateLimit-Policy` of all that hold. */
   policyHeader: string
   allowed: boolean
@@ -54,9 +54,9 @@ export type Limiter = {
     address: string | undefined
   ): Verdict | Promise<Verdict> | undefined
   /** Counts one request of a subject (a user id, an address) against one policy. Never rejects. */
-  take(policy: Policy, subject: string): Verdict | Promise<Verdict>
+  take(policy: LimitPolicy, subject: string): Verdict | Promise<Verdict>
   /** Whether the last answer to this subject was a refusal that still holds; counts nothing. */
-  refused(policy: Policy, subject: string): Verdict | undefined
+  refused(policy: LimitPolicy, subject: string): Verdict | undefined
 }
 
 type Scripted = Redis & {
@@ -100,17 +100,17 @@ export function createLimiter(options: {
       const slot = slots.peek(policy, subject)
       if (slot === undefined) return undefined
       const time = now()
-      const wait = alone() ? localWait(slot, time) : leasedWait(slot, time)
+      const wait = withoutRedis() ? localWait(slot, time) : leasedWait(slot, time)
       return wait > 0 ? verdict(slot, policy.header, time, 0, wait) : undefined
     }
   }
 
-  function alone(): boolean {
+  function withoutRedis(): boolean {
     return redis === undefined || !redis.connected()
   }
 
   function decide(header: string, count: number): Verdict | Promise<Verdict> {
-    return judge(held, count, header, alone()) ?? ask(held.slice(0, count), header)
+    return judge(held, count, header, withoutRedis()) ?? ask(held.slice(0, count), header)
   }
 
   /** Counts the request against all or none; undefined when Redis must be asked first. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { gcra } from './gcra.ts'
-import type { CountedBy, Policy } from './policies.ts'
+import type { CountedBy, LimitPolicy } from './limit-policies.ts'
 
 /** How long a lease may be used. */
 export const LEASE_MS = 5_000
@@ -9,7 +9,7 @@ export const UNKNOWN = -1
 
 /** How one limit of one subject stands in this gateway. Times are those of the limiter's clock, ms. */
 export type Slot = {
-  readonly policy: Policy
+  readonly policy: LimitPolicy
   readonly key: string
   /** Leased and not used yet. */
   left: number
@@ -29,9 +29,9 @@ export type Slot = {
 
 /** Where the slots of subjects are. Users, devices and addresses are apart, so that a crowd of addresses cannot push users out. */
 export type Slots = {
-  of(policy: Policy, subject: string): Slot
+  of(policy: LimitPolicy, subject: string): Slot
   /** Without making one. */
-  peek(policy: Policy, subject: string): Slot | undefined
+  peek(policy: LimitPolicy, subject: string): Slot | undefined
 }
 
 type Places = (Slot | undefined)[]
@@ -63,7 +63,7 @@ export function createSlots(most: number): Slots {
   }
 }
 
-function newSlot(policy: Policy, subject: string): Slot {
+function newSlot(policy: LimitPolicy, subject: string): Slot {
   return {
     policy,
     key: `${policy.key}${subject}`,

@@ -8,11 +8,11 @@ import { type Incoming, Visit } from '../door/visit.ts'
 import { answerProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 import { brokenByUs } from './broken-streams.ts'
-import { type Allowance, type Budget, createBudget, spend } from './budget.ts'
 import { guard, type Handler } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import type { SlowReaders } from './slow-readers.ts'
+import { type Allowance, createBucket, spend, type TokenBucket } from './token-bucket.ts'
 
 /** Why a connection was ended before its client ended it. */
 export type Reason = 'resets' | 'control' | 'protocol' | 'silent' | 'idle' | 'drained'
@@ -59,8 +59,8 @@ type Connection = {
   answers: Set<GatewayHttp2Response>
   /** When requests with a body began that are still under way. */
   uploads: Map<GatewayHttp2Request, number>
-  resets: Budget
-  control: Budget
+  resets: TokenBucket
+  control: TokenBucket
   ended(response: GatewayHttp2Response): void
 }
 
@@ -109,8 +109,8 @@ export function createHttp2(options: Http2Options): Http2 {
       leftAt: undefined,
       answers: new Set(),
       uploads: new Map(),
-      resets: createBudget(resets, now),
-      control: createBudget(control, now),
+      resets: createBucket(resets, now),
+      control: createBucket(control, now),
       ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)
@@ -159,7 +159,7 @@ export function createHttp2(options: Http2Options): Http2 {
     connection.since = now
     if (!stream.endAfterHeaders) connection.uploads.delete(req)
     if (stream.rstCode === constants.NGHTTP2_NO_ERROR || brokenByUs(stream)) return
-    if (!spend(connection.resets, resets, now)) refuse(connection, 'resets')
+    if (!spend(connection.resets, resets, now)) endFor(connection, 'resets')
   }
 
   function refuseStream(response: GatewayHttp2Response, error: SkerryError): void {
@@ -168,11 +168,11 @@ export function createHttp2(options: Http2Options): Http2 {
   }
 
   function controlled(connection: Connection): void {
-    if (!spend(connection.control, control, performance.now())) refuse(connection, 'control')
+    if (!spend(connection.control, control, performance.now())) endFor(connection, 'control')
   }
 
   /** GOAWAY with ENHANCE_YOUR_CALM, and its streams with it. */
-  function refuse(connection: Connection, reason: Reason): void {
+  function endFor(connection: Connection, reason: Reason): void {
     if (connection.session.destroyed) return
     onEnded(reason, connection.socket.remoteAddress)
     connection.session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)

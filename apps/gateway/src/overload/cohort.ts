@@ -52,14 +52,14 @@ export class Cohort {
     this.size = this.entered
   }
 
-  /** A request has ended, which counts if it came in during the span. Of its latency `ownMs` were not the service's. */
-  left(latencyMs: number, ownMs: number, outcome: Outcome, now: number): void {
+  /** A request has ended, which counts if it came in during the span. Of its latency `lateMs` were not the service's. */
+  left(latencyMs: number, lateMs: number, outcome: Outcome, now: number): void {
     const came = now - latencyMs
     if (came < this.start || came > this.end) return
     if (outcome === 'ignored') this.ignored++
     else if (outcome === 'dropped') this.dropped++
     else {
-      const logarithm = Math.log(Math.max(latencyMs - ownMs, latencyMs * LEAST_PART, SHORTEST_MS))
+      const logarithm = Math.log(Math.max(latencyMs - lateMs, latencyMs * LEAST_PART, SHORTEST_MS))
       this.sum += logarithm
       this.squares += logarithm * logarithm
       this.count++

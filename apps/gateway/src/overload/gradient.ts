@@ -116,14 +116,14 @@ export class Gradient {
   }
 
   /**
-   * Gives a place back. `latencyMs` counts from the entry; `ownMs` of it this process was too late itself, which is not the service's load;
+   * Gives a place back. `latencyMs` counts from the entry; `lateMs` of it this process was too late itself, which is not the service's load;
    * `now` is in ms, of a clock that gateways share.
    */
-  leave(latencyMs: number, outcome: Outcome, now: number, ownMs = 0): void {
+  leave(latencyMs: number, outcome: Outcome, now: number, lateMs = 0): void {
     this.inFlight--
     this.left++
     const { cohort, probing } = this
-    cohort.left(latencyMs, ownMs, outcome, now)
+    cohort.left(latencyMs, lateMs, outcome, now)
     if (this.slow && !probing && now >= this.nextProbe) {
       this.probing = true
       this.begin(now)

@@ -1,3 +1,5 @@
+import { DeadlineError } from '../upstreams/errors.ts'
+
 /** How a request ended, as far as it tells of its service's load. */
 export type Outcome =
   /** It was answered. */
@@ -6,3 +8,13 @@ export type Outcome =
   | 'dropped'
   /** Nothing can be learned from it: the client left, nothing was sent, it failed at once. */
   | 'ignored'
+
+/** What an answer says of its service's load. */
+export function outcomeOfAnswer(status: number): Outcome {
+  return status === 503 || status === 429 ? 'dropped' : 'answered'
+}
+
+/** What a failed request says of it: a deadline that passed, much; anything else, nothing. */
+export function outcomeOfFailure(error: Error): Outcome {
+  return error instanceof DeadlineError ? 'dropped' : 'ignored'
+}

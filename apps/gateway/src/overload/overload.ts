@@ -85,7 +85,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
 
   return {
     pressure,
-    atDoor: (priority) => (pressure.sheds(priority) ? refuse('pressure', priority) : undefined),
+    atDoor: (priority) => (pressure.sheds(priority) ? shed('pressure', priority) : undefined),
     admit: admit as Overload['admit'],
     settle: (service, latencyMs, outcome) => gates.get(service)?.leave(latencyMs, outcome, now(), pressure.delayMs),
     retain(services) {
@@ -114,7 +114,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
     if (gate.gradient.isResting) gate.gradient.recover(now())
     if (gate.tryEnter(priority)) return true
     if (candidate === undefined || !gate.wait(priority, waiterOf(candidate, priority), now())) {
-      return refuse('concurrency', priority)
+      return shed('concurrency', priority)
     }
     stopSweeping ??= every(SWEEP_MS, sweep)
     return undefined
@@ -123,7 +123,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
   function waiterOf(candidate: Candidate, priority: Priority): Waiter {
     return {
       admitted: () => candidate.admitted(),
-      refused: () => candidate.refused(refuse('concurrency', priority))
+      refused: () => candidate.refused(shed('concurrency', priority))
     }
   }
 
@@ -139,7 +139,7 @@ export function createOverload(config: OverloadConfig, deps: OverloadDeps = {}):
     stopSweeping = undefined
   }
 
-  function refuse(reason: Refusal['reason'], priority: Priority): Refusal {
+  function shed(reason: Refusal['reason'], priority: Priority): Refusal {
     onShed?.(reason, priority)
     const of = refusals[reason]
     return of[Math.floor(random() * of.length)]!

@@ -63,8 +63,8 @@ export class ServiceGate {
   }
 
   /** A request has ended: who waits comes in, what matters most first. */
-  leave(latencyMs: number, outcome: Outcome, now: number, ownMs = 0): void {
-    this.gradient.leave(latencyMs, outcome, now, ownMs)
+  leave(latencyMs: number, outcome: Outcome, now: number, lateMs = 0): void {
+    this.gradient.leave(latencyMs, outcome, now, lateMs)
     if (this.waiting > 0) this.advance(now)
     else if (this.gradient.isResting) this.gradient.rested(now, outcome)
   }

@@ -5,8 +5,9 @@ import type { Dispatcher } from 'undici'
 import { describeCoding, describeVariants } from '../bytes/coding-headers.ts'
 import { compressible } from '../bytes/compressible.ts'
 import type { Compressor } from '../bytes/compressor.ts'
+import { encodeWhole } from '../bytes/encode-whole.ts'
+import { retag } from '../bytes/etags.ts'
 import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
-import { retag } from '../bytes/tags.ts'
 import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
@@ -53,10 +54,10 @@ export class AnswerWriter implements SlowAnswer {
   }
 
   /** @param stream the answer does not end by itself */
-  head(status: number, came: IncomingHttpHeaders, own: Readonly<Record<string, string>>, stream: boolean): void {
+  head(status: number, came: IncomingHttpHeaders, ours: Readonly<Record<string, string>>, stream: boolean): void {
     const { visit, res, deps } = this
     this.paced = stream
-    const list = deps.heads.ofService(came, own)
+    const list = deps.heads.ofService(came, ours)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
     if (status === 304) retagPairs(list, headers)
@@ -165,30 +166,21 @@ export class AnswerWriter implements SlowAnswer {
   }
 
   private encode({ status, list, coding, parts }: NonNullable<AnswerWriter['whole']>): void {
-    const { compressor } = this.deps
+    const { deps, res, visit } = this
     const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
     const send = (encoded: Buffer | undefined) => {
-      if (this.res.destroyed) return
+      if (res.destroyed) return
       if (encoded === undefined) describeVariants(list)
       else describeCoding(list, coding, encoded.length)
-      this.deps.heads.write(this.res, this.visit, status, list)
-      this.res.end(encoded ?? body)
+      deps.heads.write(res, visit, status, list)
+      res.end(encoded ?? body)
     }
-    let encoded: ReturnType<Compressor['encode']>
-    try {
-      encoded = compressor.encode(body, coding, 'fast')
-    } catch {
-      // Out of memory: it goes out as it is.
-      encoded = undefined
-    }
+    const encoded = encodeWhole(deps.compressor, body, coding, 'fast')
     if (encoded instanceof Promise)
-      encoded
-        .catch(() => undefined)
-        .then(send)
-        .catch((error) => {
-          this.deps.onFault('encoder', error)
-          this.destroy()
-        })
+      encoded.then(send).catch((error) => {
+        deps.onFault('encoder', error)
+        this.destroy()
+      })
     else send(encoded)
   }
 }

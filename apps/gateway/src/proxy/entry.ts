@@ -6,8 +6,9 @@ import { guardPath } from '../door/path-guard.ts'
 import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
-import { Exchange, type ExchangeDeps } from './exchange.ts'
+import type { ExchangeDeps } from './exchange.ts'
 import { refuse } from './refuse.ts'
+import { serve } from './serve.ts'
 
 const PROXIED = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
@@ -19,7 +20,7 @@ const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
 export function createEntry(deps: ExchangeDeps & { urlLimit: number }, fastify: RequestListener): RequestListener {
   const enter = (request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '' } = request
-    if (PROXIED.has(method) && !isOwn(url)) new Exchange(deps, request, response, performance.now()).start()
+    if (PROXIED.has(method) && !isOwn(url)) serve(deps, request, response)
     else answerHere(request, response)
   }
   const answerHere = (request: IncomingMessage, response: ServerResponse) => {

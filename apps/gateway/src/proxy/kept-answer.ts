@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { compressible } from '../bytes/compressible.ts'
+import { encodeWhole } from '../bytes/encode-whole.ts'
+import { etagFor, retag, untagHeader } from '../bytes/etags.ts'
 import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
-import { retag, tagFor, untagHeader } from '../bytes/tags.ts'
 import type { StoredAnswer } from '../cache/answer.ts'
 import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
@@ -12,9 +13,6 @@ import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 
 export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }
 
-/** Encodings under way, so that each is made once. */
-const making = new WeakMap<StoredAnswer, Map<Coding, Promise<Buffer | undefined>>>()
-
 /** Sends a kept answer, or 304, in a coding that the client takes; the encoded body is kept with it. */
 export function sendKept(
   deps: KeptAnswerDeps,
@@ -22,7 +20,7 @@ export function sendKept(
   res: ServerResponse,
   served: Served,
   cached: CachedRoute,
-  own: Readonly<Record<string, string>>
+  ours: Readonly<Record<string, string>>
 ): void {
   const { answer } = served
   const { heads } = deps
@@ -31,7 +29,7 @@ export function sendKept(
   const accepted = headers['accept-encoding'] as string | undefined
   if (asked !== undefined && isNotModified(untagHeader(asked, accepted), answer)) {
     const etag = retag(answer.etag!, asked, accepted)
-    heads.write(res, visit, 304, heads.ofKept(cachedHeaders(served, cached, etag), own))
+    heads.write(res, visit, 304, heads.ofKept(cachedHeaders(served, cached, etag), ours))
     res.end()
     return
   }
@@ -40,16 +38,13 @@ export function sendKept(
     send(undefined)
     return
   }
-  const kept = answer.variants.get(coding)
-  if (kept !== undefined) send(kept)
-  else
-    encodeOnce(deps, answer, coding)
-      .catch(() => undefined)
-      .then(send)
-      .catch((error) => {
-        deps.onFault('encoder', error)
-        res.destroy()
-      })
+  const encoded = answer.variants.get(coding) ?? encodeOnce(deps, answer, coding)
+  if (encoded instanceof Promise)
+    encoded.then(send).catch((error) => {
+      deps.onFault('encoder', error)
+      res.destroy()
+    })
+  else send(encoded)
 
   function send(encoded: Buffer | undefined): void {
     if (res.destroyed) return
@@ -57,12 +52,12 @@ export function sendKept(
     const sent = encoded === undefined ? undefined : coding
     const list = passingHeaders(served)
     // Where the gateway's own headers change those of the answer, there is nothing common.
-    if (answer.use === 'keep' && own.vary === undefined) {
-      for (const name in own) list.push(name, own[name]!)
+    if (answer.use === 'keep' && ours.vary === undefined) {
+      for (const name in ours) list.push(name, ours[name]!)
       heads.write(res, visit, answer.status, list, commonHead(deps, answer, cached, body, sent))
     } else {
       list.push(...lasting(answer, cached, body, sent))
-      heads.write(res, visit, answer.status, heads.ofKept(list, own))
+      heads.write(res, visit, answer.status, heads.ofKept(list, ours))
     }
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
     // As a string, because Node joins a string to the head and sends a buffer beside it.
@@ -73,7 +68,7 @@ export function sendKept(
 
 /** What an answer says each time it is sent, in a coding or as it is. */
 function lasting(answer: StoredAnswer, cached: CachedRoute, body: Buffer, coding: Coding | undefined): string[] {
-  const etag = coding === undefined || answer.etag === undefined ? answer.etag : tagFor(answer.etag, coding)
+  const etag = coding === undefined || answer.etag === undefined ? answer.etag : etagFor(answer.etag, coding)
   const list = [...answer.headers, ...lastingHeaders(answer, cached, etag)]
   if (coding !== undefined) list.push('content-encoding', coding)
   if (answer.status !== 204) list.push('content-length', String(body.length))
@@ -118,21 +113,25 @@ function isWorth(answer: StoredAnswer, minBytes: number): boolean {
   return known
 }
 
-function encodeOnce(deps: KeptAnswerDeps, answer: StoredAnswer, coding: Coding): Promise<Buffer | undefined> {
-  let of = making.get(answer)
-  if (of === undefined) {
-    of = new Map()
-    making.set(answer, of)
+/** Encodings that are under way, so that each is made once. */
+const making = new WeakMap<StoredAnswer, Map<Coding, Promise<Buffer | undefined>>>()
+
+function encodeOnce(
+  deps: KeptAnswerDeps,
+  answer: StoredAnswer,
+  coding: Coding
+): Buffer | undefined | Promise<Buffer | undefined> {
+  const underWay = making.get(answer)?.get(coding)
+  if (underWay !== undefined) return underWay
+  const keep = (encoded: Buffer | undefined) => {
+    if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
+    return encoded
   }
-  let made = of.get(coding)
-  if (made === undefined) {
-    made = Promise.try(() => deps.compressor.encode(answer.body, coding, 'best'))
-      .then((encoded) => {
-        if (encoded !== undefined && answer.use === 'keep') deps.cache.addVariant(answer, coding, encoded)
-        return encoded
-      })
-      .finally(() => of.delete(coding))
-    of.set(coding, made)
-  }
+  const encoded = encodeWhole(deps.compressor, answer.body, coding, 'best')
+  if (!(encoded instanceof Promise)) return keep(encoded)
+  const of = making.get(answer) ?? new Map<Coding, Promise<Buffer | undefined>>()
+  making.set(answer, of)
+  const made = encoded.then(keep).finally(() => of.delete(coding))
+  of.set(coding, made)
   return made
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { untagHeader } from '../bytes/tags.ts'
+import { untagHeader } from '../bytes/etags.ts'
 import { connectionOptions, HOP_BY_HOP } from '../hop-by-hop.ts'
 
 /** What a client may not tell a service: it is hop-by-hop, or only the gateway knows it. */

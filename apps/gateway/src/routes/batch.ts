@@ -18,7 +18,7 @@ export type BatchDeps = {
 }
 
 /** What a request of a batch may say for itself. The rest holds for all: one phone sends a batch. */
-const OWN_HEADERS = new Set([
+const PART_HEADERS = new Set([
   'accept',
   'accept-language',
   'content-type',
@@ -77,7 +77,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     one: BatchRequest,
     batch: FastifyRequest,
     until: number,
-    budget: Budget,
+    budget: BytesLeft,
     { gone, late }: { gone: AbortSignal; late: AbortSignal }
   ): Promise<BatchAnswer> {
     const id = one.id === undefined ? {} : { id: one.id }
@@ -100,7 +100,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     )
     if (path === gatewayRoutes.batch.path || asksForStream || deps.isStream(one.method, path))
       return failed(400, problem('BAD_REQUEST', { detail: 'A batch cannot contain batches or streams.' }))
-    const refused = Object.keys(one.headers ?? {}).find((name) => !OWN_HEADERS.has(name.toLowerCase()))
+    const refused = Object.keys(one.headers ?? {}).find((name) => !PART_HEADERS.has(name.toLowerCase()))
     if (refused !== undefined)
       return failed(
         400,
@@ -137,7 +137,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
 }
 
 /** Bytes that the answers of a batch may still have, together. */
-type Budget = { left: number }
+type BytesLeft = { left: number }
 /** What one answer has of them, and why it was cut off, if it was. */
 type Share = { used: number; cut: string | undefined }
 
@@ -145,7 +145,7 @@ type Share = { used: number; cut: string | undefined }
  * The listener with a bound on what all answers of a batch may write together: nothing holds them up here, as a slow client would. One that
  * does not fit gives back what it had, and takes nothing from the others. One that says that it is a stream has no end to wait for.
  */
-function bounded(entry: RequestListener, budget: Budget, share: Share, encrypted: boolean): RequestListener {
+function bounded(entry: RequestListener, budget: BytesLeft, share: Share, encrypted: boolean): RequestListener {
   return (request, response) => {
     const { write } = response
     const cut = (why: string) => {

@@ -1,9 +1,9 @@
 import { Dispatcher } from 'undici'
-import { Budget } from './budget.ts'
 import { Call, type CallEvents, type CallHost } from './call.ts'
 import { type EjectionOptions, ejects, outliers } from './ejection.ts'
 import { DeadlineError, NoUpstreamError } from './errors.ts'
 import type { LatencyWindow } from './latency.ts'
+import { RetryBudget } from './retry-budget.ts'
 import { ServiceUpstreams } from './service-upstreams.ts'
 import type { BalancedRequest, Failure } from './types.ts'
 import { Upstream, type UpstreamInstance, type UpstreamOptions } from './upstream.ts'
@@ -224,7 +224,7 @@ export class Balancer extends Dispatcher implements CallHost {
     for (const [name, upstreams] of live) {
       let service = this.services.get(name)
       if (service === undefined) {
-        service = new ServiceUpstreams(name, new Budget(this.options.budgetShare, this.options.budgetBurst))
+        service = new ServiceUpstreams(name, new RetryBudget(this.options.budgetShare, this.options.budgetBurst))
         this.services.set(name, service)
       }
       service.set(upstreams)

@@ -1,4 +1,4 @@
-import type { Budget } from './budget.ts'
+import type { RetryBudget } from './retry-budget.ts'
 import { select, type Unavailable } from './select.ts'
 import type { BalancedRequest } from './types.ts'
 import type { Upstream } from './upstream.ts'
@@ -6,12 +6,12 @@ import type { Upstream } from './upstream.ts'
 /** The live instances of one service, and what they share. */
 export class ServiceUpstreams {
   readonly name: string
-  readonly budget: Budget
+  readonly budget: RetryBudget
   private list: readonly Upstream[] = []
   private byVersion = new Map<string, Upstream[]>()
   private weights = new Map<string, number>()
 
-  constructor(name: string, budget: Budget) {
+  constructor(name: string, budget: RetryBudget) {
     this.name = name
     this.budget = budget
   }

@@ -228,8 +228,8 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
 
 /** Passes a service's refusal on. */
 function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
-  const own = { ...deps.heads.own(visit), connection: 'close', 'content-length': String(answer.bytes.length) }
+  const ours = { ...deps.heads.ours(visit), connection: 'close', 'content-length': String(answer.bytes.length) }
   const { 'content-length': _length, ...headers } = answer.headers
-  deps.heads.write(response, visit, answer.status, deps.heads.ofService(headers, own))
+  deps.heads.write(response, visit, answer.status, deps.heads.ofService(headers, ours))
   response.end(answer.bytes)
 }

@@ -19,23 +19,23 @@ t.test('for whom an answer is', async (t) => {
     [answer('{}'), 'keep', 'keep'],
     ...[203, 204, 301, 308, 404, 410].map((s) => [answer('', [], s), 'keep', 'keep'] as (typeof cases)[number]),
     ...[302, 400, 406, 409, 451, 206, 304, 401, 403, 412, 429].map(
-      (s) => [answer('', [], s), 'alone', 'alone'] as (typeof cases)[number]
+      (s) => [answer('', [], s), 'caller', 'caller'] as (typeof cases)[number]
     ),
     ...[500, 502, 503, 504].map((s) => [answer('', [], s), 'share', 'share'] as (typeof cases)[number]),
-    [answer('{}', ['set-cookie', 'a=1']), 'alone', 'alone'],
-    [answer('', ['set-cookie', 'a=1'], 503), 'alone', 'alone'],
-    [answer('{}', ['vary', '*']), 'alone', 'alone'],
-    [answer('{}', ['content-encoding', 'gzip']), 'alone', 'alone'],
-    [answer('{}', ['cache-control', 'no-store']), 'alone', 'alone'],
-    [answer('{}', ['cache-control', 'max-age=5', 'cache-control', 'NO-STORE']), 'alone', 'alone'],
+    [answer('{}', ['set-cookie', 'a=1']), 'caller', 'caller'],
+    [answer('', ['set-cookie', 'a=1'], 503), 'caller', 'caller'],
+    [answer('{}', ['vary', '*']), 'caller', 'caller'],
+    [answer('{}', ['content-encoding', 'gzip']), 'caller', 'caller'],
+    [answer('{}', ['cache-control', 'no-store']), 'caller', 'caller'],
+    [answer('{}', ['cache-control', 'max-age=5', 'cache-control', 'NO-STORE']), 'caller', 'caller'],
     [answer('{}', ['cache-control', 'no-store'], 503), 'share', 'share'],
-    [answer('{}', ['cache-control', 'no-store'], 404), 'alone', 'alone'],
-    [answer('{}', ['cache-control', 'private, no-cache']), 'alone', 'keep'],
-    [answer('{}', ['cache-control', 'private="x-a, x-b", max-age=9']), 'alone', 'keep'],
+    [answer('{}', ['cache-control', 'no-store'], 404), 'caller', 'caller'],
+    [answer('{}', ['cache-control', 'private, no-cache']), 'caller', 'keep'],
+    [answer('{}', ['cache-control', 'private="x-a, x-b", max-age=9']), 'caller', 'keep'],
     [answer('{}', ['cache-control', 'no-cache']), 'keep', 'keep'],
     [answer('{}', ['cache-control', 'public, s-maxage=0']), 'share', 'keep'],
     [answer('{}', ['cache-control', 'public, s-maxage=9', 'age', '9']), 'share', 'keep'],
-    [answer('x'.repeat(1_001)), 'share', 'alone']
+    [answer('x'.repeat(1_001)), 'share', 'caller']
   ]
   for (const [loaded, ofAll, ofUser] of cases) {
     const what = `${loaded.status} ${loaded.headers.slice(2).join(': ')} ${loaded.body.length}`

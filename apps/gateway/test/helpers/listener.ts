@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { corsHeadersFor } from '../../src/door/cors.ts'
-import { createRefuse } from '../../src/door/refuse-connection.ts'
+import { createParserRefusal } from '../../src/door/parser-refusal.ts'
 import { createHeads } from '../../src/head/heads.ts'
 import type { Reason } from '../../src/listen/http2.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/listen/listener.ts'
@@ -24,7 +24,7 @@ export async function startListener(
   const listener = await createListener({
     config: readConfig({ NATS_URL: 'nats://unused', NATS_USER: 'x', NATS_PASSWORD: 'x', ...options.env }),
     handler: (_request: IncomingMessage, response: ServerResponse) => response.end('{}'),
-    clientError: createRefuse(createHeads({ corsHeaders: corsHeadersFor('*') })),
+    clientError: createParserRefusal(createHeads({ corsHeaders: corsHeadersFor('*') })),
     onEnded: (reason) => ended.push(reason),
     ...options
   })

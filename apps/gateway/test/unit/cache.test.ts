@@ -23,26 +23,26 @@ const judge = (
 
 t.test('each status is for all, for who waited, or for who asked', async (t) => {
   const keep = [200, 203, 204, 301, 308, 404, 410]
-  const alone = [
+  const caller = [
     ...[199, 206, 304, 401, 403, 407, 408, 412, 417, 421, 425, 428, 429, 431],
     ...[201, 202, 205, 300, 302, 303, 307, 400, 405, 406, 409, 411, 413, 414, 415, 422, 451, 499]
   ]
   const share = [500, 503, 599]
-  for (const [use, list] of Object.entries({ keep, alone, share }))
+  for (const [use, list] of Object.entries({ keep, caller, share }))
     for (const status of list) t.equal(judge([], { status }).use, use, String(status))
   for (const status of [201, 302, 400, 499])
-    t.equal(judge([], { status, route: byUser() }).use, 'alone', `private ${status}`)
+    t.equal(judge([], { status, route: byUser() }).use, 'caller', `private ${status}`)
   for (const status of [500, 599]) t.equal(judge([], { status, route: byUser() }).use, 'share', `private ${status}`)
 })
 
 t.test('what an answer says of itself', async (t) => {
   t.equal(judge(['content-encoding', 'identity']).use, 'keep')
-  t.equal(judge(['vary', 'x-a, *']).use, 'alone')
+  t.equal(judge(['vary', 'x-a, *']).use, 'caller')
   t.equal(judge(['vary', '*']).vary, '*')
   t.equal(judge(['cache-control', 'no-storex']).use, 'keep')
-  t.equal(judge(['cache-control', ' , No-Store ,']).use, 'alone')
+  t.equal(judge(['cache-control', ' , No-Store ,']).use, 'caller')
   t.equal(judge(['cache-control', 'x="a, no-store"']).use, 'keep', 'within quotes it is a name')
-  t.equal(judge(['cache-control', 'private="x", max-age=5']).use, 'alone')
+  t.equal(judge(['cache-control', 'private="x", max-age=5']).use, 'caller')
   t.equal(judge([], { max: 2 }).use, 'keep', 'as large as one may be')
   t.equal(judge([], { max: 1 }).use, 'share')
   const aged = (control: string, age?: string) =>
@@ -106,7 +106,7 @@ t.test('what of an answer is kept', async (t) => {
 
 t.test('an answer that differs by too much is for who asked', async (t) => {
   const many = Array.from({ length: 9 }, (_, i) => `x-${i}`)
-  t.equal(judge(['vary', many.join()]).use, 'alone')
+  t.equal(judge(['vary', many.join()]).use, 'caller')
   const route = open()
   t.equal(judge(['vary', many.slice(1).join()], { route }).use, 'share', 'the first that teaches is not kept')
   t.equal(judge(['vary', many.slice(1).join()], { route }).key.split('\n').length, 9)
@@ -314,7 +314,7 @@ t.test('what is for one caller goes past for ten seconds, a refusal does not', a
   const { cache, pass } = withClock()
   const route = routeWith(POLICY)
   const mine = await ask(cache, route, REQUEST, async () => answer('x', ['set-cookie', 'a=1']))
-  t.match(mine, { source: 'load', answer: { use: 'alone' } })
+  t.match(mine, { source: 'load', answer: { use: 'caller' } })
   pass(9.999)
   t.equal(await ask(cache, route, REQUEST, never), undefined)
   pass(0.001)

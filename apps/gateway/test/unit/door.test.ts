@@ -5,8 +5,8 @@ import { readConfig } from '../../src/config.ts'
 import { parseNetworks } from '../../src/door/address.ts'
 import { createDoor, type DoorOptions } from '../../src/door/door.ts'
 import { type Incoming, Visit } from '../../src/door/visit.ts'
+import { type LimitPolicy, limitPoliciesOf } from '../../src/limits/limit-policies.ts'
 import { createLimiter } from '../../src/limits/limiter.ts'
-import { type Policy, policiesOf } from '../../src/limits/policies.ts'
 import { createRoutes } from '../../src/routing/routes.ts'
 import { createIssuer, idOf } from '../helpers/tokens.ts'
 
@@ -25,7 +25,7 @@ function door({
 }: Partial<Omit<DoorOptions, 'exempt'>> & { burst?: number; exempt?: string } = {}) {
   const limited: string[] = []
   const asked: string[] = []
-  const policies = policiesOf(
+  const policies = limitPoliciesOf(
     readConfig({
       ...{ NATS_URL: 'nats://x', NATS_USER: 'x', NATS_PASSWORD: 'x', LIMIT_SIGN_IN_BURST: '2' },
       ...{ LIMIT_USER_BURST: String(burst), LIMIT_ADDRESS_BURST: String(burst) }
@@ -40,7 +40,7 @@ function door({
   const enter = createDoor({
     identity,
     limiter: createLimiter({ redis: undefined, prefix: 'x:', maxSubjects: 100, now: () => 0 }),
-    policies,
+    limitPolicies: policies,
     routes,
     trusted: parseNetworks('10.0.0.0/8', 'X'),
     exempt: parseNetworks(exempt, 'X'),
@@ -54,7 +54,7 @@ function door({
     onFault: (_at, error) => {
       throw error
     },
-    onLimited: (policy: Policy) => limited.push(policy.name),
+    onLimited: (policy: LimitPolicy) => limited.push(policy.name),
     ...options
   })
   async function come(url: string, rest: Partial<Incoming> & { own?: boolean } = {}) {

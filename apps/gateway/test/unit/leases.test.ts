@@ -1,8 +1,8 @@
 import type { RedisLink } from '@skerry/cache'
 import t from 'tap'
 import { gcra } from '../../src/limits/gcra.ts'
+import type { CountedBy, LimitPolicy, PolicySet } from '../../src/limits/limit-policies.ts'
 import { createLimiter, type Verdict } from '../../src/limits/limiter.ts'
-import type { CountedBy, Policy, PolicySet } from '../../src/limits/policies.ts'
 import {
   createSlots,
   leased,
@@ -15,15 +15,15 @@ import {
   UNKNOWN
 } from '../../src/limits/slots.ts'
 
-function policyOf(rest: Partial<Policy> = {}): Policy {
+function policyOf(rest: Partial<LimitPolicy> = {}): LimitPolicy {
   const { by = 'user', name = 'user', burst = 40 } = rest
   return { name, by, key: `${name}:`, place: 0, burst, intervalMs: 100, lease: 8, header: `"${name}"`, ...rest }
 }
-const setOf = (...policies: Policy[]): PolicySet => ({
+const setOf = (...policies: LimitPolicy[]): PolicySet => ({
   policies,
   header: policies.map(({ header }) => header).join(', ')
 })
-const slotOf = (rest: Partial<Policy> = {}): Slot => createSlots(10).of(policyOf(rest), 'ada')
+const slotOf = (rest: Partial<LimitPolicy> = {}): Slot => createSlots(10).of(policyOf(rest), 'ada')
 
 t.test('slots are found again, by kind, place and subject', async (t) => {
   const slots = createSlots(2)
@@ -72,7 +72,7 @@ t.test('a refusal holds as long as Redis said', async (t) => {
 })
 
 t.test('how much is leased next', async (t) => {
-  const next = (rest: Partial<Slot>, policy: Partial<Policy> = {}, now = 1_000) =>
+  const next = (rest: Partial<Slot>, policy: Partial<LimitPolicy> = {}, now = 1_000) =>
     nextLease({ ...slotOf(policy), expires: 5_000, ...rest }, now)
   t.equal(next({}), 4, 'half at first')
   t.equal(next({}, { lease: 7 }), 4, 'rounded up')

@@ -2,12 +2,12 @@ import t from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { parseClasses } from '../../src/limits/classes.ts'
 import { gcra } from '../../src/limits/gcra.ts'
+import { limitPoliciesOf, type PolicySet } from '../../src/limits/limit-policies.ts'
 import { createLimiter, type Limiter, type Verdict } from '../../src/limits/limiter.ts'
-import { type PolicySet, policiesOf } from '../../src/limits/policies.ts'
 
 const REQUIRED = { NATS_URL: 'nats://x', NATS_USER: 'x', NATS_PASSWORD: 'x' }
 const ADA = { userId: 'ada', sessionId: 'phone' }
-const policiesWith = (env: Record<string, string> = {}) => policiesOf(readConfig({ ...REQUIRED, ...env }))
+const policiesWith = (env: Record<string, string> = {}) => limitPoliciesOf(readConfig({ ...REQUIRED, ...env }))
 
 t.test('classes, at their bounds', async (t) => {
   t.strictSame(parseClasses('a=1/1'), [{ name: 'a', perSecond: 1, burst: 1 }])

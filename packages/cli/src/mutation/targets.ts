@@ -38,7 +38,7 @@ export const TARGETS: readonly Target[] = [
     ['address', 'cors', 'door', 'message-guard', 'own-door', 'path-guard', 'request-id', 'visit'],
     ['unit', 'unit/address', 'unit/door', 'unit/guards']
   ),
-  gateway('limits', ['classes', 'gcra', 'limiter', 'policies', 'slots'], ['unit', 'unit/limits', 'unit/leases']),
+  gateway('limits', ['classes', 'gcra', 'limiter', 'limit-policies', 'slots'], ['unit', 'unit/limits', 'unit/leases']),
   gateway(
     'cache',
     ['answer', 'cached-route', 'client-headers', 'response-cache', 'tags'],

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
-import { isOneHead } from '../../one-head.ts'
+import { hasLines } from '../../head-lines.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
 
@@ -134,7 +134,7 @@ export class Connection implements Dispatcher.DispatchController {
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
     text += '\r\n'
-    if (!isOneHead(text, headers.length / 2 + 3)) {
+    if (!hasLines(text, headers.length / 2 + 3)) {
       // Whoever made it has not checked it; nothing of it is sent.
       this.handler = undefined
       this.owner.free(this)

@@ -2,7 +2,7 @@
  * What may be sent beyond one attempt a request: a token bucket that each request fills by a share of a token and each retry or hedge
  * empties by one, as in Finagle's RetryBudget. Over n requests at most `share` × n + `burst` are sent in addition.
  */
-export class Budget {
+export class RetryBudget {
   private readonly share: number
   private readonly burst: number
   private tokens: number

@@ -10,12 +10,12 @@ const TAGGED = /~(br|zstd|gzip)"/g
 const TAGGED_ALONE = /~(br|zstd|gzip)"$/
 
 /** A service's ETag for its body in a coding: `"abc"` becomes `"abc~br"`. Weak tags hold for every coding and stay as they are. */
-export function tagFor(etag: string, coding: Coding): string {
+export function etagFor(etag: string, coding: Coding): string {
   return etag.startsWith('"') && etag.endsWith('"') && etag.length > 1 ? `${etag.slice(0, -1)}~${coding}"` : etag
 }
 
 /** Each alone, as an array that is the same each time. */
-const ALONE: Readonly<Record<Coding, readonly Coding[]>> = { br: ['br'], zstd: ['zstd'], gzip: ['gzip'] }
+const EACH: Readonly<Record<Coding, readonly Coding[]>> = { br: ['br'], zstd: ['zstd'], gzip: ['gzip'] }
 
 /**
  * The value of `If-None-Match` or `If-Match` as the service knows its tags. Not for `If-Range`: a client that holds a part of an
@@ -33,7 +33,7 @@ export function untagHeader(value: string, acceptEncoding?: string): string {
 function readableBy(acceptEncoding: string | undefined): (coding: Coding) => boolean {
   const known: Partial<Record<Coding, boolean>> = {}
   return (coding) => {
-    known[coding] ??= acceptEncoding === undefined || negotiate(acceptEncoding, ALONE[coding]) !== undefined
+    known[coding] ??= acceptEncoding === undefined || negotiate(acceptEncoding, EACH[coding]) !== undefined
     return known[coding]
   }
 }
@@ -51,7 +51,7 @@ export function retag(etag: string, ifNoneMatch: string, acceptEncoding?: string
     // What makes tags weak in front of us means the same body.
     const strong = candidate.startsWith('W/') ? candidate.slice(2) : candidate
     const coding = TAGGED_ALONE.exec(strong)?.[1] as Coding | undefined
-    if (coding !== undefined && readable(coding) && tagFor(etag, coding) === strong) return strong
+    if (coding !== undefined && readable(coding) && etagFor(etag, coding) === strong) return strong
   }
   return etag
 }

@@ -5,7 +5,7 @@ const BEYOND_LATIN1 = /[\u0100-\uffff]/
  * Whether the text of a head is so many lines, each ended by CRLF, whatever came in its values: a value with a line end would make more of
  * them, and one message into two.
  */
-export function isOneHead(text: string, lines: number): boolean {
+export function hasLines(text: string, lines: number): boolean {
   let count = 0
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) {
     if (text.charCodeAt(at - 1) !== 13) return false

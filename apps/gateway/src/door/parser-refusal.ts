@@ -17,7 +17,7 @@ const refused = new WeakSet<Socket>()
  * their place would tell a client that what a service is doing was not done. The connection then stays for a moment, so that the
  * client gets to read the answer.
  */
-export function createRefuse(heads: Pick<Heads, 'refusal'>): (error: ParseError, socket: Socket) => void {
+export function createParserRefusal(heads: Pick<Heads, 'refusal'>): (error: ParseError, socket: Socket) => void {
   return (error, socket) => {
     if (refused.has(socket)) return
     refused.add(socket)

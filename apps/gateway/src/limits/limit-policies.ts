@@ -5,7 +5,7 @@ import { parseClasses, TAKEN } from './classes.ts'
 export type CountedBy = 'user' | 'device' | 'address'
 
 /** So many requests in the long run, so many at once. */
-export type Policy = {
+export type LimitPolicy = {
   readonly name: string
   readonly by: CountedBy
   /** Starts the names of its counts, in Redis and here. */
@@ -24,20 +24,20 @@ export type Policy = {
 
 /** The limits that hold for one request, all of them at once. */
 export type PolicySet = {
-  readonly policies: readonly Policy[]
+  readonly policies: readonly LimitPolicy[]
   /** The `RateLimit-Policy` header: a list. */
   readonly header: string
 }
 
-export type Policies = {
-  readonly user: Policy
+export type LimitPolicies = {
+  readonly user: LimitPolicy
   /** Undefined where devices have no limit of their own. */
-  readonly device: Policy | undefined
+  readonly device: LimitPolicy | undefined
   /** Requests without a token. */
-  readonly address: Policy
+  readonly address: LimitPolicy
   /** Tokens that did not verify, by address: apart, so that who shares an address with others needs fear only the worst of them. */
-  readonly badToken: Policy
-  readonly signUp: Policy
+  readonly badToken: LimitPolicy
+  readonly signUp: LimitPolicy
   /** The limits of a route for a caller whose token was verified, or for nobody. A class that is not configured counts as none. */
   setOf(rules: { readonly limit?: string } | undefined, caller: object | undefined): PolicySet
 }
@@ -46,7 +46,7 @@ export type Policies = {
 const SMALL = 20
 
 /** The policies of a configuration. Throws a line that names what is wrong with `LIMIT_CLASSES`. */
-export function policiesOf(config: GatewayConfig): Policies {
+export function limitPoliciesOf(config: GatewayConfig): LimitPolicies {
   const places = { user: 0, device: 0, address: 0 }
   const policy = (
     by: CountedBy,
@@ -54,7 +54,7 @@ export function policiesOf(config: GatewayConfig): Policies {
     perSecond: number,
     burst: number,
     lease = config.LIMIT_LEASE
-  ): Policy => ({
+  ): LimitPolicy => ({
     name,
     by,
     // A class counts users and addresses apart; all other names count only one of them.
@@ -102,6 +102,6 @@ export function policiesOf(config: GatewayConfig): Policies {
   }
 }
 
-function setOf(...policies: Policy[]): PolicySet {
+function setOf(...policies: LimitPolicy[]): PolicySet {
   return { policies, header: policies.map((policy) => policy.header).join(', ') }
 }

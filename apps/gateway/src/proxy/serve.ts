@@ -1,0 +1,57 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { BodyBrokenOffError, readBody } from './body.ts'
+import { Exchange, type ExchangeDeps } from './exchange.ts'
+import { answerFromCache } from './from-cache.ts'
+import { relay } from './relay.ts'
+import { SAFE } from './upstream-request.ts'
+
+/**
+ * The way of one request to a service, from its head to its answer: through the door; with its body, if it writes; to a version of its service;
+ * from the cache (`from-cache.ts`), or with a place in its service (`overload/place.ts`) to an instance of it and back (`relay.ts`). Until the
+ * head of an answer is there an error is answered as a problem, afterwards the connection breaks, so that nobody takes a part for the whole.
+ * When the client goes away, so does the request to the service.
+ */
+export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
+  const exchange = new Exchange(deps, req, res, performance.now())
+  // 'close' comes once by itself.
+  res.on('close', () => exchange.closed())
+  deps.door(exchange.visit, (error) => {
+    try {
+      if (error !== undefined) exchange.refuse(error)
+      else if (SAFE.has(exchange.visit.method)) answer(exchange)
+      else withBody(exchange)
+    } catch (fault) {
+      exchange.fail(fault)
+    }
+  })
+}
+
+function withBody(exchange: Exchange): void {
+  readBody(exchange.req, exchange.deps.bodyLimit, (error, body) => {
+    try {
+      exchange.body = body
+      if (error === undefined) answer(exchange)
+      else if (error instanceof BodyBrokenOffError) exchange.res.destroy()
+      else exchange.refuse(error)
+    } catch (fault) {
+      exchange.fail(fault)
+    }
+  })
+}
+
+function answer(exchange: Exchange): void {
+  chooseVersion(exchange)
+  const { cached } = exchange.visit.route!
+  if (cached === undefined || !SAFE.has(exchange.visit.method) || !answerFromCache(exchange, cached)) relay(exchange)
+}
+
+/** Finds out whether the request has to go to a version of its service. */
+function chooseVersion(exchange: Exchange): void {
+  const { deps, visit } = exchange
+  const { traffic } = deps
+  if (traffic === undefined) return
+  const { service } = visit.route!
+  const versions = deps.balancer.service(service)?.versions
+  if (versions !== undefined)
+    exchange.version = traffic.choose(service, versions, visit.raw.headers, visit.caller?.userId)
+}
