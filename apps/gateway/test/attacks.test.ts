@@ -12,7 +12,19 @@ import { startProcess } from './helpers/processes.ts'
 
 const run = faultRun({ short: 1, long: 1 })
 t.setTimeout(run.limitMs)
-const ATTACKS = ['tags', 'upgrades', 'bodies', 'chunks', 'pipelined', 'unread', 'window 0', 'empty lines', 'resets']
+const ATTACKS = [
+  'tags',
+  'upgrades',
+  'bodies',
+  'chunks',
+  'larger chunks',
+  'frames',
+  'pipelined',
+  'unread',
+  'window 0',
+  'empty lines',
+  'resets'
+]
 /** Answers to somebody else during each attack, and the share of the attack. */
 const ANSWERS = run.long ? 200 : 10
 const SHARE = run.long ? 1 : 0.1

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { createBodyBudget } from '../src/listen/body-budget.ts'
+import { Gather } from '../src/listen/gather.ts'
+import { createPieces, type Pieces } from '../src/listen/pieces.ts'
 import { openSession } from './helpers/clients.ts'
 import { startOrigin } from './helpers/origin.ts'
 import { startProcess } from './helpers/processes.ts'
@@ -10,7 +13,7 @@ import { startProcess } from './helpers/processes.ts'
 t.test('the newest go: of the address that has too much, else of the one that has most', (t) => {
   const refused: string[] = []
   const budget = createBodyBudget({ total: 12_000, perAddress: 8_000 })
-  const open = (name: string, address?: string) => budget.open(address, () => refused.push(name))
+  const open = (name: string, address?: string) => budget.open(address, createPieces(), () => refused.push(name))
   const [a, b, c] = [open('a', 'home'), open('b', 'home'), open('c', 'home')]
   t.ok(b!.take(2_000))
   t.ok(a!.take(2_000))
@@ -36,13 +39,6 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   let parts = 0
   while (tiny.take(1)) parts++
   t.ok(parts < 20, 'parts of one byte are more than one byte')
-  const why: string[] = []
-  const roomy = createBodyBudget({ total: 1e9, perAddress: 1e9 })
-  const fine = roomy.open('home', (reason) => why.push(reason))
-  for (parts = 0; fine.take(1); ) parts++
-  t.equal(parts, 8_192, 'and there is a bound to how many')
-  t.strictSame(why, ['parts'])
-  t.equal(roomy.bytes, 0)
   for (let i = 0; i < 10_000; i++) {
     const hold = open('many', 'home')
     hold.take(100)
@@ -50,6 +46,77 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   }
   t.equal(budget.bytes, 0)
   t.end()
+})
+
+t.test('pieces of bodies: a connection earns them with its bytes and its requests', (t) => {
+  const budget = createBodyBudget({ total: 1e9, perAddress: 1e9 })
+  const count = (pieces: Pieces, bytes: number, most: number) => {
+    const why: string[] = []
+    const hold = budget.open('home', pieces, (reason) => why.push(reason))
+    let parts = 0
+    while (parts < most && hold.take(bytes)) parts++
+    hold.close()
+    return { parts, why }
+  }
+  const events: string[] = []
+  const pieces = createPieces({ onFlood: () => events.push('flood') })
+  const { parts, why } = count(pieces, 1, 10_000)
+  t.equal(parts, Math.floor(1_024 / (1 - 1 / 128)), 'of one byte')
+  t.strictSame(why, ['parts'])
+  t.equal(budget.bytes, 0)
+  t.equal(
+    count(pieces, 1, 10_000).parts,
+    15,
+    'the next body of this connection has what a usual one needs, and no more'
+  )
+  t.strictSame(events, [])
+  const hold = budget.open('home', pieces, () => events.push('refused'))
+  for (let i = 0; i < 5_000; i++) hold.take(1)
+  t.strictSame(events, ['refused', 'flood'], 'what is only dropped counts as well, and both are said once')
+
+  t.strictSame(
+    count(createPieces(), 128, 100_000),
+    { parts: 100_000, why: [] },
+    'a body of larger pieces may have any number'
+  )
+  const usual = createPieces()
+  const bodies = Array.from({ length: 10_000 }, () => count(usual, 1, 16).parts)
+  t.strictSame(new Set(bodies), new Set([16]), 'and so may one that brings body after body')
+  let many = 0
+  const busy = createPieces({ onMany: () => many++ })
+  count(busy, 1_000, 1_000)
+  t.equal(many, 3)
+  t.end()
+})
+
+t.test('small parts are put together', async (t) => {
+  const got: Buffer[] = []
+  const gather = new Gather((part) => {
+    got.push(part)
+    return got.length < 20
+  })
+  const sent: Buffer[] = []
+  const add = (bytes: number) => {
+    const part = Buffer.alloc(bytes, sent.length)
+    sent.push(part)
+    return gather.add(part)
+  }
+  for (let i = 0; i < 16; i++) add(10)
+  t.equal(got.length, 16, 'the first go on as they come')
+  for (let i = 0; i < 500; i++) add(50)
+  t.equal(got.length, 17, 'then a buffer that is full')
+  await setImmediate()
+  t.equal(got.length, 18, 'and what a turn has brought')
+  add(1)
+  add(10_000)
+  t.equal(got.length, 20, 'a large one goes after what came before it')
+  t.notOk(add(1), 'it is said when no more is wanted')
+  gather.flush()
+  t.ok(Buffer.concat(got).equals(Buffer.concat(sent)))
+  add(1)
+  gather.drop()
+  gather.flush()
+  t.equal(got.length, 21)
 })
 
 const MIB = 1_048_576

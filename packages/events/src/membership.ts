@@ -64,6 +64,8 @@ function createMembership({ store, instance, log, leaseMs }: MembershipOptions):
     if (wants.length === 0) return leaveRoles(store, instance)
     earlier &&= await earlierLeases(store)
     if (earlier) {
+      // The database was heard, and says that somebody works.
+      heardAt = at
       for (const [name, role] of roles) stand(name, role, 'standby', 'a process of an earlier release has the role')
       return
     }

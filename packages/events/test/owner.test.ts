@@ -69,6 +69,33 @@ t.test('a clock that is put back leaves no role with an instance that hears noth
   await one.stop()
 })
 
+t.test('while a process of an earlier release has a role, an instance stands by and is not away', async (t) => {
+  const store = await openStore({ url: stores.mongoUrl, database: stores.database('earlier'), collections: [leases] })
+  t.teardown(() => store.close())
+  const documents = store.db.collection<{ _id: string; until: Date }>(leases.name)
+  await documents.insertOne({ _id: 'work', until: new Date(Date.now() + 3_600_000) })
+  const standings: unknown[] = []
+  const noted = { ...log, debug: (said: object) => standings.push((said as { standing?: unknown }).standing) }
+  const join = (name: string) =>
+    runOwned({
+      ...{ store, name, instance: 'a', log: noted, leaseMs: 12_000 },
+      work: async (signal, working) => {
+        working()
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      }
+    })
+  const work = join('work')
+  await waitFor(() => work.attached())
+  // Whoever joins has all leases of the instance looked at.
+  const more = join('more')
+  t.ok(work.attached(), 'it was not found to be away')
+  await waitFor(() => more.attached())
+  t.strictSame(standings, ['standby', 'standby'])
+  await documents.deleteOne({ _id: 'work' })
+  await waitFor(() => work.owner() && more.owner(), { message: 'it follows the other' })
+  await Promise.all([work.stop(), more.stop()])
+})
+
 t.test('views of one store are one member: none of them gives up what another has', async (t) => {
   const store = await openStore({ url: stores.mongoUrl, database: stores.database('views'), collections: [leases] })
   t.teardown(() => store.close())

@@ -50,20 +50,27 @@ export function createIdempotency(store: Store) {
     async claim(request: Request): Promise<Claim> {
       const { id } = request
       const bucket = bucketFromText(id)
-      const now = Date.now()
-      const claim = { lockedUntil: new Date(now + LOCK_MS), expiresAt: new Date(now + DAY_MS) }
+      // By the database's clock: instances whose clocks are apart must not take a claim from each other while it is worked at.
+      const claim = { lockedUntil: { $add: ['$$NOW', LOCK_MS] }, expiresAt: { $add: ['$$NOW', DAY_MS] } }
+      const { _id, ...document } = documentOf(request)
+      const inserted = { $mergeObjects: ['$$ROOT', { $literal: document }, claim] }
       try {
-        await keys.insertOne({ ...documentOf(request), ...claim })
-        return { state: 'new' }
+        const { upsertedCount } = await keys.updateOne(
+          { bucket, _id },
+          [{ $replaceWith: { $cond: [{ $eq: [{ $type: '$bodyHash' }, 'missing'] }, inserted, '$$ROOT'] } }],
+          { upsert: true }
+        )
+        if (upsertedCount === 1) return { state: 'new' }
       } catch (error) {
+        // Two that were the first at the same time.
         if (!isDuplicate(error)) throw error
       }
       const found = await this.find(request)
       if (found.state === 'mismatch' || found.state === 'done') return found
       // Whoever moves the lock on has the claim; the other's filter no longer fits.
       const taken = await keys.updateOne(
-        { bucket, _id: id, answer: { $exists: false }, lockedUntil: { $lt: new Date(now) } },
-        { $set: claim }
+        { bucket, _id: id, answer: { $exists: false }, $expr: { $lt: ['$lockedUntil', '$$NOW'] } },
+        [{ $set: claim }]
       )
       return { state: taken.modifiedCount === 1 ? 'new' : 'in-flight' }
     },

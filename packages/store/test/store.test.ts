@@ -146,6 +146,36 @@ t.test('an idempotency key is claimed once, replayed, and bound to its body', as
   t.same(await keys.claim({ id: 'k2', bodyHash: 'h' }), { state: 'new' })
 })
 
+t.test('claims are compared by the clock of the database', async (t) => {
+  const store = await open(t)
+  const keys = createIdempotency(store)
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const HOUR = 3_600_000
+  const request = { id: 'k1', bodyHash: 'h', bucketOf: 'ada' }
+  t.same(await keys.claim(request), { state: 'new' })
+  Date.now = () => now() + HOUR
+  t.same(await keys.claim(request), { state: 'in-flight' }, 'an instance whose clock is ahead takes nothing over')
+  t.same(await keys.claim({ ...request, id: 'k2' }), { state: 'new' })
+  Date.now = () => now() - HOUR
+  t.same(await keys.claim({ ...request, id: 'k3' }), { state: 'new' })
+  Date.now = now
+  const rows = collectionOf(store.db, idempotencyKeys)
+  for (const id of ['k2', 'k3'])
+    t.same(await keys.claim({ ...request, id }), { state: 'in-flight' }, 'nor does one that has claimed last too short')
+  const mine = [{ owner: 'ada' }, { comment: 'answers-of' }] as const
+  await rows.updateMany(mine[0], [{ $set: { lockedUntil: { $subtract: ['$$NOW', 1] } } }], mine[1])
+  const claims = await Promise.all(Array.from({ length: 5 }, () => keys.claim(request)))
+  t.equal(claims.filter(({ state }) => state === 'new').length, 1, 'whose process died is taken over once')
+  const times = await rows.find(...mine).toArray()
+  for (const { expiresAt, bodyHash } of times) {
+    t.equal(bodyHash, 'h')
+    t.ok(Math.abs(expiresAt.getTime() - now() - 24 * HOUR) < HOUR / 2, 'and is kept for a day')
+  }
+})
+
 t.test('an answer that no claim came before commits with its write, once', async (t) => {
   const store = await open(t)
   const keys = createIdempotency(store)

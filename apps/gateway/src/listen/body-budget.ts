@@ -1,7 +1,9 @@
+import type { Pieces } from './pieces.ts'
+
 /** What takes part of the memory for bodies: one request. */
 export type BodyHold = {
-  /** Takes in a part that has come; false: it is not to be kept, since the request was refused. */
-  take(bytes: number): boolean
+  /** Takes in a part that has come, which may be put together with others; false: it is not to be kept, since the request was refused. */
+  take(bytes: number, gathered?: boolean): boolean
   readonly refused: boolean
   /** The body is whole: it still counts, but what is done with it is not broken off. */
   complete(): void
@@ -10,8 +12,11 @@ export type BodyHold = {
 }
 
 export type BodyBudget = {
-  /** @param refuse ends the request; nothing more of its body is kept from then on */
-  open(address: string | undefined, refuse: (why: Refused) => void): BodyHold
+  /**
+   * @param pieces what its connection may bring
+   * @param refuse ends the request; nothing more of its body is kept from then on
+   */
+  open(address: string | undefined, pieces: Pieces, refuse: (why: Refused) => void): BodyHold
   /** Bytes that are held now. */
   readonly bytes: number
 }
@@ -22,13 +27,13 @@ export type BodyBudgetOptions = {
   perAddress: number
 }
 
-/** Why a body is refused: there is no memory for it now, or it comes in more parts than any body needs. */
+/** Why a body is refused: there is no memory for it now, or its connection brings more parts than bodies need. */
 export type Refused = 'memory' | 'parts'
 
 /** What each part costs beside its bytes: a buffer, and its place in lists. */
 const PART = 512
-/** Chunks of one byte cost as much as others. A megabyte comes in some hundreds of packets. */
-const MOST_PARTS = 8_192
+/** The same where it is put together with others. */
+const GATHERED = 64
 
 /**
  * Bounds the bodies of requests that are in memory, from their first byte until their answer is given: one by one they may be small enough
@@ -45,26 +50,35 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     /** It cannot be refused (any more). */
     settled = false
     private closed = false
+    /** It was told that it brings too many parts. */
+    private cut = false
     private readonly address: string | undefined
+    private readonly pieces: Pieces
     private readonly refuse: (why: Refused) => void
-    private parts = 0
     /** From its first byte. */
     private share: Share | undefined
 
-    constructor(address: string | undefined, refuse: (why: Refused) => void) {
+    constructor(address: string | undefined, pieces: Pieces, refuse: (why: Refused) => void) {
       this.address = address
+      this.pieces = pieces
       this.refuse = refuse
+      pieces.begin()
     }
 
-    take(bytes: number): boolean {
-      if (this.closed) return !this.refused
+    take(bytes: number, gathered = false): boolean {
+      const fits = this.pieces.take(bytes)
+      if (this.closed) {
+        // What is only dropped costs as much.
+        if (!fits && !this.cut) this.reject('parts')
+        return !this.refused
+      }
       this.share ??= shareOf(this.address, this)
       const { share } = this
-      const counted = bytes + PART
+      const counted = bytes + (gathered ? GATHERED : PART)
       this.bytes += counted
       share.bytes += counted
       total += counted
-      if (++this.parts > MOST_PARTS) this.reject('parts')
+      if (!fits) this.reject('parts')
       while (share.address !== undefined && share.bytes > perAddress && share.refuseNewest());
       while (total > most && heaviest().refuseNewest());
       // Where all others are whole it is this one that is too much.
@@ -87,6 +101,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
 
     reject(why: Refused): void {
       this.refused = true
+      this.cut = why === 'parts'
       this.close()
       this.refuse(why)
     }
@@ -141,7 +156,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
   }
 
   return {
-    open: (address, refuse) => new Hold(address, refuse),
+    open: (address, pieces, refuse) => new Hold(address, pieces, refuse),
     get bytes() {
       return total
     }

@@ -3,6 +3,7 @@ import { type IncomingHttpHeaders as Http2Headers, Http2ServerRequest, type Serv
 import type { ReadableOptions } from 'node:stream'
 import type { BodyHold } from './body-budget.ts'
 import { breakStream } from './broken-streams.ts'
+import { Gather } from './gather.ts'
 import { keep } from './http1-request.ts'
 
 /** Its 'close' is the stream's, so that there is one. */
@@ -23,6 +24,7 @@ export class GatewayHttp2Request extends Http2ServerRequest {
   readonly came: readonly string[]
   /** Where its body counts while it is in memory. */
   hold: BodyHold | undefined
+  private gather: Gather | undefined
 
   constructor(stream: ServerHttp2Stream, headers: Http2Headers, _options: ReadableOptions, raw: readonly string[]) {
     super(stream, headers, NO_CLOSE, raw)
@@ -39,8 +41,12 @@ export class GatewayHttp2Request extends Http2ServerRequest {
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
     // As over HTTP/1.1: dropped, and nobody is told of an end.
-    if (this.hold !== undefined && !keep(this.hold, chunk as Buffer | null)) return true
-    if (chunk !== null) return super.push(chunk, encoding)
+    if (this.hold !== undefined) {
+      this.gather ??= new Gather((part) => super.push(part))
+      const kept = keep(this.hold, this.gather, chunk as Buffer | null)
+      if (kept === undefined) return true
+      if (chunk !== null) return kept
+    } else if (chunk !== null) return super.push(chunk, encoding)
     if (this.complete || this.destroyed) return false
     const { stream } = this
     if (stream.aborted || (stream.closed && stream.rstCode !== 0)) {

@@ -11,11 +11,12 @@ import { brokenByUs } from './broken-streams.ts'
 import { guard, type Handler } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
+import { createPieces, type Pieces } from './pieces.ts'
 import type { SlowReaders } from './slow-readers.ts'
 import { type Allowance, createBucket, spend, type TokenBucket } from './token-bucket.ts'
 
 /** Why a connection was ended before its client ended it. */
-export type Reason = 'resets' | 'control' | 'protocol' | 'silent' | 'idle' | 'drained'
+export type Reason = 'resets' | 'control' | 'pieces' | 'protocol' | 'silent' | 'idle' | 'drained'
 
 export type Http2Options = {
   config: GatewayConfig
@@ -26,7 +27,7 @@ export type Http2Options = {
   /** A connection was ended by a bound. */
   onEnded(reason: Reason, address: string | undefined): void
   /** Has the body of a request count while it is in memory. */
-  countBody(request: GatewayHttp2Request, response: ServerResponse): void
+  countBody(request: GatewayHttp2Request, response: ServerResponse, pieces: Pieces): void
   slow: SlowReaders
   /** An answer was broken off because its client does not read it. */
   onUnread(): void
@@ -61,6 +62,8 @@ type Connection = {
   uploads: Map<GatewayHttp2Request, number>
   resets: TokenBucket
   control: TokenBucket
+  /** What its bodies may come in. */
+  pieces: Pieces
   ended(response: GatewayHttp2Response): void
 }
 
@@ -111,6 +114,7 @@ export function createHttp2(options: Http2Options): Http2 {
       uploads: new Map(),
       resets: createBucket(resets, now),
       control: createBucket(control, now),
+      pieces: createPieces({ onFlood: () => refuse(connection, 'pieces') }),
       ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)
@@ -140,7 +144,7 @@ export function createHttp2(options: Http2Options): Http2 {
     response.ended = connection.ended
     if (!stream.endAfterHeaders) {
       connection.uploads.set(request, performance.now())
-      countBody(request, response as unknown as ServerResponse)
+      countBody(request, response as unknown as ServerResponse, connection.pieces)
     }
     if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.

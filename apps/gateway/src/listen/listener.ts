@@ -13,6 +13,7 @@ import { GatewayRequest } from './http1-request.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 import { createKeptConnections } from './kept-connections.ts'
+import { type Pieces, piecesOf } from './pieces.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
 import { refuseBody } from './refuse-body.ts'
 import { createSlowReaders } from './slow-readers.ts'
@@ -83,8 +84,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   let closing = false
   const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
   /** Has the body of a request count until its answer is given. */
-  const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse) => {
-    const hold = bodies.open(addressOf(request as IncomingMessage), (why) => {
+  const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse, pieces: Pieces) => {
+    const hold = bodies.open(addressOf(request as IncomingMessage), pieces, (why) => {
       onBodyRefused()
       refuseBody(why, request as IncomingMessage, response, heads)
     })
@@ -116,7 +117,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const take: Handler = (request, response) => {
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
-      countBody(request as GatewayRequest, response)
+      countBody(request as GatewayRequest, response, piecesOf(request.socket))
     takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)

@@ -5,6 +5,7 @@ import { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
 import type { Refused } from './body-budget.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
+import { dropRead } from './stop-reading.ts'
 
 /** How long a client has to get to read why its body is refused, while what it still sends is dropped. */
 const LINGER_MS = 1_000
@@ -18,7 +19,10 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
   // It has its answer, or comes behind others on its connection.
   if (response.headersSent || (response.socket === null && !http2)) {
     if (http2) response.destroy()
-    else socket.destroy()
+    else {
+      dropRead(socket)
+      socket.destroy()
+    }
     return
   }
   const refusal =
@@ -38,6 +42,7 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
   }
   if (why === 'parts') {
     // What else there is of it costs as much as what has come.
+    dropRead(socket)
     response.end(body, () => socket.destroySoon())
     return
   }
