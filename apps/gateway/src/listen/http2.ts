@@ -114,7 +114,7 @@ export function createHttp2(options: Http2Options): Http2 {
       uploads: new Map(),
       resets: createBucket(resets, now),
       control: createBucket(control, now),
-      pieces: createPieces({ onFlood: () => refuse(connection, 'pieces') }),
+      pieces: createPieces({ onFlood: () => endFor(connection, 'pieces') }),
       ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)
