@@ -147,7 +147,11 @@ t.test('bodies one byte short, at a real gateway', async (t) => {
       await waitFor(async () => (await refusals()) - before >= 40 - BODIES / MIB)
       const answered = () => clients.filter(({ heard }) => heard() !== '')
       await waitFor(() => answered().length >= 40 - BODIES / MIB)
-      for (const { heard } of answered()) t.match(heard(), /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"UNAVAILABLE"/s)
+      const refusal = /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"UNAVAILABLE"/s
+      t.strictSame(
+        answered().filter(({ heard }) => !refusal.test(heard())),
+        []
+      )
       t.equal((await fetch(`${gateway.url}/x`)).status, 200, 'what has no body is answered')
       const small = await fetch(`${gateway.url}/x`, { method: 'POST', body: 'small' })
       t.ok([200, 503].includes(small.status), 'the newest of all may have to come back')
@@ -155,7 +159,10 @@ t.test('bodies one byte short, at a real gateway', async (t) => {
       t.ok(left.length > 0 && left.length <= BODIES / MIB)
       for (const { socket } of left) socket.write('}')
       await Promise.all(left.map(({ heard }) => waitFor(() => heard() !== '')))
-      for (const { heard } of left) t.notMatch(heard(), /^HTTP\/1\.1 503 /, 'whoever was not refused is answered')
+      t.notOk(
+        left.some(({ heard }) => heard().startsWith('HTTP/1.1 503 ')),
+        'whoever was not refused is answered'
+      )
       t.equal((await fetch(`${gateway.url}/x`, { method: 'POST', body: 'small' })).status, 200)
     })
 

@@ -400,7 +400,9 @@ t.test('an instance that asks to be left alone is, for as long as it says', asyn
     { ejectMs: 1, ejectLongestMs: 60_000 }
   )
   const before = performance.now()
-  while (asked[0]!.length === 0) t.equal(await ask(), 200)
+  const statuses = new Set<number | string>()
+  while (asked[0]!.length === 0) statuses.add(await ask())
+  t.strictSame(statuses, new Set([200]))
   const { circuit } = balancer.upstreamsOf('s')[0]!
   t.equal(circuit.isOpen, true)
   t.ok(circuit.pausedUntil >= before + 60_000, 'seconds, not milliseconds')
@@ -415,7 +417,9 @@ t.test('one that refuses what a single caller has too much of goes on for all ot
     [(_request, response) => response.writeHead(503, { 'retry-after': '10', 'x-skerry-blame': 'caller' }).end(), good],
     { ejectMs: 1, ejectLongestMs: 60_000 }
   )
-  while (asked[0]!.length === 0) t.equal(await ask(), 200)
+  const statuses = new Set<number | string>()
+  while (asked[0]!.length === 0) statuses.add(await ask())
+  t.strictSame(statuses, new Set([200]))
   t.equal(balancer.upstreamsOf('s')[0]!.circuit.isOpen, false)
 })
 

@@ -47,29 +47,45 @@ t.test('what failed or differed is told, and nothing of what was equal', async (
   const measured = (...names: string[]) => ({
     'a.test.ts': { assertions: Object.fromEntries(names.map((name) => [name, [1, 0, 0] as [number, number, number]])) }
   })
+  const id = (end: string) => `01m8m7rg25sc8fxcz88sx8be${end}`
   t.same(
-    compareRuns([record(1, measured('17 of 40', 'by 1.25')), record(2, measured('9 of 40', 'by 2'))]),
+    compareRuns([
+      record(1, measured('17 of 40', 'by 1.25', `GET /posts/${id('6q')} > 404`, 'kills > {"GET":1,"POST":2}')),
+      record(2, measured('9 of 40', 'by 2', `GET /posts/${id('zz')} > 404`, 'kills > {"POST":1,"GET":2}'))
+    ]),
     [],
-    'figures in names are measured'
+    'figures and ids in names, and what an assertion says that it found, are another in each run'
   )
-  t.match(compareRuns([record(1, measured('17 of 40')), record(2, measured('17 of 40', '18 of 40'))])[1], '"N of N"')
+  t.same(compareRuns([record(1, measured('17 of 40')), record(2, measured('17 of 40', '18 of 40'))]), [
+    'a.test.ts',
+    '  the file itself asserted 1 times in run 1, 2 times in run 2'
+  ])
   const lines = compareRuns([
     record(1, {
-      'a.test.ts': { assertions: { adds: [2, 0, 0], waits: [3, 0, 0], skips: [1, 0, 0] } },
+      'a.test.ts': { assertions: { 'sums > adds': [2, 0, 0], 'late > waits': [3, 0, 0], 'late > skips': [1, 0, 0] } },
       'b.test.ts': {}
     }),
-    record(2, { 'a.test.ts': { assertions: { adds: [1, 1, 0], waits: [5, 0, 0], skips: [0, 0, 1] } } }),
+    record(2, {
+      'a.test.ts': { assertions: { 'sums > adds': [1, 1, 0], 'late > waits': [5, 0, 0], 'late > skips': [0, 0, 1] } }
+    }),
     record(3, {
-      'a.test.ts': { assertions: { adds: [2, 0, 0], waits: [3, 0, 0], skips: [1, 0, 0], more: [1, 0, 0] } },
+      'a.test.ts': {
+        assertions: {
+          'sums > adds': [2, 0, 0],
+          'late > waits': [3, 0, 0],
+          'late > skips': [1, 0, 0],
+          'more 3 > is there': [1, 0, 0]
+        }
+      },
       'b.test.ts': { faults: ['it was ended by SIGSEGV'] }
     })
   ])
   t.same(lines, [
     'a.test.ts',
-    '  "adds" failed in run 2 of 3',
-    '  "waits" was asserted 3 times in runs 1, 3, 5 times in run 2',
-    '  "skips" was skipped in run 2 of 3',
-    '  "more" was asserted 0 times in runs 1, 2, 1 times in run 3',
+    '  "sums > adds" failed in run 2 of 3',
+    '  "late > skips" was skipped in run 2 of 3',
+    '  "late" asserted 4 times in runs 1, 3, 6 times in run 2',
+    '  "more N" asserted 0 times in runs 1, 2, 1 times in run 3',
     'b.test.ts',
     '  was run only in runs 1, 3 of 3',
     '  run 3: it was ended by SIGSEGV'

@@ -23,18 +23,24 @@ function compareFile(all: FileRuns): string[] {
     .map(([run, file]) => [run, { ...file, assertions: withoutFigures(file.assertions) }] as const)
   if (there.length < all.length) lines.push(`was run only in ${inRuns(there.map(([run]) => run))} of ${all.length}`)
   for (const [run, { faults }] of there) for (const fault of faults) lines.push(`run ${run}: ${fault}`)
-  const names = new Set(there.flatMap(([, file]) => Object.keys(file.assertions)))
-  for (const name of names) {
+  const failedSomewhere = new Set<string>()
+  for (const name of namesIn(there)) {
     const failed = there.filter(([, file]) => (file.assertions[name]?.[1] ?? 0) > 0).map(([run]) => run)
-    if (failed.length > 0) lines.push(`"${name}" failed in ${inRuns(failed)} of ${there.length}`)
+    if (failed.length > 0) {
+      lines.push(`"${name}" failed in ${inRuns(failed)} of ${there.length}`)
+      failedSomewhere.add(testOf(name))
+    }
     const skipped = there.filter(([, file]) => (file.assertions[name]?.[2] ?? 0) > 0).map(([run]) => run)
     if (skipped.length > 0 && skipped.length < there.length)
       lines.push(`"${name}" was skipped in ${inRuns(skipped)} of ${there.length}`)
-    const counts = Map.groupBy(there, ([, file]) => sum(file.assertions[name]))
+  }
+  const byTest = there.map(([run, file]) => [run, { ...file, assertions: ofTests(file.assertions) }] as const)
+  for (const test of namesIn(byTest)) {
+    const counts = Map.groupBy(byTest, ([, file]) => sum(file.assertions[test]))
     // One that failed in some runs often is there in those alone (an error that nobody expected), or ended the others.
-    if (counts.size > 1 && failed.length === 0)
+    if (counts.size > 1 && !failedSomewhere.has(test))
       lines.push(
-        `"${name}" was asserted ${[...counts]
+        `${test === '' ? 'the file itself' : `"${test}"`} asserted ${[...counts]
           .sort(([a], [b]) => a - b)
           .map(([count, runs]) => `${count} times in ${inRuns(runs.map(([run]) => run))}`)
           .join(', ')}`
@@ -43,11 +49,32 @@ function compareFile(all: FileRuns): string[] {
   return lines
 }
 
-/** Assertions whose names differ in figures alone are one: what was measured or counted is another in each run. */
+function namesIn(all: readonly (readonly [run: number, file: FileRecord])[]): Set<string> {
+  return new Set(all.flatMap(([, file]) => Object.keys(file.assertions)))
+}
+
+/** The test that an assertion is in; what it says itself may be what it found. */
+function testOf(name: string): string {
+  const end = name.lastIndexOf(' > ')
+  return end === -1 ? '' : name.slice(0, end)
+}
+
+function ofTests(assertions: FileRecord['assertions']): FileRecord['assertions'] {
+  return merged(assertions, testOf)
+}
+
+/** Ids and what tests make of them, hashes, random names. */
+const ID = /\b(?=\w*\d)\w{20,}\b/g
+
+/** Assertions whose names differ in figures or ids alone are one: what was measured, counted or made is another in each run. */
 function withoutFigures(assertions: FileRecord['assertions']): FileRecord['assertions'] {
+  return merged(assertions, (name) => name.replace(ID, 'ID').replace(/\d+(?:[.,]\d+)*/g, 'N'))
+}
+
+function merged(assertions: FileRecord['assertions'], nameOf: (name: string) => string): FileRecord['assertions'] {
   const all: FileRecord['assertions'] = {}
   for (const [name, tally] of Object.entries(assertions)) {
-    const plain = name.replace(/\d+(?:[.,]\d+)*/g, 'N')
+    const plain = nameOf(name)
     const [passed, failed, skipped] = all[plain] ?? [0, 0, 0]
     all[plain] = [passed + tally[0], failed + tally[1], skipped + tally[2]]
   }
