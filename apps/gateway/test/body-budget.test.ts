@@ -9,7 +9,7 @@ import { startProcess } from './helpers/processes.ts'
 
 t.test('the newest go: of the address that has too much, else of the one that has most', (t) => {
   const refused: string[] = []
-  const budget = createBodyBudget({ total: 12_000, perAddress: 8_000 })
+  const budget = createBodyBudget({ total: 12_000, perAddress: 8_000, parts: 8_192 })
   const open = (name: string, address?: string) => budget.open(address, () => refused.push(name))
   const [a, b, c] = [open('a', 'home'), open('b', 'home'), open('c', 'home')]
   t.ok(b!.take(2_000))
@@ -37,7 +37,7 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   while (tiny.take(1)) parts++
   t.ok(parts < 20, 'parts of one byte are more than one byte')
   const why: string[] = []
-  const roomy = createBodyBudget({ total: 1e9, perAddress: 1e9 })
+  const roomy = createBodyBudget({ total: 1e9, perAddress: 1e9, parts: 8_192 })
   const fine = roomy.open('home', (reason) => why.push(reason))
   for (parts = 0; fine.take(1); ) parts++
   t.equal(parts, 8_192, 'and there is a bound to how many')

@@ -20,6 +20,8 @@ export type BodyBudgetOptions = {
   /** Bytes of all bodies together, and of those of one address. */
   total: number
   perAddress: number
+  /** Parts of one body. */
+  parts: number
 }
 
 /** Why a body is refused: there is no memory for it now, or it comes in more parts than any body needs. */
@@ -27,15 +29,13 @@ export type Refused = 'memory' | 'parts'
 
 /** What each part costs beside its bytes: a buffer, and its place in lists. */
 const PART = 512
-/** Chunks of one byte cost as much as others. A megabyte comes in some hundreds of packets. */
-const MOST_PARTS = 8_192
 
 /**
  * Bounds the bodies of requests that are in memory, from their first byte until their answer is given: one by one they may be small enough
  * and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
  */
 export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
-  const { total: most, perAddress } = options
+  const { total: most, perAddress, parts: mostParts } = options
   const shares = new Map<string | undefined, Share>()
   let total = 0
 
@@ -64,7 +64,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.bytes += counted
       share.bytes += counted
       total += counted
-      if (++this.parts > MOST_PARTS) this.reject('parts')
+      if (++this.parts > mostParts) this.reject('parts')
       while (share.address !== undefined && share.bytes > perAddress && share.refuseNewest());
       while (total > most && heaviest().refuseNewest());
       // Where all others are whole it is this one that is too much.
