@@ -14,6 +14,7 @@ import {
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
+import { createBounds } from './bounds.ts'
 import { createCompressor } from './bytes/compressor.ts'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
@@ -82,6 +83,13 @@ export type Gateway = {
 const CONTRACTS: readonly RouteContract[] = [authRoutes, usersRoutes, contentRoutes, realtimeRoutes].flatMap((routes) =>
   Object.values(routes)
 )
+/** Which bound an answer met that waited for its client. */
+const SPOOL_BOUNDS = {
+  memory: 'SPOOL_BYTES',
+  caller: 'SPOOL_HELD',
+  service: 'SPOOL_HELD',
+  pace: 'SPOOL_PACE_BYTES'
+} as const
 /** How long live streams have to end when the gateway leaves. */
 const STREAMS_GRACE_MS = 1_000
 
@@ -131,6 +139,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const trusted = parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
   const exempt = parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
   const onFault = createFaultLog(log, metrics)
+  const onBound = createBounds(log, metrics)
   const draining = () => app.skerry.draining
   const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
   const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
@@ -154,8 +163,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       const address = clientAddress(request, trusted)
       return exempt.has(address) ? undefined : limitedAddress(address)
     },
-    onBodyRefused: () => counts.bodyRefused(),
-    onUnread: () => counts.unread(),
+    onBound(bound, address) {
+      onBound(bound, address)
+      if (bound === 'BODIES_BYTES' || bound === 'BODY_PIECES') counts.bodyRefused()
+      else if (bound === 'UNREAD_PERIOD_BYTES' || bound === 'UNREAD_BYTES') counts.unread()
+    },
     onEnded: (reason) => counts.http2Ended(reason)
   })
   const overload = createOverload(config, { onShed: (reason, priority) => counts.shed(reason, priority) })
@@ -227,9 +239,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       callerBytes: config.SPOOL_CALLER_BYTES,
       totalBytes: config.SPOOL_BYTES,
       // Half of what a service with one instance has.
-      held: Math.floor(config.UPSTREAM_CONNECTIONS / 2)
+      held: config.SPOOL_HELD ?? Math.floor(config.UPSTREAM_CONNECTIONS / 2),
+      paceBytes: config.SPOOL_PACE_BYTES,
+      paceAfterMs: config.SPOOL_PACE_AFTER_MS
     },
-    { onCut: (reason) => counts.tooSlow(reason) }
+    {
+      onCut(reason) {
+        counts.tooSlow(reason)
+        onBound(SPOOL_BOUNDS[reason])
+      }
+    }
   )
   counts.watchSpool(spool)
   entry = createEntry(
@@ -251,6 +270,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       log,
       heads,
       urlLimit: config.URL_LIMIT,
+      turns: {
+        waiting: config.PIPELINED_REQUESTS,
+        inAll: config.PIPELINED_TOTAL,
+        onTooMany: (address) => onBound('PIPELINED_TOTAL', address)
+      },
       bodyLimit: config.BODY_LIMIT,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
       streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS
@@ -269,6 +293,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     heads,
     bodyLimit: config.BODY_LIMIT,
     messageLimit: config.WS_MESSAGE_LIMIT,
+    earlyBytes: config.WS_EARLY_BYTES,
+    onBound,
     streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
     ca,
     draining

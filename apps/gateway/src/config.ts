@@ -25,9 +25,14 @@ export const GatewayConfigSchema = Type.Object({
   REQUEST_TIMEOUT_MS: Milliseconds(30_000),
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000),
   MAX_CONNECTIONS: Count(20_000),
+  /** Requests sent ahead that wait for their turn: on one connection, while nothing is read from it, and on all together. */
+  PIPELINED_REQUESTS: Count(16),
+  PIPELINED_TOTAL: Count(20_000),
   /** Bytes of requests' bodies in memory, all together and those of one address: beyond it the newest are refused. */
   BODIES_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 134_217_728 }),
   BODIES_ADDRESS_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 33_554_432 }),
+  /** Pieces (reads, chunks, DATA frames) in which the bodies of a connection may come, ahead of what it earns with requests and bytes. */
+  BODY_PIECES: Count(1_024),
   /** In each period a client has to read so many bytes of an answer that waits for it, or all that is left. */
   UNREAD_PERIOD_MS: Milliseconds(30_000),
   UNREAD_PERIOD_BYTES: Count(16_384),
@@ -97,6 +102,11 @@ export const GatewayConfigSchema = Type.Object({
   SPOOL_ANSWER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 4_194_304 }),
   SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),
   SPOOL_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 67_108_864 }),
+  /** Answers of one service that may hold their connection to it at their client's pace; half of UPSTREAM_CONNECTIONS unless given. */
+  SPOOL_HELD: Type.Optional(Count(32)),
+  /** The least pace of those, bytes a second, once they were given so long; slower ones go first where memory is short as well. */
+  SPOOL_PACE_BYTES: Count(16_384),
+  SPOOL_PACE_AFTER_MS: Milliseconds(10_000),
   /** PEM file of the authorities for instances with `https://` addresses, instead of the system's. */
   UPSTREAM_CA_FILE: Type.Optional(Type.String({ minLength: 1 })),
   /** Copies for shadow versions that may be under way. */
@@ -125,8 +135,9 @@ export const GatewayConfigSchema = Type.Object({
   HEALTH_INTERVAL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 750 }),
   HEALTH_TIMEOUT_MS: Milliseconds(500),
   HEALTH_PATH: Type.String({ pattern: '^/', default: '/readyz' }),
-  /** A WebSocket client's largest message, bytes. */
+  /** A WebSocket client's largest message, and what it may send before it is accepted, bytes. */
   WS_MESSAGE_LIMIT: Count(65_536),
+  WS_EARLY_BYTES: Count(16_384),
 
   LIMIT_USER_PER_SECOND: Rate(50),
   LIMIT_USER_BURST: Count(200),

@@ -13,7 +13,8 @@ import { startProcess } from './helpers/processes.ts'
 t.test('the newest go: of the address that has too much, else of the one that has most', (t) => {
   const refused: string[] = []
   const budget = createBodyBudget({ total: 12_000, perAddress: 8_000 })
-  const open = (name: string, address?: string) => budget.open(address, createPieces(), () => refused.push(name))
+  const open = (name: string, address?: string) =>
+    budget.open(address, createPieces({ most: 1_024 }), () => refused.push(name))
   const [a, b, c] = [open('a', 'home'), open('b', 'home'), open('c', 'home')]
   t.ok(b!.take(2_000))
   t.ok(a!.take(2_000))
@@ -59,7 +60,7 @@ t.test('pieces of bodies: a connection earns them with its bytes and its request
     return { parts, why }
   }
   const events: string[] = []
-  const pieces = createPieces({ onFlood: () => events.push('flood') })
+  const pieces = createPieces({ most: 1_024, onFlood: () => events.push('flood') })
   const { parts, why } = count(pieces, 1, 10_000)
   t.equal(parts, Math.floor(1_024 / (1 - 1 / 128)), 'of one byte')
   t.strictSame(why, ['parts'])
@@ -75,15 +76,15 @@ t.test('pieces of bodies: a connection earns them with its bytes and its request
   t.strictSame(events, ['refused', 'flood'], 'what is only dropped counts as well, and both are said once')
 
   t.strictSame(
-    count(createPieces(), 128, 100_000),
+    count(createPieces({ most: 1_024 }), 128, 100_000),
     { parts: 100_000, why: [] },
     'a body of larger pieces may have any number'
   )
-  const usual = createPieces()
+  const usual = createPieces({ most: 1_024 })
   const bodies = Array.from({ length: 10_000 }, () => count(usual, 1, 16).parts)
   t.strictSame(new Set(bodies), new Set([16]), 'and so may one that brings body after body')
   let many = 0
-  const busy = createPieces({ onMany: () => many++ })
+  const busy = createPieces({ most: 1_024, onMany: () => many++ })
   count(busy, 1_000, 1_000)
   t.equal(many, 3)
   t.end()

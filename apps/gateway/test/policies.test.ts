@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { glob, readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { SkerryError } from '@skerry/contracts'
@@ -142,6 +142,30 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
   )
 })
 
+t.test('nothing but the checks of load balancers passes beside the door', async (t) => {
+  const env = { LIMIT_ADDRESS_BURST: '4', LIMIT_ADDRESS_PER_SECOND: '0.01', ...TRUSTED }
+  const g = await startGateway(t, { env })
+  const preflight = { origin: 'https://a.example', 'access-control-request-method': 'PATCH' }
+  const asks: [about: string, status: number, method: string, path: string, headers?: Record<string, string>][] = [
+    ['preflights', 204, 'OPTIONS', '/v1/posts', preflight],
+    ['OPTIONS', 204, 'OPTIONS', '/v1/posts'],
+    ['what the gateway does not have', 404, 'GET', '/docs/nothing'],
+    ['a method that its own path does not take', 405, 'PUT', '/openapi.json'],
+    ['its documents', 200, 'GET', '/docs/events']
+  ]
+  for (const [i, [about, status, method, path, headers]] of asks.entries()) {
+    const from = { 'x-forwarded-for': `198.51.100.${i}` }
+    const found: number[] = []
+    for (let n = 0; n < 6; n++) {
+      const answer = await fetch(g.url + path, { method, headers: { ...headers, ...from } })
+      await answer.arrayBuffer()
+      found.push(answer.status)
+    }
+    t.strictSame(found, [status, status, status, status, 429, 429], about)
+  }
+  for (let n = 0; n < 6; n++) t.equal((await fetch(`${g.url}/readyz`)).status, 200, 'the checks have no limit')
+})
+
 t.test('maintenance of one service', async (t) => {
   const g = await startGateway(t, { policies: [maintenance, denyList, teamHeader] })
   const posts = await startUpstream(t, g.nc, {})
@@ -213,6 +237,17 @@ t.test('names', async (t) => {
     deps
   )
   t.equal(first.onRequest!({ id: 'x' } as never), refusal, 'the first that answers')
+})
+
+t.test('nothing but the one place writes a head', async (t) => {
+  const src = join(import.meta.dirname, '../src')
+  // What takes heads for HTTP/2 in Node's place, and where a batch keeps an answer from streaming.
+  const others = ['listen/http2-response.ts', 'routes/batch.ts']
+  for await (const file of glob('**/*.ts', { cwd: src })) {
+    if (file.startsWith('head/') || others.includes(file)) continue
+    const text = await readFile(join(src, file), 'utf8')
+    t.notMatch(text, /\.writeHead\(|\bwritePairs\(|'HTTP\/1\.1 |\bsetHeader\(|addHook\('onSend'/, file)
+  }
 })
 
 t.test('the documentation shows these policies', async (t) => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -88,7 +89,7 @@ t.test('over HTTP/1.1', async (t) => {
   const { port } = await startListener(t, {
     env: { ...env, ...files, TLS_ONLY: 'false' },
     handler: (_request, response) => response.end(BIG),
-    onUnread: () => unread.push(1)
+    onBound: () => unread.push(1)
   })
   const tls = connectTls({ port, host: '127.0.0.1', ca: cert, servername: 'localhost' })
   tls.pause()
@@ -119,7 +120,7 @@ t.test('over HTTP/2: a stream whose window stays shut', async (t) => {
   const { port, ended: connections } = await startListener(t, {
     env: { UNREAD_PERIOD_MS: '300', HEADERS_TIMEOUT_MS: '50' },
     handler: (request, response) => response.end(request.url === '/big' ? BIG : 'small'),
-    onUnread: () => unread.push(1)
+    onBound: () => unread.push(1)
   })
   const url = `http://127.0.0.1:${port}`
   const session = openSession(t, url, { settings: { initialWindowSize: 0 } })
@@ -145,7 +146,7 @@ t.test('together they have a bound in bytes: the newest go', async (t) => {
   const { port, listener } = await startListener(t, {
     env: { UNREAD_PERIOD_MS: '600000', UNREAD_BYTES: String(3 * BIG.length), HEADERS_TIMEOUT_MS: '50' },
     handler: (_request, response) => response.end(BIG),
-    onUnread: () => unread.push(1),
+    onBound: () => unread.push(1),
     countsAddress: () => false
   })
   const sockets: Socket[] = []
@@ -160,6 +161,32 @@ t.test('together they have a bound in bytes: the newest go', async (t) => {
   t.strictSame(flags, flags.toSorted(), 'and whoever has gone came after who stays')
   t.equal(unread.length, flags.filter(Boolean).length)
 })
+
+t.test(
+  'an answer of a service that lies unread is ended, also where it waits in the spool as a whole or is encoded',
+  async (t) => {
+    const large = Buffer.alloc(3_000_000, 'unread ')
+    const origin = await startOrigin(t, 'one', (request, response) => {
+      response.setHeader('content-type', request.url === '/x/noise' ? 'application/octet-stream' : 'text/plain')
+      if (request.url === '/x/streamed')
+        for (let i = 0; i < 40; i++) response.write(randomBytes(60_000).toString('base64'))
+      response.end(request.url === '/x/streamed' ? '' : large)
+    })
+    const gateway = await startProcess(t, '../../src/main.ts', {
+      ...{ PORT: '0', DRAIN_MS: '0', IDLE_KEPT_MS: '0', LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' },
+      ...{ UNREAD_PERIOD_MS: '1000', KEEP_ALIVE_TIMEOUT_MS: '60000', HEADERS_TIMEOUT_MS: '500' },
+      ROUTES: `/x=${origin.url}`
+    })
+    const port = Number(new URL(gateway.url).port)
+    const asks = ['/x/noise HTTP/1.1\r\n', '/x/streamed HTTP/1.1\r\naccept-encoding: gzip\r\n']
+    // More than the kernel takes by itself, one after another on each connection.
+    const readers = asks.map((ask) => silent(t, port, `GET ${ask}host: x\r\n\r\n`.repeat(6)))
+    for (const reader of readers) await waitFor(() => ended(reader))
+    const text = await (await fetch(`${gateway.ops}/metrics`)).text()
+    t.match(text, /^skerry_gateway_bounds_total\{bound="UNREAD_PERIOD_BYTES".*\} 2$/m)
+    t.match(text, /^skerry_gateway_spool_bytes\{.*\} 0$/m, 'and nothing of it is left')
+  }
+)
 
 t.test('a real gateway ends who reads nothing of its own pages, and who sends only empty lines', async (t) => {
   const origin = await startOrigin(t, 'one')

@@ -46,12 +46,11 @@ export function eventRoutes(app: FastifyInstance, options: CollectingOptions & {
       throw new SkerryError('NOT_FOUND', { detail: 'There is no such event. /asyncapi.json lists all events.' })
     return send(request, reply, schema)
   })
-  app.register(async (docs) => {
-    // After the gateway's own hook, whose policy lets a page have no style.
-    docs.addHook('onSend', async (_request, reply) => {
-      reply.header('content-security-policy', policyOfEventsPage())
-    })
-    docs.get('/docs/events', async (request, reply) => send(request, reply, (await current()).page))
+  app.get('/docs/events', async (request, reply) => {
+    const { page } = await current()
+    // In place of the gateway's own policy, which lets a page have no style.
+    reply.header('content-security-policy', policyOfEventsPage())
+    return send(request, reply, page)
   })
 }
 

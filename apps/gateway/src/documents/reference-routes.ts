@@ -1,5 +1,5 @@
 import type { Logger } from '@skerry/service'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { loadReferencePage, type ReferencePage } from './reference-page.ts'
 import type { SendDocument } from './send-document.ts'
 
@@ -14,13 +14,12 @@ export function referenceRoutes(app: FastifyInstance, log: Logger, send: SendDoc
     })
     return loading
   }
-  app.register(async (docs) => {
-    // After the gateway's own hook, whose policy lets a page load nothing.
-    docs.addHook('onSend', async (_request, reply) => {
-      if (loading !== undefined) reply.header('content-security-policy', (await loading).policy)
-    })
-    for (const path of ['/docs', '/docs/'])
-      docs.get(path, async (request, reply) => send(request, reply, (await load()).html))
-    docs.get('/docs/scalar.js', async (request, reply) => send(request, reply, (await load()).script))
-  })
+  const answer = (part: 'html' | 'script') => async (request: FastifyRequest, reply: FastifyReply) => {
+    const page = await load()
+    // In place of the gateway's own policy, which lets a page load nothing.
+    reply.header('content-security-policy', page.policy)
+    return send(request, reply, page[part])
+  }
+  for (const path of ['/docs', '/docs/']) app.get(path, answer('html'))
+  app.get('/docs/scalar.js', answer('script'))
 }

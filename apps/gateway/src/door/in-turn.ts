@@ -1,13 +1,19 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Requests that wait for their turn on one connection; while there are more, nothing is read from it. */
-const MOST_WAITING = 16
-/**
- * The same of all connections: each costs some kilobytes, and one read can bring 2,500. Beyond it a connection that brings more than its
- * own bound ends.
- */
-const MOST_IN_ALL = 20_000
+export type TurnBounds = {
+  /** Requests that wait for their turn on one connection; while there are more, nothing is read from it. */
+  readonly waiting: number
+  /**
+   * The same of all connections: each costs some kilobytes, and one read can bring 2,500. Beyond it a connection that brings more than its
+   * own bound ends.
+   */
+  readonly inAll: number
+  /** One was ended for that. */
+  onTooMany?(address: string | undefined): void
+}
+
+const USUAL: TurnBounds = { waiting: 16, inAll: 20_000 }
 let waitingInAll = 0
 
 /** Node's own name for the response whose turn it is on a connection. There is no public one for somebody else's response. */
@@ -36,7 +42,7 @@ export function isItsTurn(response: ServerResponse): boolean {
  *
  * @param socket the connection that the request came on; `response.socket` is null until it is its turn
  */
-export function inTurn(socket: Socket, response: ServerResponse, then: () => void): void {
+export function inTurn(socket: Socket, response: ServerResponse, then: () => void, bounds: TurnBounds = USUAL): void {
   if (isItsTurn(response)) {
     then()
     return
@@ -44,7 +50,7 @@ export function inTurn(socket: Socket, response: ServerResponse, then: () => voi
   // The connection takes no answers any more.
   if (response.socket !== null || socket.destroyed) return
   const connection = socket as Connection
-  connection[LINE] ??= new Line(connection)
+  connection[LINE] ??= new Line(connection, bounds)
   connection[LINE].add(response, then)
 }
 
@@ -56,12 +62,14 @@ export function waitingOn(socket: Socket): number {
 /** Who waits on a connection, in the order in which they came: each step costs the same, however many there are. */
 class Line {
   private readonly socket: Connection
+  private readonly bounds: TurnBounds
   private readonly waiting: { response: ServerResponse; then: () => void }[] = []
   private first = 0
   private held = false
 
-  constructor(socket: Connection) {
+  constructor(socket: Connection, bounds: TurnBounds) {
     this.socket = socket
+    this.bounds = bounds
     socket.once('close', () => this.clear())
   }
 
@@ -73,9 +81,12 @@ class Line {
     this.waiting.push({ response, then })
     waitingInAll++
     if (this.length === 1) this.await()
-    if (this.length <= MOST_WAITING) return
-    if (waitingInAll > MOST_IN_ALL) this.socket.destroy()
-    else if (!this.held) this.hold()
+    const { waiting, inAll, onTooMany } = this.bounds
+    if (this.length <= waiting) return
+    if (waitingInAll > inAll) {
+      onTooMany?.(this.socket.remoteAddress)
+      this.socket.destroy()
+    } else if (!this.held) this.hold()
   }
 
   /** Waits for the end of the answer that is under way, which may also be one that Node gives by itself. */
@@ -100,7 +111,7 @@ class Line {
     if (this.length === 0) this.clear()
     else {
       this.await()
-      if (this.held && this.length <= MOST_WAITING / 2) this.release()
+      if (this.held && this.length <= this.bounds.waiting / 2) this.release()
     }
     then()
   }

@@ -29,7 +29,7 @@ export type HeadsOptions = {
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
   ours(visit: Visit, timing?: string): GatewayHeaders
-  /** The same for an answer of Fastify, which says the id and the end of the connection itself; security headers among it. */
+  /** The same for an answer of Fastify, which says the id and the end of the connection itself. */
   ofReply(visit: Visit | undefined, origin: string | undefined): GatewayHeaders
   /** The head of a service's answer. */
   ofService(came: IncomingHttpHeaders, ours: Readonly<GatewayHeaders>): string[]
@@ -64,7 +64,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     ours,
     see,
     ofReply(visit, origin) {
-      const said: GatewayHeaders = Object.fromEntries(SECURITY_HEADERS)
+      const said: GatewayHeaders = {}
       corsHeaders(origin, said)
       if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
       return said

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { varyByCoding } from '../bytes/coding-headers.ts'
 import { type AnswerHead, assertSettable } from './answer-head.ts'
 import type { Heads } from './heads.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** Has Fastify's answers, the gateway's own, say what all others do. */
 export function speakInReplies(app: FastifyInstance, heads: Heads): void {
@@ -10,6 +11,7 @@ export function speakInReplies(app: FastifyInstance, heads: Heads): void {
     // Both speak in it: a document differs by coding as well.
     if (said.vary !== undefined && reply.getHeader('vary') === 'accept-encoding') said.vary = varyByCoding(said.vary)
     reply.headers(said)
+    for (const [name, value] of SECURITY_HEADERS) if (!reply.hasHeader(name)) reply.header(name, value)
     heads.see(headOfReply(reply), request.visit)
     done()
   })

@@ -3,6 +3,7 @@ import { constants, createServer, type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
+import type { BoundMet } from '../bounds.ts'
 import type { GatewayConfig } from '../config.ts'
 import { type Incoming, Visit } from '../door/visit.ts'
 import { answerProblem } from '../head/answer-problem.ts'
@@ -12,11 +13,14 @@ import { guard, type Handler } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import { createPieces, type Pieces } from './pieces.ts'
-import type { SlowReaders } from './slow-readers.ts'
+import type { SlowReaders, UnreadBound } from './slow-readers.ts'
 import { type Allowance, createBucket, spend, type TokenBucket } from './token-bucket.ts'
 
 /** Why a connection was ended before its client ended it. */
 export type Reason = 'resets' | 'control' | 'pieces' | 'protocol' | 'silent' | 'idle' | 'drained'
+
+/** Which bound ends a connection for what it costs. */
+const BOUND_OF = { resets: 'H2_RESET_BURST', control: 'H2_CONTROL_BURST', pieces: 'BODY_PIECES' } as const
 
 export type Http2Options = {
   config: GatewayConfig
@@ -29,8 +33,8 @@ export type Http2Options = {
   /** Has the body of a request count while it is in memory. */
   countBody(request: GatewayHttp2Request, response: ServerResponse, pieces: Pieces): void
   slow: SlowReaders
-  /** An answer was broken off because its client does not read it. */
-  onUnread(): void
+  /** An answer was broken off because its client does not read it, or a connection for what it costs. */
+  onBound: BoundMet
   /** Takes in what the code of a connection threw. */
   onFault: FaultLog
 }
@@ -73,7 +77,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, heads, draining, onEnded, onFault, countBody, slow, onUnread } = options
+  const { config, handler, heads, draining, onEnded, onFault, countBody, slow, onBound } = options
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -114,7 +118,7 @@ export function createHttp2(options: Http2Options): Http2 {
       uploads: new Map(),
       resets: createBucket(resets, now),
       control: createBucket(control, now),
-      pieces: createPieces({ onFlood: () => endFor(connection, 'pieces') }),
+      pieces: createPieces({ most: config.BODY_PIECES, onFlood: () => endFor(connection, 'pieces') }),
       ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)
@@ -176,9 +180,11 @@ export function createHttp2(options: Http2Options): Http2 {
   }
 
   /** GOAWAY with ENHANCE_YOUR_CALM, and its streams with it. */
-  function endFor(connection: Connection, reason: Reason): void {
+  function endFor(connection: Connection, reason: keyof typeof BOUND_OF): void {
     if (connection.session.destroyed) return
-    onEnded(reason, connection.socket.remoteAddress)
+    const { remoteAddress } = connection.socket
+    onEnded(reason, remoteAddress)
+    onBound(BOUND_OF[reason], remoteAddress)
     connection.session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
@@ -216,8 +222,8 @@ export function createHttp2(options: Http2Options): Http2 {
 
   function look(answer: GatewayHttp2Response, address: string | undefined, now: number): void {
     const { unread: pending, taken } = answer
-    const end = () => {
-      onUnread()
+    const end = (bound: UnreadBound) => {
+      onBound(bound, address)
       answer.destroy()
     }
     answer.reading = pending === 0 ? undefined : slow.judge(answer.reading, { pending, taken, address, end }, now)

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Reading, SlowReaders } from './slow-readers.ts'
+import type { BoundMet } from '../bounds.ts'
+import type { Reading, SlowReaders, UnreadBound } from './slow-readers.ts'
 
 /** The answer that a connection was last used for, until a look finds it given. */
 const ANSWER = Symbol('answer')
@@ -22,7 +23,7 @@ export type KeptOptions = {
   headMs?: number
   slow?: SlowReaders | undefined
   /** A connection was ended because its client does not read. */
-  onUnread?(): void
+  onBound?: BoundMet
 }
 
 type State = { since: number; bytesRead: number; left: boolean; reading: Reading | undefined }
@@ -33,7 +34,7 @@ type State = { since: number; bytesRead: number; left: boolean; reading: Reading
  * without one. A connection is idle from the look that first finds it so, which makes it live one interval longer, never shorter.
  */
 export function createKeptConnections(options: KeptOptions = {}): KeptConnections {
-  const { headMs = 0, slow, onUnread } = options
+  const { headMs = 0, slow, onBound } = options
   const kept = new Map<Kept, State>()
 
   function idle(socket: Kept, state: State, now: number, idleMs: number): void {
@@ -54,8 +55,8 @@ export function createKeptConnections(options: KeptOptions = {}): KeptConnection
     const { writableLength: pending } = socket
     if (pending === 0) state.reading = undefined
     else {
-      const end = () => {
-        onUnread?.()
+      const end = (bound: UnreadBound) => {
+        onBound?.(bound, socket.remoteAddress)
         socket.destroy()
       }
       const answer = { pending, taken: takenOf(socket), address: socket.remoteAddress, end }

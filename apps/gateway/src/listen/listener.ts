@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, Server, type ServerResponse } from 
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type FaultLog, keepIdleConnections, type Logger } from '@skerry/service'
+import type { BoundMet } from '../bounds.ts'
 import type { GatewayConfig } from '../config.ts'
 import { corsHeadersFor } from '../door/cors.ts'
 import { createHeads, type Heads } from '../head/heads.ts'
@@ -40,10 +41,8 @@ export type ListenerOptions = {
   countsAddress?(address: string): boolean
   /** The address whose share of memory for bodies a request takes; undefined where only the bound of all holds. */
   addressOf?(request: IncomingMessage): string | undefined
-  /** A request was refused for want of memory for its body. */
-  onBodyRefused?(): void
-  /** An answer was broken off because its client does not read it. */
-  onUnread?(): void
+  /** What a client brought or left unread was more than may be: it was refused, or ended. */
+  onBound?: BoundMet
   /** An HTTP/2 connection was ended by a bound. */
   onEnded?(reason: Reason, address: string | undefined): void
 }
@@ -76,17 +75,20 @@ const CLOSING_GRACE_MS = 1_000
  * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onUnread = () => {} } = options
-  const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress, onBodyRefused = () => {} } = options
+  const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onBound = () => {} } = options
+  const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress } = options
   const { heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining }) } = options
   const handler = guardRequests(options.handler, onFault, heads)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
-  const bodies = createBodyBudget({ total: config.BODIES_BYTES, perAddress: config.BODIES_ADDRESS_BYTES })
+  const bodies = createBodyBudget({
+    total: config.BODIES_BYTES,
+    perAddress: config.BODIES_ADDRESS_BYTES
+  })
   /** Has the body of a request count until its answer is given. */
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse, pieces: Pieces) => {
     const hold = bodies.open(addressOf(request as IncomingMessage), pieces, (why) => {
-      onBodyRefused()
+      onBound(why === 'memory' ? 'BODIES_BYTES' : 'BODY_PIECES', request.socket.remoteAddress)
       refuseBody(why, request as IncomingMessage, response, heads)
     })
     request.hold = hold
@@ -106,6 +108,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   })
   const closed = new Promise<void>((resolve) => server.once('close', resolve))
   server.maxConnections = config.MAX_CONNECTIONS
+  server.on('drop', (data) => onBound('MAX_CONNECTIONS', data?.remoteAddress))
   const slow = createSlowReaders({
     periodMs: config.UNREAD_PERIOD_MS,
     bytes: config.UNREAD_PERIOD_BYTES,
@@ -113,11 +116,11 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     perAddress: config.UNREAD_ADDRESS_BYTES,
     counts: options.countsAddress ?? (() => true)
   })
-  const kept = createKeptConnections({ headMs: config.HEADERS_TIMEOUT_MS, slow, onUnread })
+  const kept = createKeptConnections({ headMs: config.HEADERS_TIMEOUT_MS, slow, onBound })
   const take: Handler = (request, response) => {
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
-      countBody(request as GatewayRequest, response, piecesOf(request.socket))
+      countBody(request as GatewayRequest, response, piecesOf(request.socket, config.BODY_PIECES))
     takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
@@ -141,7 +144,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, heads, countBody, draining, onEnded, onFault, slow, onUnread })
+  const http2 = createHttp2({ config, handler, heads, countBody, draining, onEnded, onFault, slow, onBound })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.

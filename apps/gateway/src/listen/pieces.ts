@@ -1,8 +1,6 @@
 import type { Socket } from 'node:net'
 import { pauseForTurn } from './stop-reading.ts'
 
-/** What a connection may bring ahead of what it has earned. */
-const MOST = 1_024
 /** Earned with each request that has a body, and with each so many bytes. */
 const BY_REQUEST = 16
 const BYTES = 128
@@ -21,25 +19,27 @@ export type Pieces = {
 }
 
 export type PiecesOptions = {
+  /** What a connection may bring ahead of what it has earned. */
+  most: number
   /** As many again have come although the first one too many was refused. */
   onFlood?(): void
   /** Many have come since the last time. */
   onMany?(): void
 }
 
-export function createPieces({ onFlood, onMany }: PiecesOptions = {}): Pieces {
-  let left = MOST
+export function createPieces({ most, onFlood, onMany }: PiecesOptions): Pieces {
+  let left = most
   let flooded = false
   let count = 0
   const earn = (pieces: number) => {
-    left = Math.min(MOST, left + pieces)
+    left = Math.min(most, left + pieces)
   }
   return {
     begin: () => earn(BY_REQUEST),
     take(bytes) {
       earn(bytes / BYTES - 1)
       if (++count % AT_ONCE === 0) onMany?.()
-      if (left < -MOST && !flooded) {
+      if (left < -most && !flooded) {
         flooded = true
         onFlood?.()
       }
@@ -51,8 +51,8 @@ export function createPieces({ onFlood, onMany }: PiecesOptions = {}): Pieces {
 const PIECES = Symbol('pieces')
 
 /** Those of a connection of HTTP/1.1, made when it brings its first body. */
-export function piecesOf(socket: Socket): Pieces {
+export function piecesOf(socket: Socket, most: number): Pieces {
   const owner = socket as Socket & { [PIECES]?: Pieces }
-  owner[PIECES] ??= createPieces({ onMany: () => pauseForTurn(socket) })
+  owner[PIECES] ??= createPieces({ most, onMany: () => pauseForTurn(socket) })
   return owner[PIECES]
 }

@@ -12,6 +12,9 @@ export type SlowReadersOptions = {
   counts(address: string): boolean
 }
 
+/** Which bound an answer was ended for: the pace of each, or what all that are slower have together. */
+export type UnreadBound = 'UNREAD_PERIOD_BYTES' | 'UNREAD_BYTES'
+
 /** Clients that do not read their answers. Whoever keeps connections looks at each now and then, and ends the look with `settle`. */
 export type SlowReaders = {
   /**
@@ -20,17 +23,17 @@ export type SlowReaders = {
    */
   judge(
     before: Reading | undefined,
-    answer: { pending: number; taken: number; address: string | undefined; end: () => void },
+    answer: { pending: number; taken: number; address: string | undefined; end: (bound: UnreadBound) => void },
     now: number
   ): Reading | undefined
   /** Ends the newest of those that were judged since the last time, where they are more than may be. */
   settle(): void
 }
 
-type Slow = { since: number; pending: number; address: string | undefined; end: () => void }
+type Slow = { since: number; pending: number; address: string | undefined; end: (bound: UnreadBound) => void }
 
 /**
- * Bounds the time and the bytes of answers that are not read: without it a client that stops reading keeps its answer, and what brings it, for
+ * The one place that bounds at what pace an answer has to be read, on every protocol and whoever gave it. Bounds the time and the bytes of answers that are not read: without it a client that stops reading keeps its answer, and what brings it, for
  * ever. An answer whose client reads at the pace is not counted, however much of it is here.
  */
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
@@ -42,7 +45,7 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
     judge(before, { pending, taken, address, end }, now) {
       if (before === undefined || taken - before.taken >= bytes) return { since: now, taken }
       if (now - before.since >= periodMs) {
-        end()
+        end('UNREAD_PERIOD_BYTES')
         return undefined
       }
       const counted = address !== undefined && counts(address) ? address : undefined
@@ -60,7 +63,7 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
         for (const { pending, address, end } of slow.reverse()) {
           const ofAddress = address === undefined ? 0 : sums.get(address)!
           if (!over() && ofAddress <= options.perAddress) continue
-          end()
+          end('UNREAD_BYTES')
           total -= pending
           if (address !== undefined) sums.set(address, ofAddress - pending)
         }

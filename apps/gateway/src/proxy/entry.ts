@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { gatewayRoutes, SkerryError } from '@skerry/contracts'
-import { inTurn, isItsTurn } from '../door/in-turn.ts'
+import { inTurn, isItsTurn, type TurnBounds } from '../door/in-turn.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
 import { guardPath } from '../door/path-guard.ts'
 import { Visit } from '../door/visit.ts'
@@ -17,7 +17,10 @@ const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
  * The listener ahead of Fastify: requests for services go the lean way, the gateway's own and CORS preflights to Fastify. Fastify's request,
  * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
  */
-export function createEntry(deps: ExchangeDeps & { urlLimit: number }, fastify: RequestListener): RequestListener {
+export function createEntry(
+  deps: ExchangeDeps & { urlLimit: number; turns: TurnBounds },
+  fastify: RequestListener
+): RequestListener {
   const enter = (request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '' } = request
     if (PROXIED.has(method) && !isOwn(url)) serve(deps, request, response)
@@ -45,6 +48,6 @@ export function createEntry(deps: ExchangeDeps & { urlLimit: number }, fastify: 
 
   return (request, response) => {
     if (isItsTurn(response)) enter(request, response)
-    else inTurn(request.socket, response, () => enter(request, response))
+    else inTurn(request.socket, response, () => enter(request, response), deps.turns)
   }
 }

@@ -20,10 +20,16 @@ export type SpoolLimits = {
   totalBytes: number
   /** Answers of one service that may hold their connection to it. One caller may hold half as many. */
   held: number
+  /**
+   * The pace of those, bytes a second, once they were given so long. Where there is no memory slower ones go first, too. That nothing is read
+   * at all for a while is not looked for here: `listen/slow-readers.ts` does it for every answer.
+   */
+  paceBytes: number
+  paceAfterMs: number
 }
 
 /** Why an answer was cut off. */
-export type CutReason = 'memory' | 'caller' | 'service' | 'pace' | 'silence'
+export type CutReason = 'memory' | 'caller' | 'service' | 'pace'
 
 export type Spool = {
   /** An answer is behind. */
@@ -54,11 +60,6 @@ export type SpoolDeps = {
 }
 
 const LOOK_MS = 1_000
-/** An answer that holds a connection must be taken at this pace at least, bytes a second, once it has been given this time. */
-const LEAST_PACE = 16_384
-const PATIENCE_MS = 10_000
-/** One that is in memory as a whole may be left lying for so long. */
-const SILENCE_MS = 60_000
 
 type Entry = {
   readonly answer: SlowAnswer
@@ -67,9 +68,8 @@ type Entry = {
   bytes: number
   isHeld: boolean
   heldSince: number
-  /** What its client had taken at the last look, when it last took anything, and how much a second lately; Infinity before a look. */
+  /** What its client had taken at the last look, and how much a second lately; Infinity before a look. */
   taken: number
-  takenAt: number
   pace: number
   /** Since the last look it has taken all there was. */
   keptUp: boolean
@@ -102,7 +102,7 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
       const entry: Entry = {
         ...{ answer, caller: shareOf(callers, answer.caller), service: shareOf(services, answer.service) },
         ...{ bytes: 0, isHeld: false, heldSince: 0 },
-        ...{ taken: answer.given - answer.unread(), takenAt: now(), pace: Number.POSITIVE_INFINITY, keptUp: false }
+        ...{ taken: answer.given - answer.unread(), pace: Number.POSITIVE_INFINITY, keptUp: false }
       }
       entry.caller.entries++
       entry.service.entries++
@@ -159,7 +159,7 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
   /** Makes room by an answer that is taken too slowly. False when there is none. */
   function cutSlow(among: (entry: Entry) => boolean): boolean {
     if (slow === 0) return false
-    const found = slowest((one) => one.pace < LEAST_PACE && among(one), 'bytes')
+    const found = slowest((one) => one.pace < limits.paceBytes && among(one), 'bytes')
     if (found !== undefined) cut(found, 'memory')
     return found !== undefined
   }
@@ -198,7 +198,7 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
     if (!entries.delete(entry)) return
     setHeld(entry, false)
     count(entry, -entry.bytes)
-    if (entry.pace < LEAST_PACE) slow--
+    if (entry.pace < limits.paceBytes) slow--
     if (--entry.caller.entries === 0) callers.delete(entry.caller.name)
     if (--entry.service.entries === 0) services.delete(entry.service.name)
     if (entries.size > 0) return
@@ -228,19 +228,18 @@ export function createSpool(limits: SpoolLimits, deps: SpoolDeps = {}): Spool {
     for (const entry of [...entries]) {
       if (!entries.has(entry)) continue
       measure(entry)
-      if (entry.pace < LEAST_PACE) slow--
+      if (entry.pace < limits.paceBytes) slow--
       const taken = entry.answer.given - entry.bytes
       const paceNow = ((taken - entry.taken) * 1_000) / LOOK_MS
       // Whoever has taken all there was is not slow, however little that was.
       if (entry.keptUp || entry.bytes === 0) entry.pace = Number.POSITIVE_INFINITY
       else entry.pace = Number.isFinite(entry.pace) ? (entry.pace + paceNow) / 2 : paceNow
-      if (entry.pace < LEAST_PACE) slow++
-      if (taken > entry.taken || entry.bytes === 0) entry.takenAt = time
+      if (entry.pace < limits.paceBytes) slow++
       entry.keptUp = false
       entry.taken = taken
       if (entry.isHeld && fits(entry, limits.answerBytes / 2)) release(entry)
-      else if (entry.isHeld && time - entry.heldSince > PATIENCE_MS && entry.pace < LEAST_PACE) cut(entry, 'pace')
-      else if (time - entry.takenAt > SILENCE_MS) cut(entry, 'silence')
+      else if (entry.isHeld && time - entry.heldSince > limits.paceAfterMs && entry.pace < limits.paceBytes)
+        cut(entry, 'pace')
     }
   }
 }

@@ -9,6 +9,8 @@ export type TunnelOptions = {
   service: Duplex
   /** Bytes of a client's message. */
   messageLimit: number
+  /** A message of the client was larger. */
+  onTooBig?(): void
   /** Neither side has sent or taken anything for so long, ms. */
   silenceMs: number
   /** Takes in what the code of this tunnel threw, which ends it. */
@@ -103,6 +105,7 @@ export class Tunnel implements OpenStream {
     const { fault } = this.up
     if (fault === undefined) return
     this.deaf = true
+    if (fault === CLOSE.tooBig) this.options.onTooBig?.()
     if (!service.writableEnded) service.write(closeFrame(fault, '', true))
     this.end(fault, fault === CLOSE.tooBig ? 'message too big' : 'protocol error')
   }

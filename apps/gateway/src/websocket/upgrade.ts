@@ -2,6 +2,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
+import type { BoundMet } from '../bounds.ts'
 import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
@@ -29,8 +30,10 @@ export type UpgradeDeps = RefuseDeps & {
   /** Whose pages may open one: browsers leave that to the server, since CORS does not hold for WebSockets. */
   originAllowed: OriginAllowed
   onFault: FaultLog
-  /** Bytes of a client's message. */
+  /** Bytes of a client's message, and of what it may send before it is accepted. */
   messageLimit: number
+  earlyBytes: number
+  onBound: BoundMet
   /** Silence allowed in a live stream, ms. */
   streamSilenceMs: number
   /** Certificates of services to trust, PEM. */
@@ -44,8 +47,6 @@ export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) =
 
 /** For one instance, ms. */
 const HANDSHAKE_MS = 3_000
-/** What a client may send before it is accepted. */
-const EARLY_BYTES = 16_384
 /** How long a client that was refused has to read why. */
 const LINGER_MS = 2_000
 const KEY = /^[A-Za-z0-9+/]{22}==$/
@@ -89,7 +90,7 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
     })
     const gone = new AbortController()
     socket.once('close', () => gone.abort())
-    const early = readEarly(socket, head)
+    const early = readEarly(deps, socket, head)
 
     // A gateway that leaves does not wait for a handshake.
     const pending = {
@@ -149,13 +150,15 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
  * Reads what a client sends before it is accepted, so that its leaving is noticed; a client that sends more than some frames has not
  * understood. Answers how to take over what has come.
  */
-function readEarly(socket: Duplex, head: Buffer): () => Buffer {
+function readEarly({ earlyBytes, onBound }: UpgradeDeps, socket: Duplex, head: Buffer): () => Buffer {
   const parts = [head]
   let length = head.length
   const read = (part: Buffer) => {
     parts.push(part)
     length += part.length
-    if (length > EARLY_BYTES) socket.destroy()
+    if (length <= earlyBytes || socket.destroyed) return
+    onBound('WS_EARLY_BYTES')
+    socket.destroy()
   }
   const leave = () => socket.destroy()
   socket.on('data', read).once('end', leave)
@@ -218,6 +221,7 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
     service,
     onFault: deps.onFault,
     messageLimit: deps.messageLimit,
+    onTooBig: () => deps.onBound('WS_MESSAGE_LIMIT', visit.address),
     silenceMs: deps.streamSilenceMs,
     onClose: () => deps.streams.delete(tunnel)
   })
