@@ -304,7 +304,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     app,
     update(instances) {
       live = instances
-      routes.update(live, Date.now())
+      // By a clock that nobody sets: prefixes are held for a time.
+      routes.update(live, performance.now())
       balancer.update(live)
       overload.retain(new Set(live.map(({ service }) => service)))
       purger?.update(routes.announced())

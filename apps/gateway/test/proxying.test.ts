@@ -6,6 +6,7 @@ import { authRoutes, rulesOf } from '@skerry/contracts'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startGateway } from './helpers/gateway.ts'
+import { startOrigin } from './helpers/origin.ts'
 import { sendRaw } from './helpers/raw.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -204,6 +205,23 @@ t.test('services that misbehave', async (t) => {
     { name: 'TypeError', message: 'terminated' },
     'half an answer is not taken for a whole one'
   )
+})
+
+t.test('a clock that is set takes no prefix from a service that is away', async (t) => {
+  const { gateway, url } = await startGateway(t)
+  const { url: at } = await startOrigin(t, 'two', (_request, response) => response.end('two'))
+  const service = (name: string) => ({
+    ...{ service: name, version: '1', instance: '1', url: at, weight: 1, prefixes: ['/v1/mine', `/v1/${name}`] }
+  })
+  gateway.update([service('one')])
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  Date.now = () => now() + 3_600_000
+  gateway.update([service('two')])
+  t.equal((await fetch(`${url}/v1/two`)).status, 200)
+  t.equal((await fetch(`${url}/v1/mine`)).status, 503)
 })
 
 t.test('when a client goes away, so does its request to the service', async (t) => {

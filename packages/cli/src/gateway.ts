@@ -9,6 +9,7 @@ export type GatewayOptions = {
   route?: string[]
   'routes-file'?: string
   rules?: string
+  'default-auth'?: string
   port?: string
   jwks?: string
   issuer?: string
@@ -64,12 +65,14 @@ export function settingsOf(options: GatewayOptions, env: NodeJS.ProcessEnv): Rec
   whole('--workers', options.workers, 1, 64)
   matching('--jwks', options.jwks, /^https?:\/\/./, 'https://login.example/.well-known/jwks.json')
   matching('--redis', options.redis, /^rediss?:\/\/./, 'redis://127.0.0.1:6379')
+  matching('--default-auth', options['default-auth'], /^(?:required|optional|none)$/, 'required, optional or none')
   matching('--health', options.health, /^\//, '/healthz')
   const settings: Record<string, string | undefined> = {
     // One of the two, whatever the environment has of the other.
     ...(listed ? { ROUTES: route.join(';'), ROUTES_FILE: '' } : {}),
     ...(routesFile === undefined ? {} : { ROUTES: '', ROUTES_FILE: file('--routes-file', routesFile) }),
     RULES_FILE: rules === undefined ? undefined : file('--rules', rules),
+    DEFAULT_AUTH: options['default-auth'],
     PORT: options.port,
     JWKS_URL: options.jwks,
     JWT_ISSUER: options.issuer,

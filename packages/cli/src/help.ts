@@ -16,6 +16,8 @@ and prints their addresses. Ctrl-C stops everything in order; the data is kept f
   SKERRY_HOME    folder for data, binaries, keys and logs (.skerry)
   SKERRY_BIN     folder for fetched store binaries (<home>/bin)
   LOG_LEVEL      level of the services' logs (info)
+  DEFAULT_AUTH   who the gateway lets in where no rule of a service names the path: required, optional (the default) or
+                 none, which ignores tokens
 
 Other settings of services are passed on to all of them; those that each has of its own are named and are not.
 `
@@ -55,6 +57,7 @@ everything else work. Ctrl-C stops it in order; SIGHUP reloads its files.
                        *0.05 makes a canary; quote it, because shells expand *
   --routes-file FILE   the same from a file, one per line, # starts a comment; reloaded when the file changes
   --rules FILE         route rules: a JSON array of { method, path, auth, timeoutMs, cache, … }; reloaded too
+  --default-auth WHO   who may come in where no rule names the path: required, optional (the default) or none
   --port N             8080; 0 picks a free one
   --jwks URL           the JWKS of your token issuer. Without it tokens are forwarded unverified, rate limits
                        count by address, and rules with auth "required" are rejected

@@ -121,6 +121,7 @@ const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
       route: { type: 'string', multiple: true },
       'routes-file': text,
       rules: text,
+      'default-auth': text,
       port: text,
       jwks: text,
       issuer: text,

@@ -60,9 +60,18 @@ t.test('what cannot be listened on is one line', async (t) => {
 })
 
 t.test('settings are passed on, but not what each part has of its own; what is set in vain is named', (t) => {
-  const env = { LOG_LEVEL: 'debug', HOST: '::', PORT: '1', MONGO_URL: 'mongodb://x', OPS_PORT: '9', SKERRY_HOME: '/x' }
+  const env = {
+    LOG_LEVEL: 'debug',
+    DEFAULT_AUTH: 'required',
+    HOST: '::',
+    PORT: '1',
+    MONGO_URL: 'mongodb://x',
+    OPS_PORT: '9',
+    SKERRY_HOME: '/x'
+  }
   const passed = inherited('/home', env)
   t.equal(passed.LOG_LEVEL, 'debug')
+  t.equal(passed.DEFAULT_AUTH, 'required')
   for (const name of ['HOST', 'PORT', 'MONGO_URL', 'OPS_PORT', 'SKERRY_HOME']) t.notOk(name in passed, name)
   t.equal(ignoredLine(env), 'not passed on from the environment: OPS_PORT (each instance takes a free one)')
   t.equal(

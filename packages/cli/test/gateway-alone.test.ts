@@ -119,6 +119,7 @@ t.test('options become settings', async (t) => {
         redis: 'redis://r',
         workers: '4',
         health: '/healthz',
+        'default-auth': 'required',
         issuer: 'i',
         audience: 'a'
       },
@@ -127,6 +128,7 @@ t.test('options become settings', async (t) => {
     {
       ROUTES: '/feed=http://a:1,http://b:2;/other=http://c',
       ROUTES_FILE: '',
+      DEFAULT_AUTH: 'required',
       PORT: '0',
       JWKS_URL: 'https://x/jwks',
       JWT_ISSUER: 'i',
@@ -146,6 +148,7 @@ t.test('options become settings', async (t) => {
     [{ route, workers: 'many' }, /--workers many does not fit/],
     [{ route, jwks: 'login.example' }, /--jwks login\.example does not fit: give one as https/],
     [{ route, redis: 'http://r' }, /--redis http:\/\/r does not fit: give one as redis/],
+    [{ route, 'default-auth': 'all' }, /--default-auth all does not fit: give one as required, optional or none/],
     [{ route, health: 'healthz' }, /--health healthz does not fit: give one as \/healthz/]
   ]
   for (const [options, message] of bad) t.throws(() => settingsOf(options, {}), message)

@@ -1,10 +1,11 @@
 import type { RouteRules } from '@skerry/contracts'
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 
 /** Seconds; nothing is kept for longer than a year. */
 const Seconds = Type.Number({ minimum: 0, maximum: 31_536_000 })
-const Tags = Type.Array(Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$' }), { maxItems: 16 })
+const MOST_TAGS = 16
+const Tags = Type.Array(Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$' }), { maxItems: MOST_TAGS })
 
 /** A route's rules as they are announced: what the gateway acts on, each part bounded. Members it does not know are let through. */
 export const RouteRulesSchema = Type.Object({
@@ -69,6 +70,8 @@ export const InstanceSchema = Type.Object({
   events: Type.Optional(extras.events)
 })
 export type Instance = Static<ReturnType<typeof Type.Object<typeof core>>> & {
+  /** It has announced rules of which cannot be told what they are about: who reads it must not take any of its paths for open. */
+  unreadRules?: boolean
   zone?: string
   ops?: string
   routes?: readonly RouteRules[]
@@ -78,7 +81,12 @@ export type Instance = Static<ReturnType<typeof Type.Object<typeof core>>> & {
 
 const whole = Compile(InstanceSchema)
 const cores = Compile(Type.Object(core))
-const rules = Compile(RouteRulesSchema)
+const place = Compile(Type.Pick(RouteRulesSchema, ['method', 'path']))
+const tag = Compile(Tags.items)
+const members = Object.entries(RouteRulesSchema.properties)
+  .filter(([name]) => name !== 'method' && name !== 'path' && name !== 'auth')
+  .map(([name, schema]) => [name, Compile(schema as TSchema)] as const)
+const auths = Compile(RouteRulesSchema.properties.auth)
 const fits: Readonly<Record<keyof typeof extras, { Check(value: unknown): boolean }>> = {
   zone: Compile(extras.zone),
   ops: Compile(extras.ops),
@@ -96,8 +104,8 @@ export function assertInstance(self: Instance): void {
 
 /**
  * Reads an announcement, which may be of a newer or older release than this one. Without the members that every release needs there is no
- * instance. Of the others what does not fit is left out and named in `dropped`, a route's rules one by one: a service must not vanish
- * because it says something that is only understood later, and a route without rules has the ordinary ones.
+ * instance. Of the others what does not fit is left out and named in `dropped`: a service must not vanish because it says something that is
+ * only understood later. Of a route's rules it is left out by `readRules`, so that nothing becomes open by it.
  */
 export function readInstance(value: unknown): { instance: Instance; dropped: string[] } | undefined {
   // A pattern lets through what no URL parser takes, and one bad address must not stop who reads it.
@@ -108,17 +116,59 @@ export function readInstance(value: unknown): { instance: Instance; dropped: str
   for (const [name, check] of Object.entries(fits)) {
     if (instance[name] === undefined || (check.Check(instance[name]) && (name !== 'ops' || isUrl(instance.ops))))
       continue
-    if (name === 'routes' && Array.isArray(instance.routes)) {
-      const all = instance.routes.slice(0, ROUTES) as unknown[]
-      const known = all.filter((one) => rules.Check(one))
-      dropped.push(`${instance.routes.length - known.length} of routes`)
-      instance.routes = known
+    if (name === 'routes') {
+      const { rules, unread, left } = readRules(instance.routes)
+      if (rules === undefined) delete instance.routes
+      else instance.routes = rules
+      if (unread) instance.unreadRules = true
+      dropped.push(...left)
     } else {
       dropped.push(name)
       delete instance[name]
     }
   }
   return { instance: instance as Instance, dropped }
+}
+
+/**
+ * Reads rules of which some do not fit, member by member, so that what is not understood makes a route narrower and never wider:
+ *
+ * - `auth`: the token is needed. A rule without a method and a path that fit could be about any path, so all that no rule names need it
+ *   (`unread`); also where there are more rules than are read, or no list. Unless it says that no token is needed.
+ * - `endedSession`, `idempotent`, `stream`, `timeoutMs`, `priority`: as if it did not say so: ended sessions are refused, nothing is sent
+ *   again, the ordinary deadline and priority hold. `limit`: the limits of each caller hold.
+ * - `cache`: nothing is kept. One member of it may be what ends an answer, or keeps it from others.
+ * - `ends`: the tags that fit are ended.
+ */
+function readRules(value: unknown): { rules: RouteRules[] | undefined; unread: boolean; left: string[] } {
+  if (!Array.isArray(value)) return { rules: undefined, unread: true, left: ['routes'] }
+  const rules: RouteRules[] = []
+  const left: string[] = []
+  let lost = Math.max(0, value.length - ROUTES)
+  let unread = lost > 0
+  for (const one of value.slice(0, ROUTES) as unknown[]) {
+    if (!place.Check(one)) {
+      lost++
+      const auth = (one as { auth?: unknown } | null)?.auth
+      if (auth !== 'none' && auth !== 'optional') unread = true
+      continue
+    }
+    const rule: Record<string, unknown> = { ...one }
+    const leave = (name: string) => {
+      left.push(`${name} of ${one.method} ${one.path}`)
+      delete rule[name]
+    }
+    for (const [name, check] of members) if (rule[name] !== undefined && !check.Check(rule[name])) leave(name)
+    if (rule.ends === undefined && Array.isArray((one as { ends?: unknown }).ends))
+      rule.ends = (one as unknown as { ends: unknown[] }).ends.filter((text) => tag.Check(text)).slice(0, MOST_TAGS)
+    if (!auths.Check(rule.auth)) {
+      leave('auth')
+      rule.auth = 'required'
+    }
+    rules.push(rule as RouteRules)
+  }
+  if (lost > 0) left.push(`${lost} of routes`)
+  return { rules, unread, left }
 }
 
 function isUrl(value: unknown): boolean {

@@ -11,6 +11,7 @@ import {
   prefixesOf,
   watchRegistry
 } from '../src/index.ts'
+import { readInstance } from '../src/instance.ts'
 import { widgetRoutes } from './support/server.ts'
 
 const stores = await useStores(t)
@@ -179,12 +180,56 @@ t.test('what is said besides is optional, may be of another release, and is not 
   await jetstream(nc).publish('$KV.registry.widgets.2', JSON.stringify(later))
   await jetstream(nc).publish('$KV.registry.widgets.3', JSON.stringify(instance('3', { routes: 'all' as never })))
   await waitFor(() => seen.length === 2)
-  t.same(seen, [instance('2', { routes }), instance('3')], 'it takes traffic, without what is not understood')
+  const open = { method: 'GET', path: '/v1/a', auth: 'none' } as const
+  const read: RouteRules[] = [{ ...open, auth: 'required' }, ...Array.from({ length: 7 }, () => open), ...routes]
+  t.same(
+    seen,
+    [instance('2', { routes: read }), instance('3', { unreadRules: true })],
+    'it takes traffic, without what is not understood'
+  )
+  const left = ['auth', 'limit', 'timeoutMs', 'priority', 'cache', 'cache', 'cache', 'ends'].map(
+    (name) => `${name} of GET /v1/a`
+  )
   t.match(warnings(), [
-    { key: 'widgets.2', dropped: ['zone', 'ops', `${odd.length} of routes`, 'contract', 'events'] },
+    { key: 'widgets.2', dropped: ['zone', 'ops', ...left, '3 of routes', 'contract', 'events'] },
     { key: 'widgets.3', dropped: ['routes'] }
   ])
   await watch.close()
+})
+
+t.test('what is not understood of a rule opens no route', (t) => {
+  const read = (routes: unknown) => readInstance(instance('1', { routes: routes as never }))!.instance
+  const rule = { method: 'POST', path: '/v1/a', auth: 'required' }
+  t.same(read([{ ...rule, auth: 'admin' }]).routes, [rule])
+  t.same(read([{ method: 'POST', path: '/v1/a' }]).routes, [rule], 'nor what it does not say')
+  const odd = {
+    endedSession: 'yes',
+    idempotent: 'perhaps',
+    stream: 1,
+    timeoutMs: '5 s',
+    priority: 7,
+    limit: 5,
+    cache: []
+  }
+  t.same(read([{ ...rule, ...odd, newer: { any: 'thing' } }]).routes, [{ ...rule, newer: { any: 'thing' } }])
+  t.same(read([{ ...rule, ends: ['a', 'b c', 5, 'd'] }]).routes, [{ ...rule, ends: ['a', 'd'] }], 'what fits is ended')
+  t.same(read([{ ...rule, ends: Array(20).fill('a') }]).routes, [{ ...rule, ends: Array(16).fill('a') }])
+  t.notOk(read([{ ...rule, ...odd }]).unreadRules, 'it is known what it is about')
+
+  for (const [what, routes] of Object.entries({
+    'another method': [{ ...rule, method: 'QUERY' }],
+    'another path': [rule, { ...rule, path: '/v1/:id(\\d+)' }],
+    'no path': [{ auth: 'required' }],
+    'no auth': [{ method: 'POST', path: '/v1/*' }],
+    'no rule': [null],
+    'too many': Array(201).fill(rule),
+    'no list': { rule }
+  }))
+    t.equal(read(routes).unreadRules, true, what)
+  t.equal(read(Array(201).fill(rule)).routes?.length, 200)
+  for (const auth of ['none', 'optional'])
+    t.notOk(read([{ ...rule, auth, method: 'QUERY' }]).unreadRules, 'what needs no token closes nothing')
+  t.end()
 })
 
 t.test('a heartbeat stays well below what its bucket takes', async (t) => {

@@ -66,7 +66,8 @@ const IN_RULES = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 /**
  * The one route table: prefixes decide which service answers, its announced rules how. A rule counts only below a prefix that its service
  * holds, so no service can speak for another. A path that its service may take for one that a rule names (`/ME/` for `/me`) needs the token
- * and has the limit of that rule, unless another names it literally: what cannot be told is closed.
+ * and has the limit of that rule, unless another names it literally: what cannot be told is closed. So are the paths that no rule names of a
+ * service with rules that cannot be read.
  */
 export function createRoutes(options: RoutesOptions): Routes {
   const table = createRouteTable(options.expected, options.onConflict)
@@ -84,6 +85,10 @@ export function createRoutes(options: RoutesOptions): Routes {
   let rules: RouteRules[] = []
   /** What each service announced last. */
   const held = new Map<string, RouteRules[]>()
+  /** Services with rules of which cannot be told what they are about. */
+  const unread = new Set<string>()
+  /** The same of rules that cannot be used. */
+  const unusable = new Set<string>()
   let folded = newRouter()
   let router = build()
 
@@ -106,10 +111,11 @@ export function createRoutes(options: RoutesOptions): Routes {
       table.update(live, now)
       // Heartbeats repeat; a router is built only when something is new.
       const text = JSON.stringify(
-        live.map(({ service, version, routes, prefixes }) => [
+        live.map(({ service, version, routes, unreadRules, prefixes }) => [
           service,
           version,
           routes,
+          unreadRules,
           prefixes,
           prefixes.map(table.find)
         ])
@@ -119,7 +125,12 @@ export function createRoutes(options: RoutesOptions): Routes {
       const said = new Map<string, RouteRules[]>()
       for (const { service, routes = [] } of live) said.set(service, [...(said.get(service) ?? []), ...routes])
       // Who is away keeps its rules as long as its prefixes: kept answers may be served, and nobody comes in by an accident.
-      for (const [service, rules] of said) held.set(service, rules)
+      for (const [service, rules] of said) {
+        held.set(service, rules)
+        unread.delete(service)
+      }
+      for (const { service, unreadRules } of live) if (unreadRules === true) unread.add(service)
+      plain.clear()
       router = build()
     },
     announced: () => rules
@@ -131,6 +142,7 @@ export function createRoutes(options: RoutesOptions): Routes {
     strict = false
     strictOdd = false
     rules = []
+    unusable.clear()
     /** What `/feed/*` says of `/feed` itself, where no rule names that. */
     const bases: [RouteRules, Route][] = []
     const put = (method: RouteRules['method'], path: string, route: Route): boolean => {
@@ -156,6 +168,7 @@ export function createRoutes(options: RoutesOptions): Routes {
         }
         rules.push(route.rules!)
       } catch (error) {
+        if (rule.auth === 'required') unusable.add(service)
         options.onBadRule(service, rule, (error as Error).message)
       }
     }
@@ -246,13 +259,14 @@ export function createRoutes(options: RoutesOptions): Routes {
   }
 
   function undescribed(service: string, priority: Priority): Route {
+    const isClosed = unread.has(service) || unusable.has(service)
     return {
       service,
       method: '*',
       path: '*',
       rules: undefined,
-      needsToken: options.unnamed === 'required',
-      ignoresToken: options.unnamed === 'none',
+      needsToken: isClosed || options.unnamed === 'required',
+      ignoresToken: !isClosed && options.unnamed === 'none',
       endedSession: false,
       stream: false,
       priority,

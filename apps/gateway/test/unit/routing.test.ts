@@ -70,6 +70,30 @@ function table(known: readonly RouteRules[] = [], expected: readonly string[] = 
   return { routes, of, bad, conflicts }
 }
 
+t.test('rules that cannot be read or used close what no rule names', async (t) => {
+  const { routes, of, bad } = table()
+  const named: RouteRules = { method: 'GET', path: '/x/named', auth: 'none' }
+  const closed = { ...live('x', ['/x'], [named]), unreadRules: true }
+  routes.update([live('x', ['/x'], [named]), live('y', ['/y'])], 0)
+  t.equal(of('GET', '/x/other')?.needsToken, false)
+  routes.update([live('x', ['/x'], [named], '2'), closed, live('y', ['/y'])], 0)
+  t.match(of('GET', '/x/other'), { needsToken: true, ignoresToken: false })
+  t.equal(of('POST', '/x/named')?.needsToken, true)
+  t.match(of('GET', '/x/named'), { needsToken: false, ignoresToken: true }, 'what a rule names is as it says')
+  t.equal(of('GET', '/y/other')?.needsToken, false, 'nor does it close anything of another service')
+  routes.update([live('y', ['/y'])], 0)
+  t.equal(of('GET', '/x/other')?.needsToken, true, 'also while it is away')
+  routes.update([live('x', ['/x'], [named]), live('y', ['/y'])], 0)
+  t.equal(of('GET', '/x/other')?.needsToken, false, 'until it says what can be read')
+
+  t.strictSame(bad, [])
+  routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/(a|b)', auth: 'required' }])], 0)
+  t.strictSame(bad, ['x GET /x/(a|b): parentheses in a path'])
+  t.equal(of('GET', '/x/a')?.needsToken, true)
+  routes.update([live('x', ['/x'], [{ method: 'GET', path: '/x/(a|b)', auth: 'none' }])], 0)
+  t.equal(of('GET', '/x/a')?.needsToken, false)
+})
+
 t.test('what a rule says, and what holds where it says nothing', async (t) => {
   const { routes, of } = table()
   const rules: RouteRules[] = [
