@@ -96,21 +96,39 @@ async function removeInterrupted(folder: string): Promise<void> {
 
 function pip(args: string[], work: string, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
+    // A group of its own: where `python3` is a wrapper, as with pyenv, pip is its child and would go on without it.
     const child = spawn('python3', ['-m', 'pip', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      timeout: FETCH_BOUND_MS,
-      ...(signal === undefined ? {} : { signal }),
+      detached: true,
       env: { ...process.env, TMPDIR: work, PIP_DISABLE_PIP_VERSION_CHECK: '1' }
     })
     let errors = ''
     child.stderr.on('data', (chunk: Buffer) => {
       errors = (errors + chunk).slice(-4_000)
     })
-    child.on('error', (error) => {
-      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-      reject(isMissing ? new StartError('python3 was not found, so nothing can be fetched with pip') : error)
-    })
-    child.on('exit', (code, endedBy) => {
+    const { pid } = child
+    if (pid === undefined) {
+      child.on('error', (error: NodeJS.ErrnoException) => {
+        const isMissing = error.code === 'ENOENT'
+        reject(isMissing ? new StartError('python3 was not found, so nothing can be fetched with pip') : error)
+      })
+      return
+    }
+    const end = () => {
+      try {
+        process.kill(-pid, 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // it has just ended
+      }
+    }
+    const late = setTimeout(end, FETCH_BOUND_MS)
+    signal?.addEventListener('abort', end, { once: true })
+    if (signal?.aborted) end()
+    // Not when it ends, but when all that it said has been read; and who interrupts it finds nothing at work any more.
+    child.on('close', (code, endedBy) => {
+      clearTimeout(late)
+      signal?.removeEventListener('abort', end)
+      if (signal?.aborted) return reject(signal.reason)
       if (code === 0) return resolve()
       const last =
         errors

@@ -31,6 +31,7 @@ const bytes = await readFile(wheel)
 const sha256 = createHash('sha256').update(bytes).digest('hex')
 
 let stall = false
+let dropped = 0
 const index = createServer((request, response) => {
   if (!request.url?.endsWith('.whl')) {
     response.setHeader('content-type', 'text/html')
@@ -38,6 +39,7 @@ const index = createServer((request, response) => {
   }
   response.setHeader('content-length', bytes.length)
   if (!stall) return void response.end(bytes)
+  response.on('close', () => dropped++)
   response.write(bytes.subarray(0, 1_000_000))
 }).listen(0, '127.0.0.1')
 await new Promise((resolve) => index.once('listening', resolve))
@@ -50,6 +52,8 @@ Object.assign(process.env, {
   PIP_INDEX_URL: `http://127.0.0.1:${(index.address() as AddressInfo).port}/simple`,
   PIP_NO_CACHE_DIR: '1',
   PIP_RETRIES: '0',
+  // What stalls here is interrupted by the test.
+  PIP_DEFAULT_TIMEOUT: '600',
   NO_PROXY: '127.0.0.1',
   no_proxy: '127.0.0.1'
 })
@@ -99,6 +103,15 @@ t.test('an index that has nothing', async (t) => {
 
 t.test('an interrupted fetch leaves nothing broken', async (t) => {
   stall = true
+  // As with pyenv: what is called python3 starts Python as its child.
+  const tools = await temporaryHome(t)
+  const { PATH } = process.env
+  const python = execFileSync('sh', ['-c', 'command -v python3'], { encoding: 'utf8' }).trim()
+  await writeFile(join(tools, 'python3'), `#!/bin/sh\n"${python}" "$@"\nexit $?\n`, { mode: 0o755 })
+  process.env.PATH = `${tools}:${PATH}`
+  t.teardown(async () => {
+    process.env.PATH = PATH
+  })
   const bin = join(await temporaryHome(t), 'bin')
   // What a fetch that was killed left: its process does not exist.
   await mkdir(join(bin, '.fetch-999999999-abc'), { recursive: true })
@@ -109,6 +122,7 @@ t.test('an interrupted fetch leaves nothing broken', async (t) => {
   await until(() => lines.some((line) => /so far/.test(line)), 'progress is told while it stalls')
   interrupt.abort()
   await ended
+  await until(() => dropped === 1, 'pip has ended')
   await t.rejects(access(join(bin, 'redis')))
   t.same(await readdir(bin), [], 'and nothing else')
 

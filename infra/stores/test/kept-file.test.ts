@@ -22,11 +22,16 @@ t.test('a file that cannot be written is told once, and written with the newest 
   await file.end()
 })
 
-t.test('at its end it gives up what was put off', async (t) => {
-  const file = keepFile(join(t.testdir({}), 'never', 'run.json'), () => undefined, 5)
+t.test('at its end it gives up what was put off, and writes nothing after it', async (t) => {
+  const folder = join(t.testdir({}), 'later')
+  const said: string[] = []
+  const file = keepFile(join(folder, 'run.json'), (line) => said.push(line), 5)
   await file.set('text')
   await file.end()
+  await mkdir(folder)
   await file.set('more')
+  t.same(await readdir(folder), [])
+  t.equal(said.length, 1)
 })
 
 t.test('whether a folder takes a file now, and a log without a place', async (t) => {

@@ -27,14 +27,15 @@ t.test('a service makes its streams, publishes its subjects, and reads what it d
   }
   await content.jsm.consumers.add('users', { durable_name: 'content--people', ack_policy: AckPolicy.Explicit })
   const consumer = await content.js.consumers.get('users', 'content--people')
-  const message = await consumer.next({ expires: 5_000 })
+  const message = await consumer.next({ expires: 60_000 })
   t.equal(message?.string(), 'event')
   t.equal(await message?.ackAck(), true, 'and acknowledges them')
   await content.jsm.consumers.reset('users', 'content--people')
 })
 
 t.test('the registry and the identities', async (t) => {
-  const registry = await users.kvm.create('registry', { ttl: 4_000, markerTTL: 60_000 })
+  // Longer than the services have it: here no key ends by itself, however busy the machine is.
+  const registry = await users.kvm.create('registry', { ttl: 600_000, markerTTL: 600_000 })
   await auth.kvm.create('identity', { markerTTL: 60_000 })
   const ofContent = await content.kvm.open('registry')
   const seen: string[] = []

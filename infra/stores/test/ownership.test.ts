@@ -33,9 +33,9 @@ const apis = new Map(
 const apiOf = (name: string) => apis.get(name)!
 
 /** Sends what a client could send by itself, without a library that would look first. */
-async function refused(t: Test, nc: NatsConnection, subject: string): Promise<void> {
+async function refused(t: Test, nc: NatsConnection, subject: string, body = '{}'): Promise<void> {
   await t.rejects(
-    nc.request(subject, '{}', { timeout: 30_000 }),
+    nc.request(subject, body, { timeout: 30_000 }),
     { message: /^Permissions Violation for Publish/ },
     subject
   )
@@ -56,7 +56,7 @@ t.test('every service has its streams, and its declared consumers on those of ot
       await jsm.consumers.add(stream, { durable_name: durable, filter_subjects, ack_policy: AckPolicy.Explicit })
       await jsm.consumers.update(stream, durable, { filter_subjects: filter_subjects.slice(0, 1) })
       await jsm.consumers.reset(stream, durable)
-      const message = await (await js.consumers.get(stream, durable)).next({ expires: 5_000 })
+      const message = await (await js.consumers.get(stream, durable)).next({ expires: 60_000 })
       t.equal(await message?.ackAck(), true, `${durable} on ${stream}`)
     }
   }
@@ -130,29 +130,47 @@ t.test('NATS: no stream can be made to speak for another', async (t) => {
     { sources: [{ name: 'users' }] }
   ]) {
     const config = JSON.stringify({ name: 'ownershelf', subjects: ['ownershelf.>'], allow_direct: true, ...change })
-    await t.rejects(nc.request('$JS.API.STREAM.UPDATE.ownershelf', config), /Permissions Violation/)
-    const again = (await nc.request('$JS.API.STREAM.CREATE.ownershelf', config)).json<{ error?: { code: number } }>()
+    await refused(t, nc, '$JS.API.STREAM.UPDATE.ownershelf', config)
+    const create = await nc.request('$JS.API.STREAM.CREATE.ownershelf', config, { timeout: 30_000 })
+    const again = create.json<{ error?: { code: number } }>()
     t.equal(again.error?.code, 400, 'nor by making it again')
   }
   // What is asked for may be sent to any subject: so a service can ask for nothing that it has written itself.
   const { state: before } = await apiOf('users').jsm.streams.info('users')
   const forged = headers()
   forged.set('ce-id', 'forged')
-  const { seq } = await apiOf('ownershelf').js.publish('ownershelf.thing.made.v1', '{}', { headers: forged })
+  const { js } = apiOf('ownershelf')
+  const { seq } = await js.publish('ownershelf.thing.made.v1', '{}', { headers: forged })
+  await js.publish('$KV.registry.ownershelf.1', '{}', { headers: forged })
   const reply = 'users.profile.updated.v1'
+  const push = {
+    name: 'ownershelf--push',
+    durable_name: 'ownershelf--push',
+    deliver_subject: reply,
+    ack_policy: 'none'
+  }
   for (const [subject, body] of [
     ['$JS.API.DIRECT.GET.ownershelf', { seq }],
     ['$JS.API.DIRECT.GET.KV_registry.$KV.registry.ownershelf.1', {}],
-    ['$JS.API.CONSUMER.CREATE.ownershelf.ownershelf--push', { deliver_subject: reply }]
+    ['$JS.API.CONSUMER.CREATE.ownershelf.ownershelf--push', { stream_name: 'ownershelf', config: push }]
   ] as const)
-    nc.publish(subject, JSON.stringify(body), { reply })
+    await refused(t, nc, subject, JSON.stringify(body))
   // The same inside JSON, which is no event; a pull keeps the subject that was published.
   nc.publish('$JS.API.STREAM.MSG.GET.ownershelf', JSON.stringify({ seq }), { reply })
   nc.publish('$JS.API.CONSUMER.MSG.NEXT.ownershelf.ownershelf--jobs', JSON.stringify({ batch: 1 }), { reply })
   await nc.flush()
-  const { jsm } = apiOf('users')
+  const { jsm, nc: listening } = apiOf('users')
   await until(async () => (await jsm.streams.info('users')).state.messages > before.messages, 'what was asked for came')
-  await nc.request('$JS.API.INFO', '')
+  // Delivered where somebody listens, by a consumer of its own name: it keeps the subject that was published, too.
+  const heard = listening.subscribe(reply, { max: 1 })
+  await listening.flush()
+  await apiOf('ownershelf').jsm.consumers.delete('ownershelf', 'ownershelf--jobs')
+  const named = { stream_name: 'ownershelf', config: { ...push, name: undefined, durable_name: 'ownershelf--jobs' } }
+  const subject = '$JS.API.CONSUMER.CREATE.ownershelf.ownershelf--jobs'
+  const made = await nc.request(subject, JSON.stringify(named), { timeout: 30_000 })
+  t.equal(made.json<{ error?: object }>().error, undefined)
+  for await (const message of heard) t.equal(message.subject, 'ownershelf.thing.made.v1')
+  await nc.request('$JS.API.INFO', '', { timeout: 30_000 })
   const { state } = await jsm.streams.info('users')
   const forgeries: string[] = []
   for (let at = before.last_seq + 1; at <= state.last_seq; at++) {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { lives, start, temporaryHome, until } from './support/home.ts'
 import { connectAs } from './support/nats.ts'
 
@@ -70,14 +70,39 @@ t.test('a server that is killed comes back on its port, and says so', async (t) 
 })
 
 t.test('a stop while a killed server waits to come back leaves nothing', async (t) => {
+  const died: string[] = []
   const stores = await start(t, await temporaryHome(t), {
     onChange(name, what) {
       if (what.startsWith('died')) died.push(name)
     }
   })
-  const died: string[] = []
+  const waiting = holdTimers(t, 200)
   for (const { server } of stores.parts) server.kill('SIGKILL')
   await until(() => died.length === 3, 'all have died')
+  t.equal(waiting.size, 3, 'each waits to come back')
   await stores.stop()
-  for (const { server } of stores.parts) t.notOk(await lives(server.pid()))
+  t.equal(waiting.size, 0, 'and none does')
 })
+
+/** The timers of so many ms that are set from now on and not cleared; none of them ends by itself. */
+function holdTimers(t: Test, heldMs: number): ReadonlySet<unknown> {
+  const { setTimeout: real, clearTimeout: clear } = globalThis
+  const waiting = new Set<unknown>()
+  const hold = (work: () => void, ms?: number) => {
+    if (ms !== heldMs) return real(work, ms)
+    const timer = real(() => undefined, 2 ** 31 - 1)
+    waiting.add(timer)
+    return timer
+  }
+  globalThis.setTimeout = hold as typeof setTimeout
+  globalThis.clearTimeout = (timer) => {
+    waiting.delete(timer)
+    clear(timer)
+  }
+  t.teardown(async () => {
+    globalThis.setTimeout = real
+    globalThis.clearTimeout = clear
+    for (const timer of waiting) clear(timer as NodeJS.Timeout)
+  })
+  return waiting
+}

@@ -22,12 +22,12 @@ t.test('a subscriber reads the events of services, by one durable of its name, f
   await content.js.publish('content.post.created.v1', 'two')
   await subscriber.jsm.consumers.add('content', { ...own, filter_subject: 'content.post.created.v1' })
   const consumer = await subscriber.js.consumers.get('content', 'subscriber')
-  const first = await consumer.next({ expires: 5_000 })
+  const first = await consumer.next({ expires: 60_000 })
   t.equal(first?.string(), 'one')
   t.equal(await first?.ackAck(), true)
-  t.equal((await consumer.next({ expires: 5_000 }))?.string(), 'two')
+  t.equal((await consumer.next({ expires: 60_000 }))?.string(), 'two')
   await subscriber.jsm.consumers.reset('content', 'subscriber')
-  t.equal((await consumer.next({ expires: 5_000 }))?.string(), 'two', 'what was not acknowledged comes again')
+  t.equal((await consumer.next({ expires: 60_000 }))?.string(), 'two', 'what was not acknowledged comes again')
   t.equal(await subscriber.jsm.consumers.delete('content', 'subscriber'), true)
   await subscriber.jsm.consumers.add('users', {
     ...own,

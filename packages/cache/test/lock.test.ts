@@ -1,5 +1,6 @@
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
+import type { GetOptions } from '../src/index.ts'
 import { connectedLink, openCache } from './open-cache.ts'
 import { startRedisServer } from './redis-server.ts'
 
@@ -24,8 +25,13 @@ t.test('processes that share a lock', async (t) => {
   const there = await openCache(t, await connectedLink(t, redis.url), { lockMs: LONG })
 
   /** Starts a load here, then one there, which has looked into Redis when this resolves. */
-  async function both(key: string, mine: () => Promise<string>, theirs: () => Promise<string>) {
-    const first = here.read(key, how, mine)
+  async function both(
+    key: string,
+    mine: () => Promise<string>,
+    theirs: () => Promise<string>,
+    mineHow: GetOptions<string> = how
+  ) {
+    const first = here.read(key, mineHow, mine)
     await waitFor(async () => (await link.client.exists(`x:l:${key}`)) === 1)
     const looks = async () => (await link.client.info('commandstats')).match(/cmdstat_evalsha:calls=(\d+)/)?.[1]
     const before = await looks()
@@ -53,9 +59,8 @@ t.test('processes that share a lock', async (t) => {
 
   t.test('take turns when a value is not kept', async (t) => {
     const { load, resolve } = gate<string>()
-    const first = here.read('unkept', { ...how, ttlOf: () => undefined }, load)
-    await waitFor(async () => (await link.client.exists('x:l:unkept')) === 1)
-    const second = there.read('unkept', how, async () => 'v2')
+    const unkept = { ...how, ttlOf: () => undefined }
+    const { first, second } = await both('unkept', load, async () => 'v2', unkept)
     resolve('v1')
     t.match(await first, { value: 'v1', from: 'load' })
     t.match(await second, { value: 'v2', from: 'load' })

@@ -56,7 +56,7 @@ t.test('the document of each service, and of all, is valid OpenAPI 3.1 and refer
   }
 })
 
-t.test('the validator would tell: a document without its paths’ responses is refused', async (t) => {
+t.test('the validator would tell: a parameter that does not say where it stands is refused', async (t) => {
   const document = JSON.parse(JSON.stringify(openApiOf({ title: 'x', version: '1', routes: usersRoutes })))
   document.paths['/v1/users/me'].get.parameters = [{ name: 'x' }]
   t.notOk((await new Validator().validate(document)).valid)

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -14,7 +14,7 @@ async function sockets(t: Test, handle: (socket: WebSocket, request: IncomingMes
     for (const client of server.clients) client.terminate()
     return new Promise<void>((resolve) => server.close(() => resolve()))
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, server }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
 }
 
 const frame = (id: string | null, type = 'post.created') => JSON.stringify({ id, type, data: { id } })
@@ -52,12 +52,31 @@ t.test('live messages over WebSocket: token, resume, no doubles', async (t) => {
 })
 
 t.test('closing before the connection stands leaves nothing behind', async (t) => {
-  const { url, server } = await sockets(t, () => {})
-  const live = createClient({ baseUrl: url }).live({ transport: 'websocket', onMessage: () => {} })
+  // The handshake is neither taken nor refused until the test says so.
+  const server = createServer()
+  const sockets = new WebSocketServer({ noServer: true })
+  const asked = Promise.withResolvers<() => void>()
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('close', () => left.resolve())
+    asked.resolve(() => sockets.handleUpgrade(request, socket, head, () => opened++))
+  })
+  let opened = 0
+  const left = Promise.withResolvers<void>()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    for (const client of sockets.clients) client.terminate()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const live = createClient({ baseUrl: url }).live({ transport: 'websocket', onMessage: () => t.fail('a message') })
+  const take = await asked.promise
   live.close()
   await live.closed
-  await until(() => server.clients.size === 0, 'no connection is left')
   t.equal(live.lastEventId, undefined)
+  take()
+  await left.promise
+  await until(() => sockets.clients.size === 0, 'no connection is left')
+  t.ok(opened <= 1, 'it was not tried again')
 })
 
 t.test('a refused handshake says nothing: an ordinary request tells that the session is over', async (t) => {

@@ -26,6 +26,8 @@ export type House = {
   /** Documents of any of the databases that have one of the texts in them: `<app>.<collection> <text>`. */
   search(texts: readonly string[]): Promise<string[]>
   documents(app: App, collection: string): Promise<Record<string, unknown>[]>
+  /** Keeps a document as it is: a service that writes to it tries again and again, until this is released. */
+  hold(app: App, collection: string, id: string): Promise<() => Promise<void>>
   nats: { url: string; user: string; password: string }
   mongoUrl: string
   database(name: string): string
@@ -115,6 +117,17 @@ export async function startHouse(t: Test): Promise<House> {
       return found
     },
     documents: (app, collection) => databaseOf(app).collection(collection).find().toArray(),
+    async hold(app, collection, id) {
+      const session = reader.client.startSession()
+      session.startTransaction()
+      const found = databaseOf(app).collection<{ _id: string }>(collection)
+      const { matchedCount } = await found.updateOne({ _id: id }, { $set: { held: true } }, { session })
+      if (matchedCount !== 1) throw new Error(`${app}.${collection} has no ${id}`)
+      return async () => {
+        await session.abortTransaction()
+        await session.endSession()
+      }
+    },
     nats: stores.nats,
     mongoUrl: stores.mongoUrl,
     database: stores.database

@@ -85,9 +85,11 @@ export async function openLiveLog(nc: NatsConnection, limits: LogLimits, log: Lo
     },
     read: (userId, after) => reading(() => readLog(jsm, userId, after)),
     listen(userId, onEntry) {
-      const subscription = nc.subscribe(`${REPUBLISHED}.${userId}`, {
+      const subject = `${REPUBLISHED}.${userId}`
+      const subscription = nc.subscribe(subject, {
         callback: (error, message) => {
-          const entry = error === null ? entryOfRepublished(message) : undefined
+          // A push consumer delivers to any subject, whoever made it; its messages keep the subject that they were published under.
+          const entry = error === null && message.subject === subject ? entryOfRepublished(message) : undefined
           if (entry !== undefined) onEntry(entry)
         }
       })

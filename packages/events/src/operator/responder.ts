@@ -49,19 +49,21 @@ export function startResponder(
     message.respond(JSON.stringify(answered))
   }
 
+  // A push consumer delivers to any subject, whoever made it; its messages keep the subject that they were published under.
+  const isOurs = (message: Msg) => message.subject.startsWith(`${prefix}.`)
   const requests = nc.subscribe(`${prefix}.*`, {
     queue: 'ops',
     callback(error, message) {
       if (error !== null) failed(error)
       // A wake-up is no request: it reaches the other subscription.
-      else if (message.subject !== `${prefix}.look`)
+      else if (isOurs(message) && message.subject !== `${prefix}.look`)
         answer(message).catch((fault: unknown) => log.warn({ err: fault }, 'failed to reply to an operator request'))
     }
   })
   const looks = nc.subscribe(`${prefix}.look`, {
-    callback(error) {
+    callback(error, message) {
       if (error !== null) failed(error)
-      else for (const listener of listeners) listener()
+      else if (isOurs(message)) for (const listener of listeners) listener()
     }
   })
 
