@@ -78,14 +78,24 @@ export function factOf(eventId: string): string {
   return end === -1 ? eventId : eventId.slice(0, end)
 }
 
-function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>, id?: string): void {
-  const problem = validatorOf(event)(data)
-  if (problem !== undefined) throw new Error(`${wireSubject(event)} does not fit its contract: ${problem}`)
+/** Why `publish` would refuse a payload; undefined: it would not. */
+export function problemOf<E extends EventContract>(event: E, data: DataOf<E>): string | undefined {
+  return checked(event, data).problem
+}
+
+function checked<E extends EventContract>(event: E, data: DataOf<E>): { problem?: string; payload: string } {
+  const misfit = validatorOf(event)(data)
+  if (misfit !== undefined)
+    return { problem: `${wireSubject(event)} does not fit its contract: ${misfit}`, payload: '' }
   const payload = JSON.stringify(data)
-  if (Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES)
-    throw new Error(
-      `${wireSubject(event)} has ${Buffer.byteLength(payload)} bytes, and ${MAX_PAYLOAD_BYTES} are allowed`
-    )
+  const bytes = Buffer.byteLength(payload)
+  if (bytes <= MAX_PAYLOAD_BYTES) return { payload }
+  return { problem: `${wireSubject(event)} has ${bytes} bytes, and ${MAX_PAYLOAD_BYTES} are allowed`, payload }
+}
+
+function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>, id?: string): void {
+  const { problem, payload } = checked(event, data)
+  if (problem !== undefined) throw new Error(problem)
   const entity = event.entity(data)
   const bucket = bucketOf(entity)
   tx.beforeCommit(async () => {

@@ -15,7 +15,7 @@ import {
   startJobs,
   startRelay
 } from '../src/index.ts'
-import { plannedJobs } from '../src/jobs/planned.ts'
+import { findDue, plannedJobs, takeDue } from '../src/jobs/planned.ts'
 
 const stores = await useStores(t)
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
@@ -196,4 +196,45 @@ t.test('what is no job of the service, or twice, is refused', async (t) => {
   t.throws(() => start('a', [onJob(Tick, nothing), onJob(Tick, nothing)]), /two handlers/)
   t.throws(() => start('a', [onJob(Other, nothing)]), /not a job of/)
   t.throws(() => definePeriodicJob({ service, name: 'tick', summary: '', everyMs: 10 }), /at least 1000/)
+})
+
+t.test('a run planned anew for the same time has its new data, also while it is being taken', async (t) => {
+  const service = word()
+  const { store } = await open(t, service)
+  const Later = defineJob({ service, name: 'later', summary: 'For tests.', data: Type.Object({ id: Type.String() }) })
+  const plan = (id: string) =>
+    transaction(store, {}, (tx) => scheduleJob(store, tx, Later, { id }, { at: new Date(START), key: 'one' }))
+  await plan('old')
+  const [found] = await findDue(store, ['later'], new Date(START), 1)
+  await plan('new')
+  t.equal(
+    await transaction(store, {}, (tx) => takeDue(store, tx, found!, undefined)),
+    false,
+    'what was read is no more'
+  )
+  const [again] = await findDue(store, ['later'], new Date(START), 1)
+  t.equal(again?.data, '{"id":"new"}')
+  t.equal(await transaction(store, {}, (tx) => takeDue(store, tx, again!, undefined)), true)
+})
+
+t.test('a run that no longer fits its contract keeps no other, and waits for a release that knows it', async (t) => {
+  const service = word()
+  const { store, start, noted } = await open(t, service)
+  const of = (maxLength: number) =>
+    defineJob({
+      ...{ service, name: 'later', summary: 'For tests.' },
+      data: Type.Object({ id: Type.String({ maxLength }) })
+    })
+  const [Wide, Narrow] = [of(50), of(5)]
+  const at = new Date(START)
+  await transaction(store, {}, async (tx) => {
+    await scheduleJob(store, tx, Wide, { id: 'too long' }, { at: new Date(START - MINUTE) })
+    await scheduleJob(store, tx, Wide, { id: 'short' }, { at })
+  })
+  const narrow = start('a', [onJob(Narrow, (run, tx) => note(store, run.data.id)(run, tx))])
+  await waitFor(async () => (await noted('short'))?.count === 1, { message: 'the one behind it' })
+  await Promise.all([narrow.scheduler.stop(), narrow.jobs.stop()])
+  t.equal(await noted('too long'), null)
+  start('b', [onJob(Wide, (run, tx) => note(store, run.data.id)(run, tx))])
+  await waitFor(async () => (await noted('too long'))?.count === 1, { message: 'the one that was set aside' })
 })

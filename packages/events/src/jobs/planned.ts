@@ -17,6 +17,8 @@ export type PlannedDocument = {
   /** The periodic run that was handed over last. */
   lastDueAt?: Date
   traceparent?: string
+  /** Why it could not be handed over: it no longer fits its contract. It is tried again when a scheduler begins. */
+  unfit?: string
 }
 
 export const plannedJobs = defineCollection<PlannedDocument>({
@@ -55,7 +57,8 @@ export async function scheduleJob<J extends JobContract>(
         data: JSON.stringify(data),
         ...(tx.traceparent === undefined ? {} : { traceparent: tx.traceparent })
       },
-      $setOnInsert: { name: job.name, jobId }
+      $setOnInsert: { name: job.name, jobId },
+      $unset: { unfit: true }
     },
     { upsert: true, session: tx.session }
   )
@@ -98,10 +101,28 @@ export async function ensurePeriodic(store: Store, job: JobContract & { everyMs:
 export function findDue(store: Store, names: readonly string[], now: Date, limit: number): Promise<PlannedDocument[]> {
   return collectionOf(store.db, plannedJobs)
     .find(
-      { name: { $in: [...names] }, dueAt: { $lte: now } },
+      { name: { $in: [...names] }, dueAt: { $lte: now }, unfit: { $exists: false } },
       { sort: { dueAt: 1 }, limit, batchSize: limit + 1, comment: 'jobs-due', maxTimeMS: 5_000 }
     )
     .toArray()
+}
+
+/** Sets a run aside that cannot be handed over, so that it keeps no other. */
+export async function setAside(
+  store: Store,
+  { bucket, _id, dueAt, data }: PlannedDocument,
+  why: string
+): Promise<void> {
+  await collectionOf(store.db, plannedJobs).updateOne({ bucket, _id, dueAt, data }, { $set: { unfit: why } })
+}
+
+/** Has what was set aside looked at again: this release may know what to do with it. */
+export async function retrySetAside(store: Store, names: readonly string[]): Promise<void> {
+  await collectionOf(store.db, plannedJobs).updateMany(
+    { name: { $in: [...names] }, unfit: { $exists: true } },
+    { $unset: { unfit: true } },
+    { comment: 'jobs-due' }
+  )
 }
 
 /** Takes one due run off the plan, or moves it to its next period. False when somebody else did, or it was planned anew. */
@@ -111,10 +132,11 @@ export async function takeDue(
   planned: PlannedDocument,
   next: Date | undefined
 ): Promise<boolean> {
-  const { bucket, _id, dueAt } = planned
+  // Planned anew it may have the same time.
+  const { bucket, _id, dueAt, data } = planned
   const documents = collectionOf(store.db, plannedJobs)
   if (next === undefined) {
-    return (await documents.deleteOne({ bucket, _id, dueAt }, { session: tx.session })).deletedCount === 1
+    return (await documents.deleteOne({ bucket, _id, dueAt, data }, { session: tx.session })).deletedCount === 1
   }
   const moved = await documents.updateOne(
     { bucket, _id, dueAt },

@@ -1,10 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Store, type Tx, transaction } from '@skerry/store'
 import { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from '../consumer.ts'
-import { publish } from '../outbox.ts'
+import type { Log } from '../metrics.ts'
+import { problemOf, publish } from '../outbox.ts'
 import { type Owned, runOwned } from '../owner.ts'
 import type { DuePayload, JobContract, JobData } from './job.ts'
-import { ensurePeriodic, findDue, isOvertaken, type PlannedDocument, takeDue } from './planned.ts'
+import {
+  ensurePeriodic,
+  findDue,
+  isOvertaken,
+  type PlannedDocument,
+  retrySetAside,
+  setAside,
+  takeDue
+} from './planned.ts'
 
 /** A run as its handler gets it: `dueAt` is when it was to be, which may be long ago. */
 export type Run<J extends JobContract = JobContract> = {
@@ -65,9 +74,10 @@ export function startJobs(options: JobsOptions): { scheduler: Owned; jobs: Owned
         const { everyMs } = job
         if (everyMs !== undefined) await ensurePeriodic(store, { ...job, everyMs }, new Date(now()))
       }
+      await retrySetAside(store, [...byName.keys()])
       working()
       while (!signal.aborted) {
-        const full = (await handOver(store, byName, now(), signal)) === BATCH
+        const full = (await handOver(options, byName, now(), signal)) === BATCH
         if (!full) await delay(options.tickMs ?? TICK_MS, undefined, { signal }).catch(() => 'ending')
       }
     }
@@ -88,7 +98,7 @@ function subscriptionOf(store: Store, { job, idempotent, handle }: JobHandler): 
 }
 
 async function handOver(
-  store: Store,
+  { store, log }: { store: Store; log: Log },
   byName: ReadonlyMap<string, JobContract>,
   now: number,
   signal: AbortSignal
@@ -99,8 +109,15 @@ async function handOver(
     const job = byName.get(planned.name)!
     const next = planned.everyMs === undefined ? undefined : nextDue(planned.dueAt.getTime(), planned.everyMs, now)
     const { traceparent } = planned
+    const payload = payloadOf(planned)
+    const problem = problemOf(job.due, payload)
+    if (problem !== undefined) {
+      log.error({ job: planned.name, run: planned._id, problem }, 'a planned run does not fit its contract: set aside')
+      await setAside(store, planned, problem)
+      continue
+    }
     await transaction(store, traceparent === undefined ? {} : { traceparent }, async (tx) => {
-      if (await takeDue(store, tx, planned, next)) publish(store, tx, job.due, payloadOf(planned))
+      if (await takeDue(store, tx, planned, next)) publish(store, tx, job.due, payload)
     })
   }
   return due.length
