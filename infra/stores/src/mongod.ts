@@ -21,6 +21,14 @@ export function mongoUrl(port: number, user: string, password: string): string {
   return `mongodb://${user}:${password}@127.0.0.1:${port}/?replicaSet=${REPLICA_SET}&authSource=admin`
 }
 
+/** How every mongod is set, here and in docker-compose.yml. */
+export const MONGOD_PARAMETERS: readonly string[] = [
+  'diagnosticDataCollectionEnabled=false',
+  'ttlMonitorSleepSecs=60',
+  // A client that was killed leaves its transaction open, and whoever wants the same documents waits for its end: 60 s by default.
+  'transactionLifetimeLimitSeconds=5'
+]
+
 /** Starts mongod as a replica set of one with access control, and makes each app's user, which sees its own database only. */
 export async function startMongod(options: MongoOptions): Promise<Server> {
   const { home, port, secrets } = options
@@ -48,9 +56,7 @@ export async function startMongod(options: MongoOptions): Promise<Server> {
           keyFile
         ],
         ...['--nounixsocket', '--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '990', '--quiet'],
-        ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=60'],
-        // A client that was killed leaves its transaction open, and whoever wants the same documents waits for its end: 60 s by default.
-        ...['--setParameter', 'transactionLifetimeLimitSeconds=5']
+        ...MONGOD_PARAMETERS.flatMap((parameter) => ['--setParameter', parameter])
       ],
       ready: () =>
         withClient(

@@ -24,7 +24,10 @@ export function redisAcl(secrets: Secrets, apps: readonly string[]): string {
   return ['user default off', `user admin on >${secrets.redisAdmin} ~* &* +@all`, ...lines, ''].join('\n')
 }
 
-/** Starts Valkey or Redis as a bounded cache: nothing in it is ever the only copy, so nothing is written to disk. */
+/** A bounded cache, here and in docker-compose.yml: nothing in it is ever the only copy, so nothing is written to disk. */
+export const CACHE_SETTINGS = { save: '""', appendonly: 'no', maxmemory: '128mb', 'maxmemory-policy': 'allkeys-lru' }
+
+/** Starts Valkey or Redis. */
 export async function startRedis(options: RedisOptions): Promise<Server> {
   const { home, port, secrets } = options
   const data = join(home, 'data', 'redis')
@@ -39,10 +42,7 @@ export async function startRedis(options: RedisOptions): Promise<Server> {
     'set-proc-title': 'no',
     dir: `"${data}"`,
     aclfile: `"${acl}"`,
-    save: '""',
-    appendonly: 'no',
-    maxmemory: '128mb',
-    'maxmemory-policy': 'allkeys-lru'
+    ...CACHE_SETTINGS
   }
   await writeFile(
     config,

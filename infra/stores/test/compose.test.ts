@@ -8,6 +8,8 @@ import t from 'tap'
 import { writeConfig } from '../src/compose/config.ts'
 import { prepareMongo } from '../src/compose/mongo.ts'
 import { findApps, findBinary, freePort, MONGOD, NATS_SERVER } from '../src/index.ts'
+import { MONGOD_PARAMETERS } from '../src/mongod.ts'
+import { CACHE_SETTINGS } from '../src/redis.ts'
 import { APPS, BIN, temporaryHome, until } from './support/home.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '../../..')
@@ -24,6 +26,25 @@ t.test('docker-compose.yml has a container for each app, which sees its own conf
     t.match(section, `subpath: ${name} }`)
     if (kind === 'service') t.match(section, 'replicas: 2 }')
   }
+})
+
+t.test('stores in containers are set as those of npm start', async (t) => {
+  const text = await readFile(join(REPOSITORY, 'docker-compose.yml'), 'utf8')
+  const argumentsOf = (name: string) =>
+    [
+      ...text
+        .split(`\n  ${name}:\n`)[1]!
+        .split('\n\n')[0]!
+        .matchAll(/^ {6}- (.+)$/gm)
+    ].map(([, one]) => one)
+  const mongo = argumentsOf('mongo')
+  t.same(
+    mongo.filter((_, i) => mongo[i - 1] === '--setParameter'),
+    MONGOD_PARAMETERS
+  )
+  const redis = argumentsOf('redis')
+  for (const [name, value] of Object.entries(CACHE_SETTINGS))
+    t.equal(redis[redis.indexOf(`--${name}`) + 1]?.replace(/^"no"$/, 'no'), value, name)
 })
 
 t.test('each container is given its own credentials and no others', async (t) => {
