@@ -16,16 +16,38 @@ export async function fanOut(deps: Deps, post: PostRef): Promise<void> {
   if (await isBig(deps, authorId, first)) return
   await trimSome(deps, [authorId])
   for await (const chunk of followersOf(deps, authorId, first)) {
-    await insertEntries(
-      store,
-      chunk.map((ownerId) => ({ ownerId, post }))
-    )
-    // Who unfollowed before the entry was written would keep it, so the followers are read once more.
-    const still = await findStillFollowing(store, authorId, chunk)
-    const gone = chunk.filter((ownerId) => !still.has(ownerId))
-    await deleteEntries(store, gone, post.postId)
+    await writeEntries(deps, post, chunk)
     await trimSome(deps, chunk)
   }
+}
+
+/** Who comes and goes while a post is written into feeds is looked at again; more often than this nobody can. */
+const MOST_CHANGES = 100
+
+/**
+ * Writes a post into the feeds of followers. Who unfollowed before the entry was written would keep it, so the followers are read once more;
+ * and who follows again before it is taken away would lose it, so those are read again, until nobody has come or gone.
+ */
+async function writeEntries({ store }: Deps, post: PostRef, followers: readonly string[]): Promise<void> {
+  const { authorId, postId } = post
+  let written = followers
+  for (let changes = 0; changes < MOST_CHANGES; changes++) {
+    await insertEntries(
+      store,
+      written.map((ownerId) => ({ ownerId, post }))
+    )
+    const gone = without(written, await findStillFollowing(store, authorId, written))
+    if (gone.length === 0) return
+    await deleteEntries(store, gone, postId)
+    const back = await findStillFollowing(store, authorId, gone)
+    if (back.size === 0) return
+    written = [...back]
+  }
+  throw new Error(`followers of ${authorId} come and go faster than a post can be written into their feeds`)
+}
+
+function without(all: readonly string[], some: ReadonlySet<string>): string[] {
+  return all.filter((one) => !some.has(one))
 }
 
 /** Whether the author's posts are merged when they are read; sees to what a crossing of the bound needs. */
