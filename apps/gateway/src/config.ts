@@ -103,7 +103,7 @@ export const GatewayConfigSchema = Type.Object({
   SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),
   SPOOL_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 67_108_864 }),
   /** Answers of one service that may hold their connection to it at their client's pace; half of UPSTREAM_CONNECTIONS unless given. */
-  SPOOL_HELD: Type.Optional(Count(32)),
+  SPOOL_HELD: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
   /** The least pace of those, bytes a second, once they were given so long; slower ones go first where memory is short as well. */
   SPOOL_PACE_BYTES: Count(16_384),
   SPOOL_PACE_AFTER_MS: Milliseconds(10_000),
