@@ -1,6 +1,5 @@
 import { BaseConfigSchema, NatsConfigSchema, parseConfig } from '@skerry/service'
 import Type, { type Static } from 'typebox'
-import { aloneSettings } from './alone/settings.ts'
 
 const Count = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
 /** May be a fraction: 0.5 is one in two seconds. */
@@ -10,7 +9,27 @@ const Milliseconds = (fallback: number) => Type.Integer({ minimum: 1, maximum: 3
 /** Every bound of the gateway has its name here. Durations are in milliseconds, sizes in bytes. */
 export const GatewayConfigSchema = Type.Object({
   ...BaseConfigSchema.properties,
-  ...aloneSettings,
+
+  // What a gateway alone reads besides: the fixed list, and keys by URL in place of the house's own.
+  /** `/feed=http://a:1,http://b:2;/other=…`; with it or ROUTES_FILE the gateway knows no NATS. */
+  ROUTES: Type.Optional(Type.String()),
+  /** The same in a file, a line each, read again when it changes. */
+  ROUTES_FILE: Type.Optional(Type.String()),
+  /** Rules of routes: a JSON array of RouteRules. */
+  RULES_FILE: Type.Optional(Type.String()),
+  /** Who may come in where no rule names a path: `required` needs a token, `optional` looks at one, `none` ignores it. */
+  DEFAULT_AUTH: Type.Enum(['required', 'optional', 'none'], { default: 'optional' }),
+  /** How often files are read and names resolved again. */
+  DNS_REFRESH_MS: Type.Integer({ minimum: 100, maximum: 3_600_000, default: 5_000 }),
+  /** The issuer's JWK set; without it tokens are passed on and nobody is known. */
+  JWKS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  /** Takes JWKS_URL by http from another machine. */
+  JWKS_INSECURE: Type.Boolean({ default: false }),
+  JWT_ISSUER: Type.String({ minLength: 1, default: 'skerry' }),
+  JWT_AUDIENCE: Type.String({ minLength: 1, default: 'skerry' }),
+  /** Comma-separated; asymmetric ones only. */
+  JWT_ALGORITHMS: Type.String({ default: 'EdDSA,ES256,RS256' }),
+
   /** Processes that share the port; above 1, or with ROLLING, a primary keeps them and replaces them on SIGHUP. */
   WORKERS: Type.Integer({ minimum: 1, maximum: 64, default: 1 }),
   ROLLING: Type.Boolean({ default: false }),
@@ -103,7 +122,7 @@ export const GatewayConfigSchema = Type.Object({
   SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),
   SPOOL_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 67_108_864 }),
   /** Answers of one service that may hold their connection to it at their client's pace; half of UPSTREAM_CONNECTIONS unless given. */
-  SPOOL_HELD: Type.Optional(Count(32)),
+  SPOOL_HELD: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
   /** The least pace of those, bytes a second, once they were given so long; slower ones go first where memory is short as well. */
   SPOOL_PACE_BYTES: Count(16_384),
   SPOOL_PACE_AFTER_MS: Milliseconds(10_000),

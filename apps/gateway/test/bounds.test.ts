@@ -1,7 +1,16 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { createMetrics } from '@skerry/service'
-import t from 'tap'
-import { BOUNDS, createBounds } from '../src/bounds.ts'
+import { waitFor } from '@skerry/testing'
+import t, { type Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
+import { BOUNDS, type Bound, createBounds } from '../src/bounds.ts'
 import { GatewayConfigSchema } from '../src/config.ts'
+import { talk } from './helpers/clients.ts'
+import { startGateway } from './helpers/gateway.ts'
+import { echo, startListener } from './helpers/listener.ts'
+import { startUpstream } from './helpers/upstream.ts'
 
 t.test('a bound that is met is counted each time, and logged now and then', async (t) => {
   const lines: unknown[] = []
@@ -28,4 +37,68 @@ t.test('a bound that is met is counted each time, and logged now and then', asyn
 t.test('each is the name of a setting', (t) => {
   for (const bound of BOUNDS) t.ok(bound in GatewayConfigSchema.properties, bound)
   t.end()
+})
+
+function open(t: Test, port: number) {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => socket.destroy())
+  t.teardown(() => socket.destroy())
+  return socket
+}
+
+t.test('what the listener ends is told by the name of its bound', async (t) => {
+  const met: Bound[] = []
+  const env = { MAX_CONNECTIONS: '1', BODY_PARTS: '3' }
+  const { port } = await startListener(t, { env, handler: echo, onBound: (bound) => met.push(bound) })
+  const head = 'POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n'
+  t.match(await talk(port, head, ...Array.from({ length: 5 }, () => '1\r\nx\r\n')), /^HTTP\/1\.1 413 /)
+  t.strictSame(met.splice(0), ['BODY_PARTS'])
+  const first = open(t, port)
+  await once(first, 'connect')
+  const second = open(t, port)
+  await once(second, 'close')
+  await waitFor(() => met.length > 0)
+  t.strictSame(met, ['MAX_CONNECTIONS'])
+})
+
+t.test('so is what a gateway ends', async (t) => {
+  const env = { PIPELINED_REQUESTS: '2', PIPELINED_TOTAL: '3', WS_EARLY_BYTES: '100', WS_MESSAGE_LIMIT: '200' }
+  const g = await startGateway(t, { env })
+  const upstream = await startUpstream(t, g.nc, { answer: () => undefined })
+  const server = new WebSocketServer({ noServer: true })
+  t.teardown(() => server.close())
+  const held: Duplex[] = []
+  upstream.server.on('upgrade', (request, socket, head) => {
+    if (request.url === '/v1/posts/held') held.push(socket)
+    else server.handleUpgrade(request, socket, head, (ws) => ws.send('hello'))
+  })
+  t.teardown(() => {
+    for (const socket of held) socket.destroy()
+  })
+  await g.live('content', 1)
+  const counted = async (bound: Bound) =>
+    new RegExp(`skerry_gateway_bounds_total\\{bound="${bound}"[^}]*\\} 1\n`).test(await g.metrics.text())
+
+  const many = open(t, g.port)
+  many.write('GET /v1/posts HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(10))
+  await once(many, 'close')
+  t.ok(await counted('PIPELINED_TOTAL'), 'requests that are sent ahead')
+
+  const early = open(t, g.port)
+  early.write(
+    'GET /v1/posts/held HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n' +
+      'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+  )
+  await waitFor(() => held.length === 1)
+  early.write(Buffer.alloc(101))
+  await once(early, 'close')
+  t.ok(await counted('WS_EARLY_BYTES'), 'what comes before a WebSocket is accepted')
+
+  const large = new WebSocket(`${g.url.replace('http', 'ws')}/v1/posts/live`)
+  await once(large, 'message')
+  large.send(Buffer.alloc(201))
+  const [code] = await once(large, 'close')
+  t.equal(code, 1009)
+  t.ok(await counted('WS_MESSAGE_LIMIT'), 'a message that is too large')
+  t.equal(g.lines.filter(({ msg }) => msg === 'a bound was met').length, 3)
 })

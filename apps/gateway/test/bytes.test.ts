@@ -5,6 +5,7 @@ import t from 'tap'
 import { describeCoding, describeVariants, varyByCoding } from '../src/bytes/coding-headers.ts'
 import { compressible } from '../src/bytes/compressible.ts'
 import { createCompressor } from '../src/bytes/compressor.ts'
+import { encodeWhole } from '../src/bytes/encode-whole.ts'
 import { etagFor, retag, untagHeader } from '../src/bytes/etags.ts'
 import { type Coding, negotiate, ON_THE_WAY, TO_KEEP } from '../src/bytes/negotiate.ts'
 
@@ -226,4 +227,21 @@ t.test('the head of an encoded answer', async (t) => {
   const named = ['vary', 'accept-encoding', 'vary', 'origin']
   describeVariants(named)
   t.strictSame(named, ['vary', 'accept-encoding', 'vary', 'origin'])
+})
+
+t.test('a body that cannot be encoded goes out as it is', async (t) => {
+  const body = Buffer.from('x'.repeat(100))
+  const encode = async (work: () => Buffer | undefined | Promise<Buffer | undefined>) =>
+    encodeWhole({ encode: work }, body, 'br', 'fast')
+  const noMemory = new Error('out of memory')
+  t.equal(
+    await encode(() => {
+      throw noMemory
+    }),
+    undefined
+  )
+  t.equal(await encode(() => Promise.reject(noMemory)), undefined)
+  t.equal(await encode(() => undefined), undefined)
+  t.equal(await encode(() => body), body)
+  t.equal(await encode(async () => body), body)
 })

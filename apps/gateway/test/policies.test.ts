@@ -163,6 +163,9 @@ t.test('nothing but the checks of load balancers passes beside the door', async 
     }
     t.strictSame(found, [status, status, status, status, 429, 429], about)
   }
+  const ofAll = 'OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+  t.match(await talk(g.port, ofAll), /^HTTP\/1\.1 204 /, 'what asks for no path')
+  t.match(await talk(g.port, ofAll.replace('*', '/a/../b')), /^HTTP\/1\.1 400 /, 'a path that not all read in one way')
   for (let n = 0; n < 6; n++) t.equal((await fetch(`${g.url}/readyz`)).status, 200, 'the checks have no limit')
 })
 

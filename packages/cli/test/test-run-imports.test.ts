@@ -88,9 +88,22 @@ t.test('files that import each other in a circle are named with the shortest way
   ])
 })
 
+t.test('folders of an app have an order', async (t) => {
+  const files = {
+    'apps/auth/src/keys/a.ts': `import { b } from '../tokens/b.ts'`,
+    'apps/auth/src/tokens/b.ts': '',
+    'apps/auth/src/tokens/c.ts': `import type { D } from '../d.ts'`,
+    'apps/auth/src/d.ts': `\nimport type { E } from './keys/e.ts'`,
+    'apps/auth/src/keys/e.ts': ''
+  }
+  const circle = ['apps/auth/src/d.ts', 'apps/auth/src/keys', 'apps/auth/src/tokens', 'apps/auth/src/d.ts'].join(' → ')
+  t.strictSame(await check(t, files), [`apps/auth/src/d.ts:2: ./keys/e.ts: imports in a circle: ${circle}`])
+  t.strictSame(await check(t, { ...files, 'apps/auth/src/d.ts': '' }), [])
+})
+
 t.test('a circle that is known is not told, one that has grown is, and what is none any more is taken off', (t) => {
   const graph = (uses: Record<string, string[]>): ImportGraph =>
-    new Map(Object.entries(uses).map(([file, all]) => [file, all.map((to) => ({ to, line: 1, source: to }))]))
+    new Map(Object.entries(uses).map(([file, all]) => [file, all.map((to) => ({ to, file, line: 1, source: to }))]))
   const known = [['a', 'b', 'c']]
   t.same(findCircles(graph({ a: ['b'], b: ['c'], c: ['a'] }), known), [])
   t.same(findCircles(graph({ a: ['b'], b: ['c', 'd'], c: ['a'], d: ['b'] }), known), [

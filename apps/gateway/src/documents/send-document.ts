@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { noneMatch } from '@skerry/service'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Compressor } from '../bytes/compressor.ts'
+import { encodeWhole } from '../bytes/encode-whole.ts'
 import { etagFor, retag, untagHeader } from '../bytes/etags.ts'
 import { type Coding, negotiate, TO_KEEP } from '../bytes/negotiate.ts'
 
@@ -52,16 +53,11 @@ export function createSender(compressor: Pick<Compressor, 'encode'>, minBytes: n
   async function encodedOnce({ body, encoded }: OwnDocument, coding: Coding): Promise<Buffer | undefined> {
     let made = encoded.get(coding)
     if (made === undefined) {
-      made = Promise.try(() => compressor.encode(body, coding, 'best'))
+      made = Promise.resolve(encodeWhole(compressor, body, coding, 'best'))
       encoded.set(coding, made)
     }
-    let known = false
-    try {
-      const found = await made
-      known = found !== undefined
-      return found
-    } finally {
-      if (!known && encoded.get(coding) === made) encoded.delete(coding)
-    }
+    const found = await made
+    if (found === undefined && encoded.get(coding) === made) encoded.delete(coding)
+    return found
   }
 }

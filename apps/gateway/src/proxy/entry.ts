@@ -33,6 +33,8 @@ export function createEntry(
         throw bodyRefusal(request.method, request.url === gatewayRoutes.batch.path ? ['POST'] : [])
       if (!PROXIED.has(request.method ?? '') && request.method !== 'OPTIONS')
         throw new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
+      // It asks for no path, but for the gateway (RFC 9110 9.3.7).
+      if (request.method === 'OPTIONS' && request.url === '*') request.url = '/'
       // Before Fastify, which would refuse some of them in its own way.
       guardPath(request.url ?? '', deps.urlLimit)
     } catch (error) {

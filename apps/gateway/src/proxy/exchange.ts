@@ -11,6 +11,7 @@ import type { AnswerWriterDeps } from './answer-writer.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
+import { timingOf } from './timing.ts'
 import type { Silences } from './upstream-request.ts'
 
 export type ExchangeDeps = RefuseDeps &
@@ -102,13 +103,6 @@ export class Exchange {
 
   /** What the gateway says of the time it took, behind what the service says. */
   timing(came?: string | string[] | undefined): string {
-    const { headAt, sentAt, visit } = this
-    if (sentAt === 0) return `gateway;dur=${round(headAt - visit.startedAt)}`
-    const ours = `gateway;dur=${round(sentAt - visit.startedAt)}, upstream;dur=${round(headAt - sentAt)}`
-    return came === undefined ? ours : `${came}, ${ours}`
+    return timingOf(came, this.visit.startedAt, this.sentAt, this.headAt)
   }
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 100) / 100
 }

@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { corsHeadersFor } from '../../src/door/cors.ts'
-import { createParserRefusal } from '../../src/door/parser-refusal.ts'
 import { createHeads } from '../../src/head/heads.ts'
 import type { Reason } from '../../src/listen/http2.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/listen/listener.ts'
+import { createParserRefusal } from '../../src/listen/parser-refusal.ts'
 import { mayHaveBody } from '../../src/proxy/body.ts'
 
 export type TestListener = {

@@ -1,7 +1,7 @@
-/** An import of one file of the repository by another. */
-export type Edge = { readonly to: string; readonly line: number; readonly source: string }
+/** An import of one file of the repository by another, which is `file`. */
+export type Edge = { readonly to: string; readonly file: string; readonly line: number; readonly source: string }
 
-/** Which files of the repository each file imports, types among it, by path. */
+/** Which files of the repository each file imports, types among it, by path; or which folders each folder. */
 export type ImportGraph = ReadonlyMap<string, readonly Edge[]>
 
 /**
@@ -36,13 +36,36 @@ export function findCircles(graph: ImportGraph, known: readonly (readonly string
     for (const file of group) inCircle.add(file)
     if (known.some((list) => group.every((file) => list.includes(file)))) continue
     const [first, ...others] = shortestCircle(graph, group)
-    const { line, source } = graph.get(first!)!.find(({ to }) => to === (others[0] ?? first))!
-    faults.push(`${first}:${line}: ${source}: imports in a circle: ${[first, ...others, first].join(' → ')}`)
+    const { file, line, source } = graph.get(first!)!.find(({ to }) => to === (others[0] ?? first))!
+    faults.push(`${file}:${line}: ${source}: imports in a circle: ${[first, ...others, first].join(' → ')}`)
   }
   for (const file of known.flat())
     if (graph.has(file) && !inCircle.has(file))
       faults.push(`${file}: is in no circle of imports any more: take it off the list of known ones`)
   return faults
+}
+
+/**
+ * The same between the folders of each app, so that they have an order: who is above uses who is below, and not the other way round. A file
+ * that is in no folder stands for itself.
+ */
+export function foldersOf(graph: ImportGraph): ImportGraph {
+  const folders = new Map<string, Edge[]>()
+  for (const [file, edges] of graph) {
+    const from = folderOf(file)
+    if (from === undefined) continue
+    const of = folders.get(from) ?? []
+    folders.set(from, of)
+    for (const edge of edges) {
+      const to = folderOf(edge.to)
+      if (to !== undefined && to !== from) of.push({ ...edge, to })
+    }
+  }
+  return folders
+}
+
+function folderOf(file: string): string | undefined {
+  return /^apps\/[^/]+\/src\/[^/]+/.exec(file)?.[0]
 }
 
 /** Groups of files of which each imports each, by way of others (Tarjan, "Depth-First Search and Linear Graph Algorithms", 1972). */

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { parserRefusal } from '@skerry/service'
+import { currentResponse } from '../door/in-turn.ts'
 import type { Heads } from '../head/heads.ts'
-import { currentResponse } from './in-turn.ts'
 
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
