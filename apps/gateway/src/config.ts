@@ -93,6 +93,8 @@ export const GatewayConfigSchema = Type.Object({
   UPSTREAM_IDLE_TIMEOUT_MS: Milliseconds(30_000),
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
+  /** In this time the live streams of an instance that answers no checks are ended, spread over it: their clients connect elsewhere. */
+  STREAM_MOVE_MS: Milliseconds(10_000),
   /** Bytes of answers that wait here for slow clients: of one answer, of all of one user or address, and of all. */
   SPOOL_ANSWER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 4_194_304 }),
   SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),

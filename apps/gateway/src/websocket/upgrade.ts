@@ -218,9 +218,13 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
     onFault: deps.onFault,
     messageLimit: deps.messageLimit,
     silenceMs: deps.streamSilenceMs,
-    onClose: () => deps.streams.delete(tunnel)
+    onClose: () => {
+      deps.streams.delete(tunnel)
+      answer.upstream.live.delete(tunnel)
+    }
   })
   deps.streams.add(tunnel)
+  answer.upstream.live.add(tunnel)
   tunnel.start(head, answer.bytes)
   if (deps.draining()) tunnel.end()
 }
