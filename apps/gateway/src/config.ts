@@ -16,6 +16,8 @@ export const GatewayConfigSchema = Type.Object({
   ROLLING: Type.Boolean({ default: false }),
   /** With a primary: one more process that has loaded its code, and takes the place of a worker that dies. */
   SPARE: Type.Boolean({ default: false }),
+  /** With a primary: a worker that says nothing for so long is looked at, and killed when it hangs. 0: never, for who debugs one. */
+  WORKER_HANG_MS: Type.Integer({ minimum: 0, maximum: 3_600_000, default: 10_000 }),
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
   /** Below what services take (16 KiB): the gateway adds headers of its own. */
   HEADER_LIMIT: Type.Integer({ minimum: 2_048, maximum: 65_536, default: 14_336 }),
