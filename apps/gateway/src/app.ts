@@ -125,6 +125,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
     hedgeLost: (service) => counts.hedgeLost(service),
+    moved: (upstream, count) => counts.moved(upstream.id, count),
     faulted: (error) => onFault('answer', error)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
@@ -341,6 +342,7 @@ function balancerOptions(config: GatewayConfig, ca: string | undefined): Balance
     budgetBurst: config.RETRY_BUDGET_BURST,
     hedgeMinMs: config.HEDGE_MIN_MS,
     hedgeColdMs: config.HEDGE_COLD_MS,
+    streamMoveMs: config.STREAM_MOVE_MS,
     mirrorInFlight: config.MIRROR_IN_FLIGHT
   }
 }

@@ -35,6 +35,8 @@ export const GatewayConfigSchema = Type.Object({
   ROLLING: Type.Boolean({ default: false }),
   /** With a primary: one more process that has loaded its code, and takes the place of a worker that dies. */
   SPARE: Type.Boolean({ default: false }),
+  /** With a primary: a worker that says nothing for so long is looked at, and killed when it hangs. 0: never, for who debugs one. */
+  WORKER_HANG_MS: Type.Integer({ minimum: 0, maximum: 3_600_000, default: 10_000 }),
   PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
   /** Below what services take (16 KiB): the gateway adds headers of its own. */
   HEADER_LIMIT: Type.Integer({ minimum: 2_048, maximum: 65_536, default: 14_336 }),
@@ -117,6 +119,8 @@ export const GatewayConfigSchema = Type.Object({
   UPSTREAM_IDLE_TIMEOUT_MS: Milliseconds(30_000),
   /** Silence of a live stream, above its heartbeat. */
   STREAM_IDLE_TIMEOUT_MS: Milliseconds(120_000),
+  /** In this time the live streams of an instance that answers no checks are ended, spread over it: their clients connect elsewhere. */
+  STREAM_MOVE_MS: Milliseconds(10_000),
   /** Bytes of answers that wait here for slow clients: of one answer, of all of one user or address, and of all. */
   SPOOL_ANSWER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 4_194_304 }),
   SPOOL_CALLER_BYTES: Type.Integer({ minimum: 65_536, maximum: 1_073_741_824, default: 16_777_216 }),

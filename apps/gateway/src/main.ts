@@ -16,7 +16,8 @@ import { keysOf } from './alone/keys.ts'
 import { textsOf } from './alone/texts.ts'
 import { checkSettings } from './check-settings.ts'
 import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
-import { leavePortWithPrimary, listenFd, SPARE, waitAsSpare } from './workers/worker.ts'
+import { startBeating } from './workers/watch.ts'
+import { BEAT_MS, leavePortWithPrimary, listenFd, SPARE, waitAsSpare } from './workers/worker.ts'
 
 /** What SIGHUP does: nothing where there is nothing to read again. */
 let reload = (): unknown => undefined
@@ -24,6 +25,8 @@ process.on('SIGHUP', () => reload())
 const fd = listenFd(process.env)
 
 async function main(): Promise<void> {
+  const beatMs = Number(process.env[BEAT_MS] ?? 0)
+  if (beatMs > 0) startBeating(process, beatMs)
   if (process.env[SPARE] !== undefined) {
     await load()
     await waitAsSpare(process)

@@ -35,6 +35,7 @@ export type GatewayMetrics = {
   hedged(service: string): void
   hedgeLost(service: string): void
   ejected(upstream: string, reason: string): void
+  moved(upstream: string, count: number): void
   shed(reason: string, priority: string): void
   /** A request was refused for want of memory for its body. */
   bodyRefused(): void
@@ -74,6 +75,11 @@ export function createGatewayMetrics(
     ['upstream']
   )
   const ejected = metrics.counter('skerry_gateway_ejections_total', 'Upstream ejections.', ['upstream', 'reason'])
+  const moved = metrics.counter(
+    'skerry_gateway_streams_moved_total',
+    'Live streams ended because their upstream went silent.',
+    ['upstream']
+  )
   const bodiesRefused = metrics.counter(
     'skerry_gateway_bodies_refused_total',
     'Requests refused for want of memory for their bodies.'
@@ -126,6 +132,7 @@ export function createGatewayMetrics(
     hedged: (service) => hedged.inc({ upstream: service }),
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
     ejected: (upstream, reason) => ejected.inc({ upstream, reason }),
+    moved: (upstream, count) => moved.inc({ upstream }, count),
     shed: (reason, priority) => shed.inc({ reason, priority }),
     bodyRefused: () => bodiesRefused.inc(),
     unread: () => unread.inc(),

@@ -33,6 +33,7 @@ const OPTIONS: BalancerOptions = {
   budgetBurst: 100,
   hedgeMinMs: 10,
   hedgeColdMs: 20,
+  streamMoveMs: 60_000,
   mirrorInFlight: 0
 }
 
@@ -45,6 +46,7 @@ async function startBalancer(t: Test, answers: RequestListener[], options: Parti
     {
       ejected: () => {},
       back: () => {},
+      moved: () => {},
       retried: () => void counts.retried++,
       hedged: () => void counts.hedged++,
       hedgeLost: () => void counts.hedgeLost++,

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connectNats, ensureBuckets, publishIdentity } from '@skerry/service'
 import { faultRun, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
@@ -233,6 +235,72 @@ t.test('a worker that dies is replaced by the spare: nobody who comes meanwhile 
   t.equal(await ask(), '/feed origin')
   gateway.child.kill('SIGTERM')
   t.equal(await gateway.exited, 0)
+})
+
+t.test(
+  'a worker that is stopped, or whose code does not come round, is killed and replaced by the spare',
+  async (t) => {
+    const origin = await startOrigin(t, 'origin')
+    const gateway = await startProcess(t, MAIN, {
+      ...{ ...env, ROUTES: `/feed=${origin.url}`, SPARE: 'true', IDLE_KEPT_MS: '0', WORKER_HANG_MS: '1000' },
+      NODE_OPTIONS: `--import=${join(import.meta.dirname, 'fixtures/hang-on-signal.ts')}`
+    })
+    const ask = async () =>
+      (
+        await fetch(`${gateway.url}/feed`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(60_000) })
+      ).text()
+    const worker = () => linesOf(gateway).findLast(({ msg, instance }) => msg === 'ready' && instance !== '1')!.pid
+    const children = async () =>
+      (await readFile(`/proc/${gateway.child.pid}/task/${gateway.child.pid}/children`, 'utf8'))
+        .trim()
+        .split(' ')
+        .map(Number)
+    const kills = () =>
+      linesOf(gateway).filter(({ msg }) => msg === 'worker hangs: killing it') as { worker?: number; why?: string }[]
+    for (const [signal, why] of [
+      ['SIGSTOP', 'stopped'],
+      ['SIGUSR2', 'runs without end']
+    ] as const) {
+      await waitFor(async () => (await children()).length === 2, { message: 'a spare waits' })
+      const before = worker()
+      const told = kills().length
+      process.kill(before, signal)
+      // Which it may have taken before.
+      await waitFor(async () => (await ask().catch(() => '')) === '/feed origin', { message: 'the next one answers' })
+      t.match(kills().slice(told), [{ worker: before, why }])
+      t.not(worker(), before)
+    }
+    await waitFor(async () => (await children()).length === 2)
+    const spare = (await children()).find((pid) => pid !== worker())!
+    // It has said that it lives when its code is loaded.
+    await waitFor(async () => / S /.test(await readFile(`/proc/${spare}/stat`, 'utf8')))
+    process.kill(spare, 'SIGSTOP')
+    await waitFor(() => kills().some((line) => line.worker === spare), { message: 'nor is a stopped spare kept' })
+    await waitFor(async () => (await children()).length === 2 && !(await children()).includes(spare))
+    t.match(await (await fetch(`${gateway.ops}/metrics`)).text(), /^skerry_gateway_workers_hung_total\{.*\} 3$/m)
+    gateway.child.kill('SIGTERM')
+    t.equal(await gateway.exited, 0)
+  }
+)
+
+t.test('a primary that is stopped for a while kills nobody', async (t) => {
+  const origin = await startOrigin(t, 'origin')
+  const gateway = await startProcess(t, MAIN, {
+    ...{ ...env, ROUTES: `/feed=${origin.url}`, SPARE: 'true', IDLE_KEPT_MS: '0', WORKER_HANG_MS: '1000' }
+  })
+  const children = async () =>
+    (await readFile(`/proc/${gateway.child.pid}/task/${gateway.child.pid}/children`, 'utf8')).trim()
+  await waitFor(async () => (await children()).includes(' '))
+  const before = await children()
+  for (let i = 0; i < 2; i++) {
+    process.kill(gateway.child.pid!, 'SIGSTOP')
+    // More than three times the bound.
+    await delay(3_500)
+    process.kill(gateway.child.pid!, 'SIGCONT')
+    t.equal((await fetch(`${gateway.ops}/readyz`)).status, 200, 'it goes on')
+  }
+  t.equal(await children(), before)
+  t.equal(count(gateway, 'worker hangs: killing it'), 0)
 })
 
 t.test('a primary that is killed leaves the port to the next one', async (t) => {

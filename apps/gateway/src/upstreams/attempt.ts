@@ -21,6 +21,8 @@ export type AttemptHost = {
   failed(attempt: Attempt, error: Error): void
   /** Its instance hangs: what may be repeated is asked elsewhere, where there is somebody to ask. */
   evacuate(attempt: Attempt): void
+  /** Its live stream is ended, and its client goes elsewhere. */
+  moved(attempt: Attempt): void
   /** Takes in what an instance's failure means for it. */
   blame(upstream: Upstream, failure: Failure | undefined, tookMs: number, now: number, pauseMs?: number): void
 }
@@ -98,6 +100,8 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     }
     this.wanted = this.call.answered(this, status, headers, now)
     if (!this.wanted && !this.over) this.discard()
+    else if (!this.over && headers['content-type']?.startsWith('text/event-stream') === true)
+      this.upstream.live.add(this)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -134,6 +138,11 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     else this.upstream.withdraw(this.call.request.stream, this)
   }
 
+  /** Its instance serves this live stream no more. */
+  move(): void {
+    this.call.moved(this)
+  }
+
   /** The deadline passed while it waited. */
   expire(now: number): void {
     if (this.over) return
@@ -163,6 +172,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
   private leave(): void {
     this.over = true
     const { upstream } = this
+    upstream.live.delete(this)
     if (this.call.request.stream) upstream.streams--
     else {
       upstream.inFlight--

@@ -3,6 +3,7 @@ import { Call, type CallEvents, type CallHost } from './call.ts'
 import { type EjectionOptions, ejects, outliers } from './ejection.ts'
 import { DeadlineError, NoUpstreamError } from './errors.ts'
 import type { LatencyWindow } from './latency.ts'
+import { moveStreams } from './live-streams.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { ServiceUpstreams } from './service-upstreams.ts'
 import type { BalancedRequest, Failure } from './types.ts'
@@ -20,6 +21,8 @@ export type BalancerOptions = UpstreamOptions &
     hedgeMinMs: number
     /** Delay of a hedge while too little is known of a route, ms. */
     hedgeColdMs: number
+    /** In this time the live streams of an instance that has gone silent are ended, ms. */
+    streamMoveMs: number
     /** Copies for shadow versions that may be under way. */
     mirrorInFlight: number
   }
@@ -29,6 +32,8 @@ export type BalancerEvents = CallEvents & {
   ejected(upstream: Upstream, reason: Failure, pauseMs: number): void
   /** It has answered again. */
   back(upstream: Upstream, awayMs: number): void
+  /** Live streams of an instance that has gone silent were ended. */
+  moved(upstream: Upstream, count: number): void
 }
 
 /** Answers of which so many are known tell what is slow. */
@@ -37,6 +42,8 @@ const ENOUGH = 50
 const LOST_IN_ROW = 5
 const LOST_FOR_MS = 250
 const OUTLIERS_EVERY_MS = 1_000
+/** Active checks without an answer, in a row, until live streams are ended: one may be the fault of who asks. */
+const SILENT_CHECKS = 2
 
 /**
  * The undici Dispatcher over the live instances of all services: it selects, ejects, retries, hedges and keeps deadlines, each in a file
@@ -47,6 +54,8 @@ export class Balancer extends Dispatcher implements CallHost {
   readonly events: BalancerEvents
   readonly wheel = new Wheel()
   private readonly services = new Map<string, ServiceUpstreams>()
+  /** Instances that are no more, or not announced any more, and serve live streams still. */
+  private readonly gone = new Set<Upstream>()
   private readonly timer: NodeJS.Timeout
   private mirroring = 0
 
@@ -129,6 +138,15 @@ export class Balancer extends Dispatcher implements CallHost {
     for (const [name, service] of this.services) if (service.size > 0) yield [name, service.all]
   }
 
+  /** Who is to be checked: all, and those that are not announced any more while they serve live streams. */
+  *checked(): Iterable<Upstream> {
+    for (const [, upstreams] of this.all()) yield* upstreams
+    for (const upstream of this.gone) {
+      if (upstream.live.size === 0) this.gone.delete(upstream)
+      else yield upstream
+    }
+  }
+
   /** How long to wait before a hedge, ms: what 19 of 20 answers take. */
   hedgeAfter(latencies: LatencyWindow | undefined): number {
     const { hedgeMinMs, hedgeColdMs } = this.options
@@ -166,17 +184,31 @@ export class Balancer extends Dispatcher implements CallHost {
   /** An active check found an instance unreachable or hung (`hung`), or not ready (`status`). */
   checkFailed(upstream: Upstream, failure: 'hung' | 'status' | 'refused', now: number): void {
     upstream.checkFailed = true
+    upstream.unanswered = failure === 'status' ? 0 : upstream.unanswered + 1
     const service = this.services.get(upstream.service)
     if (service === undefined) return
+    this.sendElsewhere(service, upstream)
+    if (this.gone.has(upstream)) return
     const enough = failure === 'status' ? 'slow' : failure
     if (upstream.circuit.isOpen || ejects(upstream, service.all, enough, this.options))
       this.eject(service, upstream, failure, now)
   }
 
   checkSucceeded(upstream: Upstream, now: number): void {
+    upstream.unanswered = 0
     if (!upstream.checkFailed) return
     upstream.checkFailed = false
     upstream.circuit.wake(now)
+  }
+
+  /** Ends the live streams of an instance that is silent, as long as it is and somebody else is well. */
+  private sendElsewhere(service: ServiceUpstreams, upstream: Upstream): void {
+    const isWell = (one: Upstream) => one !== upstream && !one.checkFailed && one.accepts(true)
+    moveStreams(upstream, {
+      withinMs: this.options.streamMoveMs,
+      mayMove: () => upstream.unanswered >= SILENT_CHECKS && service.all.some(isWell),
+      onMoved: (count) => this.events.moved(upstream, count)
+    })
   }
 
   private eject(service: ServiceUpstreams, upstream: Upstream, failure: Failure, now: number, pauseMs = 0): void {
@@ -231,7 +263,10 @@ export class Balancer extends Dispatcher implements CallHost {
       // Better one that failed than none: who is left is asked again at once.
       if (upstreams.every((one) => one.circuit.isOpen)) for (const one of upstreams) one.circuit.wake(now)
     }
-    for (const upstream of gone.values()) upstream.close().catch(() => upstream.destroy())
+    for (const upstream of gone.values()) {
+      if (upstream.live.size > 0) this.gone.add(upstream)
+      upstream.close().catch(() => upstream.destroy())
+    }
   }
 
   override async close(): Promise<void> {

@@ -208,6 +208,13 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     }
   }
 
+  moved(attempt: Attempt): void {
+    if (this.done || this.winner !== attempt) return
+    // Before, so that nothing of the instance is written behind the end.
+    attempt.drop()
+    this.ended({})
+  }
+
   /** Asks another instance in place of one whose answer is no good. Answers whether somebody else is asked. */
   private insteadOf(attempt: Attempt, now: number): boolean {
     if (!this.request.repeatable) return false

@@ -28,13 +28,11 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
   const failing = new WeakMap<Upstream, { instance: string; times: number; dueAt: number }>()
   const timer = setInterval(() => {
     const now = performance.now()
-    for (const [, upstreams] of balancer.all()) {
-      for (const upstream of upstreams) {
-        if (checking.has(upstream) || !isDue(upstream, now)) continue
-        checking.add(upstream)
-        // Spread over the interval: services should not feel a beat.
-        setTimeout(() => look(upstream), Math.random() * everyMs * 0.2).unref()
-      }
+    for (const upstream of balancer.checked()) {
+      if (checking.has(upstream) || !isDue(upstream, now)) continue
+      checking.add(upstream)
+      // Spread over the interval: services should not feel a beat.
+      setTimeout(() => look(upstream), Math.random() * everyMs * 0.2).unref()
     }
   }, everyMs)
   timer.unref()

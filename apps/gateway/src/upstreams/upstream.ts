@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import { Circuit } from './circuit.ts'
+import type { LiveStream } from './live-streams.ts'
 import type { WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'
 
@@ -84,6 +85,11 @@ export class Upstream {
   latencyMs = 0
   /** The last active check failed: probes wait until one succeeds. */
   checkFailed = false
+  /** Active checks in a row that it did not answer at all. */
+  unanswered = 0
+  /** Live streams that it serves, the oldest first; and whether they are being ended. */
+  readonly live = new Set<LiveStream>()
+  moving = false
   /** Why it is ejected: no connection could be made to it. Only then is it no help when nobody else is left. */
   unreachable = false
   /** Since when it is ejected, however often its pause has been over; NaN while it is not. */

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { FaultLog } from '@skerry/service'
 import { ignore } from '../listen/guard.ts'
 import type { OpenStream } from '../proxy/streams.ts'
+import type { LiveStream } from '../upstreams/live-streams.ts'
 import { CLOSE, closeFrame, FrameReader } from './frames.ts'
 
 export type TunnelOptions = {
@@ -26,7 +27,7 @@ const CLOSE_MS = 2_000
  * Joins a client and a service that have agreed on a WebSocket. Bytes pass as they come, at the pace of whoever reads more slowly: pings,
  * pongs, fragments and extensions are between the two. The gateway itself only says close, between two frames.
  */
-export class Tunnel implements OpenStream {
+export class Tunnel implements OpenStream, LiveStream {
   private readonly options: TunnelOptions
   private readonly up: FrameReader
   private readonly down: FrameReader
@@ -82,6 +83,11 @@ export class Tunnel implements OpenStream {
     this.parting = closeFrame(code, reason, false)
     this.part()
     this.expectEnd()
+  }
+
+  /** Its service's instance serves it no more. */
+  move(): void {
+    this.end()
   }
 
   destroy(): void {

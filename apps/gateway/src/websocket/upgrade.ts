@@ -223,9 +223,13 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
     messageLimit: deps.messageLimit,
     onTooBig: () => deps.onBound('WS_MESSAGE_LIMIT', visit.address),
     silenceMs: deps.streamSilenceMs,
-    onClose: () => deps.streams.delete(tunnel)
+    onClose: () => {
+      deps.streams.delete(tunnel)
+      answer.upstream.live.delete(tunnel)
+    }
   })
   deps.streams.add(tunnel)
+  answer.upstream.live.add(tunnel)
   tunnel.start(head, answer.bytes)
   if (deps.draining()) tunnel.end()
 }

@@ -11,8 +11,8 @@ export type Member = {
   retiring: boolean
 }
 
-/** What workers tell their primary: a spare, that its code is loaded; any, that it takes connections. */
-export type Message = { type: 'spare' } | { type: 'ready'; url: string; ops: string }
+/** What workers tell their primary: a spare, that its code is loaded; any, that it takes connections, or only that it lives. */
+export type Message = { type: 'spare' } | { type: 'beat' } | { type: 'ready'; url: string; ops: string }
 /** What a spare is told when it is to become a worker. */
 export const GO = 'go'
 
@@ -172,7 +172,8 @@ export function createPool(options: PoolOptions): Pool {
     spareAt = performance.now()
     const made = { worker: fork(true), loaded: false }
     spare = made
-    made.worker.once('message', () => {
+    made.worker.on('message', ({ type }: Message) => {
+      if (type !== 'spare') return
       made.loaded = true
       spareDelayMs = Math.min(spareDelayMs, SOON_MS)
       spareComes()

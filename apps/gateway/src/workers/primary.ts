@@ -14,7 +14,8 @@ import {
 import type { GatewayConfig } from '../config.ts'
 import { mergeMetrics } from './metrics.ts'
 import { createPool } from './pool.ts'
-import { LISTEN_FD, SPARE } from './worker.ts'
+import { beatEvery, createWatch } from './watch.ts'
+import { BEAT_MS, LISTEN_FD, SPARE } from './worker.ts'
 
 /** What a worker may need over its own bounds before it is killed. */
 const GRACE_MS = 5_000
@@ -39,12 +40,15 @@ export async function runPrimary(
   const metrics = createMetrics({ service: 'gateway', instance })
   const bound = await bind(host, config.PORT)
   const { address, port } = bound.address() as { address: string; port: number }
+  const hung = metrics.counter('skerry_gateway_workers_hung_total', 'Workers that were killed because they hung.')
+  const hangMs = config.WORKER_HANG_MS
+  const watch = hangMs === 0 ? undefined : createWatch({ hangMs, log, onHung: () => hung.inc() })
   let forked = 0
   const pool = createPool({
     workers: config.WORKERS,
     spare: config.SPARE,
-    fork: (spare) =>
-      fork(main, [], {
+    fork: (spare) => {
+      const worker = fork(main, [], {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc', bound.fd()],
         // Each has an operations port and a name in metrics of its own.
         env: {
@@ -57,9 +61,13 @@ export async function runPrimary(
           },
           // The place of the socket in `stdio`.
           [LISTEN_FD]: '4',
-          ...(spare ? { [SPARE]: '1' } : {})
+          ...(spare ? { [SPARE]: '1' } : {}),
+          ...(watch === undefined ? {} : { [BEAT_MS]: String(beatEvery(hangMs)) })
         }
-      }),
+      })
+      watch?.add(worker)
+      return worker
+    },
     log,
     readyMs: config.START_TIMEOUT_MS + GRACE_MS,
     stopMs: config.SHUTDOWN_MS + GRACE_MS

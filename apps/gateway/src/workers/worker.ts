@@ -7,6 +7,9 @@ export const LISTEN_FD = 'SKERRY_LISTEN_FD'
 /** And that it has to wait until it is needed. */
 export const SPARE = 'SKERRY_SPARE'
 
+/** And how often it is to say that it lives, ms. */
+export const BEAT_MS = 'SKERRY_BEAT_MS'
+
 /** The listening socket of a worker; undefined for a gateway that is by itself. */
 export function listenFd(env: NodeJS.ProcessEnv): number | undefined {
   const text = env[LISTEN_FD]

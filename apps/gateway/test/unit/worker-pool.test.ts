@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { createPool, GO } from '../../src/workers/pool.ts'
+import { type VitalSigns, vitalSignsOf } from '../../src/workers/vital-signs.ts'
+import { createWatch } from '../../src/workers/watch.ts'
 
 /** A process as the pool knows it: the test says what becomes of it. */
 class Worker extends EventEmitter {
@@ -87,4 +89,78 @@ t.test('workers that get ready and die are replaced after a second at most, howe
     await waitFor(() => pool.serving() === 1)
   }
   t.same(delays, [200, 400, 800, 1_000, 1_000, 1_000])
+})
+
+t.test('who hangs is killed, and who is late is not', (t) => {
+  const signs: Record<number, VitalSigns | undefined> = {}
+  const why: unknown[] = []
+  let hung = 0
+  const watch = createWatch({
+    hangMs: 10_000,
+    log: { error: (said: { worker: number; why: string }) => why.push([said.worker, said.why]) } as never,
+    onHung: () => hung++,
+    look: (pid) => signs[pid]
+  })
+  t.teardown(() => watch.close())
+  const pass = (ms: number, each: () => void = () => {}) => {
+    for (let passed = 0; passed < ms; passed += 1_000) {
+      each()
+      watch.tick()
+    }
+  }
+  const add = (pid: number, state: string | undefined) => {
+    const worker = new Worker(pid, false)
+    signs[pid] = state === undefined ? undefined : { state, cpuMs: 500 }
+    watch.add(worker as unknown as ChildProcess)
+    return worker
+  }
+  /** Does a process die of so many ms of silence? */
+  const dies = (ms: number, state: string | undefined, percent = 0) => {
+    const worker = add(1, state)
+    worker.loaded()
+    why.length = 0
+    pass(ms, () => {
+      if (signs[1] !== undefined) signs[1] = { ...signs[1], cpuMs: signs[1].cpuMs + percent * 10 }
+    })
+    worker.emit('exit')
+    return (why as unknown[][]).map(([, what]) => what).join()
+  }
+  t.equal(dies(9_000, 'T'), '')
+  t.equal(dies(10_000, 'T'), 'stopped')
+  t.equal(dies(10_000, 'R', 100), 'runs without end')
+  t.equal(dies(9_000, 'R', 100), '')
+  t.equal(dies(600_000, 'R'), '', 'it is not given a processor')
+  t.equal(dies(30_000, 'R', 10), '')
+  t.equal(dies(60_000, 'R', 10), 'runs without end', 'it has been given a little, and that was enough')
+  t.equal(dies(600_000, 'D', 0), '', 'its memory is on a disk')
+  t.equal(dies(600_000, 't'), '', 'somebody debugs it')
+  t.equal(dies(29_000, 'S'), '')
+  t.equal(dies(30_000, 'S'), 'blocked')
+  t.equal(dies(29_000, undefined), '')
+  t.equal(dies(30_000, undefined), 'blocked', 'where the system says nothing')
+
+  const late = add(2, 'T')
+  late.emit('message', { type: 'beat' })
+  pass(60_000)
+  late.ready()
+  late.emit('message', { type: 'beat' })
+  for (let i = 0; i < 20; i++) {
+    pass(9_000)
+    late.emit('message', { type: 'beat' })
+  }
+  t.strictSame(why.splice(0), [[1, 'blocked']], 'it is watched when its code is loaded, and each word counts')
+  pass(10_000)
+  pass(60_000)
+  t.strictSame(why, [[2, 'stopped']], 'and killed once')
+  t.equal(hung, 6)
+  t.end()
+})
+
+t.test('what the kernel says of a process', { skip: process.platform !== 'linux' }, (t) => {
+  const before = vitalSignsOf(process.pid)!
+  t.equal(before.state, 'R')
+  while (vitalSignsOf(process.pid)!.cpuMs < before.cpuMs + 50);
+  t.pass('and that it runs')
+  t.equal(vitalSignsOf(2 ** 30), undefined)
+  t.end()
 })
