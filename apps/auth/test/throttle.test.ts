@@ -145,7 +145,7 @@ t.test('unknown logins cost what known ones cost: the same reads and the same ha
 
 t.test('the window slides, in Redis and in memory, and memory is bounded', async (t) => {
   let now = 1_000_000
-  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 5_000 })
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
   t.teardown(() => redis.close())
   await waitFor(() => redis.connected())
   const options = { remembered: 2, now: () => now }
@@ -182,7 +182,7 @@ t.test('the window slides, in Redis and in memory, and memory is bounded', async
 })
 
 t.test('what is not strict counts when it has failed, and not before', async (t) => {
-  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 5_000 })
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
   t.teardown(() => redis.close())
   await waitFor(() => redis.connected())
   for (const link of [redis, undefined]) {

@@ -26,9 +26,10 @@ t.test('tokens never reach the logs, whatever becomes of a stream', async (t) =>
   t.equal((await openSse(url, { token, query: `?lastEventId=${'x'.repeat(513)}` })).status, 400)
   await fetch(`${url}/v1/live/ws`, { headers: { authorization: `Bearer ${token}` } })
   ws.cut()
-  const exited = once(server, 'exit')
+  // Not only when it has ended, but when all that it logged has been read.
+  const closed = once(server, 'close')
   server.send({ stop: true })
-  await exited
+  await closed
   await waitFor(() => sse.ended && ws.ended)
   t.match(log, /request rejected/, 'something was logged')
   t.notOk(log.includes(token.slice(0, -10)), 'but no token')

@@ -21,6 +21,8 @@ t.test('a revoked session ends its streams, and only those', async (t) => {
   t.ok(sse.response.complete, 'an orderly end')
   t.equal(ws.code, 4401)
   t.equal(ws.reason, 'SESSION_REVOKED')
+  await one.live.append(user, { id: 'e1', type: 'x', body: '{}' })
+  await other.until(1)
   t.notOk(other.ended)
   t.equal((await openSse(one.url, { token })).status, 401)
   t.equal(await metricOf(one.metrics, 'skerry_live_ended_total', { reason: 'revoked' }), 2)
@@ -30,13 +32,16 @@ t.test('a revoked session ends its streams, and only those', async (t) => {
 t.test('a stream ends with its token', async (t) => {
   const one = await startInstance(t, where, { env })
   // Long enough to open one, also on a busy machine.
-  const soon = () => tokenFor(newUserId(), { seconds: 5 })
+  const soon = () => tokenFor(newUserId(), { seconds: 12 })
   const [sse, ws] = await Promise.all([openSse(one.url, { token: soon() }), openWs(one.url, { token: soon() })])
+  const lasting = await openSse(one.url, { token: tokenFor(newUserId()) })
   t.equal(sse.status, 200)
   await waitFor(() => sse.ended && ws.ended)
   t.equal(await metricOf(one.metrics, 'skerry_live_ended_total', { reason: 'expired' }), 2)
   t.equal(ws.code, 4401)
   t.equal(ws.reason, 'TOKEN_EXPIRED')
+  t.notOk(lasting.ended)
+  lasting.cut()
 })
 
 t.test('an instance that leaves tells its clients to come back, spread, and takes no new ones', async (t) => {

@@ -25,9 +25,9 @@ export async function systemRows(say: (line: string) => void): Promise<Row[]> {
   }
   try {
     say('starting a system of its own …')
-    const first = await startSystem(t, { env })
+    const first = await startSystem(t, { env, sheds: true })
     await first.stop()
-    const system = await startSystem(t, { env, home: first.home })
+    const system = await startSystem(t, { env, home: first.home, sheds: true })
     const [, seconds, megabytes] = /Ready in ([\d.]+) s, (\d+) MB/.exec(system.output()) ?? []
     say(`${PEOPLE} people write posts …`)
     const people = await makePeople(system.url, PEOPLE, 10)

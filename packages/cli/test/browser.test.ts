@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, normalize, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { startSystem, waitFor } from '@skerry/testing'
+import { skipWithout, startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { findChromium, openPage } from './helpers/browser.ts'
 
@@ -76,13 +76,10 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 <script type="importmap">{"imports":{"@skerry/sdk":"/sdk/sdk/src/index.js","typebox":"/typebox/build/index.mjs"}}</script>
 <script type="module">${SCRIPT}</script>`
 
-t.test('the SDK in a browser, from another origin than the gateway', async (t) => {
-  const chromium = await findChromium()
-  if (chromium === undefined) {
-    if (process.env.CI === 'true') t.fail('chromium is needed: apt-get install chromium')
-    else t.comment('chromium is not installed: the SDK was not tested in a browser')
-    return
-  }
+const chromium = await findChromium()
+const needs = skipWithout(chromium === undefined ? 'there is no chromium: apt-get install chromium' : undefined)
+
+t.test('the SDK in a browser, from another origin than the gateway', needs, async (t) => {
   const dist = t.testdir()
   const env = { ...process.env, NODE_OPTIONS: '', PATH: `${join(REPOSITORY, 'node_modules/.bin')}:${process.env.PATH}` }
   const run = promisify(execFile)
@@ -111,7 +108,7 @@ t.test('the SDK in a browser, from another origin than the gateway', async (t) =
     pages.close()
   })
   const { port } = pages.address() as AddressInfo
-  const printed = await openPage(t, chromium, `http://127.0.0.1:${port}/?api=${encodeURIComponent(system.url)}`)
+  const printed = await openPage(t, chromium!, `http://127.0.0.1:${port}/?api=${encodeURIComponent(system.url)}`)
   await waitFor(() => reports.some((report) => report.end), {
     timeoutMs: 120_000,
     message: 'the page is through'

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { create } from 'tar'
 import { CORPUS, fetchCorpus, readCorpus } from '../src/demo/corpus.ts'
+import { runs } from './helpers/cli.ts'
 
 const signal = new AbortController().signal
 
@@ -83,15 +84,20 @@ t.test('npm without a network is told in one line, with its reason', async (t) =
 })
 
 t.test('an interrupt ends npm', async (t) => {
-  const folder = useNpm(t, 'touch "$(dirname "$0")/started"; exec sleep 60')
+  // As a whole: what is not renamed yet may be read before it is written.
+  const folder = useNpm(t, 'echo $$ > "$0.tmp"; mv "$0.tmp" "$(dirname "$0")/started"; exec sleep 600')
   const abort = new AbortController()
   const reason = new Error('Ctrl-C')
   const rejected = t.rejects(
     fetchCorpus(folder, () => {}, abort.signal),
     reason
   )
-  await waitFor(() => existsSync(join(folder, '../bin/started')), { message: 'npm runs' })
+  const started = join(folder, '../bin/started')
+  await waitFor(() => existsSync(started), { message: 'npm runs' })
+  const pid = Number(readFileSync(started, 'utf8'))
+  t.ok(await runs(pid))
   abort.abort(reason)
   await rejected
+  await waitFor(async () => !(await runs(pid)), { message: 'npm has ended' })
   t.notOk(existsSync(join(folder, 'download')))
 })

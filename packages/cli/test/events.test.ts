@@ -102,7 +102,7 @@ const settled = (message: string) =>
       const { consumers, outbox } = await lagOf()
       return consumers.every((c) => c.pending + c.unacked === 0) && outbox.every((o) => o.pending === 0)
     },
-    { timeoutMs: 30_000, message }
+    { message }
   )
 await settled('all events are handled')
 
@@ -175,7 +175,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
     ['ce-time', new Date().toISOString()]
   ] as const)
     h.set(name, value)
-  await nc.request('content.post.created.v1', JSON.stringify(broken), { headers: h, timeout: 5_000 })
+  await nc.request('content.post.created.v1', JSON.stringify(broken), { headers: h, timeout: 30_000 })
 
   let letters: Letter[] = []
   await waitFor(
@@ -249,7 +249,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
   const reader = await jetstreamManager(nc)
   await reader.streams.add({ name: 'dlq_reader', subjects: ['dlq.reader.>'], allow_direct: true })
   h.set('skerry-consumer', 'reader--people')
-  await nc.request('dlq.reader.people', '{}', { headers: h, timeout: 5_000 })
+  await nc.request('dlq.reader.people', '{}', { headers: h, timeout: 30_000 })
   t.match(lines(await skerry('dlq', 'ls', '--json')), [{ service: 'reader', number: 1, consumer: 'reader--people' }])
   await reader.streams.delete('dlq_reader')
   t.match(await refused('dlq', 'ls', 'reader'), /reader has no stream for dead letters, only auth, content, /)
@@ -262,8 +262,8 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
     inboxPrefix: '_INBOX_content'
   })
   t.teardown(() => content.close())
-  await t.rejects(content.request('ops.users.posts.status', '{}', { timeout: 2_000 }), /[Pp]ermission/)
-  await t.rejects(content.request('ops.content.feeds.status', '{}', { timeout: 2_000 }), /[Pp]ermission/)
+  await t.rejects(content.request('ops.users.posts.status', '{}', { timeout: 30_000 }), /[Pp]ermission/)
+  await t.rejects(content.request('ops.content.feeds.status', '{}', { timeout: 30_000 }), /[Pp]ermission/)
 
   t.match(await refused('dlq', 'show', 'content/77'), /there is no dead letter content\/77/)
   t.match(await refused('dlq', 'retry', '12'), /12 is not the name of a letter, as content\/12/)
@@ -345,10 +345,7 @@ t.test('a read model is rebuilt and switched while the system runs', async (t) =
         () => true,
         () => false
       ),
-    {
-      timeoutMs: 30_000,
-      message: 'content answers again'
-    }
+    { message: 'content answers again' }
   )
   await waitFor(async () => (await statusOf('content--authors')).retired.length === 0, {
     message: 'the old one is dropped'

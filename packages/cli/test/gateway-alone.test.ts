@@ -35,7 +35,8 @@ async function startGateway(t: Test, args: string[]) {
   child.stdout?.on('data', (chunk) => {
     out += chunk
   })
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  // With all that it printed.
+  const exited = once(child, 'close').then(([code]) => code as number | null)
   t.teardown(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
     await exited
@@ -43,13 +44,14 @@ async function startGateway(t: Test, args: string[]) {
   await waitFor(
     () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${errors}`)
-      return /^gateway: http/m.test(errors)
+      return /^gateway: http.*\n/m.test(errors)
     },
     { timeoutMs: 90_000 }
   )
   const lines = () =>
     out
       .split('\n')
+      .slice(0, -1)
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line) as { pid: number; msg: string })
   const ask = async (path: string) => (await fetch(`${/^gateway: (\S+)/m.exec(errors)?.[1]}${path}`)).text()
@@ -79,7 +81,11 @@ t.test('with workers, which SIGHUP replaces; nothing stays when it is killed', a
   const gateway = await startGateway(t, ['--route', `/feed=${one}`, '--route', `/other=${two}`, '--workers', '2'])
   t.equal(await gateway.ask('/feed/1'), 'one')
   t.equal(await gateway.ask('/other'), 'two')
-  const pids = new Set(gateway.lines().map(({ pid }) => pid))
+  const pids = new Set<number>()
+  await waitFor(() => {
+    for (const { pid } of gateway.lines()) pids.add(pid)
+    return pids.size >= 3
+  })
   t.equal(pids.size, 3)
   gateway.child.kill('SIGHUP')
   await waitFor(() => gateway.lines().filter(({ msg }) => msg === 'stopped').length === 2, { timeoutMs: 90_000 })

@@ -7,7 +7,7 @@ import { listChecks } from '../src/test-run/checks.ts'
 import { createChildren } from '../src/test-run/child.ts'
 import { select } from '../src/test-run/index.ts'
 import { withInterruption } from '../src/test-run/interruption.ts'
-import { runCli, startCli } from './helpers/cli.ts'
+import { runCli, runs, startCli } from './helpers/cli.ts'
 import { fixtureRepo } from './helpers/fixture-repo.ts'
 
 t.test('what a run is of', async (t) => {
@@ -84,20 +84,25 @@ t.test('an interrupted command ends what it runs', async (t) => {
     out += chunk
   })
   const exited = new Promise((resolve) => child.once('close', resolve))
-  await waitFor(async () => (await childrenOf(child.pid!)).some((command) => command.includes('journey.test.ts')))
+  let file: { pid: number } | undefined
+  await waitFor(async () => {
+    file = (await childrenOf(child.pid!)).find(({ command }) => command.includes('journey.test.ts'))
+    return file !== undefined
+  })
   child.kill('SIGINT')
   t.equal(await exited, 130, out)
+  t.notOk(await runs(file!.pid))
   t.match(out, /^interrupted$/m)
   t.notMatch(out, /passed/)
 })
 
-/** The command lines of a process's children. */
-async function childrenOf(parent: number): Promise<string[]> {
-  const found: string[] = []
+/** A process's children with their command lines. */
+async function childrenOf(parent: number): Promise<{ pid: number; command: string }[]> {
+  const found: { pid: number; command: string }[] = []
   for (const entry of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
     if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) !== parent) continue
-    found.push(await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''))
+    found.push({ pid: Number(entry), command: await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '') })
   }
   return found
 }

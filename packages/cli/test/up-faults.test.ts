@@ -8,7 +8,7 @@ import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { REPOSITORY } from '../src/repository.ts'
 import { boundLogs } from '../src/up/logs.ts'
-import { type Ended, runCli, startCli } from './helpers/cli.ts'
+import { type Ended, runCli, runs, startCli } from './helpers/cli.ts'
 
 async function temporaryHome(t: Test): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'skerry-up-'))
@@ -93,9 +93,12 @@ t.test('a signal while it starts ends it, with nothing left', async (t) => {
   const home = await temporaryHome(t)
   const cli = startCli(['up'], { SKERRY_HOME: home })
   const exited = new Promise((resolve) => cli.once('exit', (code) => resolve(code)))
-  await waitFor(async () => (await readdir(home)).includes('nats-server.pid'), { message: 'a store was started' })
+  const store = async () => Number(await readFile(join(home, 'nats-server.pid'), 'utf8').catch(() => '0'))
+  await waitFor(async () => (await store()) > 0, { message: 'a store was started' })
+  const started = await store()
   cli.kill('SIGTERM')
   t.equal(await exited, 0)
+  t.notOk(await runs(started))
   for (const file of (await readdir(home)).filter((name) => name.endsWith('.pid'))) {
     const pid = (await readFile(join(home, file), 'utf8')).trim()
     await t.rejects(stat(`/proc/${pid}`), file)

@@ -108,7 +108,7 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
       now: () => Date.now() + clock.offsetMs
     })
     const redis =
-      options.redis === false ? undefined : openRedis({ url: config.REDIS_URL ?? '', commandTimeoutMs: 5_000, log })
+      options.redis === false ? undefined : openRedis({ url: config.REDIS_URL ?? '', commandTimeoutMs: 30_000, log })
     const tellRevoked = createTellRevoked({ identity, publisher, accessTtlMs, log })
     const now = () => Date.now() + clock.offsetMs
     const app = buildApp({ config, store, signingKey, identity, metrics, tellRevoked, redis, logger: log, now })

@@ -88,7 +88,7 @@ export async function benchPosts(rounds: number, say: (line: string) => void): P
 async function startOurs(ends: (() => Promise<unknown>)[]): Promise<Subject> {
   const t = { teardown: (work: () => Promise<void>) => ends.push(work) }
   const env = { LIMIT_USER_PER_SECOND: '1000000', LIMIT_USER_BURST: '1000000', LOG_LEVEL: 'warn' }
-  const system = await startSystem(t, { env })
+  const system = await startSystem(t, { env, sheds: true })
   const { nc, mongo } = await operate(system, ends)
   const authors = await people(system.url, 'author', AUTHORS)
   const followers = await people(system.url, 'follower', FOLLOWERS)
