@@ -1,11 +1,5 @@
 import type { Upstream } from './upstream.ts'
 
-/** A live stream (SSE, WebSocket) that an instance serves. */
-export type LiveStream = {
-  /** Ends it in good order, so that its client connects again, elsewhere. */
-  move(): void
-}
-
 export type MoveOptions = {
   /** In this time all of them have gone. */
   withinMs: number

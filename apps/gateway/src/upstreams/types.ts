@@ -29,3 +29,9 @@ export type BalancedRequest = {
 
 /** Why an attempt failed. `refused`, `reset` and `hung` are certain; `status` (5xx) and `slow` may be the fault of the request. */
 export type Failure = 'refused' | 'reset' | 'timeout' | 'status' | 'hung' | 'slow'
+
+/** A live stream (SSE, WebSocket) that an instance serves. */
+export type LiveStream = {
+  /** Ends it in good order, so that its client connects again, elsewhere. */
+  move(): void
+}

@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import { Circuit } from './circuit.ts'
-import type { LiveStream } from './live-streams.ts'
+import type { LiveStream } from './types.ts'
 import type { WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'
 

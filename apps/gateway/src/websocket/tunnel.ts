@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { FaultLog } from '@skerry/service'
 import { ignore } from '../listen/guard.ts'
 import type { OpenStream } from '../proxy/streams.ts'
-import type { LiveStream } from '../upstreams/live-streams.ts'
+import type { LiveStream } from '../upstreams/types.ts'
 import { CLOSE, closeFrame, FrameReader } from './frames.ts'
 
 export type TunnelOptions = {
