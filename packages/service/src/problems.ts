@@ -3,6 +3,7 @@ import { ERRORS, type ErrorCode, problem, SkerryError } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isUnavailable } from './driver-errors.ts'
+import { isPassing } from './streamed-bodies.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -107,6 +108,8 @@ export function refuseConnection(
   socket: Socket,
   headers: Readonly<Record<string, string>> = {}
 ): void {
+  // Its body passes as it comes. Node tells of it once.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isPassing(socket)) return
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
