@@ -41,6 +41,8 @@ import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
 import { createRoutes } from './routing/routes.ts'
 import { findSecurityHeaders } from './security-headers.ts'
+import { createPlaces } from './streamed/places.ts'
+import { createStreamed } from './streamed/streamed-exchange.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
@@ -91,7 +93,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     expected: prefixesOf(contracts),
     // What must hold even for an instance that announces no rules; the others' services check again.
     known: rulesOf(contracts).filter(
-      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
+      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true || rule.body === 'stream'
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
     unnamed: config.DEFAULT_AUTH,
@@ -218,7 +220,10 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
-      isStream: (method, path) => routes.find(method, path)?.route.stream === true,
+      isStream(method, path) {
+        const route = routes.find(method, path)?.route
+        return route?.stream === true || route?.streamed !== undefined
+      },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT
@@ -236,29 +241,43 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     { onCut: (reason) => counts.tooSlow(reason) }
   )
   counts.watchSpool(spool)
+  const places = createPlaces(config.STREAMED_BODIES, config.STREAMED_BODIES_CALLER)
+  counts.watchStreamed(places)
+  const answering = {
+    log,
+    onFault,
+    balancer,
+    cache,
+    metrics: counts,
+    traffic: deps.traffic,
+    securityHeaders,
+    corsHeaders,
+    bodyLimit: config.BODY_LIMIT,
+    draining: () => app.skerry.draining
+  }
+  const streamed = createStreamed({
+    ...answering,
+    places,
+    countsAddress: (address) => !exempt.has(address),
+    silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
+    periodMs: config.UNREAD_PERIOD_MS,
+    periodBytes: config.UNREAD_PERIOD_BYTES
+  })
   entry = createEntry(
     {
+      ...answering,
+      streamed,
       spool,
       door,
-      balancer,
       identity,
-      metrics: counts,
       streams,
-      cache,
       overload,
-      traffic: deps.traffic,
       compressor,
       compressMinBytes: config.COMPRESS_MIN_BYTES,
       compressWholeBytes: config.COMPRESS_WHOLE_BYTES,
       cacheEntryBytes: config.CACHE_ENTRY_BYTES,
-      onFault,
-      log,
-      securityHeaders,
-      corsHeaders,
-      bodyLimit: config.BODY_LIMIT,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
-      draining: () => app.skerry.draining
+      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS
     },
     (request, response) => fastify(request, response)
   )

@@ -3,6 +3,7 @@ import type { Overload } from './overload/overload.ts'
 import type { Spool } from './proxy/spool.ts'
 import type { OpenStreams } from './proxy/streams.ts'
 import type { Route } from './routing/routes.ts'
+import type { Places } from './streamed/places.ts'
 import type { Balancer } from './upstreams/balancer.ts'
 
 /** What the gateway counts besides its process. No label has more values than there are services, routes, instances or policies. */
@@ -23,6 +24,8 @@ export type GatewayMetrics = {
   tooSlow(reason: string): void
   /** Shows how much waits for slow clients. */
   watchSpool(spool: Spool): void
+  /** Shows how many requests have bodies that pass through. */
+  watchStreamed(places: Places): void
   /** An HTTP/2 connection was ended by a bound. */
   http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
@@ -109,6 +112,11 @@ export function createGatewayMetrics(metrics: Metrics, balancer: Balancer, strea
       )
       metrics.gauge('skerry_gateway_held_connections', 'Connections to services held by slow clients.', [], (gauge) =>
         gauge.set(spool.held)
+      )
+    },
+    watchStreamed(places) {
+      metrics.gauge('skerry_gateway_streamed_bodies', 'Requests whose bodies pass through.', [], (gauge) =>
+        gauge.set(places.taken)
       )
     },
     http2Ended: (reason) => http2Ended.inc({ reason }),

@@ -12,7 +12,7 @@ import type { Caller } from './identity.ts'
 import { refuseBadText } from './json-parser.ts'
 import { PROBLEM_TYPE, problemAnswer, toSkerryError } from './problems.ts'
 import { answererOf, sendStored, successOf } from './respond.ts'
-import { boundedBody, isBytes, letPass, sendBytes } from './streamed-bodies.ts'
+import { boundedBody, isBytes, letPass, STREAMED, sendBytes } from './streamed-bodies.ts'
 import { type RouteValidators, validatorsOf } from './validation.ts'
 
 type CallerOf<R extends RouteContract> = R['auth'] extends 'required'
@@ -149,7 +149,7 @@ function streamedRoute(
   const respond = async (request: FastifyRequest, reply: FastifyReply) => {
     letPass(request, reply)
     const input = inputFor(contract, validators, request, reply, Number.POSITIVE_INFINITY)
-    const body = contract.method === 'GET' ? undefined : boundedBody(contract, request.raw, bodyLimit)
+    const body = contract.method === 'GET' ? undefined : boundedBody(contract, request, reply, bodyLimit)
     // What is left of it then is read and dropped.
     reply.raw.once('finish', () => body?.destroy())
     const result = await handler({ ...input, body: body as never })
@@ -166,6 +166,7 @@ function streamedRoute(
       method: contract.method,
       url: contract.path,
       exposeHeadRoute: contract.method === 'GET',
+      config: STREAMED,
       onRequest: authHook(contract, identity, recorder),
       handler: respond
     })

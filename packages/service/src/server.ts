@@ -17,6 +17,7 @@ import { parseJson } from './json-parser.ts'
 import { createLogger, type Logger, RequestLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
+import { askForBody, isStreamedRoute } from './streamed-bodies.ts'
 import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
 
 export type ServerOptions = {
@@ -74,6 +75,9 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       : { serverFactory: options.serverFactory, forceCloseConnections: false as const })
   })
   app.log = log
+  // Node would tell a client to go on before anybody has looked at its head.
+  const asksFirst = options.serverFactory === undefined
+  if (asksFirst) app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
   const service: ServiceContext = {
     name,
     config,
@@ -128,8 +132,14 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     request.log = requestLog
     reply.log = requestLog
     // Before the body is read: what nobody takes need not arrive.
-    if (request.is404) done(notFound(app, request))
-    else done()
+    if (request.is404) {
+      done(notFound(app, request))
+      return
+    }
+    // A streamed body is asked for by whoever reads it, so that it can be refused before it is sent.
+    if (asksFirst && request.raw.headers.expect !== undefined && !isStreamedRoute(request))
+      askForBody(request.raw, reply.raw)
+    done()
   })
   app.addHook('onSend', (request, reply, _payload, done) => {
     const took = performance.now() - request.startedAt

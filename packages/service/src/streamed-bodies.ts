@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { type RouteContract, SkerryError } from '@skerry/contracts'
@@ -12,6 +12,18 @@ const IDLE_MS = 120_000
 /** Whether the request on a connection may take as long as it takes. */
 export function isPassing(socket: Socket): boolean {
   return passing.has(socket)
+}
+
+/** What `config` of a streamed route says. */
+export const STREAMED = { skerryStreamed: true }
+
+export function isStreamedRoute({ routeOptions }: FastifyRequest): boolean {
+  return (routeOptions.config as { skerryStreamed?: boolean }).skerryStreamed === true
+}
+
+/** Tells a client that waits for a word (`Expect: 100-continue`) to send its body. */
+export function askForBody({ headers, httpVersionMinor }: IncomingMessage, response: ServerResponse): void {
+  if (headers.expect !== undefined && httpVersionMinor > 0 && !response.headersSent) response.writeContinue()
 }
 
 /** Lets a request take as long as something comes or goes on its connection. */
@@ -35,12 +47,22 @@ export function letPass({ raw }: FastifyRequest, reply: FastifyReply): void {
  * that it is; one in chunks fails with it at the part that is too much. One that breaks off fails, and never ends. It can be destroyed, as by
  * `pipeline`, without the connection, which the answer needs: what is left of the request is then read and dropped.
  */
-export function boundedBody(contract: RouteContract, raw: IncomingMessage, fallback: number): Readable {
+export function boundedBody(
+  contract: RouteContract,
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  fallback: number
+): Readable {
   const limit = contract.bodyLimit ?? fallback
   if (Number(raw.headers['content-length'] ?? 0) > limit) throw new SkerryError('BODY_TOO_LARGE')
   let size = 0
+  let asked = false
   const body = new Readable({
-    read: () => void raw.resume(),
+    read() {
+      if (!asked) askForBody(raw, reply.raw)
+      asked = true
+      raw.resume()
+    },
     destroy(error, done) {
       raw.off('data', take).resume()
       done(error)

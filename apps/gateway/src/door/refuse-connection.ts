@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { ERRORS, problem } from '@skerry/contracts'
 import { PROBLEM_TYPE, refuseConnection } from '@skerry/service'
+import type { GatewayRequest } from '../listen/http1-request.ts'
 import type { CorsHeaders } from './cors.ts'
 import { currentResponse } from './in-turn.ts'
 
@@ -22,6 +23,8 @@ const refused = new WeakSet<Socket>()
 export function createRefuse(corsHeaders: CorsHeaders): (error: ParseError, socket: Socket) => void {
   return (error, socket) => {
     if (refused.has(socket)) return
+    // Its body passes through, at a pace of its own. Node tells of it once.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && passes(socket)) return
     refused.add(socket)
     const headers: Record<string, string> = {}
     // There is no request to ask: an origin that nobody can tell is a web app's as well, where all of them may.
@@ -35,6 +38,10 @@ export function createRefuse(corsHeaders: CorsHeaders): (error: ParseError, sock
       setTimeout(() => socket.destroy(), LINGER_MS).unref()
     })
   }
+}
+
+function passes(socket: Socket): boolean {
+  return (currentResponse(socket)?.req as GatewayRequest | undefined)?.passes === true
 }
 
 /** The `Origin` among the bytes that could not be parsed. */

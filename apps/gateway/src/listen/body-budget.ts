@@ -3,6 +3,8 @@ export type BodyHold = {
   /** Takes in a part that has come; false: it is not to be kept, since the request was refused. */
   take(bytes: number): boolean
   readonly refused: boolean
+  /** A part that was taken in is here no more: its body passes through. */
+  give(bytes: number): void
   /** The body is whole: it still counts, but what is done with it is not broken off. */
   complete(): void
   /** The request is over. */
@@ -31,7 +33,8 @@ const PART = 512
 const MOST_PARTS = 8_192
 
 /**
- * Bounds the bodies of requests that are in memory, from their first byte until their answer is given: one by one they may be small enough
+ * Bounds the bodies of requests that are in memory, from their first byte until their answer is given, or those that pass through until each part
+ * was passed on: one by one they may be small enough
  * and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
  */
 export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
@@ -70,6 +73,15 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       // Where all others are whole it is this one that is too much.
       if (total > most && !this.refused) this.reject('memory')
       return !this.refused
+    }
+
+    give(bytes: number): void {
+      if (this.closed || this.share === undefined) return
+      const counted = bytes + PART
+      this.parts--
+      this.bytes -= counted
+      this.share.bytes -= counted
+      total -= counted
     }
 
     complete(): void {

@@ -5,6 +5,8 @@ import type { BodyHold } from './body-budget.ts'
 export class GatewayRequest extends IncomingMessage {
   /** Where it counts; none for a request without a body. */
   hold: BodyHold | undefined
+  /** Its body passes through, at a pace of its own: the time of whole requests does not hold. */
+  passes = false
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (this.hold !== undefined && !keep(this.hold, chunk)) {

@@ -3,6 +3,7 @@ import { gatewayRoutes, SkerryError } from '@skerry/contracts'
 import { inTurn, isItsTurn } from '../door/in-turn.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
 import { Visit } from '../door/visit.ts'
+import { tellToGoOn } from '../listen/expectation.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
@@ -34,6 +35,7 @@ export function createEntry(deps: ExchangeDeps, fastify: RequestListener): Reque
     }
     // Fastify would wait for the body that a type announces.
     if (!mayHaveBody(request)) delete request.headers['content-type']
+    tellToGoOn(request, response)
     fastify(request, response)
   }
   const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>

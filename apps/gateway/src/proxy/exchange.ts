@@ -7,6 +7,7 @@ import { BYPASS } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
+import { tellToGoOn } from '../listen/expectation.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { Outcome } from '../overload/gradient.ts'
 import { inPlace, outcomeOf, overloaded } from '../overload/in-place.ts'
@@ -20,8 +21,8 @@ import { Timer } from '../upstreams/wheel.ts'
 import { AnswerWriter, type AnswerWriterDeps } from './answer-writer.ts'
 import { asProblem } from './as-problem.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
-import { limitHeaders } from './headers.ts'
 import { sendKept } from './kept-answer.ts'
+import { ownHeaders, timingOf } from './own-headers.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
 import type { OpenStreams } from './streams.ts'
@@ -41,6 +42,8 @@ export type ExchangeDeps = RefuseDeps &
     traffic: Traffic | undefined
     /** The largest body that is kept. */
     cacheEntryBytes: number
+    /** Takes requests of routes whose bodies are streams, behind the door. */
+    streamed: (visit: Visit, request: IncomingMessage, response: ServerResponse) => void
   }
 
 /** The service whose word ends sessions. */
@@ -69,6 +72,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   /** It holds one of its service's places. */
   private placed = false
   private held: HeldAnswer | undefined
+  /** Its bodies pass through, which is somebody else's. */
+  private handedOver = false
   private cacheStatus: string | undefined
   /** The version of its service that it goes to, where that is said. */
   private version: string | undefined
@@ -86,8 +91,18 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
     this.res.on('close', () => this.clientClosed())
     this.deps.door(this.visit, (error) =>
       this.guarded(() => {
-        if (error !== undefined) this.refuse(error)
-        else if (!SAFE.has(this.visit.method)) this.readBody()
+        if (error !== undefined) {
+          this.refuse(error)
+          return
+        }
+        if (this.visit.route!.streamed !== undefined) {
+          this.handedOver = true
+          this.deps.streamed(this.visit, this.req, this.res)
+          return
+        }
+        // What is too large is refused without.
+        if (!(Number(this.req.headers['content-length']) > this.deps.bodyLimit)) tellToGoOn(this.req, this.res)
+        if (!SAFE.has(this.visit.method)) this.readBody()
         else {
           this.chooseVersion()
           const { cached } = this.visit.route!
@@ -343,12 +358,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
 
   /** What the gateway says in each answer. */
   private ownHeaders(timing: string | string[] | undefined): Record<string, string> {
-    const { visit, deps } = this
-    const own: Record<string, string> = { 'x-request-id': visit.id, 'server-timing': this.timing(timing) }
-    deps.corsHeaders(visit.raw.headers.origin, own)
-    if (visit.verdict !== undefined) limitHeaders(visit.verdict, own)
-    if (deps.draining() && this.req.httpVersionMajor < 2) own.connection = 'close'
-    return own
+    return ownHeaders(this.deps, this.visit, this.timing(timing))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -402,6 +412,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private clientClosed(): void {
+    if (this.handedOver) return
     this.writer.closed()
     if (this.streaming) this.deps.streams.delete(this)
     else if (this.answering) recordAnswer(this.deps, this.visit, this.res.statusCode)
@@ -420,10 +431,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Candidate {
   }
 
   private timing(came: string | string[] | undefined): string {
-    const { headAt, dispatchedAt, visit } = this
-    if (dispatchedAt === 0) return `gateway;dur=${round(headAt - visit.startedAt)}`
-    const ours = `gateway;dur=${round(dispatchedAt - visit.startedAt)}, upstream;dur=${round(headAt - dispatchedAt)}`
-    return came === undefined ? ours : `${came}, ${ours}`
+    return timingOf(came, this.visit.startedAt, this.dispatchedAt, this.headAt)
   }
 }
 
@@ -432,8 +440,4 @@ class HeldAnswer {
   readonly parts: Buffer[] = []
   ended = false
   error: Error | undefined
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 100) / 100
 }

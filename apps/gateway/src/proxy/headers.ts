@@ -77,7 +77,7 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
 const withheld = new Map<string, boolean>()
 
 /** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`, `x.forwarded.for`). */
-function isWithheld(name: string): boolean {
+export function isWithheld(name: string): boolean {
   let answer = withheld.get(name)
   if (answer === undefined) {
     const plain = name.replaceAll(/[^a-z0-9]/g, '-')
@@ -133,7 +133,8 @@ function indexOfName(list: readonly string[], name: string, end: number): number
 
 const decided = new Map<string, boolean>()
 
-function isDropped(name: string): boolean {
+/** Whether a client must not get a header of a service. */
+export function isDropped(name: string): boolean {
   let dropped = decided.get(name)
   if (dropped === undefined) {
     dropped = NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')
