@@ -300,10 +300,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
     }
     const { req, res } = this
     if (this.gone) return
-    if (this.trails) {
-      const list = answerTrailers(trailers)
-      if (list.length > 0) res.addTrailers(list)
-    }
+    if (this.trails) res.addTrailers(answerTrailers(trailers))
     this.source?.stop()
     if (this.isWhole()) res.end()
     else if (req.httpVersionMajor >= 2) {

@@ -17,9 +17,9 @@ export function requestTrailers(raw: readonly string[]): string[] {
 }
 
 /** Those of an answer's trailers that its client gets. */
-export function answerTrailers(came: Readonly<Record<string, string | string[] | undefined>>): [string, string][] {
+export function answerTrailers(came: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
   const list = passing(Object.entries(came).flat() as string[], isDropped)
-  return Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i]!, list[2 * i + 1]!])
+  return Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i]!, list[2 * i + 1]!]))
 }
 
 /** What `Trailer` says, less the names that do not pass; undefined where none is left. */
