@@ -103,7 +103,7 @@ export function talk(t: Test, port: number, bytes: string | Buffer = ''): Talk {
   })
   // A server that refuses a request may close while it is still being written.
   socket.on('error', () => socket.destroy())
-  const closed = once(socket, 'close')
+  const closed = new Promise((resolve) => socket.once('close', resolve))
   if (bytes.length > 0) socket.write(bytes)
   return {
     ...{ socket, closed, heard: () => text },
