@@ -42,6 +42,15 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   for (parts = 0; fine.take(1); ) parts++
   t.equal(parts, 8_192, 'and there is a bound to how many')
   t.strictSame(why, ['parts'])
+  const passing = roomy.open('home', (reason) => why.push(reason))
+  for (let i = 0; i < 20_000; i++) {
+    passing.take(1)
+    passing.give(1)
+  }
+  t.equal(roomy.bytes, 0, 'what passes is here no more')
+  t.equal(passing.refused, false, 'however many parts it comes in')
+  passing.close()
+  passing.give(1)
   t.equal(roomy.bytes, 0)
   for (let i = 0; i < 10_000; i++) {
     const hold = open('many', 'home')

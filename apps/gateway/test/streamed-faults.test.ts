@@ -332,6 +332,22 @@ t.test('bounds', async (t) => {
     client.socket.write('0\r\n\r\n')
     t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 200 /)
   })
+
+  t.test('what a service does not take counts, and the newest are refused for want of memory', async (t) => {
+    const stuck = await startService(t, (message) => void message.pause())
+    const gateway = await startStreaming(t, [stuck.url], {
+      ...{ BODIES_BYTES: '65536', BODIES_ADDRESS_BYTES: '65536', EJECT_FAILURES: '1000' },
+      ...{ UPSTREAM_IDLE_TIMEOUT_MS: '400', UNREAD_PERIOD_MS: '400' }
+    })
+    const client = talk(t, gateway.port, head(64 * MIB))
+    client.socket.write(Buffer.alloc(48 * MIB))
+    t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 503 /)
+    await client.closed
+    const metrics = async () => (await fetch(`${gateway.ops}/metrics`)).text()
+    await waitFor(async () => /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/.test(await metrics()))
+    t.match(await metrics(), /skerry_gateway_bodies_refused_total(\{[^}]*\})? [1-9]/)
+    t.notMatch(await metrics(), /skerry_faults_total\{.*\} [1-9]/)
+  })
 })
 
 t.test('an instance over TLS', async (t) => {

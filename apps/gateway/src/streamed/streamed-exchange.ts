@@ -260,6 +260,10 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
 
   private head(status: number, came: IncomingHttpHeaders): void {
     const { deps, visit, req, res } = this
+    if (this.isAnswered()) {
+      this.abort()
+      return
+    }
     this.answering = true
     const { startedAt } = visit
     const own = ownHeaders(deps, visit, timingOf(came['server-timing'], startedAt, this.dispatchedAt, this.headAt))
@@ -278,7 +282,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.gone) return
+    if (this.gone || !(this.answering || this.held !== undefined)) return
     if (this.held !== undefined) {
       this.held.parts.push(Buffer.from(chunk))
       return
@@ -299,7 +303,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
       return
     }
     const { req, res } = this
-    if (this.gone) return
+    if (this.gone || !this.answering) return
     if (this.trails) res.addTrailers(answerTrailers(trailers))
     this.source?.stop()
     if (this.isWhole()) res.end()
@@ -321,6 +325,11 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
       return
     }
     this.endThen(this.sent ? this.tagsOfWrite() : undefined, () => this.refuse(asProblem(error)))
+  }
+
+  /** It has an answer, which may be that there was no memory for its body. */
+  private isAnswered(): boolean {
+    return this.answering || this.res.headersSent
   }
 
   private isWhole(): boolean {
@@ -347,8 +356,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler {
   }
 
   private refuse(error: unknown): void {
-    if (this.gone || this.answering) return
     this.source?.stop()
+    if (this.gone || this.isAnswered()) return
     this.answering = true
     this.headAt = performance.now()
     refuse(this.deps, this.visit, this.req, this.res, error)
