@@ -44,6 +44,7 @@ import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
 import { createRoutes } from './routing/routes.ts'
+import { createPlaces } from './streamed/places.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
@@ -103,7 +104,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     expected: prefixesOf(contracts),
     // What must hold even for an instance that announces no rules; the others' services check again.
     known: rulesOf(contracts).filter(
-      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true
+      (rule) => rule.auth === 'none' || rule.limit !== undefined || rule.stream === true || rule.body === 'stream'
     ),
     timeoutMs: config.UPSTREAM_HEADERS_TIMEOUT_MS,
     unnamed: config.DEFAULT_AUTH,
@@ -227,7 +228,10 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
-      isStream: (method, path) => routes.find(method, path)?.route.stream === true,
+      isStream(method, path) {
+        const route = routes.find(method, path)?.route
+        return route?.stream === true || route?.streamed !== undefined
+      },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT
@@ -252,6 +256,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   )
   counts.watchSpool(spool)
+  const places = createPlaces(config.STREAMED_BODIES, config.STREAMED_BODIES_CALLER)
+  counts.watchStreamed(places)
   entry = createEntry(
     {
       spool,
@@ -278,7 +284,13 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       },
       bodyLimit: config.BODY_LIMIT,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
-      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS
+      streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
+      streamed: {
+        places,
+        countsAddress: (address) => !exempt.has(address),
+        periodMs: config.UNREAD_PERIOD_MS,
+        periodBytes: config.UNREAD_PERIOD_BYTES
+      }
     },
     (request, response) => fastify(request, response)
   )

@@ -54,7 +54,10 @@ export const GatewayConfigSchema = Type.Object({
   BODIES_ADDRESS_BYTES: Type.Integer({ minimum: 65_536, maximum: 17_179_869_184, default: 33_554_432 }),
   /** Pieces (reads, chunks, DATA frames) in which the bodies of a connection may come, ahead of what it earns with requests and bytes. */
   BODY_PIECES: Count(1_024),
-  /** In each period a client has to read so many bytes of an answer that waits for it, or all that is left. */
+  /** Requests whose bodies pass through, at once: all, and those of one user or address. */
+  STREAMED_BODIES: Count(512),
+  STREAMED_BODIES_CALLER: Count(64),
+  /** In each period a client has to read so many bytes of an answer that waits for it, or all that is left; and to send as many of a body that passes. */
   UNREAD_PERIOD_MS: Milliseconds(30_000),
   UNREAD_PERIOD_BYTES: Count(16_384),
   /** Bytes that clients below that pace may leave unread, together and from one address: the newest are ended. */

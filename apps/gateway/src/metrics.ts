@@ -45,6 +45,8 @@ export type GatewayMetrics = {
   tooSlow(reason: string): void
   /** Shows how much waits for slow clients. */
   watchSpool(spool: { readonly bytes: number; readonly held: number }): void
+  /** Shows how many requests have bodies that pass through. */
+  watchStreamed(places: { readonly taken: number }): void
   /** An HTTP/2 connection was ended by a bound. */
   http2Ended(reason: string): void
   /** Shows how the services and this process stand. */
@@ -143,6 +145,11 @@ export function createGatewayMetrics(
       )
       metrics.gauge('skerry_gateway_held_connections', 'Connections to services held by slow clients.', [], (gauge) =>
         gauge.set(spool.held)
+      )
+    },
+    watchStreamed(places) {
+      metrics.gauge('skerry_gateway_streamed_bodies', 'Requests whose bodies pass through.', [], (gauge) =>
+        gauge.set(places.taken)
       )
     },
     http2Ended: (reason) => http2Ended.inc({ reason }),

@@ -40,6 +40,24 @@ t.test('the newest go: of the address that has too much, else of the one that ha
   let parts = 0
   while (tiny.take(1)) parts++
   t.ok(parts < 20, 'parts of one byte are more than one byte')
+  const roomy = createBodyBudget({ total: 1e9, perAddress: 1e9 })
+  const passing = roomy.open('home', createPieces({ most: 1e9 }), () => refused.push('passing'))
+  for (let i = 0; i < 20_000; i++) {
+    passing.take(1)
+    passing.give(1)
+  }
+  t.equal(roomy.bytes, 0, 'what passes is here no more')
+  for (let i = 0; i < 1_000; i++) passing.take(7, true)
+  passing.take(5_000)
+  passing.give(7_000)
+  t.ok(roomy.bytes >= 5_000 && roomy.bytes < 40_000, 'nor what was put together, and what it cost')
+  passing.give(5_000)
+  t.equal(roomy.bytes, 0)
+  passing.take(1)
+  passing.close()
+  passing.give(1)
+  t.equal(roomy.bytes, 0)
+  t.notOk(refused.includes('passing'))
   for (let i = 0; i < 10_000; i++) {
     const hold = open('many', 'home')
     hold.take(100)

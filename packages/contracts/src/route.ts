@@ -52,7 +52,10 @@ export type CachePolicy = {
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
  * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
  *   except in a merge patch. For APIs whose form others have set.
- * - `response`: schema of each success status; `null` for an empty body. `responseType`: its media type where that is not `application/json`.
+ * - `body`: schema of its JSON body; or `'stream'`: bodies of its requests, and what it answers without a schema, are bytes of any type and
+ *   length, which nobody on the way reads whole. `bodyLimit`: bytes of such a request body, instead of the ordinary limit of JSON.
+ * - `response`: schema of each success status; `null` for an empty body. `responseType`: its media type where that is not `application/json`; with
+ *   `null` and a streamed body, that of the bytes.
  * - `idempotent`: the route honours `Idempotency-Key`: a write with a key may be sent again, and without this it is not.
  * - `limit`: the class of rate limit the gateway applies: `sign-in`, `sign-up`, or one that the gateway's `LIMIT_CLASSES` names; others
  *   count as none.
@@ -72,7 +75,8 @@ export type RouteContract = {
   readonly endedSession?: true
   readonly params?: TSchema
   readonly query?: TSchema
-  readonly body?: TSchema
+  readonly body?: TSchema | 'stream'
+  readonly bodyLimit?: number
   readonly keepsNull?: true
   readonly response: Readonly<Record<number, TSchema | null>>
   readonly responseType?: string
@@ -100,12 +104,14 @@ export type RouteRules = Pick<
   | 'priority'
   | 'cache'
   | 'ends'
->
+  | 'bodyLimit'
+> & { readonly body?: 'stream' }
 
 /** The rules of contracts, without what only documents and services need. */
 export function rulesOf(routes: Iterable<RouteContract>): RouteRules[] {
   return Array.from(routes, (route) => {
     const { method, path, auth, endedSession, idempotent, limit, stream, timeoutMs, priority, cache, ends } = route
+    const { bodyLimit } = route
     return {
       method,
       path,
@@ -117,9 +123,21 @@ export function rulesOf(routes: Iterable<RouteContract>): RouteRules[] {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(priority === undefined ? {} : { priority }),
       ...(cache === undefined ? {} : { cache }),
-      ...(ends === undefined ? {} : { ends })
+      ...(ends === undefined ? {} : { ends }),
+      ...(isStreamed(route) ? { body: 'stream' as const } : {}),
+      ...(bodyLimit === undefined ? {} : { bodyLimit })
     }
   })
+}
+
+/** Whether the bodies of a route are bytes that nobody reads whole. */
+export function isStreamed({ body }: Pick<RouteContract, 'body'>): boolean {
+  return body === 'stream'
+}
+
+/** The schema of a route's JSON body, where it has one. */
+export function jsonBodyOf({ body }: Pick<RouteContract, 'body'>): TSchema | undefined {
+  return body === 'stream' ? undefined : body
 }
 
 /** Declares a route; the literal types are kept for the SDK and the handlers. */
@@ -129,7 +147,7 @@ export function defineRoute<const R extends RouteContract>(route: R): R {
 
 type StaticOf<S> = S extends TSchema ? Static<S> : undefined
 
-/** What a handler or a client gets as path parameters, query and body of a route. */
+/** What a handler or a client gets as path parameters, query and JSON body of a route. */
 export type ParamsOf<R extends RouteContract> = StaticOf<R['params']>
 export type QueryOf<R extends RouteContract> = StaticOf<R['query']>
 export type BodyOf<R extends RouteContract> = StaticOf<R['body']>

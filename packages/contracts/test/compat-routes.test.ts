@@ -109,6 +109,13 @@ t.test('what a client out there cannot bear is breaking', async (t) => {
     )
 })
 
+t.test('bodies that are streams are of another kind, whatever their limit', async (t) => {
+  const streamed = { ...base, body: 'stream', bodyLimit: 1_000_000 } as const
+  t.has(told(streamed), ['breaking streamed: false → true'])
+  t.same(routeChanges(golden(streamed), [{ ...streamed, bodyLimit: 2_000_000 }]), [])
+  t.equal(routeChanges(golden(streamed), [streamed]).length, 0)
+})
+
 const ADDITIVE: [string, Partial<RouteContract>, string[]][] = [
   ['an optional member of the body', body({ name, note, x: Type.Optional(Type.String()) }), ['body.properties.x']],
   ['a body member that need not be there', body({ name: Type.Optional(name), note }), ['body.required']],

@@ -202,3 +202,19 @@ t.test('a list of contracts gets names of its own; what cannot be one document i
     /two different schemas are named T/
   )
 })
+
+t.test('bodies that are streams have no schema', async (t) => {
+  const upload = defineRoute({ ...base, method: 'PUT', path: '/v1/files', body: 'stream', bodyLimit: 1_000_000 })
+  const download = defineRoute({
+    ...{ ...base, method: 'GET', path: '/v1/files', body: 'stream', responseType: 'video/mp4' },
+    response: { 200: null }
+  })
+  const document = JSON.parse(JSON.stringify(openApiOf({ title: 'x', version: '1', routes: { upload, download } })))
+  const put = operation(document, 'put', '/v1/files')
+  t.same(put.requestBody?.content, { 'application/octet-stream': {} })
+  t.match(put.requestBody, { description: /1000000 at most/ })
+  t.ok(put.responses[413])
+  const get = operation(document, 'get', '/v1/files')
+  t.same(get.responses[200]?.content, { 'video/mp4': {} })
+  t.equal(get.requestBody, undefined)
+})

@@ -35,7 +35,10 @@ export const RouteRulesSchema = Type.Object({
       vary: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 8 }))
     })
   ),
-  ends: Type.Optional(Tags)
+  ends: Type.Optional(Tags),
+  body: Type.Optional(Type.Literal('stream')),
+  /** Bytes of a streamed body. */
+  bodyLimit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_099_511_627_776 }))
 })
 
 const ROUTES = 200

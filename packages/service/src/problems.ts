@@ -3,6 +3,7 @@ import { ERRORS, type ErrorCode, problem, SkerryError } from '@skerry/contracts'
 import { DEADLINE_HEADER } from '@skerry/deadline'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isUnavailable } from './driver-errors.ts'
+import { isPassing } from './streamed-bodies.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -102,6 +103,8 @@ function pathOf(url: string): string {
  * Answers what Node's HTTP parser refused, before there is a request: over-large headers, a request that never ends, no HTTP at all.
  */
 export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  // Its body passes as it comes. Node tells of it once.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isPassing(socket)) return
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return

@@ -1,5 +1,6 @@
+import type { Readable } from 'node:stream'
 import type { BodyOf, ParamsOf, QueryOf, ResultOf, RouteContract } from '@skerry/contracts'
-import { SkerryError } from '@skerry/contracts'
+import { isStreamed, SkerryError } from '@skerry/contracts'
 import { DEADLINE_HEADER, withDeadline } from '@skerry/deadline'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify'
 import { authHook } from './auth.ts'
@@ -10,7 +11,8 @@ import { runOnce, runOnceByCommit, type StoredAnswer } from './idempotency.ts'
 import type { Caller } from './identity.ts'
 import { refuseBadText } from './json-parser.ts'
 import { PROBLEM_TYPE, problemAnswer, toSkerryError } from './problems.ts'
-import { answererOf, sendStored } from './respond.ts'
+import { answererOf, sendStored, successOf } from './respond.ts'
+import { boundedBody, isBytes, letPass, STREAMED, sendBytes } from './streamed-bodies.ts'
 import { type RouteValidators, validatorsOf } from './validation.ts'
 
 type CallerOf<R extends RouteContract> = R['auth'] extends 'required'
@@ -23,7 +25,8 @@ type CallerOf<R extends RouteContract> = R['auth'] extends 'required'
 export type HandlerInput<R extends RouteContract> = {
   params: ParamsOf<R>
   query: QueryOf<R>
-  body: BodyOf<R>
+  /** Of a streamed route the bytes as they come: they fail where the client breaks off or sends more than the limit. */
+  body: R['body'] extends 'stream' ? Readable : BodyOf<R>
   caller: CallerOf<R>
   /** What `If-Match` asks for on PUT, PATCH and DELETE: compare it with the stored version and throw PRECONDITION_FAILED. */
   ifMatch: Precondition | undefined
@@ -36,7 +39,9 @@ export type HandlerInput<R extends RouteContract> = {
 export type Handler<R extends RouteContract> = (input: HandlerInput<R>) => Promise<Result<R>> | Result<R>
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler whose answer is empty need not say so.
-type Result<R extends RouteContract> = [ResultOf<R>] extends [undefined] ? undefined | void : ResultOf<R>
+type Nothing = undefined | void
+type Empty<R extends RouteContract> = R['body'] extends 'stream' ? Readable | Nothing : Nothing
+type Result<R extends RouteContract> = [ResultOf<R>] extends [undefined] ? Empty<R> : ResultOf<R>
 
 /**
  * For an idempotent route whose answers hold secrets, or are of somebody who is not known before: `keep` says what is stored of a success in
@@ -75,7 +80,8 @@ export function inputOf<R extends RouteContract>(request: FastifyRequest): Handl
 
 /**
  * Serves a contract: token, validation, handler, answer. The status is the contract's one success status. A GET honours `fields` and
- * `If-None-Match`; an idempotent route honours `Idempotency-Key`; the handler of a `stream` route takes the reply over itself.
+ * `If-None-Match`; an idempotent route honours `Idempotency-Key`; the handler of a `stream` route takes the reply over itself. That of a route
+ * with a streamed body gets the bytes as they come, and may answer with a stream of bytes where its contract has no schema.
  */
 export function route<R extends RouteContract>(
   app: FastifyInstance,
@@ -83,6 +89,10 @@ export function route<R extends RouteContract>(
   handler: Handler<R>,
   options: RouteOptions<R> = {}
 ): void {
+  if (isStreamed(contract)) {
+    streamedRoute(app, contract, handler as unknown as Handler<RouteContract>, options as unknown as RouteOptions)
+    return
+  }
   const service = app.skerry
   const validators = validatorsOf(contract)
   const recorder = service.metrics.route(contract.method, contract.path)
@@ -116,6 +126,54 @@ export function route<R extends RouteContract>(
   })
 }
 
+/**
+ * Serves a route whose bodies are streams: they may take as long as they come, so that no time limit holds. Of a body that its handler has
+ * left unread the rest is dropped when the answer is given.
+ */
+function streamedRoute(
+  app: FastifyInstance,
+  contract: RouteContract,
+  handler: Handler<RouteContract>,
+  options: RouteOptions
+): void {
+  const { name, metrics, identity, config } = app.skerry
+  if (contract.idempotent || contract.stream)
+    throw new Error(
+      `${contract.method} ${contract.path} (${name}): a streamed body is neither repeated nor a live stream`
+    )
+  const validators = validatorsOf(contract)
+  const { status } = successOf(contract)
+  const answer = answererOf(contract, { cacheControl: options.cacheControl, check: config.CHECK_RESPONSES })
+  const recorder = metrics.route(contract.method, contract.path)
+  const bodyLimit = options.bodyLimit ?? config.BODY_LIMIT
+  const respond = async (request: FastifyRequest, reply: FastifyReply) => {
+    letPass(request, reply)
+    const input = inputFor(contract, validators, request, reply, Number.POSITIVE_INFINITY)
+    const body = contract.method === 'GET' ? undefined : boundedBody(contract, request, reply, bodyLimit)
+    // What is left of it then is read and dropped.
+    reply.raw.once('finish', () => body?.destroy())
+    const result = await handler({ ...input, body: body as never })
+    if (isBytes(result)) sendBytes(contract, reply, status, result)
+    else if (!reply.sent) answer.send(reply, request, result, answer.pick(input.query))
+    return reply
+  }
+  // In a scope of its own: elsewhere bodies are JSON.
+  app.register((scope, _options, done) => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null, undefined))
+    scope.route({
+      ...options.fastify,
+      method: contract.method,
+      url: contract.path,
+      exposeHeadRoute: contract.method === 'GET',
+      config: STREAMED,
+      onRequest: authHook(contract, identity, recorder),
+      handler: respond
+    })
+    done()
+  })
+}
+
 /** Checks a request against its contract. Throws BAD_REQUEST with every violation, or PRECONDITION_FAILED. */
 function inputFor(
   contract: RouteContract,
@@ -130,7 +188,8 @@ function inputFor(
   }
   const inParams = validators.params(request.params)
   const inQuery = validators.query(request.query)
-  const inBody = contract.method === 'GET' ? undefined : validators.body(request.body, request.mergePatch)
+  const inBody =
+    contract.method === 'GET' || isStreamed(contract) ? undefined : validators.body(request.body, request.mergePatch)
   if (inParams !== undefined || inQuery !== undefined || inBody !== undefined) {
     throw new SkerryError('BAD_REQUEST', { errors: [...(inParams ?? []), ...(inQuery ?? []), ...(inBody ?? [])] })
   }

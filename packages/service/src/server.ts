@@ -17,6 +17,7 @@ import { parseJson } from './json-parser.ts'
 import { createLogger, type Logger, RequestLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
+import { askForBody, isStreamedRoute } from './streamed-bodies.ts'
 import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
 
 export type ServerOptions = {
@@ -76,6 +77,9 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       : { serverFactory: options.serverFactory, forceCloseConnections: false as const })
   })
   app.log = log
+  // Node would tell a client to go on before anybody has looked at its head.
+  const asksFirst = options.serverFactory === undefined
+  if (asksFirst) app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
   const service: ServiceContext = {
     name,
     config,
@@ -124,10 +128,16 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     gauge.set(deadlines.size)
   )
   const elsewhere = metrics.route('none', 'none')
-  // Before the body is read: what nobody takes need not arrive.
-  const refuseUnknown = (request: FastifyRequest, done: (error?: Error) => void) => {
-    if (request.is404) done(notFound(app, request))
-    else done()
+  const letIn = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    // Before the body is read: what nobody takes need not arrive.
+    if (request.is404) {
+      done(notFound(app, request))
+      return
+    }
+    // A streamed body is asked for by whoever reads it, so that it can be refused before it is sent.
+    if (asksFirst && request.raw.headers.expect !== undefined && !isStreamedRoute(request))
+      askForBody(request.raw, reply.raw)
+    done()
   }
   const { admit } = options
   app.addHook('onRequest', (request, reply, done) => {
@@ -135,8 +145,8 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     const requestLog = new RequestLog(log, request)
     request.log = requestLog
     reply.log = requestLog
-    if (admit === undefined) refuseUnknown(request, done)
-    else admit(request, (error) => (error === undefined ? refuseUnknown(request, done) : done(error)))
+    if (admit === undefined) letIn(request, reply, done)
+    else admit(request, (error) => (error === undefined ? letIn(request, reply, done) : done(error)))
   })
   app.addHook('onSend', (request, reply, _payload, done) => {
     const took = performance.now() - request.startedAt

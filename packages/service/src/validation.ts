@@ -1,4 +1,4 @@
-import { MERGE_PATCH_TYPE, type RouteContract, type Violation } from '@skerry/contracts'
+import { jsonBodyOf, MERGE_PATCH_TYPE, type RouteContract, type Violation } from '@skerry/contracts'
 import { IsOptional, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TValidationError } from 'typebox/error'
@@ -24,10 +24,11 @@ export type RouteValidators = {
 
 /** Compiles the validators of a contract. A part without a schema takes nothing: the query no member, the body nothing or `{}`. */
 export function validatorsOf(contract: RouteContract): RouteValidators {
+  const body = jsonBodyOf(contract)
   return {
     params: contract.params === undefined ? () => undefined : validatorOf(contract.params, 'params'),
     query: contract.query === undefined ? (value) => refuseMembers(value, 'query') : queryValidator(contract.query),
-    body: contract.body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(contract.body, contract)
+    body: body === undefined ? (value) => refuseMembers(value, 'body') : bodyValidator(body, contract)
   }
 }
 

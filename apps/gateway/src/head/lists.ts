@@ -62,7 +62,8 @@ function indexOfName(list: readonly string[], name: string, end: number): number
 
 const decided = new Map<string, boolean>()
 
-function isDropped(name: string): boolean {
+/** Whether a client must not get a header of a service. */
+export function isDropped(name: string): boolean {
   let dropped = decided.get(name)
   if (dropped === undefined) {
     dropped = NEVER_ANSWERED.has(name) || name.startsWith('x-skerry-') || name.startsWith('access-control-')

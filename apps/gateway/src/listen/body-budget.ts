@@ -5,6 +5,8 @@ export type BodyHold = {
   /** Takes in a part that has come, which may be put together with others; false: it is not to be kept, since the request was refused. */
   take(bytes: number, gathered?: boolean): boolean
   readonly refused: boolean
+  /** A part that was taken in is here no more: its body passes through. */
+  give(bytes: number): void
   /** The body is whole: it still counts, but what is done with it is not broken off. */
   complete(): void
   /** The request is over. */
@@ -36,8 +38,8 @@ const PART = 512
 const GATHERED = 64
 
 /**
- * Bounds the bodies of requests that are in memory, from their first byte until their answer is given: one by one they may be small enough
- * and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
+ * Bounds the bodies of requests that are in memory, from their first byte until their answer is given, or of those that pass through each part
+ * until it was passed on: one by one they may be small enough and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
  */
 export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
   const { total: most, perAddress } = options
@@ -46,6 +48,8 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
 
   class Hold implements BodyHold {
     bytes = 0
+    /** Those of them that are the body's own. */
+    private came = 0
     refused = false
     /** It cannot be refused (any more). */
     settled = false
@@ -75,6 +79,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.share ??= shareOf(this.address, this)
       const { share } = this
       const counted = bytes + (gathered ? GATHERED : PART)
+      this.came += bytes
       this.bytes += counted
       share.bytes += counted
       total += counted
@@ -84,6 +89,16 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       // Where all others are whole it is this one that is too much.
       if (total > most && !this.refused) this.reject('memory')
       return !this.refused
+    }
+
+    give(bytes: number): void {
+      if (this.closed || this.share === undefined) return
+      // What was put together came in parts that cost more than one.
+      const counted = bytes >= this.came ? this.bytes : Math.floor((this.bytes * bytes) / this.came)
+      this.came -= bytes
+      this.bytes -= counted
+      this.share.bytes -= counted
+      total -= counted
     }
 
     complete(): void {

@@ -6,6 +6,8 @@ import { Gather } from './gather.ts'
 export class GatewayRequest extends IncomingMessage {
   /** Where it counts; none for a request without a body. */
   hold: BodyHold | undefined
+  /** Its body passes through, at a pace of its own: the time of whole requests does not hold. */
+  passes = false
   private gather: Gather | undefined
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {

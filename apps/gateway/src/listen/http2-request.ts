@@ -24,6 +24,8 @@ export class GatewayHttp2Request extends Http2ServerRequest {
   readonly came: readonly string[]
   /** Where its body counts while it is in memory. */
   hold: BodyHold | undefined
+  /** Its body passes through, at a pace of its own: the time of whole requests does not hold. */
+  passes = false
   private gather: Gather | undefined
 
   constructor(stream: ServerHttp2Stream, headers: Http2Headers, _options: ReadableOptions, raw: readonly string[]) {

@@ -24,11 +24,13 @@ const PLAIN = /^[\t\x20-\x7e\x80-\xff]*$/
 /**
  * An answer over HTTP/2 that takes what a handler of HTTP/1.1 writes: `writeHead(status, pairs)` with headers of connections among them
  * and bodies where there can be none, which are both left out, and `destroy()`, which never looks like an orderly end. It costs a
- * third less than Node's class, which gets ready for trailers with each answer; here there are none.
+ * third less than Node's class, which gets ready for trailers with each answer; here only where `trails` says so.
  */
 export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Request> {
   /** How its client reads, from one look to the next. */
   reading: Reading | undefined
+  /** Trailers may follow its body: set before its head is written. */
+  trails = false
   /** Bytes of the body that were handed to the stream. */
   private handed = 0
   /** The rest of a long body that was given as a whole. */
@@ -56,7 +58,8 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
       for (let at = 0; at < given.length; at += 2) add(head, given[at]!, given[at + 1])
     }
     this.statusCode = status
-    respond(stream, head, { endStream: this.writableEnded, sendDate: this.sendDate })
+    const waitForTrailers = this.trails && !this.writableEnded
+    respond(stream, head, { endStream: this.writableEnded, sendDate: this.sendDate, waitForTrailers })
     return this
   }
 
@@ -152,7 +155,7 @@ function add(head: string[], given: string, value: unknown): void {
   head.push(name, text)
 }
 
-type Respond = (head: string[], options: { endStream: boolean; sendDate: boolean }) => void
+type Respond = (head: string[], options: { endStream: boolean; sendDate: boolean; waitForTrailers: boolean }) => void
 
 /** Node takes a list in place of an object, and whether to send the date; the types know of neither. */
 function respond(stream: ServerHttp2Stream, head: string[], options: Parameters<Respond>[1]): void {

@@ -102,8 +102,8 @@ export function createHttp2(options: Http2Options): Http2 {
     strictSingleValueFields: false
   } as Parameters<typeof createServer>[0])
   const guarded = guard(onFault, 'http2', take, (_request, response) => response.destroy())
-  // Without the others Node would answer them and nobody would count.
-  for (const event of ['request', 'connect', 'checkExpectation']) server.on(event, guarded)
+  // Without the others Node would answer them and nobody would count, or tell clients to send what is going to be refused.
+  for (const event of ['request', 'connect', 'checkContinue', 'checkExpectation']) server.on(event, guarded)
   server.on('session', (session) => begin(session, arriving!))
 
   function begin(session: ServerHttp2Session, socket: Socket): void {
@@ -214,7 +214,7 @@ export function createHttp2(options: Http2Options): Http2 {
     for (const [request, began] of connection.uploads) {
       if (now - began < config.REQUEST_TIMEOUT_MS) break
       connection.uploads.delete(request)
-      if (!request.complete) request.stream.close(constants.NGHTTP2_CANCEL)
+      if (!request.complete && !request.passes) request.stream.close(constants.NGHTTP2_CANCEL)
     }
     for (const answer of connection.answers) look(answer, socket.remoteAddress, now)
     if (session.destroyed && socket.destroyed) connections.delete(session)

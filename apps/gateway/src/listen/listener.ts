@@ -129,6 +129,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   server.on('request', take)
   // Node would answer these itself, and go on with what follows on the connection.
   server.on('checkExpectation', take)
+  // Whoever wants the body tells its client to go on (`tellToGoOn`): Node would do so before anybody has looked at the head.
+  server.on('checkContinue', take)
   const takeClientErrors = () => {
     server.removeAllListeners('clientError')
     server.on('clientError', clientError as (error: Error, socket: Duplex) => void)

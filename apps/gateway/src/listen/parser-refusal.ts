@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { parserRefusal } from '@skerry/service'
 import { currentResponse } from '../door/in-turn.ts'
 import type { Heads } from '../head/heads.ts'
+import type { GatewayRequest } from './http1-request.ts'
 
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
@@ -20,6 +21,8 @@ const refused = new WeakSet<Socket>()
 export function createParserRefusal(heads: Pick<Heads, 'refusal'>): (error: ParseError, socket: Socket) => void {
   return (error, socket) => {
     if (refused.has(socket)) return
+    // Its body passes through, at a pace of its own. Node tells of it once.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && passes(socket)) return
     refused.add(socket)
     whenAnswered(socket, (answered) => {
       if (answered) socket.end()
@@ -34,6 +37,10 @@ export function createParserRefusal(heads: Pick<Heads, 'refusal'>): (error: Pars
       setTimeout(() => socket.destroy(), LINGER_MS).unref()
     })
   }
+}
+
+function passes(socket: Socket): boolean {
+  return (currentResponse(socket)?.req as GatewayRequest | undefined)?.passes === true
 }
 
 /** The `Origin` among the bytes that could not be parsed. */

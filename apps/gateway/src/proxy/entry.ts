@@ -4,6 +4,7 @@ import { inTurn, isItsTurn, type TurnBounds } from '../door/in-turn.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
 import { guardPath } from '../door/path-guard.ts'
 import { Visit } from '../door/visit.ts'
+import { tellToGoOn } from '../listen/expectation.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
 import type { ExchangeDeps } from './exchange.ts'
@@ -43,6 +44,7 @@ export function createEntry(
     }
     // Fastify would wait for the body that a type announces.
     if (!mayHaveBody(request)) delete request.headers['content-type']
+    tellToGoOn(request, response)
     fastify(request, response)
   }
   const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>

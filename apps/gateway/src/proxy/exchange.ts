@@ -5,6 +5,7 @@ import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { Overload } from '../overload/overload.ts'
+import type { StreamedBounds } from '../streamed/places.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { Balancer } from '../upstreams/balancer.ts'
 import type { AnswerWriterDeps } from './answer-writer.ts'
@@ -28,6 +29,8 @@ export type ExchangeDeps = RefuseDeps &
     traffic: Traffic | undefined
     /** The largest body that is kept. */
     cacheEntryBytes: number
+    /** Of routes whose bodies pass through. */
+    streamed: StreamedBounds
   }
 
 /** What carries a service's answer to the client, as far as the exchange is concerned. */

@@ -65,7 +65,7 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
 const withheld = new Map<string, boolean>()
 
 /** Whether a service must not get a header of a client; also in spellings that some servers take for it (`x_forwarded_for`, `x.forwarded.for`). */
-function isWithheld(name: string): boolean {
+export function isWithheld(name: string): boolean {
   let answer = withheld.get(name)
   if (answer === undefined) {
     const plain = name.replaceAll(/[^a-z0-9]/g, '-')

@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { awaitsWord, tellToGoOn } from '../listen/expectation.ts'
+import { passBodies } from '../streamed/streamed-exchange.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
@@ -6,7 +8,8 @@ import { relay } from './relay.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**
- * The way of one request to a service, from its head to its answer: through the door; with its body, if it writes; to a version of its service;
+ * The way of one request to a service, from its head to its answer: through the door; with its body, if it writes (where bodies pass through, by
+ * `streamed/`); to a version of its service;
  * from the cache (`from-cache.ts`), or with a place in its service (`overload/place.ts`) to an instance of it and back (`relay.ts`). Until the
  * head of an answer is there an error is answered as a problem, afterwards the connection breaks, so that nobody takes a part for the whole.
  * When the client goes away, so does the request to the service.
@@ -18,6 +21,7 @@ export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerRespo
   deps.door(exchange.visit, (error) => {
     try {
       if (error !== undefined) exchange.refuse(error)
+      else if (exchange.visit.route!.streamed !== undefined) pass(exchange)
       else if (SAFE.has(exchange.visit.method)) answer(exchange)
       else withBody(exchange)
     } catch (fault) {
@@ -26,8 +30,16 @@ export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerRespo
   })
 }
 
+function pass(exchange: Exchange): void {
+  chooseVersion(exchange)
+  passBodies(exchange)
+}
+
 function withBody(exchange: Exchange): void {
-  readBody(exchange.req, exchange.deps.bodyLimit, (error, body) => {
+  const { req, res, deps } = exchange
+  // What is too large is refused without.
+  if (awaitsWord(req) && !(Number(req.headers['content-length']) > deps.bodyLimit)) tellToGoOn(req, res)
+  readBody(req, deps.bodyLimit, (error, body) => {
     try {
       exchange.body = body
       if (error === undefined) answer(exchange)

@@ -20,6 +20,8 @@ export type Route = {
   /** A token whose session has ended is taken, too. */
   readonly endedSession: boolean
   readonly stream: boolean
+  /** Its bodies pass through; `limit` bytes of a request's, where it has one of its own. */
+  readonly streamed: { readonly limit: number | undefined } | undefined
   readonly priority: Priority
   readonly timeoutMs: number
   /** Its service honours `Idempotency-Key`: what has one may be sent again. */
@@ -212,7 +214,7 @@ export function createRoutes(options: RoutesOptions): Routes {
     let route = closed.get(found)
     if (route === undefined) {
       // Whatever else it says is about its own path.
-      route = { ...found, cached: undefined, ignoresToken: false }
+      route = { ...found, cached: undefined, streamed: undefined, ignoresToken: false }
       closed.set(found, route)
     }
     return route
@@ -220,6 +222,7 @@ export function createRoutes(options: RoutesOptions): Routes {
 
   function routeOf(service: string, rules: RouteRules): Route {
     const { method, path, auth, endedSession, stream, timeoutMs, priority, ends, idempotent } = rules
+    const { body, bodyLimit } = rules
     return {
       service,
       method,
@@ -229,6 +232,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       ignoresToken: auth === 'none',
       endedSession: endedSession === true,
       stream: stream === true,
+      streamed: body === 'stream' ? { limit: bodyLimit } : undefined,
       priority: priority ?? (method === 'GET' ? 'normal' : 'high'),
       timeoutMs: timeoutMs ?? options.timeoutMs,
       idempotent: idempotent === true,
@@ -269,6 +273,7 @@ export function createRoutes(options: RoutesOptions): Routes {
       ignoresToken: !isClosed && options.unnamed === 'none',
       endedSession: false,
       stream: false,
+      streamed: undefined,
       priority,
       timeoutMs: options.timeoutMs,
       idempotent: false,

@@ -4,6 +4,7 @@ import { CallerGoneError, failureOf } from './errors.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream, Waiting } from './upstream.ts'
+import { isSource } from './wire/body.ts'
 import { Connection } from './wire/connection.ts'
 import { isProper, ProtocolError } from './wire/head.ts'
 
@@ -87,7 +88,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     // 100 and 103 announce an answer, they are none.
     if (status < 200) return
     const now = performance.now()
-    const took = now - this.sentAt
+    const took = now - this.since(now)
     this.upstream.awaitNoMore(this)
     // Its time was up, as we had told it: that says nothing of the instance, and nobody else would have more.
     if (headers['x-skerry-deadline'] === 'passed') this.release()
@@ -125,7 +126,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     const failure = failureOf(error)
     if (failure === undefined) this.release()
     // An answer that breaks off after its head counts, too.
-    else this.call.blame(this.upstream, failure, now - this.sentAt, now)
+    else this.call.blame(this.upstream, failure, now - this.since(now), now)
     this.call.failed(this, error)
   }
 
@@ -146,7 +147,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
   /** The deadline passed while it waited. */
   expire(now: number): void {
     if (this.over) return
-    if (this.sent) this.call.blame(this.upstream, 'timeout', now - this.sentAt, now)
+    if (this.sent) this.call.blame(this.upstream, 'timeout', now - this.since(now), now)
     this.drop()
   }
 
@@ -157,6 +158,12 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
   /** Another instance was asked later and answered sooner. */
   lost(now: number): void {
     if (this.sent) this.call.blame(this.upstream, 'slow', now - this.sentAt, now)
+  }
+
+  /** Since when the instance could have answered: how long a body takes to come says nothing of it. */
+  private since(now: number): number {
+    const { body } = this.call.request
+    return isSource(body) ? Math.max(this.sentAt, body.endedAt ?? now) : this.sentAt
   }
 
   private discard(): void {

@@ -9,6 +9,7 @@ import type { ServiceUpstreams } from './service-upstreams.ts'
 import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream } from './upstream.ts'
 import { Timer, type Wheel } from './wheel.ts'
+import { isSource } from './wire/body.ts'
 import { NOTHING_SENT } from './wire/pool.ts'
 
 /** What calls tell. */
@@ -120,6 +121,18 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     return Math.max(1, Math.ceil(this.deadline!.at - now))
   }
 
+  postponed(now: number): number | undefined {
+    const { body, timeoutMs } = this.request
+    // Whoever sends it has a pace to keep.
+    return isSource(body) ? (body.endedAt ?? now) + timeoutMs : undefined
+  }
+
+  /** It may be sent again although it was sent before. */
+  private get repeatable(): boolean {
+    const { body, repeatable } = this.request
+    return repeatable && !(isSource(body) && body.begun)
+  }
+
   // What attempts tell.
 
   begun(): void {
@@ -192,7 +205,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   }
 
   evacuate(attempt: Attempt): void {
-    if (this.done || this.winner !== undefined || !this.request.repeatable) return
+    if (this.done || this.winner !== undefined || !this.repeatable) return
     // A hedge is at work elsewhere already.
     if (this.forget(attempt)) {
       attempt.drop()
@@ -217,7 +230,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
 
   /** Asks another instance in place of one whose answer is no good. Answers whether somebody else is asked. */
   private insteadOf(attempt: Attempt, now: number): boolean {
-    if (!this.request.repeatable) return false
+    if (!this.repeatable) return false
     if (this.forget(attempt)) return true
     const upstream = this.retries.next(attempt.upstream, false, now)
     if (upstream === undefined) {

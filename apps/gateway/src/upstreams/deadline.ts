@@ -4,6 +4,8 @@ import { Timer, type Wheel } from './wheel.ts'
 export type Watched = {
   /** It takes no more of the answer for now. */
   readonly paused: boolean
+  /** When an answer must have begun, where that is later than it was: a body that comes slowly comes first. */
+  postponed?(now: number): number | undefined
   /** No answer had begun in time. */
   late(now: number): void
   /** The answer fell silent. */
@@ -12,6 +14,8 @@ export type Watched = {
 
 /** For so long a caller may take nothing at all of an answer, ms: it holds a connection to the instance. */
 const SLOWEST_CALLER_MS = 60_000
+/** A timer that is started again for less would fire in the same turn. */
+const LEAST_WAIT_MS = 20
 
 /** The time that one request has: until an answer must have begun, and then between two parts of it. One timer for both. */
 export class Deadline {
@@ -53,7 +57,10 @@ export class Deadline {
     const now = this.wheel.now()
     const { watched, silenceMs } = this
     if (!this.answering) {
-      watched.late(now)
+      const at = watched.postponed?.(now) ?? 0
+      // The wheel may be early by less than that.
+      if (at - now > LEAST_WAIT_MS) this.wheel.start(this.timer, at)
+      else watched.late(now)
       return
     }
     if (this.heardAt === 0) this.heardAt = now

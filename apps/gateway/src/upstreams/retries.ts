@@ -3,6 +3,7 @@ import { failureOf } from './errors.ts'
 import type { ServiceUpstreams } from './service-upstreams.ts'
 import type { BalancedRequest } from './types.ts'
 import type { Upstream } from './upstream.ts'
+import { isSource } from './wire/body.ts'
 
 /** Answers that another instance may give better. */
 const RETRIED_STATUS = new Set([502, 503, 504])
@@ -15,7 +16,8 @@ export function isRetried(status: number, headers: IncomingHttpHeaders): boolean
 /** The further attempts of one request: each at an instance that was not asked yet, within the budget of its service. */
 export class Retries {
   private readonly service: ServiceUpstreams
-  private readonly request: Pick<BalancedRequest, 'stream' | 'repeatable' | 'version'>
+  private readonly request: Pick<BalancedRequest, 'stream' | 'repeatable' | 'version'> &
+    Partial<Pick<BalancedRequest, 'body'>>
   private left: number
   private readonly asked: Upstream[] = []
 
@@ -28,7 +30,8 @@ export class Retries {
 
   /** Whether a failed attempt may be followed by another: what may have arrived only when it may be repeated. */
   mayFollow(error: Error, sent: boolean): boolean {
-    if (failureOf(error) === undefined) return false
+    const { body = null } = this.request
+    if (failureOf(error) === undefined || (isSource(body) && body.begun)) return false
     return !sent || this.request.repeatable
   }
 

@@ -1,4 +1,5 @@
 import type { LatencyWindow } from './latency.ts'
+import type { BodySource } from './wire/body.ts'
 
 /** A request to one of a service's instances. */
 export type BalancedRequest = {
@@ -8,7 +9,8 @@ export type BalancedRequest = {
   path: string
   /** Name, value, name, value; checked, without `host` and `content-length`'s lies: they are sent as they are. */
   headers: readonly string[]
-  body: Buffer | null
+  /** As a whole, or as it comes. */
+  body: Buffer | BodySource | null
   /** May be sent again although it was sent before: idempotent by its method or its `Idempotency-Key`. */
   repeatable: boolean
   /** May be sent to a second instance while the first still works at it. */

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici'
 import { Pool } from 'undici'
 import { Circuit } from './circuit.ts'
 import type { LiveStream } from './types.ts'
+import { isSource, readableOf } from './wire/body.ts'
 import type { WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'
 
@@ -245,11 +246,18 @@ function connectionsTo(url: string, options: UpstreamOptions, connections: numbe
     connect: { timeout: connectTimeoutMs, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
   })
   return {
-    dispatch: (request, handler) =>
-      void pool.dispatch(
-        { ...request, headers: [...request.headers], method: request.method as Dispatcher.HttpMethod },
+    dispatch: (request, handler) => {
+      const { headers, method } = request
+      const body = isSource(request.body) ? readableOf(request.body) : request.body
+      const framing =
+        isSource(request.body) && request.body.length !== undefined
+          ? ['content-length', String(request.body.length)]
+          : []
+      pool.dispatch(
+        { ...request, body, headers: [...headers, ...framing], method: method as Dispatcher.HttpMethod },
         handler
-      ),
+      )
+    },
     close: () => pool.close(),
     destroy: () => pool.destroy()
   }

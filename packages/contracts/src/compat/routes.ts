@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile'
-import type { RouteContract } from '../route.ts'
+import { isStreamed, jsonBodyOf, type RouteContract } from '../route.ts'
 import { type Change, differences } from './changes.ts'
 import { plain } from './events.ts'
 import { exampleOf, type Fullness } from './example.ts'
@@ -13,6 +13,8 @@ export type ReleasedRoute = {
   readonly auth: RouteContract['auth']
   readonly idempotent?: true
   readonly stream?: true
+  /** Its bodies are bytes of any type. */
+  readonly streamed?: true
   readonly keepsNull?: true
   readonly params?: Schema
   readonly query?: Schema
@@ -54,11 +56,13 @@ function releaseRoute(route: RouteContract): ReleasedRoute {
 }
 
 function shapeOf(route: RouteContract): Omit<ReleasedRoute, 'examples'> {
-  const { auth, idempotent, stream, keepsNull, params, query, body, response, errors } = route
+  const { auth, idempotent, stream, keepsNull, params, query, response, errors } = route
+  const body = jsonBodyOf(route)
   return {
     auth,
     ...(idempotent === true ? { idempotent } : {}),
     ...(stream === true ? { stream } : {}),
+    ...(isStreamed(route) ? { streamed: true } : {}),
     ...(keepsNull === true && body !== undefined ? { keepsNull } : {}),
     ...(params === undefined ? {} : { params: plain(params) }),
     ...(query === undefined ? {} : { query: plain(query) }),
@@ -132,6 +136,13 @@ function changesOf(contract: string, before: ReleasedRoute, route: RouteContract
     )
   if (before.stream !== after.stream)
     breaking('stream', String(before.stream === true), String(after.stream === true), 'its answer is of another kind')
+  if (before.streamed !== after.streamed)
+    breaking(
+      'streamed',
+      String(before.streamed === true),
+      String(after.streamed === true),
+      'its bodies are of another kind'
+    )
 
   for (const part of ['params', 'query', 'body'] as const) {
     const [from, to] = [renamed(part, before[part], contract), renamed(part, after[part], nameOf(route))]

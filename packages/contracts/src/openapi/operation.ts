@@ -1,7 +1,7 @@
 import { IsOptional } from 'typebox'
 import { ProblemSchema } from '../common.ts'
 import { ERRORS, type ErrorCode, problem } from '../errors.ts'
-import { MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
+import { isStreamed, jsonBodyOf, MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
 import type { Components, Reference } from './components.ts'
 
 type ResourceSchema = { properties?: Record<string, ResourceSchema>; items?: ResourceSchema }
@@ -21,10 +21,12 @@ const MEANING: Readonly<Record<number, string>> = {
  * too many requests, the service is away. What can go wrong on our side besides is the `default` answer of every operation.
  */
 export function houseErrors(contract: RouteContract): ErrorCode[] {
-  const { auth, body, idempotent } = contract
+  const { auth, idempotent } = contract
   const codes: ErrorCode[] = ['BAD_REQUEST', 'RATE_LIMITED', 'UNAVAILABLE']
   if (auth !== 'none') codes.push('UNAUTHENTICATED', 'TOKEN_EXPIRED', 'SESSION_REVOKED')
-  if (body !== undefined) codes.push('BAD_JSON', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE')
+  if (isStreamed(contract)) {
+    if (contract.method !== 'GET') codes.push('BODY_TOO_LARGE', 'REQUEST_TIMEOUT')
+  } else if (contract.body !== undefined) codes.push('BAD_JSON', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE')
   if (idempotent === true) codes.push('IDEMPOTENCY_IN_FLIGHT', 'IDEMPOTENCY_MISMATCH')
   return codes
 }
@@ -39,7 +41,8 @@ export function operationOf(
   components: Components,
   habits: Habits
 ): object {
-  const { summary, description, tag, auth, body, priority, cache, limit, timeoutMs } = contract
+  const { summary, description, tag, auth, priority, cache, limit, timeoutMs } = contract
+  const body = jsonBodyOf(contract)
   const parameters = parametersOf(contract, components, habits)
   const bearer = { bearer: [] }
   if (auth !== 'none') {
@@ -65,6 +68,7 @@ export function operationOf(
             content: bodyContentOf(contract, components.schema(body))
           }
         }),
+    ...(isStreamed(contract) && contract.method !== 'GET' ? { requestBody: streamedBodyOf(contract) } : {}),
     responses: responsesOf(contract, components, habits),
     security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
     ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),
@@ -93,6 +97,15 @@ const TEXT = 'Text is well-formed Unicode without U+0000.'
 function bodyWords({ method, keepsNull }: RouteContract): string {
   if (keepsNull === true) return ''
   return method === 'PATCH' ? NULLS : ABSENT
+}
+
+/** Bytes have no schema in OpenAPI 3.1; their media type is the client's to say. */
+function streamedBodyOf({ bodyLimit }: RouteContract): object {
+  const most = bodyLimit === undefined ? '' : `, ${bodyLimit} at most`
+  return {
+    description: `Bytes of any type${most}. They may come in chunks.`,
+    content: { 'application/octet-stream': {} }
+  }
 }
 
 function bodyContentOf({ method }: RouteContract, schema: unknown): Record<string, object> {
@@ -195,6 +208,7 @@ function responsesOf(
 
 function contentOf(contract: RouteContract, status: number, schema: unknown): object | undefined {
   if (schema !== null) return { [contract.responseType ?? 'application/json']: { schema } }
+  if (isStreamed(contract) && contract.responseType !== undefined) return { [contract.responseType]: {} }
   if (contract.stream === true && status === 200) return { 'text/event-stream': { schema: { type: 'string' } } }
   return undefined
 }

@@ -6,11 +6,13 @@ const SEMICOLON = 59
 /** Bytes of one size line with its extensions, and of all trailers. */
 const LONGEST_LINE = 4_096
 const LONGEST_TRAILERS = 16_384
+const TRAILER =
+  /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*$/
 
 type State = 'size' | 'extension' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailer' | 'done'
 
 /**
- * Reads a chunked body (RFC 9112, 7.1) as it comes in pieces of any size. Extensions and trailers are read over: a service has no use for
+ * Reads a chunked body (RFC 9112, 7.1) as it comes in pieces of any size. Extensions are read over: a service has no use for
  * them that a phone would see. Line ends must be CRLF.
  */
 export class ChunkReader {
@@ -20,10 +22,12 @@ export class ChunkReader {
   private line = 0
   /** A chunk extension has begun, and its name not yet. */
   private unnamed = false
-  private trailers = 0
+  private trailerBytes = 0
   /** Bytes of the present trailer line so far, without CR. */
   private trailerLine = 0
   private lastWasCr = false
+  /** The trailers as they came, CR for each line end. */
+  private trailerText = ''
 
   get done(): boolean {
     return this.state === 'done'
@@ -45,6 +49,19 @@ export class ChunkReader {
       } else this.byte(bytes[at++]!)
     }
     return at
+  }
+
+  /** What came behind the chunks; of a name that is there twice the values in one, and nothing of what is no header line. */
+  trailers(): Record<string, string> {
+    const found: Record<string, string> = {}
+    if (this.trailerText === '') return found
+    for (const line of this.trailerText.split('\r')) {
+      const [, raw, value] = TRAILER.exec(line) ?? []
+      const name = raw?.toLowerCase()
+      if (name === undefined || name === '__proto__') continue
+      found[name] = Object.hasOwn(found, name) ? `${found[name]}, ${value}` : value!
+    }
+    return found
   }
 
   private byte(code: number): void {
@@ -95,15 +112,20 @@ export class ChunkReader {
   }
 
   private trailerByte(code: number): void {
-    if (++this.trailers > LONGEST_TRAILERS) throw new ProtocolError('trailers without end')
+    if (++this.trailerBytes > LONGEST_TRAILERS) throw new ProtocolError('trailers without end')
     if (this.lastWasCr) {
       if (code !== LF) throw new ProtocolError('a bad trailer')
       this.lastWasCr = false
       if (this.trailerLine === 0) this.state = 'done'
       this.trailerLine = 0
-    } else if (code === CR) this.lastWasCr = true
-    else if (code === LF || code === 0) throw new ProtocolError('a bad trailer')
-    else this.trailerLine++
+    } else if (code === CR) {
+      this.lastWasCr = true
+      if (this.trailerLine > 0) this.trailerText += '\r'
+    } else if (code === LF || code === 0) throw new ProtocolError('a bad trailer')
+    else {
+      this.trailerLine++
+      this.trailerText += String.fromCharCode(code)
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { hasLines } from '../../head-lines.ts'
+import { type BodySource, BodyWriter, framingOf, isSource } from './body.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
 
@@ -10,7 +11,7 @@ export type WireRequest = {
   path: string
   /** Name, value, name, value; without `host`. They must have been checked: they are written as they are. */
   headers: readonly string[]
-  body: Buffer | null
+  body: Buffer | BodySource | null
 }
 
 /** A request that has no connection yet, or one that is looked at first. */
@@ -43,6 +44,7 @@ const BEFORE_ITS_END_MS = 1_000
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
 const ONE_WRITE = 16 * 1024
+const NO_LINES: readonly string[] = []
 
 /** A request that would have been more than one on the wire. */
 export class BadRequestHeadError extends Error {
@@ -64,8 +66,8 @@ export class ClosedError extends Error {
 
 /**
  * A kept connection to one instance over plain HTTP/1.1, one request at a time. It is here because undici's client takes about 40 % of a
- * proxied request's CPU (docs/gateway.md has the figures); it speaks only what a gateway needs: no pipelining, no upgrades, bodies that
- * are there as a whole. It calls a handler of undici's `Dispatcher`, with one difference: a part given to `onResponseData` is only good
+ * proxied request's CPU (docs/gateway.md has the figures); it speaks only what a gateway needs: no pipelining, no upgrades. Bodies are there
+ * as a whole, or come from a source that is told to wait (docs/gateway-bodies.md). It calls a handler of undici's `Dispatcher`, with one difference: a part given to `onResponseData` is only good
  * until the call returns.
  */
 export class Connection implements Dispatcher.DispatchController {
@@ -81,6 +83,8 @@ export class Connection implements Dispatcher.DispatchController {
   readonly owner: ConnectionOwner
   private readonly socket: Socket
   private handler: Dispatcher.DispatchHandler | undefined
+  /** Of a body that is sent as it comes. */
+  private writer: BodyWriter | undefined
   private method = 'GET'
   private head: Head | undefined
   private interim = 0
@@ -133,8 +137,10 @@ export class Connection implements Dispatcher.DispatchController {
     const { headers, body } = request
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+    const framing = isSource(body) ? framingOf(body) : NO_LINES
+    for (const line of framing) text += `${line}\r\n`
     text += '\r\n'
-    if (!hasLines(text, headers.length / 2 + 3)) {
+    if (!hasLines(text, headers.length / 2 + framing.length + 3)) {
       // Whoever made it has not checked it; nothing of it is sent.
       this.handler = undefined
       this.owner.free(this)
@@ -143,7 +149,11 @@ export class Connection implements Dispatcher.DispatchController {
     }
     handler.onRequestStart?.(this, undefined)
     if (this.closed || this.handler !== handler) return
-    if (body === null || body.length === 0) this.socket.write(text, 'latin1')
+    if (isSource(body)) {
+      this.socket.write(text, 'latin1')
+      this.writer = new BodyWriter(this.socket, body)
+      body.attach(this.writer)
+    } else if (body === null || body.length === 0) this.socket.write(text, 'latin1')
     else if (body.length <= ONE_WRITE) this.socket.write(text + body.toString('latin1'), 'latin1')
     else {
       this.socket.cork()
@@ -168,7 +178,8 @@ export class Connection implements Dispatcher.DispatchController {
     this.discarding = true
     this.discarded = 0
     this.discardingSince = performance.now()
-    if (this.missing > DISCARD_UP_TO || this.head?.length === UNTIL_CLOSE) this.close(undefined)
+    const unsent = this.writer !== undefined && !this.writer.ended
+    if (unsent || this.missing > DISCARD_UP_TO || this.head?.length === UNTIL_CLOSE) this.close(undefined)
     else if (this.paused) this.resume()
   }
 
@@ -189,10 +200,19 @@ export class Connection implements Dispatcher.DispatchController {
     if (this.closed) return
     this.closed = true
     this.socket.destroy()
+    this.stopWriting()
     const { handler } = this
     this.handler = undefined
     this.owner.gone(this, error)
     if (handler !== undefined) handler.onResponseError?.(this, error ?? new ClosedError())
+  }
+
+  /** Answers whether all of the request's body was sent. */
+  private stopWriting(): boolean {
+    const { writer } = this
+    this.writer = undefined
+    writer?.stop()
+    return writer === undefined || writer.ended
   }
 
   /** Answers false to stop reading. */
@@ -273,6 +293,7 @@ export class Connection implements Dispatcher.DispatchController {
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
     if (head.status < 200) {
       if (++this.interim > MOST_INTERIM) throw new ProtocolError('interim answers without end')
+      if (head.status === 100) this.writer?.source.go()
       return next
     }
     this.head = head
@@ -292,14 +313,20 @@ export class Connection implements Dispatcher.DispatchController {
 
   /** The answer is whole. `more`: something follows that nobody asked for. */
   private finish(more: boolean): void {
-    const { handler, head } = this
+    const { handler, head, chunks } = this
+    const whole = this.stopWriting()
     this.handler = undefined
     this.discarding = false
     this.discardingSince = 0
     // What is still to be written belongs to a request that was answered early: the rest of it would poison the next one.
     const idleMs = Math.min(this.owner.idleMs, (head?.keptMs ?? 0) - BEFORE_ITS_END_MS)
     const reusable =
-      !more && head?.keepAlive === true && idleMs > 0 && this.socket.writableLength === 0 && this.socket.writable
+      whole &&
+      !more &&
+      head?.keepAlive === true &&
+      idleMs > 0 &&
+      this.socket.writableLength === 0 &&
+      this.socket.writable
     if (reusable && !this.closed) {
       if (this.paused) this.resume()
       this.idleMs = idleMs
@@ -310,7 +337,7 @@ export class Connection implements Dispatcher.DispatchController {
       if (head?.length === 0 && this.socket.writableLength === 0) this.socket.resetAndDestroy()
       this.close(undefined)
     }
-    handler?.onResponseEnd?.(this, {})
+    handler?.onResponseEnd?.(this, chunks?.trailers() ?? {})
   }
 
   private ended(): void {

@@ -1,0 +1,40 @@
+/** How many streamed requests there may be at once. */
+export type Places = {
+  /** Takes a place for a caller; undefined: there is none for it. `caller` is undefined where only the bound of all holds. Give it back once. */
+  take(caller: string | undefined): (() => void) | undefined
+  readonly taken: number
+}
+
+/** What bounds requests whose bodies pass through. */
+export type StreamedBounds = {
+  places: Places
+  /** Whether an address is that of one client, which has a share of the places. */
+  countsAddress(address: string): boolean
+  /** In each period of so many ms a client has to send so many bytes. */
+  periodMs: number
+  periodBytes: number
+}
+
+/** Bounds streamed requests, which each hold buffers and a connection to a service for as long as they take: all of them, and those of one caller. */
+export function createPlaces(total: number, perCaller: number): Places {
+  const byCaller = new Map<string, number>()
+  let taken = 0
+  return {
+    take(caller) {
+      const own = caller === undefined ? 0 : (byCaller.get(caller) ?? 0)
+      if (taken >= total || own >= perCaller) return undefined
+      taken++
+      if (caller !== undefined) byCaller.set(caller, own + 1)
+      return () => {
+        taken--
+        if (caller === undefined) return
+        const left = byCaller.get(caller)! - 1
+        if (left === 0) byCaller.delete(caller)
+        else byCaller.set(caller, left)
+      }
+    },
+    get taken() {
+      return taken
+    }
+  }
+}

@@ -1,0 +1,320 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { constants } from 'node:http2'
+import { SkerryError } from '@skerry/contracts'
+import type { Dispatcher } from 'undici'
+import { limitedAddress } from '../door/address.ts'
+import { tellToGoOn } from '../listen/expectation.ts'
+import type { GatewayRequest } from '../listen/http1-request.ts'
+import type { GatewayHttp2Request } from '../listen/http2-request.ts'
+import { GatewayHttp2Response } from '../listen/http2-response.ts'
+import { asProblem } from '../proxy/as-problem.ts'
+import { BodyBrokenOffError, mayHaveBody } from '../proxy/body.ts'
+import { endThen, tagsEndedBy } from '../proxy/ended-answers.ts'
+import type { Carrier, Exchange } from '../proxy/exchange.ts'
+import { leftOf, upstreamRequest } from '../proxy/upstream-request.ts'
+import type { Call } from '../upstreams/call.ts'
+import { CallerGoneError } from '../upstreams/errors.ts'
+import type { BalancedRequest } from '../upstreams/types.ts'
+import { Timer } from '../upstreams/wheel.ts'
+import { copyOf, giveBack } from './buffers.ts'
+import { dropRest } from './drop-rest.ts'
+import { RequestSource } from './request-source.ts'
+import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
+
+/** For so long a service is given the word on a body that its client awaits, ms: some never say it (RFC 9110, 10.1.1). */
+const WORD_MS = 1_000
+/** Bytes of an answer that may wait for its client. */
+const HIGH = 65_536
+
+/** Sends a request of a route whose bodies are streams to its service, and the answer to its client. */
+export function passBodies(exchange: Exchange): void {
+  // Its body may have been refused meanwhile, for want of memory.
+  if (!exchange.isGone && !exchange.res.headersSent) new StreamedExchange(exchange).start()
+}
+
+/**
+ * One request and its answer whose bodies pass through, each as fast as it is taken at the other end (docs/gateway-bodies.md). Whatever ends one
+ * side in disorder ends the other so: a part never looks like the whole.
+ */
+class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
+  readonly isStreaming = false
+  private readonly exchange: Exchange
+  private readonly source: RequestSource | undefined
+  private call: Call | undefined
+  private controller: Dispatcher.DispatchController | undefined
+  /** It left for its service, which may have done it. */
+  private sent = false
+  private held: HeldAnswer | undefined
+  private trails = false
+  private leavePlace: (() => void) | undefined
+  /** Looks at the pace of the client and of the service. */
+  private readonly pace: Timer
+  private lookedAt = 0
+  private takenBefore = 0
+
+  constructor(exchange: Exchange) {
+    const { req, res } = exchange
+    this.exchange = exchange
+    this.pace = new Timer(() => exchange.guarded(() => this.look()))
+    if (hasBody(req))
+      this.source = new RequestSource(req, res, this.limit, (error) => exchange.guarded(() => this.bodyFailed(error)))
+    exchange.carrier = this
+  }
+
+  private get limit(): number {
+    const { deps, visit } = this.exchange
+    return visit.route!.streamed!.limit ?? deps.bodyLimit
+  }
+
+  start(): void {
+    const { source } = this
+    const { deps, visit, req, res } = this.exchange
+    const { places, countsAddress } = deps.streamed
+    res.on('drain', () => this.controller?.resume())
+    if (source?.length !== undefined && source.length > this.limit) {
+      this.refuse(new SkerryError('BODY_TOO_LARGE'))
+      return
+    }
+    const address = limitedAddress(visit.address)
+    this.leavePlace = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
+    if (this.leavePlace === undefined) {
+      const detail = 'There are too many streamed requests now.'
+      this.refuse(new SkerryError('UNAVAILABLE', { detail, retryAfter: 1 }))
+      return
+    }
+    ;(req as GatewayRequest).passes = true
+    if (source === undefined) tellToGoOn(req, res)
+    else this.startPace(source)
+    this.send()
+  }
+
+  private send(): void {
+    const { exchange } = this
+    exchange.sentAt = performance.now()
+    const request = this.request(exchange.sentAt)
+    if (request.timeoutMs <= 0) {
+      this.refuse(new SkerryError('TIMEOUT'))
+      return
+    }
+    // It may be over before this returns.
+    this.call = exchange.deps.balancer.call(request, this)
+    this.controller ??= this.call
+    if (exchange.isGone) this.controller?.abort(new CallerGoneError())
+  }
+
+  private request(now: number): BalancedRequest {
+    const { source } = this
+    const { deps, visit, version } = this.exchange
+    const { silenceMs } = deps
+    const { headers } = visit.raw
+    // The time for an answer begins with the end of the body, which the client's own deadline knows nothing of.
+    const asked = source === undefined ? headers['x-skerry-deadline'] : undefined
+    const timeoutMs = leftOf(asked, visit.route!.timeoutMs, now - visit.startedAt)
+    const base = upstreamRequest(
+      visit,
+      { headers, body: null, timeoutMs, version },
+      { silenceMs, streamSilenceMs: silenceMs }
+    )
+    const te = takesTrailers(headers.te) ? ['te', 'trailers', 'connection', 'te'] : []
+    return {
+      ...base,
+      headers: [...base.headers, ...te],
+      body: source ?? null,
+      // On connections of their own: those of requests are not held at a client's pace.
+      stream: true,
+      hedgeable: false,
+      latencies: undefined
+    }
+  }
+
+  // The body.
+
+  private startPace(source: RequestSource): void {
+    const { balancer, silenceMs, streamed } = this.exchange.deps
+    const every =
+      source.awaitsWord && source.wantedSince === undefined ? WORD_MS : Math.min(streamed.periodMs, silenceMs) / 2
+    balancer.wheel.start(this.pace, performance.now() + every)
+  }
+
+  private look(): void {
+    const { source, exchange } = this
+    if (source === undefined || source.endedAt !== undefined || exchange.isGone || exchange.isAnswered) return
+    const { silenceMs, streamed } = exchange.deps
+    const now = performance.now()
+    const { blockedSince, wantedSince, taken } = source
+    if (wantedSince === undefined) source.go()
+    else if (blockedSince !== undefined) {
+      if (now - blockedSince >= silenceMs) {
+        this.call?.late(now)
+        return
+      }
+      // It is not the client that keeps the other waiting.
+      this.lookedAt = now
+      this.takenBefore = taken
+    } else {
+      this.lookedAt ||= wantedSince
+      if (now - this.lookedAt >= streamed.periodMs) {
+        if (taken - this.takenBefore < streamed.periodBytes) {
+          this.abort()
+          this.refuse(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
+          return
+        }
+        this.lookedAt = now
+        this.takenBefore = taken
+      }
+    }
+    this.startPace(source)
+  }
+
+  /** It will not become whole: its service must not take it for that. */
+  private bodyFailed(error: Error): void {
+    this.abort()
+    const { exchange } = this
+    if (error instanceof BodyBrokenOffError || exchange.isAnswered) exchange.res.destroy()
+    else this.refuse(error)
+  }
+
+  private abort(): void {
+    this.source?.stop()
+    this.controller?.abort(new CallerGoneError())
+  }
+
+  // The answer.
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    this.sent = true
+    if (this.exchange.isGone) controller.abort(new CallerGoneError())
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
+    this.controller = controller
+    this.exchange.headAt = performance.now()
+    // It does not want the rest.
+    if (status >= 400) this.source?.stop()
+    const tags = status < 400 || status >= 500 ? tagsEndedBy(this.exchange.visit) : undefined
+    if (tags === undefined) {
+      this.head(status, came)
+      return
+    }
+    const held = new HeldAnswer()
+    this.held = held
+    controller.pause()
+    endThen(this.exchange, tags, () => {
+      this.held = undefined
+      this.head(status, came)
+      for (const part of held.parts) this.onResponseData(controller, part)
+      if (held.ended !== undefined) this.onResponseEnd(controller, held.ended)
+      else if (held.error !== undefined) this.onResponseError(controller, held.error)
+      else controller.resume()
+    })
+  }
+
+  private head(status: number, came: IncomingHttpHeaders): void {
+    const { exchange } = this
+    const { deps, visit, req, res } = exchange
+    if (this.isAnswered()) {
+      this.abort()
+      return
+    }
+    exchange.isAnswered = true
+    const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
+    if (status >= 400 && !this.isWhole() && req.httpVersionMajor < 2) ours.connection = 'close'
+    if (takesTrailers(visit.raw.headers.te) && came['content-length'] === undefined) {
+      this.trails = true
+      const names = announcedTrailers(came.trailer, 'answer')
+      if (names !== undefined) ours.trailer = names
+      if (res instanceof GatewayHttp2Response) res.trails = true
+    }
+    deps.heads.write(res, visit, status, deps.heads.ofService(came, ours))
+    // What follows may be a while coming.
+    res.flushHeaders()
+    // Its client may be at sending still, and would not read while nobody reads.
+    if (status >= 400 && !this.isWhole()) req.resume()
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { isGone, isAnswered, res } = this.exchange
+    if (isGone || !(isAnswered || this.held !== undefined)) return
+    if (this.held !== undefined) {
+      this.held.parts.push(Buffer.from(chunk))
+      return
+    }
+    const part = copyOf(chunk)
+    res.write(part, (error) => {
+      if (error === null || error === undefined) giveBack(part)
+    })
+    // What the kernel has taken at once is not waited for.
+    if (res.writableLength < HIGH) return
+    controller.pause()
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    if (this.held !== undefined) {
+      this.held.ended = trailers
+      return
+    }
+    const { req, res, isGone, isAnswered } = this.exchange
+    if (isGone || !isAnswered) return
+    if (this.trails) res.addTrailers(answerTrailers(trailers))
+    this.source?.stop()
+    if (this.isWhole()) res.end()
+    else if (req.httpVersionMajor >= 2) {
+      const { stream } = req as unknown as GatewayHttp2Request
+      // RFC 9113 8.1: the answer is whole, and the rest of the request is not wanted.
+      res.end(() => stream.close(constants.NGHTTP2_NO_ERROR))
+    } else dropRest(req, () => res.end(() => this.isWhole() || req.socket.destroySoon()))
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.source?.stop()
+    if (this.held !== undefined) {
+      this.held.error = error
+      return
+    }
+    const { exchange } = this
+    if (exchange.isAnswered) {
+      if (!exchange.isGone) exchange.res.destroy()
+      return
+    }
+    endThen(exchange, this.sent ? tagsEndedBy(exchange.visit) : undefined, () => this.refuse(asProblem(error)))
+  }
+
+  /** It has an answer, which may be that there was no memory for its body. */
+  private isAnswered(): boolean {
+    return this.exchange.isAnswered || this.exchange.res.headersSent
+  }
+
+  private isWhole(): boolean {
+    return this.source === undefined || this.source.endedAt !== undefined || this.exchange.req.complete
+  }
+
+  private refuse(error: unknown): void {
+    const { exchange } = this
+    this.source?.stop()
+    if (this.isAnswered()) return
+    exchange.refuse(error)
+    // What is left of a body is dropped, within the bounds of all that is refused.
+    exchange.req.resume()
+  }
+
+  closed(): void {
+    this.leavePlace?.()
+    this.source?.stop()
+    this.exchange.deps.balancer.wheel.stop(this.pace)
+    // Also where its client has an answer that is not its service's; what has ended takes no notice.
+    this.controller?.abort(new CallerGoneError())
+  }
+}
+
+/** What came of an answer whose head has to wait. */
+class HeldAnswer {
+  readonly parts: Buffer[] = []
+  ended: IncomingHttpHeaders | undefined
+  error: Error | undefined
+}
+
+function hasBody(req: IncomingMessage): boolean {
+  if (req.httpVersionMajor >= 2) return !(req as unknown as GatewayHttp2Request).stream.endAfterHeaders
+  return mayHaveBody(req)
+}
