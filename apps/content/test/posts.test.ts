@@ -173,7 +173,7 @@ t.test('Idempotency-Key: one post however often it is sent', async (t) => {
 
   const storm = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
-      ada.send<Post>('POST', '/v1/posts', {
+      ada.persist<Post>('POST', '/v1/posts', {
         headers: { 'idempotency-key': 'k-2' },
         body: { text: 'storm' },
         instance: i

@@ -27,14 +27,15 @@ t.test('storms of likes and comments keep the counts', async (t) => {
   // Everybody likes twice at once; every third takes it back and likes again, and every fifth ends without.
   await Promise.all(
     fans.map(async (fan, i) => {
-      const both = await Promise.all([fan.send('PUT', url), fan.send('PUT', url)])
+      const both = await Promise.all([fan.persist('PUT', url), fan.persist('PUT', url)])
       t.ok(both.every((answer) => answer.status === 204))
       if (i % 3 === 0) {
-        await Promise.all([fan.send('DELETE', url), fan.send('DELETE', url)])
-        await fan.send('PUT', url)
+        await Promise.all([fan.persist('DELETE', url), fan.persist('DELETE', url)])
+        await fan.persist('PUT', url)
       }
-      if (i % 5 === 0) await fan.send('DELETE', url)
-      await fan.comment(id, `comment ${i}`)
+      if (i % 5 === 0) await fan.persist('DELETE', url)
+      const comment = { headers: { 'idempotency-key': `comment-${i}` }, body: { text: `comment ${i}` } }
+      t.equal((await fan.persist('POST', `/v1/posts/${id}/comments`, comment)).status, 201)
     })
   )
   const liking = fans.filter((_, i) => i % 5 !== 0).length
@@ -48,8 +49,8 @@ t.test('an edit during a storm is not lost, nor are the counts', async (t) => {
   const { id } = await ada.post('v1')
   const fans = Array.from({ length: 10 }, () => person())
   await Promise.all([
-    ...fans.map((fan) => fan.send('PUT', `/v1/posts/${id}/like`)),
-    ...Array.from({ length: 5 }, (_, i) => ada.send('PATCH', `/v1/posts/${id}`, { body: { text: `edit ${i}` } }))
+    ...fans.map((fan) => fan.persist('PUT', `/v1/posts/${id}/like`)),
+    ...Array.from({ length: 5 }, (_, i) => ada.persist('PATCH', `/v1/posts/${id}`, { body: { text: `edit ${i}` } }))
   ])
   t.match(await ada.read(id), { counts: { likes: 10 }, version: 6, text: /^edit / })
 })
@@ -126,7 +127,7 @@ t.test('Idempotency-Key: sent to both instances at once', async (t) => {
   const ada = person()
   const { id } = await ada.post('talk')
   const send = (key: string, instance: number) =>
-    ada.send<Comment>('POST', `/v1/posts/${id}/comments`, {
+    ada.persist<Comment>('POST', `/v1/posts/${id}/comments`, {
       headers: { 'idempotency-key': key },
       body: { text: 'once' },
       instance

@@ -195,7 +195,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
   )
   const shown = await skerry('dlq', 'show', of('content--feeds'))
   t.match(shown, /^attempts +1$/m)
-  t.match(shown, /^error +Unprocessable|Error: the payload does not fit its contract: .*authorId/m)
+  t.match(shown, /^error +\w*Error: the payload does not fit its contract: .*authorId/m)
   t.match(shown, /^ {2}"text": "broken",$/m)
   t.equal((await lagOf()).consumers.find((c) => c.consumer === 'content--feeds')?.deadLetters, 1)
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Problem } from '@skerry/contracts'
 import { openStore } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
@@ -119,11 +120,24 @@ export async function startHouse(t: Test): Promise<House> {
     documents: (app, collection) => databaseOf(app).collection(collection).find().toArray(),
     async hold(app, collection, id) {
       const session = reader.client.startSession()
-      session.startTransaction()
       const found = databaseOf(app).collection<{ _id: string }>(collection)
-      const { matchedCount } = await found.updateOne({ _id: id }, { $set: { held: true } }, { session })
-      if (matchedCount !== 1) throw new Error(`${app}.${collection} has no ${id}`)
+      const take = async () => {
+        session.startTransaction()
+        const { matchedCount } = await found.updateOne({ _id: id }, { $set: { held: true } }, { session })
+        if (matchedCount !== 1) throw new Error(`${app}.${collection} has no ${id}`)
+      }
+      await take()
+      // mongod ends a transaction that is 5 s old.
+      const released = new AbortController()
+      const keeping = (async () => {
+        while (await delay(2_000, true, { signal: released.signal }).catch(() => false)) {
+          await session.abortTransaction()
+          await take()
+        }
+      })()
       return async () => {
+        released.abort()
+        await keeping
         await session.abortTransaction()
         await session.endSession()
       }

