@@ -83,7 +83,7 @@ t.test('what is slow, and who goes first', (t) => {
 
 t.test('over HTTP/1.1', async (t) => {
   const unread: number[] = []
-  const env = { UNREAD_PERIOD_MS: '400', UNREAD_PERIOD_BYTES: '1000000', HEADERS_TIMEOUT_MS: '50' }
+  const env = { UNREAD_PERIOD_MS: '400', UNREAD_PERIOD_BYTES: '1000000', HEADERS_TIMEOUT_MS: '10000' }
   const { files, write } = await certificateFiles(t)
   const { cert } = await write('first')
   const { port } = await startListener(t, {
@@ -118,7 +118,7 @@ t.test('over HTTP/1.1', async (t) => {
 t.test('over HTTP/2: a stream whose window stays shut', async (t) => {
   const unread: number[] = []
   const { port, ended: connections } = await startListener(t, {
-    env: { UNREAD_PERIOD_MS: '300', HEADERS_TIMEOUT_MS: '50' },
+    env: { UNREAD_PERIOD_MS: '300', HEADERS_TIMEOUT_MS: '10000' },
     handler: (request, response) => response.end(request.url === '/big' ? BIG : 'small'),
     onBound: () => unread.push(1)
   })
@@ -144,7 +144,7 @@ t.test('over HTTP/2: a stream whose window stays shut', async (t) => {
 t.test('together they have a bound in bytes: the newest go', async (t) => {
   const unread: number[] = []
   const { port, listener } = await startListener(t, {
-    env: { UNREAD_PERIOD_MS: '600000', UNREAD_BYTES: String(3 * BIG.length), HEADERS_TIMEOUT_MS: '50' },
+    env: { UNREAD_PERIOD_MS: '600000', UNREAD_BYTES: String(3 * BIG.length), HEADERS_TIMEOUT_MS: '10000' },
     handler: (_request, response) => response.end(BIG),
     onBound: () => unread.push(1),
     countsAddress: () => false
