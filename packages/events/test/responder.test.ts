@@ -40,3 +40,14 @@ t.test('what a service has the server deliver to the subject of operators is no 
   responder.wake()
   await waitFor(() => looks === 1, { message: 'a wake-up is heard' })
 })
+
+t.test('a command that is a member of every object is none', async (t) => {
+  const nc = await connect({ servers: nats.url, user: nats.user, pass: nats.password })
+  t.teardown(() => nc.close())
+  const responder = startResponder(nc, { service: 'users', topic: 'follows', log: silent, commands: {} })
+  t.teardown(() => responder.stop())
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    const answer = await nc.request(`ops.users.follows.${name}`, '{}', { timeout: 30_000 })
+    t.match(answer.json(), { ok: false, code: 'BAD_REQUEST' }, name)
+  }
+})

@@ -93,7 +93,8 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
       callback(error, message) {
         // A subject that this gateway may not hear, most likely: its answers end by their time alone.
         if (error !== null) log.warn({ err: error, subject }, 'failed to subscribe to the event')
-        else hear(subject, message.data)
+        // What a push consumer of somebody else delivers here keeps the subject that it was published to.
+        else if (message.subject.startsWith(`${subject}.`)) hear(subject, message.data)
       }
     })
     heard.set(subject, { tagsOf, templates, stop: () => subscription.unsubscribe() })

@@ -31,7 +31,8 @@ export function startResponder(
     let answered: OperatorAnswer
     running++
     try {
-      const run = commands[message.subject.slice(prefix.length + 1)]
+      const name = message.subject.slice(prefix.length + 1)
+      const run = Object.hasOwn(commands, name) ? commands[name] : undefined
       if (run === undefined) throw new OperatorError('BAD_REQUEST', 'this consumer knows no such command')
       if (running > AT_ONCE) throw new OperatorError('BUSY', 'too many requests at once: try again')
       answered = { ok: true, value: await run(read(message)) }
