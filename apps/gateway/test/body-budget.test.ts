@@ -7,6 +7,7 @@ import { createBodyBudget } from '../src/listen/body-budget.ts'
 import { Gather } from '../src/listen/gather.ts'
 import { createPieces, type Pieces } from '../src/listen/pieces.ts'
 import { openSession } from './helpers/clients.ts'
+import { collected } from './helpers/collected.ts'
 import { startOrigin } from './helpers/origin.ts'
 import { startProcess } from './helpers/processes.ts'
 
@@ -106,6 +107,27 @@ t.test('pieces of bodies: a connection earns them with its bytes and its request
   count(busy, 1_000, 1_000)
   t.equal(many, 3)
   t.end()
+})
+
+t.test('what is over is not held by what goes on, however many there were at once', async (t) => {
+  const budget = createBodyBudget({ total: 1e9, perAddress: 1e9 })
+  const requests: WeakRef<object>[] = []
+  const open = () => {
+    const request = { body: 'x' }
+    requests.push(new WeakRef(request))
+    const hold = budget.open('home', createPieces(), () => Object.keys(request))
+    hold.take(10)
+    return hold
+  }
+  const one = budget.open('home', createPieces(), () => {})
+  one.take(10)
+  const openMany = () => {
+    for (const hold of Array.from({ length: 100 }, open)) hold.close()
+  }
+  openMany()
+  await collected(requests)
+  one.close()
+  t.equal(budget.bytes, 0)
 })
 
 t.test('small parts are put together', async (t) => {

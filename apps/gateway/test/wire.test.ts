@@ -7,6 +7,7 @@ import { ChunkReader } from '../src/upstreams/wire/chunks.ts'
 import type { Connection, WireRequest } from '../src/upstreams/wire/connection.ts'
 import { CHUNKED, type Familiar, parseHead, UNTIL_CLOSE } from '../src/upstreams/wire/head.ts'
 import { WirePool } from '../src/upstreams/wire/pool.ts'
+import { collected } from './helpers/collected.ts'
 
 t.test('heads', (t) => {
   const head = parseHead(
@@ -266,6 +267,21 @@ t.test('answers that come in any way', async (t) => {
   t.ok(sockets.size <= 2)
   const body = Buffer.alloc(100_000, 'x')
   t.match(await ask(pool, { method: 'POST', headers: ['content-length', '100000'], body }), { status: 200 })
+})
+
+t.test('a kept connection holds nothing of the requests that it had', async (t) => {
+  const { pool, sockets } = await startRaw(t, (socket, request) => {
+    if (request.endsWith('y')) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello')
+  })
+  const bodies: WeakRef<object>[] = []
+  const post = async () => {
+    const body = Buffer.allocUnsafeSlow(1_000).fill('y')
+    bodies.push(new WeakRef(body))
+    return ask(pool, { method: 'POST', headers: ['content-length', '1000'], body })
+  }
+  for (let i = 0; i < 3; i++) t.match(await post(), { status: 200 })
+  await collected(bodies)
+  t.equal(sockets.size, 1, 'while it is there')
 })
 
 t.test('a byte a chunk costs no more than its bytes', async (t) => {

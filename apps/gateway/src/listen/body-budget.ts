@@ -137,12 +137,18 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     enter(hold: Hold): void {
       this.open++
       this.holds.push(hold)
-      if (this.holds.length > 2 * this.open) this.holds = this.holds.filter(({ settled }) => !settled)
+      this.forget()
     }
 
     leave(bytes: number): void {
       this.bytes -= bytes
       if (--this.open === 0) shares.delete(this.address)
+      else this.forget()
+    }
+
+    /** Those that are over would keep their requests in memory. */
+    private forget(): void {
+      if (this.holds.length > 1.5 * this.open) this.holds = this.holds.filter(({ settled }) => !settled)
     }
 
     /** False when none is left that can be refused. */

@@ -145,9 +145,12 @@ export class WirePool implements ConnectionOwner {
   private open(waiting: Waiting): void {
     const connection = new Connection(this, this.hostname, this.port, () => {
       clearTimeout(late)
+      // Not from around: what this closure has in it lives as long as the connection, and so would the first request with its body.
+      const first = this.connecting.get(connection)
       // It may have been taken back meanwhile.
-      if (!this.connecting.delete(connection)) return
-      connection.send(waiting.request, waiting.handler)
+      if (first === undefined) return
+      this.connecting.delete(connection)
+      connection.send(first.request, first.handler)
     })
     // Closing what has closed already does nothing, so the timer need not be found again.
     const late = setTimeout(() => connection.close(new ConnectTimeoutError()), this.options.connectTimeoutMs).unref()
