@@ -69,19 +69,21 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   start(): void {
     const { source } = this
     const { deps, visit, req, res } = this.exchange
-    const { places, countsAddress } = deps.streamed
+    const { places, countsAddress, onBound } = deps.streamed
     res.on('drain', () => this.controller?.resume())
     if (source?.length !== undefined && source.length > this.limit) {
       this.refuse(new SkerryError('BODY_TOO_LARGE'))
       return
     }
     const address = limitedAddress(visit.address)
-    this.leavePlace = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
-    if (this.leavePlace === undefined) {
+    const place = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
+    if (typeof place === 'string') {
+      onBound(place, visit.address)
       const detail = 'There are too many streamed requests now.'
       this.refuse(new SkerryError('UNAVAILABLE', { detail, retryAfter: 1 }))
       return
     }
+    this.leavePlace = place
     ;(req as GatewayRequest).passes = true
     if (source === undefined) tellToGoOn(req, res)
     else this.startPace(source)
