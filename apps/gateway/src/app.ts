@@ -289,7 +289,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
         places,
         countsAddress: (address) => !exempt.has(address),
         periodMs: config.UNREAD_PERIOD_MS,
-        periodBytes: config.UNREAD_PERIOD_BYTES
+        periodBytes: config.UNREAD_PERIOD_BYTES,
+        onBound
       }
     },
     (request, response) => fastify(request, response)

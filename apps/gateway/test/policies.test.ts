@@ -23,7 +23,8 @@ const ROUTES = [
     path: '/v1/posts/kept',
     auth: 'none' as const,
     cache: { scope: 'public' as const, ttl: 60 }
-  }
+  },
+  { method: 'PUT' as const, path: '/v1/posts/passing', auth: 'none' as const, body: 'stream' as const, bodyLimit: 9 }
 ]
 
 t.test('a header is in the head of every answer, whoever gives it', async (t) => {
@@ -56,6 +57,8 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     ['loaded for the cache', 200, '/v1/posts/kept'],
     ['from the cache', 200, '/v1/posts/kept'],
     ['not modified', 304, '/v1/posts/kept', { headers: { 'if-none-match': '"1"' } }],
+    ['whose bodies pass through', 200, '/v1/posts/passing', { method: 'PUT', body: 'some' }],
+    ['too large to pass through', 413, '/v1/posts/passing', { method: 'PUT', body: 'more than 9 bytes' }],
     ['refused by the door', 404, '/v1/nothing'],
     ['of a service that is away', 503, '/v1/feed'],
     ['of the gateway itself', 200, '/livez'],

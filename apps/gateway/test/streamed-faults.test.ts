@@ -318,6 +318,7 @@ t.test('bounds', async (t) => {
     t.match(await next.until(/\r\n\r\n./), /^HTTP\/1\.1 200 /)
     const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
     t.match(metrics, /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/)
+    t.match(metrics, /skerry_gateway_bounds_total\{.*bound="STREAMED_BODIES_CALLER".*\} 1/)
     t.notMatch(metrics, /skerry_faults_total\{.*\} [1-9]/)
   })
 

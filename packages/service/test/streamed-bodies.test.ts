@@ -25,6 +25,7 @@ const download = defineRoute({
 t.test('a route whose bodies are streams', async (t) => {
   const { app } = createServer(t, { config: { REQUEST_TIMEOUT_MS: '200' } })
   const failed: string[] = []
+  let inHand = 0
   route(app, upload, async ({ params: { id }, body }) => {
     if (id === 'refused') throw new SkerryError('FORBIDDEN')
     const hash = createHash('sha256')
@@ -32,6 +33,7 @@ t.test('a route whose bodies are streams', async (t) => {
     const sink = new Writable({
       write(part: Buffer, _encoding, done) {
         bytes += part.length
+        inHand = bytes
         hash.update(part)
         done(id === 'full' ? new SkerryError('UNAVAILABLE') : null)
       }
@@ -98,9 +100,10 @@ t.test('a route whose bodies are streams', async (t) => {
     answer.resume()
 
     failed.length = 0
+    inHand = 0
     const socket = connect(port, '127.0.0.1')
     socket.write('PUT /v1/files/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await waitFor(() => inHand === 3)
     socket.destroy()
     await waitFor(() => failed.length === 1)
     t.match(failed[0], /broke off|aborted/)

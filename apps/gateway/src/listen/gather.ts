@@ -52,8 +52,6 @@ export class Gather {
     if (this.to === this.from) return
     const part = this.room!.subarray(this.from, this.to)
     this.from = this.to
-    // It belongs to whoever has its last part, who may free it.
-    if (this.to === ROOM) this.room = undefined
     this.more = this.push(part)
   }
 

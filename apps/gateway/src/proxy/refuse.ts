@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Logger, toSkerryError } from '@skerry/service'
 import type { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
+import { dropRest } from './drop-rest.ts'
 
 export type RefuseDeps = {
   log: Logger
@@ -9,10 +10,6 @@ export type RefuseDeps = {
   /** The largest body that is read. */
   bodyLimit: number
 }
-
-/** How much of a body nobody wants is read, and for how long, so that its client gets to read the answer. */
-const LINGER_BYTES = 16 * 1024 * 1024
-const LINGER_MS = 2_000
 
 /** Answers a visit with the problem of an error, in the one shape of all errors, and logs what is ours. Answers its status. */
 export function refuse(
@@ -28,7 +25,11 @@ export function refuse(
   const { status, list, body } = deps.heads.problem(visit, known, unread)
   deps.heads.write(response, visit, status, list)
   if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
-  else linger(request, response, body)
+  else {
+    // Written, but ended only when the body is over.
+    response.write(body)
+    dropRest(request, () => response.end(() => request.socket.destroySoon()))
+  }
   return status
 }
 
@@ -38,30 +39,6 @@ function unreadBody(request: IncomingMessage, limit: number): boolean {
   const { headers } = request
   if (headers['transfer-encoding'] !== undefined) return true
   return Number(headers['content-length'] ?? 0) > limit
-}
-
-/**
- * Closing a connection with unread data makes the kernel reset it, and the client may never see why. So the answer is written, but ended
- * only when the body is over, within bounds.
- */
-function linger(request: IncomingMessage, response: ServerResponse, body: string): void {
-  let read = 0
-  let over = false
-  const end = () => {
-    if (over) return
-    over = true
-    clearTimeout(late)
-    response.end(() => request.socket.destroySoon())
-  }
-  const late = setTimeout(end, LINGER_MS)
-  late.unref()
-  response.write(body)
-  request.on('data', (part: Buffer) => {
-    read += part.length
-    if (read > LINGER_BYTES) end()
-  })
-  request.once('end', end)
-  request.once('close', end)
 }
 
 function logRefusal(log: Logger, visit: Visit, error: ReturnType<typeof toSkerryError>): void {

@@ -1,7 +1,9 @@
+import type { BoundMet } from '../bounds.ts'
+
 /** How many streamed requests there may be at once. */
 export type Places = {
-  /** Takes a place for a caller; undefined: there is none for it. `caller` is undefined where only the bound of all holds. Give it back once. */
-  take(caller: string | undefined): (() => void) | undefined
+  /** Takes a place for a caller, to be given back once, or says which bound leaves none. `caller` is undefined where only the bound of all holds. */
+  take(caller: string | undefined): (() => void) | 'STREAMED_BODIES' | 'STREAMED_BODIES_CALLER'
   readonly taken: number
 }
 
@@ -13,6 +15,8 @@ export type StreamedBounds = {
   /** In each period of so many ms a client has to send so many bytes. */
   periodMs: number
   periodBytes: number
+  /** There was no place. */
+  onBound: BoundMet
 }
 
 /** Bounds streamed requests, which each hold buffers and a connection to a service for as long as they take: all of them, and those of one caller. */
@@ -22,7 +26,8 @@ export function createPlaces(total: number, perCaller: number): Places {
   return {
     take(caller) {
       const own = caller === undefined ? 0 : (byCaller.get(caller) ?? 0)
-      if (taken >= total || own >= perCaller) return undefined
+      if (taken >= total) return 'STREAMED_BODIES'
+      if (own >= perCaller) return 'STREAMED_BODIES_CALLER'
       taken++
       if (caller !== undefined) byCaller.set(caller, own + 1)
       return () => {

@@ -9,6 +9,7 @@ import type { GatewayHttp2Request } from '../listen/http2-request.ts'
 import { GatewayHttp2Response } from '../listen/http2-response.ts'
 import { asProblem } from '../proxy/as-problem.ts'
 import { BodyBrokenOffError, mayHaveBody } from '../proxy/body.ts'
+import { dropRest } from '../proxy/drop-rest.ts'
 import { endThen, tagsEndedBy } from '../proxy/ended-answers.ts'
 import type { Carrier, Exchange } from '../proxy/exchange.ts'
 import { leftOf, upstreamRequest } from '../proxy/upstream-request.ts'
@@ -17,7 +18,6 @@ import { CallerGoneError } from '../upstreams/errors.ts'
 import type { BalancedRequest } from '../upstreams/types.ts'
 import { Timer } from '../upstreams/wheel.ts'
 import { copyOf, giveBack } from './buffers.ts'
-import { dropRest } from './drop-rest.ts'
 import { RequestSource } from './request-source.ts'
 import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
 
@@ -69,19 +69,21 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   start(): void {
     const { source } = this
     const { deps, visit, req, res } = this.exchange
-    const { places, countsAddress } = deps.streamed
+    const { places, countsAddress, onBound } = deps.streamed
     res.on('drain', () => this.controller?.resume())
     if (source?.length !== undefined && source.length > this.limit) {
       this.refuse(new SkerryError('BODY_TOO_LARGE'))
       return
     }
     const address = limitedAddress(visit.address)
-    this.leavePlace = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
-    if (this.leavePlace === undefined) {
+    const place = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
+    if (typeof place === 'string') {
+      onBound(place, visit.address)
       const detail = 'There are too many streamed requests now.'
       this.refuse(new SkerryError('UNAVAILABLE', { detail, retryAfter: 1 }))
       return
     }
+    this.leavePlace = place
     ;(req as GatewayRequest).passes = true
     if (source === undefined) tellToGoOn(req, res)
     else this.startPace(source)
