@@ -209,6 +209,10 @@ t.test('a service that answers before it has all', async (t) => {
       response.writeHead(403, { 'content-type': 'application/json' }).end('{"no":1}')
       return
     }
+    if (message.url === '/f/early') {
+      response.end('early')
+      return
+    }
     // Gives back each part as it comes.
     message.on('data', (part) => {
       got += part.length
@@ -231,6 +235,21 @@ t.test('a service that answers before it has all', async (t) => {
     const [answer] = await once(up, 'response')
     t.equal(answer[':status'], 403)
     t.equal(await text(up), '{"no":1}')
+  })
+
+  t.test('with all that it says: the client gets it, and the connection ends', async (t) => {
+    const client = talk(t, gateway.port, head(64 * MIB, '/f/early'))
+    client.socket.write(Buffer.alloc(MIB))
+    await client.closed
+    t.match(client.heard(), /^HTTP\/1\.1 200 /)
+    t.match(client.heard(), /early$/)
+    const session = openSession(t, gateway.url)
+    const up = session.request({ ':method': 'POST', ':path': '/f/early' })
+    up.on('error', () => undefined)
+    up.write(Buffer.alloc(4 * MIB))
+    t.equal(await text(up), 'early')
+    await waitFor(() => up.closed)
+    t.equal(up.rstCode, 0, 'its stream ends without an error')
   })
 
   t.test('with what it has of it: both directions go on', async (t) => {
