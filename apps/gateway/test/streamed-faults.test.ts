@@ -263,6 +263,31 @@ t.test('a service that answers before it has all', async (t) => {
   })
 })
 
+t.test('a client that does not read loses its connection, and so does its service', async (t) => {
+  let closed = 0
+  const service = await startService(t, (_message, response) => {
+    response.once('close', () => closed++)
+    response.writeHead(200, { 'content-length': 1_024 * MIB })
+    const give = () => {
+      while (response.write(Buffer.alloc(MIB)));
+      response.once('drain', give)
+    }
+    give()
+  })
+  const gateway = await startStreaming(t, [service.url], { UNREAD_PERIOD_MS: '400' })
+  const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
+  client.socket.pause()
+  await waitFor(() => closed === 1)
+  const session = openSession(t, gateway.url)
+  const down = session.request({ ':path': '/f/a' })
+  down.on('error', () => undefined)
+  down.pause()
+  await waitFor(() => closed === 2)
+  const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
+  t.match(metrics, /skerry_gateway_unread_total(\{[^}]*\})? 2/)
+  t.match(metrics, /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/)
+})
+
 t.test('more than one instance', async (t) => {
   const seen: Seen = { ended: 0, aborted: 0, bytes: 0 }
   const good = await startService(t, counting(seen))
