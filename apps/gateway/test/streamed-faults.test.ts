@@ -209,6 +209,10 @@ t.test('a service that answers before it has all', async (t) => {
       response.writeHead(403, { 'content-type': 'application/json' }).end('{"no":1}')
       return
     }
+    if (message.url === '/f/early') {
+      response.end('early')
+      return
+    }
     // Gives back each part as it comes.
     message.on('data', (part) => {
       got += part.length
@@ -233,6 +237,21 @@ t.test('a service that answers before it has all', async (t) => {
     t.equal(await text(up), '{"no":1}')
   })
 
+  t.test('with all that it says: the client gets it, and the connection ends', async (t) => {
+    const client = talk(t, gateway.port, head(64 * MIB, '/f/early'))
+    client.socket.write(Buffer.alloc(MIB))
+    await client.closed
+    t.match(client.heard(), /^HTTP\/1\.1 200 /)
+    t.match(client.heard(), /early$/)
+    const session = openSession(t, gateway.url)
+    const up = session.request({ ':method': 'POST', ':path': '/f/early' })
+    up.on('error', () => undefined)
+    up.write(Buffer.alloc(4 * MIB))
+    t.equal(await text(up), 'early')
+    await waitFor(() => up.closed)
+    t.equal(up.rstCode, 0, 'its stream ends without an error')
+  })
+
   t.test('with what it has of it: both directions go on', async (t) => {
     const client = talk(t, gateway.port, `${head('chunked')}3\r\nzzz\r\n`)
     await client.until(/zzz/)
@@ -242,6 +261,31 @@ t.test('a service that answers before it has all', async (t) => {
     client.socket.write('0\r\n\r\n')
     t.match(await client.until(/\r\n0\r\n\r\n$/), /end/)
   })
+})
+
+t.test('a client that does not read loses its connection, and so does its service', async (t) => {
+  let closed = 0
+  const service = await startService(t, (_message, response) => {
+    response.once('close', () => closed++)
+    response.writeHead(200, { 'content-length': 1_024 * MIB })
+    const give = () => {
+      while (response.write(Buffer.alloc(MIB)));
+      response.once('drain', give)
+    }
+    give()
+  })
+  const gateway = await startStreaming(t, [service.url], { UNREAD_PERIOD_MS: '400' })
+  const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
+  client.socket.pause()
+  await waitFor(() => closed === 1)
+  const session = openSession(t, gateway.url)
+  const down = session.request({ ':path': '/f/a' })
+  down.on('error', () => undefined)
+  down.pause()
+  await waitFor(() => closed === 2)
+  const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
+  t.match(metrics, /skerry_gateway_unread_total(\{[^}]*\})? 2/)
+  t.match(metrics, /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/)
 })
 
 t.test('more than one instance', async (t) => {
@@ -392,7 +436,9 @@ t.test('an instance over TLS', async (t) => {
   chunked.once('continue', () => chunked.end(body)).flushHeaders()
   const [answer] = (await once(chunked, 'response')) as [IncomingMessage]
   t.match(await json(answer), { bytes: body.length, sha: sha(body) }, 'its clients are told to go on by the gateway')
-  t.equal(sha(Buffer.from(await (await fetch(url)).arrayBuffer())), sha(body))
+  const asking = request(url, { headers: { te: 'trailers' } }).end()
+  const [down] = (await once(asking, 'response')) as [IncomingMessage]
+  t.equal(sha(await buffer(down)), sha(body))
   const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
   t.notMatch(metrics, /skerry_faults_total\{.*\} [1-9]/)
 })

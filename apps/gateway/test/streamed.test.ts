@@ -90,6 +90,22 @@ t.test('bodies pass as they are', async (t) => {
     t.match(await json(empty), { bytes: 0 })
   })
 
+  t.test('many at once on one connection, none with bytes of another', async (t) => {
+    const session = openSession(t, gateway.url)
+    const uploads = Array.from({ length: 12 }, async (_, i) => {
+      const body = Buffer.alloc(2 * MIB + 1_000 * i, `${i} of many `)
+      // One of them is read whole by the gateway.
+      const up = session.request({ ':method': 'POST', ':path': i === 11 ? '/f/whole/a' : '/f/a' })
+      const part = [100, 5_000, 20_000, 70_000][i % 4]!
+      const sent = i === 11 ? body.subarray(0, MIB) : body
+      for (let at = 0; at < sent.length; at += part)
+        if (!up.write(sent.subarray(at, at + part))) await once(up, 'drain')
+      up.end()
+      return [(await json(up)) as Echo, sha(sent)] as const
+    })
+    for (const [got, expected] of await Promise.all(uploads)) t.equal(got.sha, expected)
+  })
+
   t.test('may take longer than whole requests may', async (t) => {
     const up = request(url, { method: 'POST', headers: { 'content-length': 4 } })
     const answered = once(up, 'response')

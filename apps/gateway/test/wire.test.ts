@@ -481,3 +481,17 @@ t.test('a pool that closes lets what is under way end', async (t) => {
   await closed
   await waitFor(() => sockets.size === 0)
 })
+
+t.test('trailers', async (t) => {
+  const read = (text: string) => {
+    const chunks = new ChunkReader()
+    const bytes = Buffer.from(`1\r\nx\r\n0\r\n${text}\r\n`, 'latin1')
+    // Byte by byte: they come in pieces of any size.
+    for (let at = 0; at < bytes.length; at++) chunks.read(bytes, at, at + 1, () => undefined)
+    t.ok(chunks.done)
+    return chunks.trailers()
+  }
+  t.same(read(''), {})
+  t.same(read('X-Sum:  12 3 \r\nx-empty:\r\nx-sum: 4\r\n'), { 'x-sum': '12 3, 4', 'x-empty': '' })
+  t.same(read('no colon\r\nx y: 1\r\n: 1\r\n__proto__: 1\r\nx-tab: a\tb\r\nx-bell: a\x07\r\n'), { 'x-tab': 'a\tb' })
+})

@@ -1,5 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseBodiesOptions } from './bodies/options.ts'
+import { bodiesText } from './bodies/report.ts'
+import { benchBodies } from './bodies/run.ts'
 import { labelOf } from './events/parts.ts'
 import { eventsChart, eventsText } from './events/report.ts'
 import { benchEvents, type EventsResult } from './events/run.ts'
@@ -14,10 +17,12 @@ import { benchPosts } from './posts/run.ts'
 import { type Row, systemRows } from './system.ts'
 import { formatTable } from './table.ts'
 
-const HELP = `npm run bench [-- system|gateway|events|posts|figures]
+const HELP = `npm run bench [-- system|gateway|bodies|events|posts|figures]
 
   system    start time, memory, four routes through the gateway with 32 connections, and the delay of a live event
   gateway   CPU, memory and latency of the gateway compared with other proxies; see: npm run bench -- gateway --help
+  bodies    CPU and memory of a megabyte that passes through the gateway up and down, beside nginx and @fastify/http-proxy;
+            --mb N (1024) in one body, --rounds N (5)
   events    events through outbox, stream and inbox, compared with the same without outbox and inbox
   posts     CPU, throughput and round trips of a post with all that follows, compared with a bare program; --check exits 1
             when a goal is missed
@@ -73,6 +78,12 @@ async function posts(check: boolean): Promise<void> {
   if (check && linesOf(result).some(({ met }) => !met)) process.exitCode = 1
 }
 
+async function bodies(args: string[]): Promise<void> {
+  const result = await benchBodies(parseBodiesOptions(args), say)
+  process.stdout.write(bodiesText(result))
+  await keep('bodies.json', `${JSON.stringify(result, null, 2)}\n`)
+}
+
 async function eventRows(): Promise<Row[]> {
   const { modes, throughputRatio } = await events()
   return (['safe', 'plain'] as const).map((mode) => ({
@@ -106,6 +117,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const [name, ...args] = process.argv.slice(2)
 if (name === undefined) await system('all.json', async () => [...(await eventRows()), ...(await goalRows())])
 else if (name === 'system' && args.length === 0) await system('system.json')
+else if (name === 'bodies') await bodies(args)
 else if (name === 'events' && args.length === 0) await events()
 else if (name === 'posts' && (args.length === 0 || (args.length === 1 && args[0] === '--check')))
   await posts(args.length === 1)

@@ -22,6 +22,11 @@ const download = defineRoute({
   response: { 200: null }
 })
 
+const note = defineRoute({
+  ...{ ...common, method: 'PUT', path: '/v1/notes', body: Strict({}) },
+  response: { 204: null }
+})
+
 t.test('a route whose bodies are streams', async (t) => {
   const { app } = createServer(t, { config: { REQUEST_TIMEOUT_MS: '200' } })
   const failed: string[] = []
@@ -48,6 +53,7 @@ t.test('a route whose bodies are streams', async (t) => {
     reply.header('content-length', '6')
     return Readable.from([Buffer.from('abc'), Buffer.from(id.slice(0, 3))])
   })
+  route(app, note, () => undefined)
   await app.listen({ port: 0 })
   const { port } = app.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}/v1/files`
@@ -86,6 +92,39 @@ t.test('a route whose bodies are streams', async (t) => {
     t.equal(answer.headers.get('content-length'), '6')
     t.equal(await answer.text(), 'abcdef')
     t.equal((await fetch(`${url}/def`, { method: 'HEAD' })).headers.get('content-length'), '6')
+  })
+
+  t.test('asks a client that waits for its body when it is read, and never for what it refuses', async (t) => {
+    const say = (bytes: string) => {
+      const socket = connect(port, '127.0.0.1')
+      t.teardown(() => socket.destroy())
+      let heard = ''
+      socket.on('data', (chunk) => {
+        heard += chunk.toString('latin1')
+      })
+      socket.write(bytes)
+      return { socket, heard: () => heard }
+    }
+    const head = (path: string, length: number) =>
+      `PUT ${path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: ${length}\r\n\r\n`
+    const taken = say(head('/v1/files/a', 3))
+    await waitFor(() => taken.heard().endsWith('\r\n\r\n'))
+    t.equal(taken.heard(), 'HTTP/1.1 100 Continue\r\n\r\n')
+    taken.socket.write('abc')
+    await waitFor(() => taken.heard().includes('"bytes":3'))
+    for (const [bytes, status] of [
+      [head('/v1/files/refused', 3), 403],
+      [head('/v1/files/a', 200_001), 413],
+      [head('/v1/files/A', 3), 400],
+      [head('/v1/nowhere', 3), 404]
+    ] as const) {
+      const refused = say(bytes)
+      await waitFor(() => refused.heard().includes('\r\n\r\n{'))
+      t.match(refused.heard(), new RegExp(`^HTTP/1\\.1 ${status} `))
+    }
+    const whole = say(head('/v1/notes', 2).replace('host: x', 'host: x\r\ncontent-type: application/json'))
+    await waitFor(() => whole.heard() !== '')
+    t.match(whole.heard(), /^HTTP\/1\.1 100 /, 'JSON bodies are asked for at once')
   })
 
   t.test('may take longer than whole requests may; one that breaks off fails', async (t) => {

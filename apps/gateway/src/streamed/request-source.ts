@@ -5,6 +5,7 @@ import type { GatewayRequest } from '../listen/http1-request.ts'
 import { BodyBrokenOffError } from '../proxy/body.ts'
 import type { BodySink, BodySource } from '../upstreams/wire/body.ts'
 import { free } from './buffers.ts'
+import { SharedReads } from './shared-reads.ts'
 import { announcedTrailers, requestTrailers } from './trailers.ts'
 
 /** The body of a client's request, on its way to a service: it is read as fast as it is taken, and a part is freed when it is written. */
@@ -26,6 +27,8 @@ export class RequestSource implements BodySource {
   private readonly onFailed: (error: Error) => void
   private sink: BodySink | undefined
   private over = false
+  /** Over HTTP/2 parts share their memory. */
+  private readonly reads: SharedReads | undefined
 
   /** @param onFailed is told once that the body will not become whole */
   constructor(req: IncomingMessage, res: ServerResponse, limit: number, onFailed: (error: Error) => void) {
@@ -34,6 +37,7 @@ export class RequestSource implements BodySource {
     this.awaitsWord = awaitsWord(req)
     this.announced = announcedTrailers(req.headers.trailer, 'request')
     this.req = req
+    if (req.httpVersionMajor >= 2) this.reads = new SharedReads()
     this.res = res
     this.limit = limit
     this.onFailed = onFailed
@@ -91,9 +95,12 @@ export class RequestSource implements BodySource {
       this.fail(new SkerryError('BAD_REQUEST', { headers: { connection: 'close' } }))
       return
     }
+    const { length } = part
+    const isDone = this.reads?.take(part)
     const more = this.sink?.write(part, (written) => {
-      ;(this.req as GatewayRequest).hold?.give(part.length)
-      if (written) free(part)
+      ;(this.req as GatewayRequest).hold?.give(length)
+      if (isDone !== undefined) isDone(written)
+      else if (written) free(part)
     })
     if (more !== false) return
     this.blockedSince = performance.now()

@@ -246,19 +246,25 @@ function connectionsTo(url: string, options: UpstreamOptions, connections: numbe
     connect: { timeout: connectTimeoutMs, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
   })
   return {
-    dispatch: (request, handler) => {
-      const { headers, method } = request
-      const body = isSource(request.body) ? readableOf(request.body) : request.body
-      const framing =
-        isSource(request.body) && request.body.length !== undefined
-          ? ['content-length', String(request.body.length)]
-          : []
-      pool.dispatch(
-        { ...request, body, headers: [...headers, ...framing], method: method as Dispatcher.HttpMethod },
+    dispatch: (request, handler) =>
+      void pool.dispatch(
+        {
+          ...request,
+          method: request.method as Dispatcher.HttpMethod,
+          headers: headersForUndici(request),
+          body: isSource(request.body) ? readableOf(request.body) : request.body
+        },
         handler
-      )
-    },
+      ),
     close: () => pool.close(),
     destroy: () => pool.destroy()
   }
+}
+
+/** undici says how a body is delimited only where it has it whole, and takes no word on connections. */
+function headersForUndici({ headers, body }: WireRequest): string[] {
+  const list: string[] = []
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] !== 'connection') list.push(headers[i]!, headers[i + 1]!)
+  if (isSource(body) && body.length !== undefined) list.push('content-length', String(body.length))
+  return list
 }

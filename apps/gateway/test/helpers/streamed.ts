@@ -27,12 +27,13 @@ export const RULES: RouteRules[] = [
 export async function startStreaming(
   t: Test,
   urls: readonly string[],
-  env: Record<string, string> = {}
+  env: Record<string, string> = {},
+  more: Partial<RouteRules> = {}
 ): Promise<AppProcess & { port: number }> {
   const folder = await mkdtemp(join(tmpdir(), 'skerry-streamed-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'rules.json')
-  await writeFile(file, JSON.stringify(RULES))
+  await writeFile(file, JSON.stringify(RULES.map((rule) => (rule.path === '/f/:name' ? { ...rule, ...more } : rule))))
   const gateway = await startProcess(t, '../../src/main.ts', {
     ...{ PORT: '0', DRAIN_MS: '0', IDLE_KEPT_MS: '0', LIMIT_EXEMPT: '127.0.0.1', HEALTH_INTERVAL_MS: '0' },
     ...{ ROUTES: `/f=${urls.join(',')}`, RULES_FILE: file },

@@ -13,6 +13,8 @@ export type OursOptions = {
   instances: readonly string[]
   /** Base URL of the service whose answers take long, below `/v1/slow`. */
   slow: string
+  /** Base URL of the service whose bodies are streams, below `/v1/bodies`; there need be none. */
+  bodies?: string
   /** Whose tokens are good. */
   signer: Signer
   /** A folder of this run, for the file of rules. */
@@ -25,7 +27,9 @@ export type OursOptions = {
 const RULES = [
   { method: 'GET', path: '/v1/posts/:id', auth: 'optional' },
   { method: 'GET', path: '/v1/cached/:id', auth: 'none', cache: { scope: 'public', ttl: 3_600 } },
-  { method: 'GET', path: '/v1/slow/:id', auth: 'none', cache: { scope: 'public', ttl: 3_600 } }
+  { method: 'GET', path: '/v1/slow/:id', auth: 'none', cache: { scope: 'public', ttl: 3_600 } },
+  { method: 'POST', path: '/v1/bodies/up', auth: 'optional', body: 'stream', bodyLimit: 1_099_511_627_776 },
+  { method: 'GET', path: '/v1/bodies/:size', auth: 'optional', body: 'stream' }
 ]
 
 const GATEWAY = join(import.meta.dirname, '../../../../apps/gateway/src/main.ts')
@@ -41,12 +45,20 @@ const ENV = {
 }
 
 /** Starts our gateway with all that it does switched on, alone: no NATS, but a Redis for its limits and its cache. */
-export async function startOurs({ instances, slow, signer, folder, execArgv, say }: OursOptions): Promise<Started> {
+export async function startOurs({
+  instances,
+  slow,
+  bodies = slow,
+  signer,
+  folder,
+  execArgv,
+  say
+}: OursOptions): Promise<Started> {
   const keys = await serveJson(signer.jwks)
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(RULES))
   const redis = await startRedis(say)
-  const routes = [`/v1/posts=${instances}`, `/v1/cached=${instances}`, `/v1/slow=${slow}`]
+  const routes = [`/v1/posts=${instances}`, `/v1/cached=${instances}`, `/v1/slow=${slow}`, `/v1/bodies=${bodies}`]
   const close = async () => {
     keys.server.close()
     await redis.stop()

@@ -61,7 +61,7 @@ function cells(row: ResultRow): string[] {
   ]
 }
 
-function machineText({ model, cores, memoryGb, kernel, node, loadBefore }: Machine): string {
+export function machineText({ model, cores, memoryGb, kernel, node, loadBefore }: Machine): string {
   return `${model}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}, Node ${node.slice(1)}; load before ${loadBefore}`
 }
 

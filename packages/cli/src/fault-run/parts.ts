@@ -126,6 +126,14 @@ export const PARTS: readonly Part[] = [
     minutes: 2
   },
   {
+    name: 'gateway-bodies',
+    proves:
+      '2 GB up and down over HTTP/1.1, in chunks and over HTTP/2 through the gateway: at most 30 MB of memory, printed',
+    folder: 'apps/gateway',
+    file: 'test/streamed-memory.test.ts',
+    minutes: 2
+  },
+  {
     name: 'gateway-h2spec',
     proves: 'the gateway is what h2spec expects of a server of HTTP/2, over TLS and with prior knowledge',
     folder: 'apps/gateway',

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KEPT_CONNECTIONS, type Peer } from './peer.ts'
+import { KEPT_CONNECTIONS, type Peer, type PeerSetup } from './peer.ts'
 
 /** More than a run asks: a connection must not end in its middle. */
 const REQUESTS = 1_000_000_000
@@ -46,6 +46,33 @@ export function nginxOrigin(folder: string, ports: readonly number[], body: stri
   }`
   )
   return nginxArgs(join(folder, 'nginx-origin.conf'), text)
+}
+
+/** An nginx that passes bodies through as they come: nothing in files, in buffers of 64 KiB. */
+export function nginxBodies({ upstream, port, folder }: PeerSetup): Promise<string[]> {
+  const text = nginxConfig(
+    join(folder, 'nginx-bodies'),
+    `upstream origin {
+    server ${upstream};
+    keepalive ${KEPT_CONNECTIONS};
+  }
+  server {
+    listen 127.0.0.1:${port};
+    client_max_body_size 0;
+    client_body_buffer_size 64k;
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+    proxy_buffer_size 64k;
+    proxy_buffers 8 64k;
+    proxy_busy_buffers_size 128k;
+    location / {
+      proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }
+  }`
+  )
+  return nginxArgs(join(folder, 'nginx-bodies.conf'), text)
 }
 
 async function nginxArgs(file: string, text: string): Promise<string[]> {

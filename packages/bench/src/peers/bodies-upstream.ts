@@ -1,0 +1,35 @@
+// What bodies are measured in front of: plain Node that takes uploads and gives as many bytes as the last segment of a path says.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+const PART = Buffer.alloc(65_536, 'x')
+
+const server = createServer((request, response) => {
+  if (request.method === 'POST') {
+    let size = 0
+    request.on('data', (part) => {
+      size += part.length
+    })
+    request.on('end', () => response.end(String(size)))
+    return
+  }
+  let left = Number(/\d+$/.exec(request.url ?? '')?.[0] ?? 0)
+  response.writeHead(200, { 'content-length': left })
+  const give = () => {
+    while (left > 0) {
+      const part = left < PART.length ? PART.subarray(0, left) : PART
+      left -= part.length
+      if (!response.write(part)) {
+        response.once('drain', give)
+        return
+      }
+    }
+    response.end()
+  }
+  give()
+})
+server.listen(0, '127.0.0.1')
+await once(server, 'listening')
+process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+process.on('disconnect', () => process.exit(0))
