@@ -115,11 +115,11 @@ t.test('what is over is not held by what goes on, however many there were at onc
   const open = () => {
     const request = { body: 'x' }
     requests.push(new WeakRef(request))
-    const hold = budget.open('home', createPieces(), () => Object.keys(request))
+    const hold = budget.open('home', createPieces({ most: 1_024 }), () => Object.keys(request))
     hold.take(10)
     return hold
   }
-  const one = budget.open('home', createPieces(), () => {})
+  const one = budget.open('home', createPieces({ most: 1_024 }), () => {})
   one.take(10)
   const openMany = () => {
     for (const hold of Array.from({ length: 100 }, open)) hold.close()

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { awaitsWord, tellToGoOn } from '../listen/expectation.ts'
-import { passBodies } from '../streamed/streamed-exchange.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
 import { relay } from './relay.ts'
+import { passBodies } from './streamed/streamed-exchange.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SharedReads } from '../../src/streamed/shared-reads.ts'
+import { SharedReads } from '../../src/proxy/streamed/shared-reads.ts'
 
 /** Parts of a read that has so many bytes, each from where and how long. */
 function partsOf(size: number, ...parts: [from: number, length: number][]) {

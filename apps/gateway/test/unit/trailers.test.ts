@@ -1,5 +1,5 @@
 import t from 'tap'
-import { announcedTrailers, answerTrailers, requestTrailers, takesTrailers } from '../../src/streamed/trailers.ts'
+import { announcedTrailers, answerTrailers, requestTrailers, takesTrailers } from '../../src/proxy/streamed/trailers.ts'
 
 t.test('what may be a trailer passes, and nothing that decides how a message is read or who sent it', async (t) => {
   const hostile = [

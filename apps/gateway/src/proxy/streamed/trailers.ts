@@ -1,5 +1,5 @@
-import { isDropped } from '../head/lists.ts'
-import { isWithheld } from '../proxy/request-headers.ts'
+import { isDropped } from '../../head/lists.ts'
+import { isWithheld } from '../request-headers.ts'
 
 const MOST = 32
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/
