@@ -2,56 +2,114 @@ import Type, { type Static, type TObject, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 
 const Port = Type.Integer({ minimum: 0, maximum: 65535 })
-const Milliseconds = (fallback: number) => Type.Integer({ minimum: 0, maximum: 600_000, default: fallback })
+const Milliseconds = (fallback: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum: 600_000, default: fallback, description })
 
 /** What an app without NATS reads from its environment, with the name of each bound. Durations are in milliseconds, sizes in bytes. */
 export const BaseConfigSchema = Type.Object({
-  SKERRY_INSTANCE: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', default: '1' }),
-  HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
-  PORT: Type.Integer({ ...Port, default: 0 }),
-  OPS_PORT: Type.Integer({ ...Port, default: 0 }),
-  /** Where the operations port listens; by default on HOST. */
-  OPS_HOST: Type.Optional(Type.String({ minLength: 1 })),
-  /** Where the gateway reaches this instance; by default made of HOST and the port that was taken. */
-  ADVERTISE_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
-  /** Where the gateway reaches the operations port; by default the host of ADVERTISE_URL and the port that was taken. */
-  ADVERTISE_OPS_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
-  /** Where this process runs: instances of other zones get half of what they would get from a gateway here. */
-  ZONE: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' })),
-  /** The version that is announced, for canaries; by default that of the app's package.json. */
-  SKERRY_VERSION: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$' })),
-  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info' }),
-  REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://' })),
-  REDIS_PREFIX: Type.Optional(Type.String()),
-  BODY_LIMIT: Type.Integer({ minimum: 1024, maximum: 64 * 1024 * 1024, default: 1024 * 1024 }),
-  HEADER_LIMIT: Type.Integer({ minimum: 1024, maximum: 1024 * 1024, default: 16 * 1024 }),
-  /** Both for a request to arrive and for its answer to be ready; a gateway's `x-skerry-deadline` may be shorter. */
-  REQUEST_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
-  /** How long gateways have to notice that an instance leaves, before it stops listening. */
-  DRAIN_MS: Milliseconds(1000),
-  /**
-   * How long connections that nobody uses stay open after that, for their clients to close: longer than a gateway keeps one (4 s). What comes
-   * on them meanwhile is answered. Gateways that heard of the drain have closed theirs, so that nothing is left to wait for.
-   */
-  IDLE_KEPT_MS: Milliseconds(5_000),
-  /** From the signal to the end, whatever is still running then. */
-  SHUTDOWN_MS: Milliseconds(15_000),
-  /** From the start to ready; an app that is not ready by then exits and is started again. */
-  START_TIMEOUT_MS: Milliseconds(60_000),
-  /** Verified access tokens kept in memory. */
-  TOKEN_CACHE: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
-  /** Share of traffic this instance takes, relative to the other instances. */
-  WEIGHT: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
-  /** Check every answer against its contract (tests and development). */
-  CHECK_RESPONSES: Type.Boolean({ default: false })
+  SKERRY_INSTANCE: Type.String({
+    pattern: '^[A-Za-z0-9_-]{1,64}$',
+    default: '1',
+    description: 'Name of this instance: unique among those of its app.'
+  }),
+  HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address on which the port listens.' }),
+  PORT: Type.Integer({ ...Port, default: 0, description: 'The port; 0 takes a free one.' }),
+  OPS_PORT: Type.Integer({
+    ...Port,
+    default: 0,
+    description: 'Port of health checks and metrics; 0 takes a free one.'
+  }),
+  OPS_HOST: Type.Optional(
+    Type.String({ minLength: 1, description: 'Address on which the operations port listens; HOST unless given.' })
+  ),
+  ADVERTISE_URL: Type.Optional(
+    Type.String({
+      pattern: '^https?://',
+      description: 'Where gateways reach this instance; HOST and the port that was taken unless given.'
+    })
+  ),
+  ADVERTISE_OPS_URL: Type.Optional(
+    Type.String({
+      pattern: '^https?://',
+      description:
+        'Where gateways reach the operations port; the host of ADVERTISE_URL and the port that was taken unless given.'
+    })
+  ),
+  ZONE: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+      description:
+        'Where this process runs. A gateway prefers instances of its own zone: those of others get half as much.'
+    })
+  ),
+  SKERRY_VERSION: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}$',
+      description: "The version that is announced, for canaries; that of the app's package.json unless given."
+    })
+  ),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description: 'The least level that is logged.'
+  }),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      pattern: '^rediss?://',
+      description: 'Redis or Valkey, with user and password. Without it each process is on its own.'
+    })
+  ),
+  REDIS_PREFIX: Type.Optional(Type.String({ description: 'How every key in Redis begins; `<app>:` unless given.' })),
+  BODY_LIMIT: Type.Integer({
+    minimum: 1024,
+    maximum: 64 * 1024 * 1024,
+    default: 1024 * 1024,
+    description: 'Bytes of a request body; larger ones are 413.'
+  }),
+  HEADER_LIMIT: Type.Integer({
+    minimum: 1024,
+    maximum: 1024 * 1024,
+    default: 16 * 1024,
+    description: 'Bytes of all request headers; more are 431.'
+  }),
+  REQUEST_TIMEOUT_MS: Type.Integer({
+    minimum: 100,
+    maximum: 600_000,
+    default: 10_000,
+    description: 'For a request to arrive, and for its answer to be ready; a shorter `x-skerry-deadline` holds.'
+  }),
+  DRAIN_MS: Milliseconds(1000, 'How long gateways have to notice that an instance leaves, before it stops listening.'),
+  // Longer than a gateway keeps one (4 s). What comes on them meanwhile is answered. Gateways that heard of the drain have closed theirs, so
+  // that nothing is left to wait for.
+  IDLE_KEPT_MS: Milliseconds(5_000, 'How long idle connections stay open after that, for their clients to close.'),
+  SHUTDOWN_MS: Milliseconds(15_000, 'From the signal to the end, whatever is still at work then.'),
+  START_TIMEOUT_MS: Milliseconds(60_000, 'From the start to ready; an app that is not ready by then exits with 1.'),
+  TOKEN_CACHE: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 10_000,
+    description: 'Verified access tokens that are kept in memory.'
+  }),
+  WEIGHT: Type.Integer({
+    minimum: 1,
+    maximum: 1000,
+    default: 1,
+    description: 'Share of the traffic for this instance, relative to the others.'
+  }),
+  CHECK_RESPONSES: Type.Boolean({
+    default: false,
+    description: 'Check every answer against its contract (for tests and development).'
+  })
 })
 export type BaseConfig = Static<typeof BaseConfigSchema>
 
 /** Where an app finds NATS. */
 export const NatsConfigSchema = Type.Object({
-  NATS_URL: Type.String({ minLength: 1 }),
-  NATS_USER: Type.String({ minLength: 1 }),
-  NATS_PASSWORD: Type.String()
+  NATS_URL: Type.String({
+    minLength: 1,
+    description: 'Where NATS is: `nats://host:4222`, several separated by commas.'
+  }),
+  NATS_USER: Type.String({ minLength: 1, description: 'User of this app.' }),
+  NATS_PASSWORD: Type.String({ description: 'Its password.' })
 })
 
 /** What every service reads from its environment. */
