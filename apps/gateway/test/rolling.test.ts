@@ -272,7 +272,6 @@ t.test(
     }
     await waitFor(async () => (await children()).length === 2)
     const spare = (await children()).find((pid) => pid !== worker())!
-    // It has said that it lives when its code is loaded.
     await waitFor(async () => / S /.test(await readFile(`/proc/${spare}/stat`, 'utf8')))
     process.kill(spare, 'SIGSTOP')
     await waitFor(() => kills().some((line) => line.worker === spare), { message: 'nor is a stopped spare kept' })

@@ -19,7 +19,7 @@ export type WatchOptions = {
 
 /** Kills workers that hang. */
 export type Watch = {
-  /** Watches a process, as soon as its code is loaded, until it ends. */
+  /** Watches a process until it ends. */
   add(worker: ChildProcess): void
   /** A beat's time has passed. */
   tick(): void
@@ -31,7 +31,8 @@ export function beatEvery(hangMs: number): number {
   return Math.max(10, Math.floor(hangMs / BEATS))
 }
 
-type Watched = { silentMs: number; cpuMs: number | undefined }
+/** `loaded`: its code is; before, it may come round seldom, and only one that is stopped is killed. */
+type Watched = { silentMs: number; cpuMs: number | undefined; loaded: boolean }
 
 /**
  * Finds workers whose event loop does not come round, and kills them, so that others take their place: a stopped process and one that hangs
@@ -55,7 +56,7 @@ export function createWatch({ hangMs, log, onHung, look = vitalSignsOf }: WatchO
       if (one.silentMs < hangMs) continue
       const ranMs = signs === undefined ? 0 : signs.cpuMs - (one.cpuMs ?? 0)
       const why = verdict(signs?.state, one.silentMs, ranMs, hangMs)
-      if (why === undefined) continue
+      if (why === undefined || (!one.loaded && signs?.state !== 'T')) continue
       watched.delete(worker)
       log.error({ worker: worker.pid, silentMs: one.silentMs, ranMs, why }, 'worker hangs: killing it')
       onHung()
@@ -65,9 +66,11 @@ export function createWatch({ hangMs, log, onHung, look = vitalSignsOf }: WatchO
 
   return {
     add(worker) {
-      // While it loads its code it may come round seldom, and has a time of its own for that.
+      watched.set(worker, { silentMs: 0, cpuMs: undefined, loaded: false })
       worker.on('message', ({ type }: Message) => {
-        if (type !== 'beat' || watched.has(worker)) watched.set(worker, { silentMs: 0, cpuMs: undefined })
+        const before = watched.get(worker)
+        if (before !== undefined)
+          watched.set(worker, { silentMs: 0, cpuMs: undefined, loaded: before.loaded || type !== 'beat' })
       })
       worker.once('exit', () => watched.delete(worker))
       // The next tick after a pause of this process comes behind what was said to it meanwhile.

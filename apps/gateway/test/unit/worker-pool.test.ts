@@ -139,10 +139,11 @@ t.test('who hangs is killed, and who is late is not', (t) => {
   t.equal(dies(29_000, undefined), '')
   t.equal(dies(30_000, undefined), 'blocked', 'where the system says nothing')
 
-  const late = add(2, 'T')
+  const late = add(2, 'S')
   late.emit('message', { type: 'beat' })
   pass(60_000)
   late.ready()
+  signs[2] = { state: 'T', cpuMs: 500 }
   late.emit('message', { type: 'beat' })
   for (let i = 0; i < 20; i++) {
     pass(9_000)
@@ -151,8 +152,17 @@ t.test('who hangs is killed, and who is late is not', (t) => {
   t.strictSame(why.splice(0), [[1, 'blocked']], 'it is watched when its code is loaded, and each word counts')
   pass(10_000)
   pass(60_000)
-  t.strictSame(why, [[2, 'stopped']], 'and killed once')
-  t.equal(hung, 6)
+  add(3, 'T')
+  pass(10_000)
+  t.strictSame(
+    why,
+    [
+      [2, 'stopped'],
+      [3, 'stopped']
+    ],
+    'and killed once; one that is stopped, also before'
+  )
+  t.equal(hung, 7)
   t.end()
 })
 
