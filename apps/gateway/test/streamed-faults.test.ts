@@ -117,6 +117,33 @@ t.test('a body that does not become whole does not end at its service', async (t
   })
 })
 
+t.test('a write whose client goes when its body is whole ends the old answers all the same', async (t) => {
+  let kept = 'old'
+  let answer: (() => void) | undefined
+  const service = await startService(t, (message, response) => {
+    if (message.method === 'GET') response.end(kept)
+    else
+      message.resume().on('end', () => {
+        answer = () => {
+          kept = 'new'
+          response.end()
+        }
+      })
+  })
+  const gateway = await startStreaming(t, [service.url])
+  const read = async () => (await fetch(`${gateway.url}/f/kept`)).text()
+  t.equal(await read(), 'old')
+  const client = talk(t, gateway.port, 'PUT /f/kept HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nnew')
+  await waitFor(() => answer !== undefined)
+  t.equal(await read(), 'old')
+  t.equal(service.requests.length, 2, 'it is kept')
+  client.socket.destroy()
+  const metrics = async () => (await fetch(`${gateway.ops}/metrics`)).text()
+  await waitFor(async () => /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/.test(await metrics()))
+  answer!()
+  await waitFor(async () => (await read()) === 'new', { timeoutMs: 20_000 })
+})
+
 t.test('services that fail', async (t) => {
   /** What a bare server does with a connection that has brought something. */
   const serve = async (t: Test, take: (socket: Socket, heard: string) => void) => {

@@ -14,13 +14,17 @@ export const KIB = 1024
 export const MIB = 1024 * KIB
 
 const stream = { auth: 'none', body: 'stream' } as const
-/** Uploads of 64 MiB at most by POST and PUT, of 1 MiB to `/f/small`, downloads, and a route that is no stream. */
+/**
+ * Uploads of 64 MiB at most by POST and PUT, of 1 MiB to `/f/small`, downloads, a route that is no stream, and one whose answers are kept until something is
+ * uploaded there. */
 export const RULES: RouteRules[] = [
   { ...stream, method: 'POST', path: '/f/small', bodyLimit: MIB },
   { ...stream, method: 'POST', path: '/f/:name', bodyLimit: 64 * MIB },
   { ...stream, method: 'PUT', path: '/f/:name', bodyLimit: 64 * MIB },
   { ...stream, method: 'GET', path: '/f/:name' },
-  { auth: 'none', method: 'POST', path: '/f/whole/:name' }
+  { auth: 'none', method: 'POST', path: '/f/whole/:name' },
+  { auth: 'none', method: 'GET', path: '/f/kept', cache: { scope: 'public', ttl: 60, tags: ['kept'] } },
+  { ...stream, method: 'PUT', path: '/f/kept', ends: ['kept'] }
 ]
 
 /** A gateway of its own process in front of servers at `/f`. */

@@ -195,6 +195,11 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     // It does not want the rest.
     if (status >= 400) this.source?.stop()
     const tags = status < 400 || status >= 500 ? tagsEndedBy(this.exchange.visit) : undefined
+    if (this.exchange.isGone) {
+      controller.abort(new CallerGoneError())
+      endThen(this.exchange, tags, () => undefined)
+      return
+    }
     if (tags === undefined) {
       this.head(status, came)
       return
@@ -300,10 +305,14 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     exchange.req.resume()
   }
 
-  closed(): void {
+  closed(early: boolean): void {
+    const { deps, headAt, visit } = this.exchange
     this.leavePlace?.()
     this.source?.stop()
-    this.exchange.deps.balancer.wheel.stop(this.pace)
+    deps.balancer.wheel.stop(this.pace)
+    // Its service has all of it and may do the write, so its answer is awaited, within its deadline: then the old answers end.
+    const given = this.source === undefined || this.source.endedAt !== undefined
+    if (early && given && this.sent && headAt === 0 && tagsEndedBy(visit) !== undefined) return
     // Also where its client has an answer that is not its service's; what has ended takes no notice.
     this.controller?.abort(new CallerGoneError())
   }
