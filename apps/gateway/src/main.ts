@@ -16,6 +16,7 @@ import { keysOf } from './alone/keys.ts'
 import { textsOf } from './alone/texts.ts'
 import { checkSettings } from './check-settings.ts'
 import { type GatewayConfig, isAlone, type RegistryConfig, readAloneConfig, readConfig } from './config.ts'
+import { returnMemory } from './return-memory.ts'
 import { startBeating } from './workers/watch.ts'
 import { BEAT_MS, leavePortWithPrimary, listenFd, SPARE, waitAsSpare } from './workers/worker.ts'
 
@@ -85,10 +86,12 @@ async function startWithRegistry({ config, log, metrics, nats }: StartContext<Re
     },
     { log }
   )
+  const memory = returnMemory()
   return {
     app: gateway.app,
     checks,
     async close() {
+      memory.stop()
       await registry.close()
       await rules.close()
       await gateway.close()
@@ -127,10 +130,12 @@ async function startAlone({ config, log, metrics }: StartAloneContext<GatewayCon
   })
   // Workers are replaced instead.
   if (fd === undefined) reload = list.reload
+  const memory = returnMemory()
   return {
     app: gateway.app,
     checks,
     async close() {
+      memory.stop()
       await list.close()
       await gateway.close()
       await identity?.close()

@@ -493,5 +493,7 @@ t.test('trailers', async (t) => {
   }
   t.same(read(''), {})
   t.same(read('X-Sum:  12 3 \r\nx-empty:\r\nx-sum: 4\r\n'), { 'x-sum': '12 3, 4', 'x-empty': '' })
-  t.same(read('no colon\r\nx y: 1\r\n: 1\r\n__proto__: 1\r\nx-tab: a\tb\r\nx-bell: a\x07\r\n'), { 'x-tab': 'a\tb' })
+  t.same(read('x-tab: a\tb\r\n'), { 'x-tab': 'a\tb' })
+  for (const line of ['no colon', 'x y: 1', ': 1', '__proto__: 1', ' folded', 'x-space : 1', 'x-bell: a\x07'])
+    t.throws(() => read(`x-good: 1\r\n${line}\r\n`), { name: 'ProtocolError' }, line)
 })

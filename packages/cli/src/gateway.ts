@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { ALLOCATOR } from '@skerry/service/allocator'
 import { isFree, StartError } from '@skerry/stores'
 import { homeFolder, REPOSITORY } from './repository.ts'
 
@@ -33,7 +34,12 @@ export async function runGateway(options: GatewayOptions, env: NodeJS.ProcessEnv
     throw new StartError(`port ${port} is in use: give another with --port (0 picks a free one)`)
   // A process group of its own: Ctrl-C in a terminal reaches only this process, which passes it on once.
   const child = spawn(process.execPath, [join(REPOSITORY, 'apps/gateway/src/main.ts')], {
-    env: { ...withoutStores(env), NODE_COMPILE_CACHE: join(homeFolder(env), 'cache', 'node'), ...settings },
+    env: {
+      ...ALLOCATOR,
+      ...withoutStores(env),
+      NODE_COMPILE_CACHE: join(homeFolder(env), 'cache', 'node'),
+      ...settings
+    },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true
   })

@@ -81,6 +81,8 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
   let busy = false
   /** When bytes that nobody asked for were sent, behind the last answer. */
   let lateAt: number | undefined
+  /** Ends the connection behind an answer that may not be whole, unless another request shows that it was. */
+  let givingUp: NodeJS.Timeout | undefined
   const fault = (what: string) => {
     service.faults.push(`${what}: ${JSON.stringify(text.slice(0, 600))}`)
     socket.destroy()
@@ -131,6 +133,7 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
       return
     }
     busy = true
+    clearTimeout(givingUp)
     const asked: Asked = { method, upgrade, key: /(?:^|\n)sec-websocket-key: ?([^\r]*)/i.exec(fields)?.[1] }
     // Who is not known gets what was understood, and nobody's tag.
     if (tag === undefined || one?.answer === undefined) {
@@ -153,11 +156,15 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     const written = () => {
       request.tookMs = performance.now() - seenAt
     }
-    play(socket, answer, tag, asked, written, () => {
+    const giveUp = () => {
+      givingUp = setTimeout(() => socket.end(), GIVES_UP_MS)
+    }
+    const free = () => {
       busy = false
       if (answer.late !== 'nothing' && isApart(answer)) lateAt = performance.now()
       read()
-    })
+    }
+    play(socket, answer, tag, asked, { written, giveUp, free })
   }
   socket.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1')
@@ -172,8 +179,7 @@ function play(
   plan: AnswerPlan,
   tag: string,
   asked: Asked,
-  written: () => void,
-  free: () => void
+  { written, giveUp, free }: { written(): void; giveUp(): void; free(): void }
 ): void {
   const { answer, late } = answerBytes(plan, tag, asked)
   const parts = pieces(answer, plan.cuts, plan.sent)
@@ -182,9 +188,9 @@ function play(
     if (plan.end === 'reset') socket.resetAndDestroy()
     else if (plan.end === 'end' || untilClose) socket.end()
     else {
-      if (plan.end === 'keep' && plan.sent === 1_000) free()
       // What may not be whole is seldom left to the patience of the gateway: it costs a connection for as long.
-      if (givesUp(plan, tag)) setTimeout(() => socket.end(), GIVES_UP_MS)
+      if (givesUp(plan, tag)) giveUp()
+      if (plan.end === 'keep' && plan.sent === 1_000) free()
     }
   }
   const sendLate = () => {

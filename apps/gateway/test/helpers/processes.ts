@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { ALLOCATOR } from '@skerry/service/allocator'
 import { childEnv } from '@skerry/testing'
 import type { Test } from 'tap'
 
@@ -16,7 +17,7 @@ export type AppProcess = {
 export async function startProcess(t: Test, file: string, env: Record<string, string>): Promise<AppProcess> {
   const child = fork(join(import.meta.dirname, file), [], {
     // A busy machine makes its event loop late, and it would refuse requests: what tests of load alone are about.
-    env: { ...childEnv(), HOST: '127.0.0.1', PRESSURE_TARGET_MS: '60000', ...env },
+    env: { ...childEnv(), ...ALLOCATOR, HOST: '127.0.0.1', PRESSURE_TARGET_MS: '60000', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // tap loads its own hooks into this process; the app must not have them.
     execArgv: []

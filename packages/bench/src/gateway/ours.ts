@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { ALLOCATOR } from '@skerry/service/allocator'
 import { findBinary, freePort, REDIS } from '@skerry/stores'
 import { binCache } from '@skerry/testing'
 import { accepts, type Started, startNode, startServer } from './processes.ts'
@@ -67,6 +68,7 @@ export async function startOurs({
     const gateway = await startNode(GATEWAY, {
       execArgv: execArgv ?? [],
       env: {
+        ...ALLOCATOR,
         ...ENV,
         ROUTES: routes.join(';'),
         JWKS_URL: keys.url,

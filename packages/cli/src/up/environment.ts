@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
+import { ALLOCATOR } from '@skerry/service/allocator'
 import { listenFault } from './address.ts'
 
 /** Where an app finds its own stores and itself is said by `up` alone; the rest of our environment holds its settings. */
@@ -29,8 +30,7 @@ const IGNORED: Readonly<Record<string, string>> = {
 export function inherited(home: string, environment: NodeJS.ProcessEnv): Record<string, string> {
   const env: Record<string, string> = {
     NODE_COMPILE_CACHE: join(home, 'cache', 'node'),
-    // Argon2's threads would each keep a heap of their own.
-    MALLOC_ARENA_MAX: '2',
+    ...ALLOCATOR,
     // All stop together, so there is nobody left to use them.
     IDLE_KEPT_MS: '0'
   }

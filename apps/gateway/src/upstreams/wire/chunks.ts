@@ -51,17 +51,28 @@ export class ChunkReader {
     return at
   }
 
-  /** What came behind the chunks; of a name that is there twice the values in one, and nothing of what is no header line. */
+  /** What came behind the chunks, once all of it has; of a name that is there twice the values in one. */
   trailers(): Record<string, string> {
     const found: Record<string, string> = {}
-    if (this.trailerText === '') return found
-    for (const line of this.trailerText.split('\r')) {
-      const [, raw, value] = TRAILER.exec(line) ?? []
-      const name = raw?.toLowerCase()
-      if (name === undefined || name === '__proto__') continue
+    for (const line of this.lines()) {
+      const [, raw, value] = TRAILER.exec(line)!
+      const name = raw!.toLowerCase()
       found[name] = Object.hasOwn(found, name) ? `${found[name]}, ${value}` : value!
     }
     return found
+  }
+
+  /** What is no header line is refused as it is in a head: another parser could read it in another way. */
+  private end(): void {
+    for (const line of this.lines()) {
+      const name = TRAILER.exec(line)?.[1]
+      if (name === undefined || name === '__proto__') throw new ProtocolError('a bad trailer')
+    }
+    this.state = 'done'
+  }
+
+  private lines(): string[] {
+    return this.trailerText === '' ? [] : this.trailerText.split('\r').slice(0, -1)
   }
 
   private byte(code: number): void {
@@ -116,7 +127,7 @@ export class ChunkReader {
     if (this.lastWasCr) {
       if (code !== LF) throw new ProtocolError('a bad trailer')
       this.lastWasCr = false
-      if (this.trailerLine === 0) this.state = 'done'
+      if (this.trailerLine === 0) this.end()
       this.trailerLine = 0
     } else if (code === CR) {
       this.lastWasCr = true
