@@ -66,7 +66,7 @@ everything else work. Ctrl-C stops it in order; SIGHUP reloads its files.
   --workers N          number of worker processes on the port; SIGHUP then replaces them one by one
   --health PATH        the path of the active health check of each upstream, such as /healthz
 
-Every other setting in apps/gateway/src/config.ts can be set as an environment variable:
+Every other setting in docs/gateway-settings.md can be set as an environment variable:
 
   HOST=0.0.0.0         accept connections from other machines (127.0.0.1)
   TRUSTED_PROXIES      addresses of proxies in front, whose X-Forwarded-For is trusted

@@ -39,7 +39,7 @@ export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_0
       throw new SkerryError('UNAVAILABLE', {
         detail: 'Too many concurrent changes to this resource.',
         retryAfter: 1,
-        // It says nothing of the instance, which the gateway would else leave alone (docs/gateway.md, "Eject").
+        // It says nothing of the instance, which the gateway would else leave alone (docs/gateway-upstreams.md, "Ejection").
         headers: { 'x-skerry-blame': 'caller' }
       })
     return new Promise((resolve, reject) => {

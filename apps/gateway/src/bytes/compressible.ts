@@ -13,8 +13,8 @@ const REMEMBERED = 500
 
 /**
  * Whether an answer is worth a content coding and may have one. Not: bodies below `minBytes` or of types that do not shrink, what is
- * encoded or partial or carries a digest of its bytes, `no-transform`, `no-store` (it marks what carries tokens, see "Bytes" in
- * docs/gateway.md), live streams, and answers that have no body. `length` is undefined while it is not known: then the type decides.
+ * encoded or partial or carries a digest of its bytes, `no-transform`, `no-store` (it marks what carries tokens, see "BREACH" in
+ * docs/gateway-cache.md), live streams, and answers that have no body. `length` is undefined while it is not known: then the type decides.
  * Such an answer varies by `Accept-Encoding` also when it goes out as it is.
  */
 export function compressible(

@@ -41,7 +41,7 @@ export type Compressor = {
   readonly inFlight: number
 }
 
-/** Levels by measurement (docs/gateway.md): the point from which more time makes little difference. */
+/** Levels by measurement (docs/gateway-design.md): the point from which more time makes little difference. */
 const LEVEL = { fast: { br: 3, zstd: 3, gzip: 5 }, best: { br: 6, zstd: 9, gzip: 9 } } as const
 
 /**

@@ -1,7 +1,7 @@
 /** The content codings the gateway speaks (RFC 7932, RFC 8878, RFC 1952). */
 export type Coding = 'br' | 'zstd' | 'gzip'
 
-/** In order of preference for what is encoded on its way through: zstd makes the same size for half the time (docs/gateway.md). */
+/** In order of preference for what is encoded on its way through: zstd makes the same size for half the time (docs/gateway-design.md). */
 export const ON_THE_WAY: readonly Coding[] = ['zstd', 'br', 'gzip']
 /** In order of preference for what is encoded once and served many times: the smallest first. */
 export const TO_KEEP: readonly Coding[] = ['br', 'zstd', 'gzip']

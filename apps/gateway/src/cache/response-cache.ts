@@ -49,7 +49,7 @@ export type ResponseCacheOptions = {
   now?: () => number
 }
 
-/** Whole answers of GETs, in memory and Redis; see docs/gateway.md for what it guarantees. Keys come from `keyOf`. */
+/** Whole answers of GETs, in memory and Redis; see docs/gateway-cache.md for what it guarantees. Keys come from `keyOf`. */
 export type ResponseCache = {
   /** An answer in memory that may be served now. When it is stale, `refresh` it. Costs no promise. */
   find(key: string): Served | undefined

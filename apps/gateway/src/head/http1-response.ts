@@ -34,7 +34,7 @@ export function headPart(pairs: readonly string[]): HeadPart {
 
 /**
  * An answer over HTTP/1.1. `writePairs` is Node's `writeHead` for headers whose names are proper already: Node asks two regular
- * expressions of each header, which is a third of what answering costs (docs/gateway.md has the figures). Here the head as a whole is
+ * expressions of each header, which is a third of what answering costs (docs/gateway-design.md has the figures). Here the head as a whole is
  * looked at once, for line ends that do not belong there.
  */
 export class GatewayResponse extends ServerResponse<IncomingMessage> {

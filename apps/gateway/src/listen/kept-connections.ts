@@ -30,7 +30,7 @@ type State = { since: number; bytesRead: number; left: boolean; reading: Reading
 
 /**
  * In place of the timer that Node's `keepAliveTimeout` starts and stops for each request, which cost more than the routing of one
- * (docs/gateway.md has the figure): a request leaves its answer at its connection, and a look now and then sees which have been
+ * (docs/gateway-design.md has the figure): a request leaves its answer at its connection, and a look now and then sees which have been
  * without one. A connection is idle from the look that first finds it so, which makes it live one interval longer, never shorter.
  */
 export function createKeptConnections(options: KeptOptions = {}): KeptConnections {

@@ -22,7 +22,7 @@ import { openTls } from './tls.ts'
 
 export type ListenerOptions = {
   config: GatewayConfig
-  /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (see "Bytes" in docs/gateway.md). */
+  /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (docs/gateway-http2.md). */
   handler: Handler
   /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
   heads?: Heads

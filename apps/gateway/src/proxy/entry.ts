@@ -16,7 +16,7 @@ const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
 
 /**
  * The listener ahead of Fastify: requests for services go the lean way, the gateway's own and CORS preflights to Fastify. Fastify's request,
- * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway.md has the figures.
+ * reply and hooks cost about as much as everything the gateway does to a proxied request; docs/gateway-design.md has the figures.
  */
 export function createEntry(
   deps: ExchangeDeps & { urlLimit: number; turns: TurnBounds },
