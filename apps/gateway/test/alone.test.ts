@@ -290,7 +290,7 @@ t.test('what cannot be served safely is refused at the start, with a line that s
     [{ ROUTES, ROUTES_FILE: '/x' }, /^gateway: ROUTES and ROUTES_FILE are both there: give one of them\n$/],
     [{ ROUTES, DEFAULT_AUTH: 'required' }, /^gateway: DEFAULT_AUTH is "required", but there are no keys.*\n$/],
     [{ ROUTES, DEFAULT_AUTH: 'perhaps' }, /^gateway: Bad configuration: .*DEFAULT_AUTH/],
-    [{ ROUTES, WORKERS: '0', DNS_REFRESH_MS: '1' }, /^gateway: Bad configuration: .*DNS_REFRESH_MS.*WORKERS.*\n$/],
+    [{ ROUTES, WORKERS: '0', DNS_REFRESH_MS: '1' }, /^gateway: Bad configuration: .*WORKERS.*DNS_REFRESH_MS.*\n$/],
     [{}, /^gateway: Bad configuration: NATS_URL is missing/]
   ]
   for (const [settings, message] of cases) t.match(await refused(settings), { code: 1, said: message })

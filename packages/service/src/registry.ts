@@ -1,4 +1,4 @@
-import { Kvm } from '@nats-io/kv'
+import { Kvm, type KvWatchEntry } from '@nats-io/kv'
 import type { RouteContract } from '@skerry/contracts'
 import { ensureBuckets, HEARTBEAT_TTL_MS } from './buckets.ts'
 import { assertInstance, type Instance, readInstance } from './instance.ts'
@@ -80,30 +80,56 @@ export async function announce(
   return { drain, close: drain }
 }
 
+/** How long the last instances of a service stay whose heartbeats ended without a word. */
+const LINGER_MS = 30_000
+
 /**
- * Follows who is there. `onChange` gets all live instances, ordered by service and instance, when the first table is known and whenever it
+ * Follows who is there. Where all instances of a service fall silent without having left (a machine that is busy delays heartbeats beyond their
+ * time), they stay for another 30 s: most of them still answer, and whoever asks them finds out. `onChange` gets all live instances, ordered by service and instance, when the first table is known and whenever it
  * changes; heartbeats that repeat change nothing. While NATS is away the last table stands. When it is back, what does not announce itself
  * again within `graceMs` is dropped.
  */
 export async function watchRegistry(
   nc: NatsConnection,
   onChange: (instances: Instance[]) => void,
-  options: { graceMs?: number; log?: Logger | undefined } = {}
+  options: { graceMs?: number; lingerMs?: number; log?: Logger | undefined } = {}
 ): Promise<{ close(): Promise<void> }> {
+  const lingerMs = options.lingerMs ?? LINGER_MS
   const graceMs = options.graceMs ?? HEARTBEAT_TTL_MS + 2_000
   const table = new Map<string, { text: string; instance: Instance }>()
+  /** Those that fell silent, by key. */
+  const silent = new Map<string, { instance: Instance; timer: NodeJS.Timeout }>()
   let unconfirmed = new Set<string>()
   let loaded = false
   let grace: NodeJS.Timeout | undefined
 
   const tell = () => {
     if (!loaded) return
-    const keys = [...table.keys()].sort()
-    onChange(keys.map((key) => table.get(key)!.instance))
+    const here = new Set([...table.values()].map(({ instance }) => instance.service))
+    const last = [...silent].filter(([, { instance }]) => !here.has(instance.service))
+    const all = new Map<string, { instance: Instance }>([...table, ...last])
+    onChange([...all.keys()].sort().map((key) => all.get(key)!.instance))
+  }
+  const forget = (key: string): boolean => {
+    clearTimeout(silent.get(key)?.timer)
+    return silent.delete(key)
+  }
+  /** Its heartbeats ended. Answers whether it was there. */
+  const fellSilent = (key: string): boolean => {
+    const known = table.get(key)
+    if (known === undefined) return false
+    table.delete(key)
+    forget(key)
+    const timer = setTimeout(() => {
+      if (forget(key)) tell()
+    }, lingerMs).unref()
+    silent.set(key, { instance: known.instance, timer })
+    return true
   }
   const put = (key: string, text: string) => {
     unconfirmed.delete(key)
     if (table.get(key)?.text === text) return
+    forget(key)
     const instance = read(key, text)
     if (instance === undefined) return
     table.set(key, { text, instance })
@@ -135,7 +161,7 @@ export async function watchRegistry(
     },
     onEntry: (entry) => {
       if (entry.operation === 'PUT') put(entry.key, entry.string())
-      else if (table.delete(entry.key)) tell()
+      else if (isExpiry(entry) ? fellSilent(entry.key) : table.delete(entry.key) || forget(entry.key)) tell()
     },
     onComplete: () => {
       if (!loaded) {
@@ -144,7 +170,7 @@ export async function watchRegistry(
       }
       clearTimeout(grace)
       grace = setTimeout(() => {
-        const gone = [...unconfirmed].filter((key) => table.delete(key))
+        const gone = [...unconfirmed].filter(fellSilent)
         if (gone.length > 0) tell()
       }, graceMs)
       grace.unref()
@@ -153,9 +179,16 @@ export async function watchRegistry(
   return {
     async close() {
       clearTimeout(grace)
+      for (const key of [...silent.keys()]) forget(key)
       await watch.close()
     }
   }
+}
+
+/** Whether a key has gone because its time was over, and not because somebody took it away; the client says PURGE for both. */
+function isExpiry(entry: KvWatchEntry): boolean {
+  const { sm } = entry as { sm?: { headers?: { get(name: string): string } } }
+  return sm?.headers?.get('Nats-Marker-Reason') === 'MaxAge'
 }
 
 /** The route prefixes of contracts: their first two segments, and whole paths outside of a version (`/.well-known/jwks.json`). */

@@ -57,6 +57,34 @@ t.test('who announces itself is seen, who leaves is gone at once, who dies is go
   await watch.close()
 })
 
+t.test(
+  'the last instances of a service stay a while when they fall silent, and go at once when they leave',
+  async (t) => {
+    const nc = await connect('watcher')
+    const dying = await connect('dying')
+    t.teardown(() => nc.close())
+    await ensureBuckets(nc)
+    const names = (all: Instance[]) => all.map(({ instance }) => instance)
+    const [patient, hasty]: string[][][] = [[], []]
+    const watches = [
+      await watchRegistry(nc, (all) => patient!.push(names(all)), { lingerMs: 600_000 }),
+      await watchRegistry(nc, (all) => hasty!.push(names(all)), { lingerMs: 1 })
+    ]
+    t.teardown(() => Promise.all(watches.map((watch) => watch.close())))
+    await announce(dying, instance('3'))
+    await waitFor(() => patient!.at(-1)?.[0] === '3' && hasty!.at(-1)?.[0] === '3')
+    await dying.close()
+    await waitFor(() => hasty!.at(-1)?.length === 0, { message: 'its time is over' })
+    t.same(patient!.at(-1), ['3'], 'it may still answer')
+    const next = await announce(nc, instance('4'))
+    await waitFor(() => patient!.at(-1)?.[0] === '4')
+    t.same(patient!.at(-1), ['4'], 'not beside one that says that it is there')
+    await next.drain()
+    await waitFor(() => patient!.at(-1)?.[0] !== '4')
+    t.same(patient!.at(-1), ['3'], 'who leaves is gone at once')
+  }
+)
+
 t.test('an instance that comes back elsewhere replaces itself', async (t) => {
   const nc = await connect('moving')
   t.teardown(() => nc.close())

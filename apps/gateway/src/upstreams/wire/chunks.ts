@@ -1,4 +1,4 @@
-import { ProtocolError } from './head.ts'
+import { ProtocolError, parseLine } from './head.ts'
 
 const LF = 10
 const CR = 13
@@ -6,9 +6,6 @@ const SEMICOLON = 59
 /** Bytes of one size line with its extensions, and of all trailers. */
 const LONGEST_LINE = 4_096
 const LONGEST_TRAILERS = 16_384
-const TRAILER =
-  /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*$/
-
 type State = 'size' | 'extension' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailer' | 'done'
 
 /**
@@ -55,9 +52,8 @@ export class ChunkReader {
   trailers(): Record<string, string> {
     const found: Record<string, string> = {}
     for (const line of this.lines()) {
-      const [, raw, value] = TRAILER.exec(line)!
-      const name = raw!.toLowerCase()
-      found[name] = Object.hasOwn(found, name) ? `${found[name]}, ${value}` : value!
+      const [name, value] = parseLine(line)!
+      found[name] = Object.hasOwn(found, name) ? `${found[name]}, ${value}` : value
     }
     return found
   }
@@ -65,8 +61,7 @@ export class ChunkReader {
   /** What is no header line is refused as it is in a head: another parser could read it in another way. */
   private end(): void {
     for (const line of this.lines()) {
-      const name = TRAILER.exec(line)?.[1]
-      if (name === undefined || name === '__proto__') throw new ProtocolError('a bad trailer')
+      if (parseLine(line) === undefined) throw new ProtocolError('a bad trailer')
     }
     this.state = 'done'
   }

@@ -161,6 +161,14 @@ function newLine(text: string, start: number, end: number, before: object): Fami
   return { start: Buffer.from(`${raw}:`, 'latin1').toString('latin1'), name, repeated: Object.hasOwn(before, name) }
 }
 
+/** The name, in lower case, and value of one header line by itself; undefined for what is none. */
+export function parseLine(line: string): [name: string, value: string] | undefined {
+  const colon = line.indexOf(':')
+  const name = colon === -1 ? '' : line.slice(0, colon).toLowerCase()
+  if (!NAME.test(name) || name === '__proto__' || NO_VALUE.test(line)) return undefined
+  return [name, valueFrom(line, colon + 1, line.length)]
+}
+
 /** Without the white space around it. */
 function valueFrom(text: string, from: number, to: number): string {
   let start = from
