@@ -48,17 +48,17 @@ function open(t: Test, port: number) {
 
 t.test('what the listener ends is told by the name of its bound', async (t) => {
   const met: Bound[] = []
-  const env = { MAX_CONNECTIONS: '1', BODY_PARTS: '3' }
+  const env = { MAX_CONNECTIONS: '1', BODY_PIECES: '3' }
   const { port } = await startListener(t, { env, handler: echo, onBound: (bound) => met.push(bound) })
   const head = 'POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n'
   t.match(await talk(port, head, ...Array.from({ length: 5 }, () => '1\r\nx\r\n')), /^HTTP\/1\.1 413 /)
-  t.strictSame(met.splice(0), ['BODY_PARTS'])
+  t.strictSame(met.splice(0), ['BODY_PIECES'] satisfies Bound[])
   const first = open(t, port)
   await once(first, 'connect')
   const second = open(t, port)
   await once(second, 'close')
   await waitFor(() => met.length > 0)
-  t.strictSame(met, ['MAX_CONNECTIONS'])
+  t.strictSame(met, ['MAX_CONNECTIONS'] satisfies Bound[])
 })
 
 t.test('so is what a gateway ends', async (t) => {
