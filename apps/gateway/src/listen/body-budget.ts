@@ -39,7 +39,8 @@ const GATHERED = 64
 
 /**
  * Bounds the bodies of requests that are in memory, from their first byte until their answer is given, or of those that pass through each part
- * until it was passed on: one by one they may be small enough and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
+ * until it was passed on: one by one they may be small enough and still be too many. Beyond the bound the newest are refused: of the address
+ * that has too much, else of the one that has most.
  */
 export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
   const { total: most, perAddress } = options
