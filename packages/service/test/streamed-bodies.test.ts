@@ -180,4 +180,6 @@ t.test('rules and refusals', async (t) => {
   const { app } = createServer(t)
   const repeated = defineRoute({ ...upload, idempotent: true })
   t.throws(() => route(app, repeated, () => ({ bytes: 0, sha256: '' })), /neither repeated/)
+  const bounded = defineRoute({ ...note, bodyLimit: 1_000 })
+  t.throws(() => route(app, bounded, () => undefined), /bodyLimit is of streamed bodies/)
 })
