@@ -82,7 +82,7 @@ t.test('pieces of bodies: a connection earns them with its bytes and its request
   const pieces = createPieces({ most: 1_024, onFlood: () => events.push('flood') })
   const { parts, why } = count(pieces, 1, 10_000)
   t.equal(parts, Math.floor(1_024 / (1 - 1 / 128)), 'of one byte')
-  t.strictSame(why, ['parts'])
+  t.strictSame(why, ['pieces'])
   t.equal(budget.bytes, 0)
   t.equal(
     count(pieces, 1, 10_000).parts,

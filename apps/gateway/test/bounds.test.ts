@@ -52,13 +52,13 @@ t.test('what the listener ends is told by the name of its bound', async (t) => {
   const { port } = await startListener(t, { env, handler: echo, onBound: (bound) => met.push(bound) })
   const head = 'POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n'
   t.match(await talk(port, head, ...Array.from({ length: 5 }, () => '1\r\nx\r\n')), /^HTTP\/1\.1 413 /)
-  t.strictSame(met.splice(0), ['BODY_PIECES'])
+  t.strictSame(met.splice(0), ['BODY_PIECES'] satisfies Bound[])
   const first = open(t, port)
   await once(first, 'connect')
   const second = open(t, port)
   await once(second, 'close')
   await waitFor(() => met.length > 0)
-  t.strictSame(met, ['MAX_CONNECTIONS'])
+  t.strictSame(met, ['MAX_CONNECTIONS'] satisfies Bound[])
 })
 
 t.test('so is what a gateway ends', async (t) => {

@@ -231,7 +231,7 @@ t.test('retries', async (t) => {
 
   t.test('but send again what never left', async (t) => {
     const { ask, balancer } = await startBalancer(t, [good])
-    const [live] = balancer.upstreamsOf('s')
+    const [live] = balancer.service('s')!.all
     const nobody = { ...live!.instance, instance: 'nobody', url: 'http://127.0.0.1:1' }
     balancer.update([live!.instance, nobody])
     for (let i = 0; i < 10; i++) t.equal(await ask({ method: 'POST', repeatable: false }), 200)
@@ -328,7 +328,7 @@ t.test('one that is ejected but can be reached answers all when nobody else is l
       if (held.length >= 4) for (const one of held.splice(0)) one.end('{}')
     }
     const system = await startBalancer(t, [both, good])
-    const [a, b] = system.balancer.upstreamsOf('s') as [Upstream, Upstream]
+    const [a, b] = system.balancer.service('s')!.all as [Upstream, Upstream]
     system.balancer.checkFailed(a, 'hung', performance.now())
     t.equal(a.circuit.isOpen, true)
     return { ...system, a, b }
@@ -351,7 +351,7 @@ t.test('one that is ejected but can be reached answers all when nobody else is l
 
   t.test('while the other one refuses what it is asked, that stands', async (t) => {
     const { ask, asked, balancer } = await startBalancer(t, [good, unavailable])
-    balancer.checkFailed(balancer.upstreamsOf('s')[0]!, 'hung', performance.now())
+    balancer.checkFailed(balancer.service('s')!.all[0]!, 'hung', performance.now())
     t.equal(await ask(), 503)
     t.equal(asked[0]!.length, 0)
   })
@@ -366,7 +366,7 @@ t.test('an instance that is found to hang', async (t) => {
   t.test('keeps what nobody else may be asked for, and may still answer it', async (t) => {
     const { held, hold } = holding()
     const { ask, balancer } = await startBalancer(t, [hold, good], { budgetBurst: 0 })
-    const [a, b] = balancer.upstreamsOf('s') as [Upstream, Upstream]
+    const [a, b] = balancer.service('s')!.all as [Upstream, Upstream]
     balancer.update([a.instance])
     const waiting = ask()
     await waitFor(() => held.length === 1)
@@ -380,7 +380,7 @@ t.test('an instance that is found to hang', async (t) => {
   t.test('loses what somebody else is asked for, and what may not be repeated stays', async (t) => {
     const { held, hold } = holding()
     const { ask, asked, balancer } = await startBalancer(t, [hold, good])
-    const [a, b] = balancer.upstreamsOf('s') as [Upstream, Upstream]
+    const [a, b] = balancer.service('s')!.all as [Upstream, Upstream]
     balancer.update([a.instance])
     const waiting = [ask(), ask({ method: 'POST', repeatable: false })]
     await waitFor(() => held.length === 2)
@@ -405,7 +405,7 @@ t.test('an instance that asks to be left alone is, for as long as it says', asyn
   const statuses = new Set<number | string>()
   while (asked[0]!.length === 0) statuses.add(await ask())
   t.strictSame(statuses, new Set([200]))
-  const { circuit } = balancer.upstreamsOf('s')[0]!
+  const { circuit } = balancer.service('s')!.all[0]!
   t.equal(circuit.isOpen, true)
   t.ok(circuit.pausedUntil >= before + 60_000, 'seconds, not milliseconds')
   t.ok(circuit.pausedUntil <= performance.now() + 72_000)
@@ -422,7 +422,7 @@ t.test('one that refuses what a single caller has too much of goes on for all ot
   const statuses = new Set<number | string>()
   while (asked[0]!.length === 0) statuses.add(await ask())
   t.strictSame(statuses, new Set([200]))
-  t.equal(balancer.upstreamsOf('s')[0]!.circuit.isOpen, false)
+  t.equal(balancer.service('s')!.all[0]!.circuit.isOpen, false)
 })
 
 t.test('a fault in the code that takes an answer ends that call alone', async (t) => {

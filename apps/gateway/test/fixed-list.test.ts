@@ -166,6 +166,8 @@ t.test('rules are checked, and the entry that does not fit is named', async (t) 
     [[{ ...FEED, path: '/feed/:1' }], /^rule 1 .*: path must match pattern/],
     [[{ ...FEED, cache: { scope: 'public' } }], /^rule 1 .*: cache must have required properties ttl/],
     [[{ ...FEED, method: 'POST', cache: { scope: 'public', ttl: 1 } }], /only answers to GET can be kept/],
+    [[{ ...FEED, bodyLimit: 1_000 }], /bodyLimit is of streamed bodies/],
+    [[{ ...FEED, body: 'stream', cache: { scope: 'public', ttl: 1 } }], /streamed bodies are not kept/],
     [[null], /^rule 1: must be object/]
   ]
   for (const [value, message] of bad) t.throws(() => parseRules(JSON.stringify(value)), message)

@@ -142,6 +142,7 @@ export function readInstance(value: unknown): { instance: Instance; dropped: str
  *   again, the ordinary deadline and priority hold. `limit`: the limits of each caller hold.
  * - `cache`: nothing is kept. One member of it may be what ends an answer, or keeps it from others.
  * - `ends`: the tags that fit are ended.
+ * - `body`: its bodies are read whole. `bodyLimit`: the ordinary limit holds.
  */
 function readRules(value: unknown): { rules: RouteRules[] | undefined; unread: boolean; left: string[] } {
   if (!Array.isArray(value)) return { rules: undefined, unread: true, left: ['routes'] }

@@ -93,6 +93,8 @@ export function route<R extends RouteContract>(
     streamedRoute(app, contract, handler as unknown as Handler<RouteContract>, options as unknown as RouteOptions)
     return
   }
+  if (contract.bodyLimit !== undefined)
+    throw new Error(`${contract.method} ${contract.path} (${app.skerry.name}): bodyLimit is of streamed bodies`)
   const service = app.skerry
   const validators = validatorsOf(contract)
   const recorder = service.metrics.route(contract.method, contract.path)

@@ -38,7 +38,8 @@ export function letPass({ raw }: FastifyRequest, reply: FastifyReply): void {
   reply.raw.once('close', () => {
     passing.delete(socket)
     socket.off('timeout', idle)
-    if (!socket.destroyed) socket.setTimeout(0)
+    // Node has given it that of idle connections by now, if it is kept.
+    if (socket.timeout === IDLE_MS) socket.setTimeout(0)
   })
 }
 

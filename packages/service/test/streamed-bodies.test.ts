@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { request as httpRequest } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { defineRoute, rulesOf, SkerryError, Strict } from '@skerry/contracts'
@@ -127,6 +127,30 @@ t.test('a route whose bodies are streams', async (t) => {
     t.match(whole.heard(), /^HTTP\/1\.1 100 /, 'JSON bodies are asked for at once')
   })
 
+  t.test('leaves its connection the idle time of any other', async (t) => {
+    const sockets: Socket[] = []
+    const keep = (socket: Socket) => sockets.push(socket)
+    app.server.on('connection', keep)
+    t.teardown(() => app.server.off('connection', keep))
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    const ask = async (path: string, headers: Record<string, string>, body: string) => {
+      const asking = httpRequest(`http://127.0.0.1:${port}${path}`, { method: 'PUT', agent, headers })
+      const answered = once(asking, 'response')
+      asking.end(body)
+      const [answer] = (await answered) as [IncomingMessage]
+      await once(answer.resume(), 'close')
+      return answer.statusCode
+    }
+    t.equal(await ask('/v1/notes', { 'content-type': 'application/json' }, '{}'), 204)
+    const usual = sockets[0]!.timeout
+    t.ok(usual! > 0)
+    t.equal(await ask('/v1/files/a', {}, 'abc'), 201)
+    t.equal(await ask('/v1/files/a', {}, 'abc'), 201)
+    t.equal(sockets.length, 1)
+    t.equal(sockets[0]!.timeout, usual)
+  })
+
   t.test('may take longer than whole requests may; one that breaks off fails', async (t) => {
     const slow = httpRequest(`${url}/a`, { method: 'PUT', headers: { 'content-length': 4 } })
     const answered = once(slow, 'response')
@@ -156,4 +180,6 @@ t.test('rules and refusals', async (t) => {
   const { app } = createServer(t)
   const repeated = defineRoute({ ...upload, idempotent: true })
   t.throws(() => route(app, repeated, () => ({ bytes: 0, sha256: '' })), /neither repeated/)
+  const bounded = defineRoute({ ...note, bodyLimit: 1_000 })
+  t.throws(() => route(app, bounded, () => undefined), /bodyLimit is of streamed bodies/)
 })

@@ -40,6 +40,10 @@ export function parseRules(text: string): RouteRules[] {
     if (rulesOf.Check(entry)) {
       if (entry.cache !== undefined && entry.method !== 'GET')
         throw new Error(`rule ${nameOf(entry, i)}: only answers to GET can be kept, leave out cache`)
+      if (entry.cache !== undefined && entry.body === 'stream')
+        throw new Error(`rule ${nameOf(entry, i)}: streamed bodies are not kept, leave out cache`)
+      if (entry.bodyLimit !== undefined && entry.body !== 'stream')
+        throw new Error(`rule ${nameOf(entry, i)}: bodyLimit is of streamed bodies, say body "stream" or leave it out`)
       const { method } = entry
       return method === '*' ? METHODS.map((one) => ({ ...entry, method: one }) as RouteRules) : (entry as RouteRules)
     }

@@ -34,8 +34,9 @@ const WRITES = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
 export type Door = (visit: Visit, done: (error?: Error) => void) => void
 
 /**
- * What each request passes, in this order: it is what it seems, and so is its path; its token, if it has one, is good; its limit is not
- * used up; somebody answers its path. A request whose token is known and whose quota is leased passes without a promise.
+ * What each request passes, in this order (docs/gateway-clients.md, "The door"): it is what it seems, and so is its path; the gateway is not
+ * under pressure; no policy refuses it; its token, if it has one, is good; its limit is not used up; somebody answers its path. A request
+ * whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
   const {

@@ -29,8 +29,8 @@ export type BodyBudgetOptions = {
   perAddress: number
 }
 
-/** Why a body is refused: there is no memory for it now, or its connection brings more parts than bodies need. */
-export type Refused = 'memory' | 'parts'
+/** Why a body is refused: there is no memory for it now, or its connection brings more pieces than bodies need. */
+export type Refused = 'memory' | 'pieces'
 
 /** What each part costs beside its bytes: a buffer, and its place in lists. */
 const PART = 512
@@ -39,7 +39,8 @@ const GATHERED = 64
 
 /**
  * Bounds the bodies of requests that are in memory, from their first byte until their answer is given, or of those that pass through each part
- * until it was passed on: one by one they may be small enough and still be too many. Beyond the bound the newest are refused: of the address that has too much, else of the one that has most.
+ * until it was passed on: one by one they may be small enough and still be too many. Beyond the bound the newest are refused: of the address
+ * that has too much, else of the one that has most.
  */
 export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
   const { total: most, perAddress } = options
@@ -54,7 +55,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     /** It cannot be refused (any more). */
     settled = false
     private closed = false
-    /** It was told that it brings too many parts. */
+    /** It was told that it brings too many pieces. */
     private cut = false
     private readonly address: string | undefined
     private readonly pieces: Pieces
@@ -73,7 +74,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       const fits = this.pieces.take(bytes)
       if (this.closed) {
         // What is only dropped costs as much.
-        if (!fits && !this.cut) this.reject('parts')
+        if (!fits && !this.cut) this.reject('pieces')
         return !this.refused
       }
       this.share ??= shareOf(this.address, this)
@@ -83,7 +84,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.bytes += counted
       share.bytes += counted
       total += counted
-      if (!fits) this.reject('parts')
+      if (!fits) this.reject('pieces')
       while (share.address !== undefined && share.bytes > perAddress && share.refuseNewest());
       while (total > most && heaviest().refuseNewest());
       // Where all others are whole it is this one that is too much.
@@ -116,7 +117,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
 
     reject(why: Refused): void {
       this.refused = true
-      this.cut = why === 'parts'
+      this.cut = why === 'pieces'
       this.close()
       this.refuse(why)
     }

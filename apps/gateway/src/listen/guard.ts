@@ -41,7 +41,7 @@ export function guardRequests(handler: Handler, onFault: FaultLog, heads: Heads)
 }
 
 /** Ends a request whose code has thrown. */
-export function failRequest(
+function failRequest(
   onFault: FaultLog,
   heads: Heads,
   request: IncomingMessage,

@@ -28,7 +28,7 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
   const refusal =
     why === 'memory'
       ? new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
-      : new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many parts.' })
+      : new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many pieces.' })
   const visit = new Visit(request, performance.now())
   const { status, list, body } = heads.problem(visit, refusal, true)
   heads.write(response, visit, status, list)
@@ -40,7 +40,7 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
     else stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
     return
   }
-  if (why === 'parts') {
+  if (why === 'pieces') {
     // What else there is of it costs as much as what has come.
     dropRead(socket)
     response.end(body, () => socket.destroySoon())

@@ -33,8 +33,9 @@ export type SlowReaders = {
 type Slow = { since: number; pending: number; address: string | undefined; end: (bound: UnreadBound) => void }
 
 /**
- * The one place that bounds at what pace an answer has to be read, on every protocol and whoever gave it. Bounds the time and the bytes of answers that are not read: without it a client that stops reading keeps its answer, and what brings it, for
- * ever. An answer whose client reads at the pace is not counted, however much of it is here.
+ * The one place that bounds at what pace an answer has to be read, on every protocol and whoever gave it. Bounds the time and the bytes of
+ * answers that are not read: without it a client that stops reading keeps its answer, and what brings it, for ever. An answer whose client
+ * reads at the pace is not counted, however much of it is here.
  */
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
   const { periodMs, bytes, counts } = options

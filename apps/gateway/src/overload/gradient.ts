@@ -102,11 +102,6 @@ export class Gradient {
     return this.probing ? Math.max(1, this.known * PROBE_PART) : this.known
   }
 
-  /** Latency without load as it is believed to be, ms; NaN before anything was measured. */
-  get baseMs(): number {
-    return Math.exp(this.base)
-  }
-
   /** Takes up one place if the limit's `share` (0–1) has one; one request is always let through. */
   tryEnter(share: number): boolean {
     if (this.inFlight >= 1 && this.inFlight + 1 > this.limit * share) return false

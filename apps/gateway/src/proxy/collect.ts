@@ -57,7 +57,7 @@ export function collect(
 }
 
 /** Headers as name, value, name, value. */
-export function pairsOf(came: IncomingHttpHeaders): string[] {
+function pairsOf(came: IncomingHttpHeaders): string[] {
   const pairs: string[] = []
   for (const name in came) {
     const value = came[name]

@@ -11,6 +11,7 @@ import { AnswerWriter } from './answer-writer.ts'
 import { asProblem } from './as-problem.ts'
 import { endThen, tagsEndedBy } from './ended-answers.ts'
 import type { Carrier, Exchange, ExchangeDeps } from './exchange.ts'
+import { HeldAnswer } from './held-answer.ts'
 import type { OpenStream } from './streams.ts'
 import { isStream, leftOf, upstreamRequest } from './upstream-request.ts'
 
@@ -122,8 +123,8 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
     else this.held.parts.push(Buffer.from(chunk))
   }
 
-  onResponseEnd(): void {
-    if (this.held !== undefined) this.held.ended = true
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    if (this.held !== undefined) this.held.ended = trailers
     else if (!this.exchange.isGone) this.writer.end()
   }
 
@@ -167,7 +168,7 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
       this.head(status, came)
       controller.resume()
       for (const part of held.parts) this.onResponseData(controller, part)
-      if (held.ended) this.onResponseEnd()
+      if (held.ended !== undefined) this.onResponseEnd(controller, held.ended)
       else if (held.error !== undefined) this.onResponseError(controller, held.error)
     })
   }
@@ -211,11 +212,4 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
   destroy(): void {
     this.exchange.res.destroy()
   }
-}
-
-/** What came of an answer whose head has to wait. */
-class HeldAnswer {
-  readonly parts: Buffer[] = []
-  ended = false
-  error: Error | undefined
 }

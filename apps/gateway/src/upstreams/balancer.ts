@@ -129,11 +129,6 @@ export class Balancer extends Dispatcher implements CallHost {
     return service === undefined || service.size === 0 ? undefined : service
   }
 
-  /** The instances of a service, live ones only. */
-  upstreamsOf(service: string): readonly Upstream[] {
-    return this.services.get(service)?.all ?? []
-  }
-
   *all(): Iterable<readonly [service: string, upstreams: readonly Upstream[]]> {
     for (const [name, service] of this.services) if (service.size > 0) yield [name, service.all]
   }

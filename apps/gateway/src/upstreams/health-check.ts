@@ -14,7 +14,7 @@ export type HealthCheckOptions = {
   ca: string | undefined
 }
 
-export type CheckResult = 'ok' | 'refused' | 'hung' | 'status'
+type CheckResult = 'ok' | 'refused' | 'hung' | 'status'
 
 /**
  * Asks each instance how it is. What does not answer in time twice in a row, or refuses the connection, is ejected whatever its traffic
@@ -71,7 +71,7 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
 }
 
 /** One check, which never rejects. */
-export function checkOnce(
+function checkOnce(
   upstream: Upstream,
   { path, timeoutMs, ca }: Pick<HealthCheckOptions, 'path' | 'timeoutMs' | 'ca'>
 ): Promise<CheckResult> {

@@ -15,8 +15,9 @@ export const MIB = 1024 * KIB
 
 const stream = { auth: 'none', body: 'stream' } as const
 /**
- * Uploads of 64 MiB at most by POST and PUT, of 1 MiB to `/f/small`, downloads, a route that is no stream, and one whose answers are kept until something is
- * uploaded there. */
+ * Uploads of 64 MiB at most by POST and PUT, of 1 MiB to `/f/small`, downloads, a route that is no stream, and one whose answers are kept
+ * until something is uploaded there.
+ */
 export const RULES: RouteRules[] = [
   { ...stream, method: 'POST', path: '/f/small', bodyLimit: MIB },
   { ...stream, method: 'POST', path: '/f/:name', bodyLimit: 64 * MIB },

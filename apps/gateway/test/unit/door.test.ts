@@ -27,7 +27,7 @@ function door({
   const asked: string[] = []
   const policies = limitPoliciesOf(
     readConfig({
-      ...{ NATS_URL: 'nats://x', NATS_USER: 'x', NATS_PASSWORD: 'x', LIMIT_SIGN_IN_BURST: '2' },
+      ...{ NATS_URL: 'nats://x', NATS_USER: 'x', NATS_PASSWORD: 'x' },
       ...{ LIMIT_USER_BURST: String(burst), LIMIT_ADDRESS_BURST: String(burst) }
     })
   )

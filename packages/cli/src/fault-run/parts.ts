@@ -84,7 +84,7 @@ export const PARTS: readonly Part[] = [
   {
     name: 'gateway-attacks',
     proves:
-      'nine attacks of strangers on one gateway: it lives, others are answered, what it costs in time and memory is printed',
+      'attacks of strangers on one gateway, one after the other: it lives, others are answered, what it costs in time and memory is printed',
     folder: 'apps/gateway',
     file: 'test/attacks.test.ts',
     minutes: 4

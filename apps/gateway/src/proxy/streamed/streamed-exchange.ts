@@ -16,6 +16,7 @@ import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
+import { HeldAnswer } from '../held-answer.ts'
 import { leftOf, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
 import { RequestSource } from './request-source.ts'
@@ -316,13 +317,6 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     // Also where its client has an answer that is not its service's; what has ended takes no notice.
     this.controller?.abort(new CallerGoneError())
   }
-}
-
-/** What came of an answer whose head has to wait. */
-class HeldAnswer {
-  readonly parts: Buffer[] = []
-  ended: IncomingHttpHeaders | undefined
-  error: Error | undefined
 }
 
 function hasBody(req: IncomingMessage): boolean {

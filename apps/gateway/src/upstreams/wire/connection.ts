@@ -66,9 +66,9 @@ export class ClosedError extends Error {
 
 /**
  * A kept connection to one instance over plain HTTP/1.1, one request at a time. It is here because undici's client takes about 40 % of a
- * proxied request's CPU (docs/gateway-design.md has the figures); it speaks only what a gateway needs: no pipelining, no upgrades. Bodies are there
- * as a whole, or come from a source that is told to wait (docs/gateway-bodies.md). It calls a handler of undici's `Dispatcher`, with one difference: a part given to `onResponseData` is only good
- * until the call returns.
+ * proxied request's CPU (docs/gateway-design.md has the figures); it speaks only what a gateway needs: no pipelining, no upgrades. Bodies are
+ * there as a whole, or come from a source that is told to wait (docs/gateway-bodies.md). It calls a handler of undici's `Dispatcher`, with one
+ * difference: a part given to `onResponseData` is only good until the call returns.
  */
 export class Connection implements Dispatcher.DispatchController {
   readonly aborted = false

@@ -12,7 +12,7 @@ export type WirePoolOptions = {
 }
 
 /** A connection could not be made in time. `code` is undici's for it. */
-export class ConnectTimeoutError extends Error {
+class ConnectTimeoutError extends Error {
   readonly code = 'UND_ERR_CONNECT_TIMEOUT'
 
   constructor() {
