@@ -469,3 +469,25 @@ t.test('an instance over TLS', async (t) => {
   const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
   t.notMatch(metrics, /skerry_faults_total\{.*\} [1-9]/)
 })
+
+t.test(
+  'a GET or HEAD over HTTP/2 brings its service no body: one that reads none would take it for another request',
+  async (t) => {
+    const bodies: string[] = []
+    const service = await startService(t, async (message, response) => {
+      bodies.push(await text(message))
+      response.end()
+    })
+    const gateway = await startStreaming(t, [service.url])
+    const session = openSession(t, gateway.url)
+    for (const method of ['GET', 'HEAD']) {
+      const stream = session.request({ ':method': method, ':path': '/f/a' }, { endStream: false })
+      stream.on('error', () => undefined)
+      const answered = once(stream, 'response')
+      stream.end('GET /f/other HTTP/1.1\r\nhost: x\r\n\r\n')
+      t.equal((await answered)[0][':status'], 200)
+    }
+    t.strictSame(bodies, ['', ''])
+    for (const { headers } of service.requests) t.equal(headers['transfer-encoding'], undefined)
+  }
+)

@@ -16,7 +16,7 @@ import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
-import { leftOf, upstreamRequest } from '../upstream-request.ts'
+import { leftOf, SAFE, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
 import { RequestSource } from './request-source.ts'
 import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
@@ -326,6 +326,8 @@ class HeldAnswer {
 }
 
 function hasBody(req: IncomingMessage): boolean {
+  // Over HTTP/2 nothing says at first that there is one: as on other routes it goes nowhere. A server could take it for another request.
+  if (SAFE.has(req.method ?? '')) return false
   if (req.httpVersionMajor >= 2) return !(req as unknown as GatewayHttp2Request).stream.endAfterHeaders
   return mayHaveBody(req)
 }
