@@ -3,6 +3,7 @@ import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
 import type { Dispatcher } from 'undici'
 import { limitedAddress } from '../../door/address.ts'
+import type { Incoming } from '../../door/visit.ts'
 import { tellToGoOn } from '../../listen/expectation.ts'
 import type { GatewayRequest } from '../../listen/http1-request.ts'
 import type { GatewayHttp2Request } from '../../listen/http2-request.ts'
@@ -227,7 +228,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     exchange.isAnswered = true
     const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
     if (status >= 400 && !this.isWhole() && req.httpVersionMajor < 2) ours.connection = 'close'
-    if (takesTrailers(visit.raw.headers.te) && came['content-length'] === undefined) {
+    if (mayTrail(visit.raw, status) && came['content-length'] === undefined) {
       this.trails = true
       const names = announcedTrailers(came.trailer, 'answer')
       if (names !== undefined) ours.trailer = names
@@ -323,6 +324,13 @@ class HeldAnswer {
   readonly parts: Buffer[] = []
   ended: IncomingHttpHeaders | undefined
   error: Error | undefined
+}
+
+/** Whether trailers can follow an answer: its client takes them, and it has a body, which HTTP/1.0 does not frame. Node throws for others. */
+function mayTrail({ headers, httpVersionMajor, httpVersionMinor, method }: Incoming, status: number): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304 || (httpVersionMajor === 1 && httpVersionMinor === 0))
+    return false
+  return takesTrailers(headers.te)
 }
 
 function hasBody(req: IncomingMessage): boolean {
