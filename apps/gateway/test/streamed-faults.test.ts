@@ -469,3 +469,56 @@ t.test('an instance over TLS', async (t) => {
   const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
   t.notMatch(metrics, /skerry_faults_total\{.*\} [1-9]/)
 })
+
+t.test(
+  'a GET or HEAD over HTTP/2 brings its service no body: one that reads none would take it for another request',
+  async (t) => {
+    const bodies: string[] = []
+    const service = await startService(t, async (message, response) => {
+      bodies.push(await text(message))
+      response.end()
+    })
+    const gateway = await startStreaming(t, [service.url])
+    const session = openSession(t, gateway.url)
+    for (const method of ['GET', 'HEAD']) {
+      const stream = session.request({ ':method': method, ':path': '/f/a' }, { endStream: false })
+      stream.on('error', () => undefined)
+      const answered = once(stream, 'response')
+      stream.end('GET /f/other HTTP/1.1\r\nhost: x\r\n\r\n')
+      t.equal((await answered)[0][':status'], 200)
+    }
+    t.strictSame(bodies, ['', ''])
+    for (const { headers } of service.requests) t.equal(headers['transfer-encoding'], undefined)
+  }
+)
+
+t.test('an answer that can have no trailers reaches its client, whatever its service announces', async (t) => {
+  const service = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.on('data', (bytes) => {
+      const [method, path] = bytes.toString().split(' ')
+      const isEmpty = path === '/f/empty'
+      const head = `HTTP/1.1 ${isEmpty ? 204 : 200} OK\r\n${isEmpty ? '' : 'transfer-encoding: chunked\r\n'}trailer: x-sum\r\n\r\n`
+      socket.write(method === 'HEAD' || isEmpty ? head : `${head}3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n`)
+    })
+  })
+  const gateway = await startStreaming(t, [`http://127.0.0.1:${await listen(t, service)}`])
+  for (const line of ['HEAD /f/a HTTP/1.1', 'GET /f/a HTTP/1.0', 'GET /f/empty HTTP/1.1']) {
+    const client = talk(t, gateway.port, `${line}\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n`)
+    await client.closed
+    t.match(client.heard(), /^HTTP\/1\.1 20[04] /, line)
+    t.notMatch(client.heard(), /^(?:trailer|x-sum):/im)
+  }
+  const session = openSession(t, gateway.url)
+  for (const [method, path] of [
+    ['HEAD', '/f/a'],
+    ['GET', '/f/empty']
+  ]) {
+    const stream = session.request({ ':method': method, ':path': path, te: 'trailers' })
+    const [head] = await once(stream, 'response')
+    t.match(head[':status'], /20[04]/, `${method} ${path} over HTTP/2`)
+    stream.resume()
+    await once(stream, 'close')
+    t.equal(stream.rstCode, 0)
+  }
+})

@@ -45,7 +45,9 @@ export class RequestSource implements BodySource {
 
   attach(sink: BodySink): void {
     this.sink = sink
-    if (!this.awaitsWord) this.go()
+    if (this.endedAt !== undefined) this.endSink()
+    else if (this.wantedSince !== undefined) this.req.resume()
+    else if (!this.awaitsWord) this.go()
   }
 
   go(): void {
@@ -65,8 +67,9 @@ export class RequestSource implements BodySource {
   detach(sink: BodySink): void {
     if (this.sink !== sink) return
     this.sink = undefined
-    // A body of which nothing was taken may go elsewhere.
     if (this.begun) this.stop()
+    // A body of which nothing was taken may go elsewhere: what comes until then waits for the next sink, or it would be missing there.
+    else if (this.wantedSince !== undefined) this.req.pause()
   }
 
   /** Takes no more of it; what still comes is somebody else's to read. */
@@ -114,9 +117,12 @@ export class RequestSource implements BodySource {
     }
     this.begun = true
     this.endedAt = performance.now()
-    const { sink } = this
     this.stop()
-    sink?.end(this.length === undefined ? requestTrailers(this.req.rawTrailers) : [])
+    this.endSink()
+  }
+
+  private endSink(): void {
+    this.sink?.end(this.length === undefined ? requestTrailers(this.req.rawTrailers) : [])
   }
 
   private readonly onClose = () => this.fail(new BodyBrokenOffError())

@@ -3,6 +3,7 @@ import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
 import type { Dispatcher } from 'undici'
 import { limitedAddress } from '../../door/address.ts'
+import type { Incoming } from '../../door/visit.ts'
 import { tellToGoOn } from '../../listen/expectation.ts'
 import type { GatewayRequest } from '../../listen/http1-request.ts'
 import type { GatewayHttp2Request } from '../../listen/http2-request.ts'
@@ -17,7 +18,7 @@ import { dropRest } from '../drop-rest.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
 import { HeldAnswer } from '../held-answer.ts'
-import { leftOf, upstreamRequest } from '../upstream-request.ts'
+import { leftOf, SAFE, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
 import { RequestSource } from './request-source.ts'
 import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
@@ -228,7 +229,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     exchange.isAnswered = true
     const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
     if (status >= 400 && !this.isWhole() && req.httpVersionMajor < 2) ours.connection = 'close'
-    if (takesTrailers(visit.raw.headers.te) && came['content-length'] === undefined) {
+    if (mayTrail(visit.raw, status) && came['content-length'] === undefined) {
       this.trails = true
       const names = announcedTrailers(came.trailer, 'answer')
       if (names !== undefined) ours.trailer = names
@@ -319,7 +320,16 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   }
 }
 
+/** Whether trailers can follow an answer: its client takes them, and it has a body, which HTTP/1.0 does not frame. Node throws for others. */
+function mayTrail({ headers, httpVersionMajor, httpVersionMinor, method }: Incoming, status: number): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304 || (httpVersionMajor === 1 && httpVersionMinor === 0))
+    return false
+  return takesTrailers(headers.te)
+}
+
 function hasBody(req: IncomingMessage): boolean {
+  // Over HTTP/2 nothing says at first that there is one: as on other routes it goes nowhere. A server could take it for another request.
+  if (SAFE.has(req.method ?? '')) return false
   if (req.httpVersionMajor >= 2) return !(req as unknown as GatewayHttp2Request).stream.endAfterHeaders
   return mayHaveBody(req)
 }

@@ -47,5 +47,6 @@ function passing(raw: readonly string[], isOut: (name: string) => boolean): stri
 }
 
 function mayPass(name: string, isOut: (name: string) => boolean): boolean {
-  return NAME.test(name) && name !== '__proto__' && !NEVER.test(name) && !isOut(name)
+  // Some servers read other signs as a hyphen.
+  return NAME.test(name) && name !== '__proto__' && !NEVER.test(name.replace(/[_.]/g, '-')) && !isOut(name)
 }
