@@ -522,3 +522,21 @@ t.test('an answer that can have no trailers reaches its client, whatever its ser
     t.equal(stream.rstCode, 0)
   }
 })
+
+t.test('an instance that refuses an upload and closes at once is heard, and not ejected for it', async (t) => {
+  const refusal = 'HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno'
+  const service = createServer((socket) => {
+    socket.on('error', () => undefined)
+    // What it has not read makes the kernel reset the connection.
+    socket.once('data', () => socket.end(refusal).destroySoon())
+  })
+  const gateway = await startStreaming(t, [`http://127.0.0.1:${await listen(t, service)}`])
+  const part = bytesOf(MIB)
+  for (let i = 0; i < 20; i++) {
+    const client = talk(t, gateway.port, head(8 * MIB))
+    for (let k = 0; k < 8; k++) client.socket.write(part)
+    t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 403 /)
+    client.socket.destroy()
+  }
+  t.notMatch(gateway.output(), /ejected/)
+})

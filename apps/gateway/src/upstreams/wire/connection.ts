@@ -117,6 +117,7 @@ export class Connection implements Dispatcher.DispatchController {
       noDelay: true,
       onread: { buffer: INPUT, callback: (bytes, buffer) => this.read(bytes, buffer as Buffer) }
     })
+    this.hearOut()
     this.socket.once('connect', () => onConnect(this))
     this.socket.once('end', () => this.ended())
     // For as long as it lives: an error that nobody hears ends the process.
@@ -205,6 +206,25 @@ export class Connection implements Dispatcher.DispatchController {
     this.handler = undefined
     this.owner.gone(this, error)
     if (handler !== undefined) handler.onResponseError?.(this, error ?? new ClosedError())
+  }
+
+  /**
+   * An instance that refuses an upload may answer and close at once. Then a write fails, perhaps before what it said was read; Node would close the
+   * socket, and the answer be lost. All that it has said is in the kernel by then: it is read first, which takes a turn of the event loop.
+   */
+  private hearOut(): void {
+    const { socket } = this
+    const destroy = socket.destroy.bind(socket)
+    let failed = false
+    socket.destroy = (error?: NodeJS.ErrnoException) => {
+      if (this.writer === undefined || this.closed || error?.syscall !== 'write') return destroy(error)
+      if (failed) return socket
+      failed = true
+      this.writer.stop()
+      // The first may come before the next look for what can be read. An answer that waits for its client has its own bound.
+      setImmediate(() => setImmediate(() => this.paused || destroy(error)))
+      return socket
+    }
   }
 
   /** Answers whether all of the request's body was sent. */
