@@ -98,17 +98,23 @@ export async function watchRegistry(
   const graceMs = options.graceMs ?? HEARTBEAT_TTL_MS + 2_000
   const table = new Map<string, { text: string; instance: Instance }>()
   /** Those that fell silent, by key. */
-  const silent = new Map<string, { instance: Instance; timer: NodeJS.Timeout }>()
+  const silent = new Map<string, { text: string; instance: Instance; timer: NodeJS.Timeout }>()
   let unconfirmed = new Set<string>()
   let loaded = false
   let grace: NodeJS.Timeout | undefined
 
+  let told: string | undefined
   const tell = () => {
     if (!loaded) return
     const here = new Set([...table.values()].map(({ instance }) => instance.service))
     const last = [...silent].filter(([, { instance }]) => !here.has(instance.service))
-    const all = new Map<string, { instance: Instance }>([...table, ...last])
-    onChange([...all.keys()].sort().map((key) => all.get(key)!.instance))
+    const all = new Map<string, { text: string; instance: Instance }>([...table, ...last])
+    const keys = [...all.keys()].sort()
+    // Who falls silent and stays is no change.
+    const text = keys.map((key) => `${key} ${all.get(key)!.text}`).join('\n')
+    if (text === told) return
+    told = text
+    onChange(keys.map((key) => all.get(key)!.instance))
   }
   const forget = (key: string): boolean => {
     clearTimeout(silent.get(key)?.timer)
@@ -123,7 +129,7 @@ export async function watchRegistry(
     const timer = setTimeout(() => {
       if (forget(key)) tell()
     }, lingerMs).unref()
-    silent.set(key, { instance: known.instance, timer })
+    silent.set(key, { ...known, timer })
     return true
   }
   const put = (key: string, text: string) => {

@@ -26,7 +26,8 @@ t.test('with the permissions of each part, everything survives kill -9 of NATS',
 
   const tables: string[][] = []
   const registry = await watchRegistry(gateway, (all) => tables.push(all.map((i) => `${i.service}.${i.instance}`)), {
-    graceMs: 4_000
+    graceMs: 4_000,
+    lingerMs: 1
   })
   const identity = await openIdentity(gateway)
   const announced = await announce(widgets, instance('widgets', '1'))
