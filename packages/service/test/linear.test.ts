@@ -111,11 +111,17 @@ t.test('the worst input of each route costs work that grows with its length alon
     let length = n
     while (String(await run(make(length))) !== String(await run(make(2 * length)))) length *= 2
     const [once, twice] = [make(length), make(2 * length)]
-    const cost = await counter.count(() => run(once))
     let statuses: number[] = []
-    const double = await counter.count(async () => {
-      statuses = await run(twice)
-    })
+    let [cost, double] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    // What else the process does meanwhile (timers, a collection) is counted too, and only adds: the least of three says what the work costs.
+    for (let i = 0; i < 3; i++) {
+      cost = Math.min(cost, await counter.count(() => run(once)))
+      const now = await counter.count(async () => {
+        statuses = await run(twice)
+      })
+      double = Math.min(double, now)
+      if (double <= MOST * cost) break
+    }
     t.ok(double <= MOST * cost, `${at} ${name}: ${cost} blocks, twice as long ${double}`)
     t.ok(
       statuses.every((status) => status >= 400 && status < 500),
