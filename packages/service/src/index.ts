@@ -13,6 +13,7 @@ export {
 } from './config.ts'
 export type { CallContext, ServiceContext } from './context.ts'
 export { isUnavailable } from './driver-errors.ts'
+export { awaitsWord, tellToGoOn } from './expectation.ts'
 export { createFaultLog, type FaultLog } from './faults.ts'
 export { SIGNATURE_ALGORITHMS } from './foreign-tokens.ts'
 export type { IdempotencyStore, StoredAnswer } from './idempotency.ts'

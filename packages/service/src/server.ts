@@ -10,6 +10,7 @@ import Fastify, {
 import type { BaseConfig } from './config.ts'
 import type { ServiceContext } from './context.ts'
 import { Deadlines } from './deadlines.ts'
+import { tellToGoOn } from './expectation.ts'
 import type { IdempotencyStore } from './idempotency.ts'
 import type { Identity } from './identity.ts'
 import { keepIdleConnections } from './idle-connections.ts'
@@ -17,7 +18,7 @@ import { parseJson } from './json-parser.ts'
 import { createLogger, type Logger, RequestLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { PROBLEM_TYPE, problemAnswer, refuseConnection, sendProblem, toSkerryError } from './problems.ts'
-import { askForBody, isStreamedRoute } from './streamed-bodies.ts'
+import { isStreamedRoute } from './streamed-bodies.ts'
 import { continueTrace, requestIdFrom, type Trace } from './trace.ts'
 
 export type ServerOptions = {
@@ -136,7 +137,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     }
     // A streamed body is asked for by whoever reads it, so that it can be refused before it is sent.
     if (asksFirst && request.raw.headers.expect !== undefined && !isStreamedRoute(request))
-      askForBody(request.raw, reply.raw)
+      tellToGoOn(request.raw, reply.raw)
     done()
   }
   const { admit } = options

@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { type RouteContract, SkerryError } from '@skerry/contracts'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { tellToGoOn } from './expectation.ts'
 
 /** Connections whose present request has a body that passes as it comes: the time of whole requests does not hold for them. */
 const passing = new WeakSet<Socket>()
@@ -19,11 +19,6 @@ export const STREAMED = { skerryStreamed: true }
 
 export function isStreamedRoute({ routeOptions }: FastifyRequest): boolean {
   return (routeOptions.config as { skerryStreamed?: boolean }).skerryStreamed === true
-}
-
-/** Tells a client that waits for a word (`Expect: 100-continue`) to send its body. */
-export function askForBody({ headers, httpVersionMinor }: IncomingMessage, response: ServerResponse): void {
-  if (headers.expect !== undefined && httpVersionMinor > 0 && !response.headersSent) response.writeContinue()
 }
 
 /** Lets a request take as long as something comes or goes on its connection. */
@@ -60,7 +55,7 @@ export function boundedBody(
   let asked = false
   const body = new Readable({
     read() {
-      if (!asked) askForBody(raw, reply.raw)
+      if (!asked) tellToGoOn(raw, reply.raw)
       asked = true
       raw.resume()
     },

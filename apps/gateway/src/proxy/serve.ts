@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { awaitsWord, tellToGoOn } from '../listen/expectation.ts'
+import { awaitsWord, tellToGoOn } from '@skerry/service'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
-import { awaitsWord, tellToGoOn } from '../../listen/expectation.ts'
+import { awaitsWord, tellToGoOn } from '@skerry/service'
 import type { GatewayRequest } from '../../listen/http1-request.ts'
 import type { BodySink, BodySource } from '../../upstreams/wire/body.ts'
 import { BodyBrokenOffError } from '../body.ts'
