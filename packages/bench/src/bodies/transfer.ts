@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { give } from './give.ts'
 
-const PART = Buffer.alloc(65_536, 'x')
 export const MB = 1_048_576
 
 export type Direction = 'up' | 'down'
@@ -32,19 +32,7 @@ async function upload(
 ): Promise<number> {
   const up = request(`${base}/v1/bodies/up`, { method: 'POST', agent, headers: { ...headers, 'content-length': size } })
   const answered = once(up, 'response')
-  let left = size
-  const give = () => {
-    while (left > 0) {
-      const part = left < PART.length ? PART.subarray(0, left) : PART
-      left -= part.length
-      if (!up.write(part)) {
-        up.once('drain', give)
-        return
-      }
-    }
-    up.end()
-  }
-  give()
+  give(up, size)
   const [answer] = (await answered) as [IncomingMessage]
   return Number(await text(answer))
 }

@@ -2,8 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-
-const PART = Buffer.alloc(65_536, 'x')
+import { give } from '../bodies/give.ts'
 
 const server = createServer((request, response) => {
   if (request.method === 'POST') {
@@ -14,20 +13,9 @@ const server = createServer((request, response) => {
     request.on('end', () => response.end(String(size)))
     return
   }
-  let left = Number(/\d+$/.exec(request.url ?? '')?.[0] ?? 0)
-  response.writeHead(200, { 'content-length': left })
-  const give = () => {
-    while (left > 0) {
-      const part = left < PART.length ? PART.subarray(0, left) : PART
-      left -= part.length
-      if (!response.write(part)) {
-        response.once('drain', give)
-        return
-      }
-    }
-    response.end()
-  }
-  give()
+  const size = Number(/\d+$/.exec(request.url ?? '')?.[0] ?? 0)
+  response.writeHead(200, { 'content-length': size })
+  give(response, size)
 })
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
