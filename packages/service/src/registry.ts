@@ -85,9 +85,9 @@ const LINGER_MS = 30_000
 
 /**
  * Follows who is there. Where all instances of a service fall silent without having left (a machine that is busy delays heartbeats beyond their
- * time), they stay for another 30 s: most of them still answer, and whoever asks them finds out. `onChange` gets all live instances, ordered by service and instance, when the first table is known and whenever it
- * changes; heartbeats that repeat change nothing. While NATS is away the last table stands. When it is back, what does not announce itself
- * again within `graceMs` is dropped.
+ * time), they stay for another 30 s: most of them still answer, and whoever asks them finds out. `onChange` gets all live instances, ordered
+ * by service and instance, when the first table is known and whenever it changes; heartbeats that repeat change nothing. While NATS is away
+ * the last table stands. When it is back, what does not announce itself again within `graceMs` has fallen silent.
  */
 export async function watchRegistry(
   nc: NatsConnection,
