@@ -20,7 +20,7 @@ export type TestRunOptions = {
   args: readonly string[]
   /** The kill tests at their full size. */
   faults: boolean
-  /** How many files run at once; one for each core when not given. */
+  /** How many files run at once; three for two cores when not given. */
   jobs?: number
   /** Writes what the files took into the table that fresh clones begin with. */
   weights?: boolean
@@ -45,7 +45,7 @@ export async function select(repo: string, args: readonly string[]): Promise<Sel
 }
 
 /**
- * Type-checks, lints, holds the boundaries and runs the packages' test files, longest first and so many at once as there are cores, against
+ * Type-checks, lints, holds the boundaries and runs the packages' test files, longest first and three at once for two cores, against
  * real stores that are started once. Prints a line as each part ends, all that a failing file said, and at last
  * `N passed, N failed, N skipped`.
  *
