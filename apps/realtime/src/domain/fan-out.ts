@@ -36,10 +36,10 @@ export async function fanOut(
 
   if ('users' in audience) return deliver(audience.users)
   const author = audience.followersOf
-  await deliver([author])
   for (let after: string | undefined; ; ) {
     const page = await pageOfFollowers(deps.store, author, after, PAGE)
-    await deliver(page)
+    // The author's own devices come with the first page: one look at who is active for both.
+    await deliver(after === undefined ? [author, ...page] : page)
     after = page.at(-1)
     if (page.length < PAGE) return
   }
