@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { EventsResult } from './events/run.ts'
 import { goalText, reachedText } from './gateway/report.ts'
 import type { GatewayResult } from './gateway/result.ts'
-import type { Row } from './system.ts'
+import type { Row } from './system/report.ts'
 
 /** The last results that were kept, as they stand in packages/bench/results. */
 export type Results = {

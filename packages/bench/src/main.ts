@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { parseBodiesOptions } from './bodies/options.ts'
 import { bodiesText } from './bodies/report.ts'
 import { benchBodies } from './bodies/run.ts'
@@ -14,12 +15,13 @@ import { describeMachine, type GatewayResult } from './gateway/result.ts'
 import { benchGateway } from './gateway/run.ts'
 import { linesOf, postsChart, postsText } from './posts/report.ts'
 import { benchPosts } from './posts/run.ts'
-import { type Row, systemRows } from './system.ts'
-import { formatTable } from './table.ts'
+import { type Row, systemChart, systemRows, systemText } from './system/report.ts'
+import { benchSystem, ROUNDS as SYSTEM_ROUNDS, type SystemResult } from './system/run.ts'
 
 const HELP = `npm run bench [-- system|gateway|bodies|events|posts|figures]
 
-  system    start time, memory, four routes through the gateway with 32 connections, and the delay of a live event
+  system    CPU of three reads and a login with 32 connections, compared with a bare program; an idle system, memory, start time and
+            the delay of a live event; --rounds N (5; fewer are not kept), --check exits 1 when a goal is missed
   gateway   CPU, memory and latency of the gateway compared with other proxies; see: npm run bench -- gateway --help
   bodies    CPU and memory of a megabyte that passes through the gateway up and down, beside nginx and @fastify/http-proxy;
             --mb N (1024) in one body, --rounds N (5)
@@ -42,14 +44,22 @@ async function keep(name: string, content: string): Promise<void> {
   await writeFile(join(RESULTS, name), content)
 }
 
-async function system(name: string, more: () => Promise<Row[]> = async () => []): Promise<void> {
-  const rows = [...(await systemRows(say)), ...(await more())]
-  const head = ['what', 'value', 'p50', 'p99', 'goal']
-  process.stdout.write(
-    formatTable([head, ...rows.map((r) => [r.what, r.value, r.p50 ?? '', r.p99 ?? '', r.goal ?? ''])])
-  )
+async function system(rounds = SYSTEM_ROUNDS): Promise<SystemResult> {
+  const result = await benchSystem(rounds, say)
+  process.stdout.write(systemText(result))
+  if (rounds < SYSTEM_ROUNDS) say('few rounds: not kept')
+  else {
+    await keep('system.json', `${JSON.stringify(result, null, 2)}\n`)
+    await keep('system.svg', systemChart(result))
+  }
+  return result
+}
+
+/** Everything, as README.md and docs/figures.md show it. */
+async function all(): Promise<void> {
+  const rows = [...systemRows(await system()), ...(await eventRows()), ...(await goalRows())]
   const result = { at: new Date().toISOString(), machine: describeMachine(), rows }
-  await keep(name, `${JSON.stringify(result, null, 2)}\n`)
+  await keep('all.json', `${JSON.stringify(result, null, 2)}\n`)
 }
 
 async function gateway(options: GatewayOptions): Promise<GatewayResult> {
@@ -115,9 +125,12 @@ function parse(args: string[]): GatewayOptions {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 const [name, ...args] = process.argv.slice(2)
-if (name === undefined) await system('all.json', async () => [...(await eventRows()), ...(await goalRows())])
-else if (name === 'system' && args.length === 0) await system('system.json')
-else if (name === 'bodies') await bodies(args)
+if (name === undefined) await all()
+else if (name === 'system') {
+  const { values } = parseArgs({ args, options: { rounds: { type: 'string' }, check: { type: 'boolean' } } })
+  const rows = systemRows(await system(values.rounds === undefined ? undefined : Number(values.rounds)))
+  if (values.check && rows.some(({ met }) => met === false)) process.exitCode = 1
+} else if (name === 'bodies') await bodies(args)
 else if (name === 'events' && args.length === 0) await events()
 else if (name === 'posts' && (args.length === 0 || (args.length === 1 && args[0] === '--check')))
   await posts(args.length === 1)

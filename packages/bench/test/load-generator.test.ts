@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { parseWrk } from '../src/gateway/load-generator.ts'
+import { parseWrk, wrkScript } from '../src/gateway/load-generator.ts'
 
 const HEAD = `Running 3s test @ http://127.0.0.1:20001/v1/posts/1
   1 threads and 32 connections
@@ -7,7 +7,7 @@ const HEAD = `Running 3s test @ http://127.0.0.1:20001/v1/posts/1
     Latency     2.31ms    1.90ms  61.02ms   97.01%
     Req/Sec    14.63k     1.02k   16.10k    70.00%
   Latency Distribution
-     50%    2.05ms
+     50%    2.05ms 
      75%  980.00us
      90%    3.11ms
      99%    1.20s
@@ -28,4 +28,16 @@ test('bad answers and socket errors are failures', async (t) => {
 
 test('something else is no result', async (t) => {
   t.throws(() => parseWrk('unable to connect to 127.0.0.1:1 Connection refused\n'), /printed something else/)
+})
+
+test('several requests are a script of wrk, whatever is in them', async (t) => {
+  const body = JSON.stringify({ text: 'says "é"\n' })
+  const script = wrkScript([
+    { method: 'GET', path: '/a', headers: { authorization: 'Bearer x' } },
+    { method: 'POST', path: '/b', headers: {}, body }
+  ])
+  t.match(script, 'all[#all + 1] = wrk.format("GET", "/a", {["authorization"]="Bearer x"}, nil)')
+  const text = /wrk\.format\("POST", "\/b", \{\}, "(.*)"\)$/m.exec(script)?.[1] ?? ''
+  const read = text.replace(/\\(\d{3})/g, (_, code) => String.fromCharCode(Number(code)))
+  t.equal(Buffer.from(read, 'latin1').toString(), body, 'Lua reads the bytes that were given')
 })

@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import autocannon from 'autocannon'
 import { findOnPath, versionOf } from './find.ts'
@@ -6,7 +9,20 @@ import { findOnPath, versionOf } from './find.ts'
 /** What a load generator saw: answers, the time it took in seconds, latencies in milliseconds, and what went wrong. */
 export type LoadResult = { requests: number; seconds: number; p50Ms: number; p99Ms: number; failures: number }
 
-export type LoadTarget = { url: string; headers: Readonly<Record<string, string>> }
+/** One request of a load. */
+export type LoadRequest = {
+  method: 'GET' | 'POST'
+  path: string
+  headers: Readonly<Record<string, string>>
+  body?: string
+}
+
+/** What is loaded: one URL, or `requests` of a base URL one after the other, again and again. */
+export type LoadTarget = {
+  url: string
+  headers: Readonly<Record<string, string>>
+  requests?: readonly LoadRequest[]
+}
 
 /** Loads a target with at least `requests` requests; `rate` is what it is expected to answer a second. */
 export type LoadGenerator = {
@@ -40,7 +56,7 @@ export function parseWrk(text: string): LoadResult {
 }
 
 function percentile(text: string, share: number): number {
-  const found = new RegExp(`^\\s*${share}%\\s+([\\d.]+)(us|ms|s|m)$`, 'm').exec(text)
+  const found = new RegExp(`^\\s*${share}%\\s+([\\d.]+)(us|ms|s|m) *$`, 'm').exec(text)
   return Number(found?.[1]) * (MILLISECONDS[found?.[2] ?? ''] ?? Number.NaN)
 }
 
@@ -53,16 +69,69 @@ export async function findLoadGenerator(): Promise<LoadGenerator> {
 
 function runWrk(binary: string): LoadGenerator['run'] {
   const execute = promisify(execFile)
-  return async ({ url, headers }, requests, rate) => {
+  return async ({ url, headers, requests: several }, requests, rate) => {
     const seconds = Math.min(LONGEST_SECONDS, Math.ceil((requests / rate) * MARGIN))
     const given = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
-    const { stdout } = await execute(binary, ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...given, url])
-    return parseWrk(stdout)
+    const folder = several === undefined ? undefined : await mkdtemp(join(tmpdir(), 'skerry-wrk-'))
+    try {
+      if (folder !== undefined) {
+        await writeFile(join(folder, 'requests.lua'), wrkScript(several ?? []))
+        given.push('-s', join(folder, 'requests.lua'))
+      }
+      const { stdout } = await execute(binary, [
+        '-t1',
+        `-c${CONNECTIONS}`,
+        `-d${seconds}s`,
+        '--timeout',
+        '15s',
+        '--latency',
+        ...given,
+        url
+      ])
+      return parseWrk(stdout)
+    } finally {
+      if (folder !== undefined) await rm(folder, { recursive: true })
+    }
   }
 }
 
-async function runAutocannon({ url, headers }: LoadTarget, requests: number): Promise<LoadResult> {
-  const result = await autocannon({ url, connections: CONNECTIONS, amount: requests, headers })
+/** wrk's script for several requests: each is made once, before the load begins. */
+export function wrkScript(requests: readonly LoadRequest[]): string {
+  const made = requests.map(({ method, path, headers, body }) => {
+    const fields = Object.entries(headers).map(([name, value]) => `[${luaText(name)}]=${luaText(value)}`)
+    const parts = [luaText(method), luaText(path), `{${fields.join(',')}}`, body === undefined ? 'nil' : luaText(body)]
+    return `  all[#all + 1] = wrk.format(${parts.join(', ')})`
+  })
+  return [
+    'local all, turn = {}, 0',
+    'function init()',
+    ...made,
+    'end',
+    'function request()',
+    '  turn = turn % #all + 1',
+    '  return all[turn]',
+    'end\n'
+  ].join('\n')
+}
+
+/** A string as Lua 5.1 reads it; bytes that are no visible ASCII by number. */
+function luaText(text: string): string {
+  const written = Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^ -~]|["\\]/g, (sign) => `\\${String(sign.charCodeAt(0)).padStart(3, '0')}`)
+  return `"${written}"`
+}
+
+async function runAutocannon({ url, headers, requests: several }: LoadTarget, requests: number): Promise<LoadResult> {
+  let turn = 0
+  // Each connection would go through a list by itself, all at the same place of it.
+  const next = several && [
+    { setupRequest: (request: object) => ({ ...request, ...several[turn++ % several.length]! }) }
+  ]
+  const result = await autocannon({
+    ...{ url, connections: CONNECTIONS, amount: requests, headers },
+    ...(next === undefined ? {} : { requests: next as never })
+  })
   return {
     requests,
     seconds: result.duration,

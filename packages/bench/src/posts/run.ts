@@ -1,16 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import type { NatsConnection } from '@nats-io/transport-node'
-import { connectNats } from '@skerry/service'
-import { mongoUrl, readSecrets, startStores } from '@skerry/stores'
-import { binCache, type System, startSystem } from '@skerry/testing'
+import { startStores } from '@skerry/stores'
+import { binCache, startSystem } from '@skerry/testing'
 import { MongoClient } from 'mongodb'
-import { usageOf } from '../gateway/process-tree.ts'
 import { startNode } from '../gateway/processes.ts'
 import { describeMachine, type Machine } from '../gateway/result.ts'
 import { signUp } from '../people.ts'
+import { cpuOf, type Ends, type Idle, idleOf, operate, processesOf, tapOf, usedBetween, WIDE } from '../subject.ts'
 import { between, readCounts, type StoreCounts } from './counters.ts'
 import { settled } from './settle.ts'
 import { writePosts } from './write.ts'
@@ -21,7 +18,6 @@ const FOLLOWERS = 10
 /** Posts of a round, and of the count of round trips, which writes one at a time. */
 const POSTS = 600
 const SINGLE = 60
-const IDLE_MS = 6_000
 /** From one post to the next when they come one at a time: what follows one is done by then. */
 const PAUSE_MS = 100
 const TEXT = 'Text of an ordinary length. '.repeat(8)
@@ -39,12 +35,12 @@ export type PostsResult = {
   timesBare: number
   /** Of one post at a time, without what an idle system does in that time. */
   counts: { ours: StoreCounts; bare: StoreCounts }
-  idle: { cores: number; syncsPerSecond: number; commandsPerSecond: number }
+  idle: Idle
 }
 
 type Subject = {
   /** Processes by name. */
-  pids: Record<string, number>
+  pids: Record<string, number[]>
   mongo: MongoClient
   /** Resolves when all that follows is done. */
   write(count: number, connections: number, pauseMs?: number): Promise<void>
@@ -53,7 +49,7 @@ type Subject = {
 /** A post with all that follows, beside a bare program that does the least of the same work on a mongod of the same kind. */
 export async function benchPosts(rounds: number, say: (line: string) => void): Promise<PostsResult> {
   const machine = describeMachine()
-  const ends: (() => Promise<unknown>)[] = []
+  const ends: Ends = []
   try {
     say('starting a system and a bare program …')
     const ours = await startOurs(ends)
@@ -68,7 +64,7 @@ export async function benchPosts(rounds: number, say: (line: string) => void): P
       )
     }
     say('counting what one post at a time asks of the stores …')
-    const idle = await idleOf(ours)
+    const idle = await idleOf(ours.pids, ours.mongo)
     const counts = { ours: await countsOf(ours, idle), bare: await countsOf(bare, undefined) }
     return {
       at: new Date().toISOString(),
@@ -85,18 +81,15 @@ export async function benchPosts(rounds: number, say: (line: string) => void): P
   }
 }
 
-async function startOurs(ends: (() => Promise<unknown>)[]): Promise<Subject> {
-  const t = { teardown: (work: () => Promise<void>) => ends.push(work) }
-  const env = { LIMIT_USER_PER_SECOND: '1000000', LIMIT_USER_BURST: '1000000', LOG_LEVEL: 'warn' }
-  const system = await startSystem(t, { env, sheds: true })
+async function startOurs(ends: Ends): Promise<Subject> {
+  const system = await startSystem(tapOf(ends), { env: WIDE, sheds: true })
   const { nc, mongo } = await operate(system, ends)
   const authors = await people(system.url, 'author', AUTHORS)
   const followers = await people(system.url, 'follower', FOLLOWERS)
   for (const { client } of followers) for (const { id } of authors) await client.users.follow(id)
-  const { processes } = await system.run()
   let n = 0
   return {
-    pids: Object.fromEntries(processes.map(({ name, pid }) => [name, pid])),
+    pids: await processesOf(system),
     mongo,
     async write(count, connections, pauseMs = 0) {
       const next = () => {
@@ -113,30 +106,13 @@ async function startOurs(ends: (() => Promise<unknown>)[]): Promise<Subject> {
   }
 }
 
-async function operate(
-  system: System,
-  ends: (() => Promise<unknown>)[]
-): Promise<{ nc: NatsConnection; mongo: MongoClient }> {
-  const secrets = await readSecrets(system.home)
-  const { processes } = await system.run()
-  const address = (name: string) => processes.find((one) => one.name === name)?.url ?? ''
-  const nc = await connectNats({
-    ...{ name: 'bench', url: `nats://${address('nats-server')}`, user: 'admin', password: secrets?.natsAdmin ?? '' }
-  })
-  ends.push(() => nc.close())
-  const port = Number(address('mongod').split(':')[1])
-  const mongo = await MongoClient.connect(mongoUrl(port, 'root', secrets?.mongoRoot ?? ''))
-  ends.push(() => mongo.close())
-  return { nc, mongo }
-}
-
 async function people(baseUrl: string, name: string, count: number) {
   const made: Awaited<ReturnType<typeof signUp>>[] = []
   for (let i = 0; i < count; i++) made.push(await signUp(baseUrl, `${name}${i}`))
   return made
 }
 
-async function startBare(ends: (() => Promise<unknown>)[]): Promise<Subject> {
+async function startBare(ends: Ends): Promise<Subject> {
   const home = await mkdtemp(join(tmpdir(), 'skerry-bench-'))
   ends.push(() => rm(home, { recursive: true, force: true }))
   const stores = await startStores({
@@ -150,7 +126,7 @@ async function startBare(ends: (() => Promise<unknown>)[]): Promise<Subject> {
   const mongod = stores.parts.find(({ name }) => name === 'mongod')?.server.pid()
   let n = 0
   return {
-    pids: { program: program.pid, mongod: mongod ?? 0 },
+    pids: { program: [program.pid], mongod: mongod === undefined ? [] : [mongod] },
     mongo,
     async write(count, connections, pauseMs = 0) {
       const next = () => ({
@@ -163,38 +139,16 @@ async function startBare(ends: (() => Promise<unknown>)[]): Promise<Subject> {
   }
 }
 
-async function cpuOf({ pids }: Subject): Promise<Record<string, number>> {
-  const used: Record<string, number> = {}
-  for (const [name, pid] of Object.entries(pids)) used[name] = (await usageOf(pid)).cpuSeconds * 1_000
-  return used
-}
-
 async function measure(subject: Subject): Promise<Round> {
-  const before = await cpuOf(subject)
+  const before = await cpuOf(subject.pids)
   const begun = performance.now()
   await subject.write(POSTS, CONNECTIONS)
   const seconds = (performance.now() - begun) / 1_000
-  const after = await cpuOf(subject)
-  const cpuMs: Record<string, number> = {}
-  for (const name of Object.keys(before)) cpuMs[name] = (after[name]! - before[name]!) / POSTS
-  const totalMs = Object.values(cpuMs).reduce((sum, one) => sum + one, 0)
-  return { cpuMs, totalMs, perSecond: POSTS / seconds }
+  const { byName, total } = usedBetween(before, await cpuOf(subject.pids), POSTS)
+  return { cpuMs: byName, totalMs: total, perSecond: POSTS / seconds }
 }
 
-async function idleOf(subject: Subject): Promise<PostsResult['idle']> {
-  const total = async () => Object.values(await cpuOf(subject)).reduce((sum, one) => sum + one, 0)
-  const [cpu, counts] = [await total(), await readCounts(subject.mongo)]
-  await delay(IDLE_MS)
-  const done = between(counts, await readCounts(subject.mongo))
-  const seconds = IDLE_MS / 1_000
-  return {
-    cores: ((await total()) - cpu) / IDLE_MS,
-    syncsPerSecond: done.syncs / seconds,
-    commandsPerSecond: done.commands / seconds
-  }
-}
-
-async function countsOf(subject: Subject, idle: PostsResult['idle'] | undefined): Promise<StoreCounts> {
+async function countsOf(subject: Subject, idle: Idle | undefined): Promise<StoreCounts> {
   const before = await readCounts(subject.mongo)
   const begun = performance.now()
   await subject.write(SINGLE, 1, PAUSE_MS)
