@@ -1,13 +1,10 @@
-import { type Deadline, remainingMs, withDeadline } from '@skerry/deadline'
 import { bucketOf, collectionOf } from '@skerry/store'
 import t from 'tap'
 import { authors } from '../src/data/authors.ts'
-import { createBatch } from '../src/domain/batch.ts'
 import { eventually, startContent } from './support/system.ts'
 
 const content = await startContent(t, { events: false })
 const { client, db } = content.store
-const left = (ms: number): Deadline => ({ remainingMs: () => ms })
 
 /** What mongod does for the database of this test. */
 async function running() {
@@ -43,17 +40,4 @@ t.test('a write that hangs is answered at its deadline, ends in mongod and gives
   t.notOk(again.headers['idempotency-replayed'])
   t.equal((await post()).headers['idempotency-replayed'], 'true')
   t.equal((await ada.list(`?author=${ada.id}`)).items.length, 1)
-})
-
-t.test('reads that are gathered have the latest deadline of those who wait', async (t) => {
-  const seen: number[] = []
-  const batch = createBatch(async (keys) => {
-    seen.push(remainingMs())
-    return new Map(keys.map((key) => [key, key]))
-  }, 3)
-  const ask = (deadline: Deadline | undefined, key: string) => withDeadline(deadline, () => batch.one(key))
-  t.same(await Promise.all([ask(left(10), 'a'), ask(left(30), 'b'), ask(left(20), 'c')]), ['a', 'b', 'c'])
-  await ask(left(5), 'd')
-  await Promise.all([ask(left(10), 'e'), ask(undefined, 'f')])
-  t.same(seen, [30, 5, Number.POSITIVE_INFINITY])
 })

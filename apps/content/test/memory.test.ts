@@ -1,44 +1,6 @@
 import t from 'tap'
 import { createAnyMerged } from '../src/domain/any-merged.ts'
-import { createBatch } from '../src/domain/batch.ts'
 import { createShortMemory } from '../src/domain/short-memory.ts'
-
-t.test('batch: what is asked for at once is one query, each key once', async (t) => {
-  const queries: string[][] = []
-  const batch = createBatch(async (keys) => {
-    queries.push(keys)
-    if (keys.includes('bad')) throw new Error('bad')
-    return new Map(keys.filter((key) => key !== 'none').map((key) => [key, key.toUpperCase()]))
-  }, 4)
-  const answers = await Promise.all([batch.one('a'), batch.many(['a', 'b']), batch.one('none'), batch.many([])])
-  t.equal(answers[0], 'A')
-  t.equal(answers[1].get('b'), 'B')
-  t.equal(answers[2], undefined)
-  t.equal(answers[3].size, 0)
-  t.strictSame(queries, [['a', 'b', 'none']])
-  await Promise.all(['1', '2', '3', '4', '5'].map((key) => batch.one(key)))
-  t.strictSame(queries.slice(1), [['1', '2', '3', '4'], ['5']])
-  const failed = await Promise.allSettled([batch.one('bad'), batch.one('c')])
-  t.match(failed, [{ status: 'rejected' }, { status: 'rejected' }])
-  t.equal(await batch.one('c'), 'C', 'a failure is not remembered')
-})
-
-t.test('batch: a read never begins before it was asked for', async (t) => {
-  let value = 1
-  const gates: (() => void)[] = []
-  const batch = createBatch(async (keys) => {
-    const found = new Map(keys.map((key) => [key, value]))
-    await new Promise<void>((resolve) => gates.push(resolve))
-    return found
-  }, 10)
-  const before = batch.one('x')
-  while (gates.length < 1) await new Promise((resolve) => setImmediate(resolve))
-  value = 2
-  const after = batch.one('x')
-  while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve))
-  for (const open of gates) open()
-  t.strictSame([await before, await after], [1, 2])
-})
 
 t.test('short memory: bounded in number, and empty when told to remember nothing', (t) => {
   const memory = createShortMemory<number>(60_000, 10)

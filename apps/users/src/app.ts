@@ -1,7 +1,8 @@
 import { buildServer, type Identity, type Logger, type Metrics } from '@skerry/service'
-import { createTurns, type Store } from '@skerry/store'
+import type { Store } from '@skerry/store'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { createDeps } from './domain/deps.ts'
 import { followRoutes } from './routes/follows.ts'
 import { profileRoutes } from './routes/profiles.ts'
 
@@ -10,7 +11,7 @@ export type AppDeps = { config: Config; store: Store; identity: Identity; metric
 /** The HTTP side of users: all that is registered, in order. */
 export function buildApp({ config, store, identity, metrics, logger }: AppDeps): FastifyInstance {
   const app = buildServer({ name: 'users', config, identity, metrics, logger })
-  const deps = { store, turns: createTurns() }
+  const deps = createDeps(store)
   profileRoutes(app, deps)
   followRoutes(app, deps)
   return app

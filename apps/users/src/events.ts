@@ -12,10 +12,11 @@ import {
   together
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
-import { createTurns, type Store } from '@skerry/store'
+import type { Store } from '@skerry/store'
 import { countPost } from './domain/count-post.ts'
 import { createProfile } from './domain/create-profile.ts'
 import { removePerson } from './domain/delete-profile.ts'
+import { createDeps } from './domain/deps.ts'
 import { renameProfile } from './domain/rename-profile.ts'
 import { usersPart } from './domain/take-part.ts'
 
@@ -23,7 +24,7 @@ export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; me
 
 /** Publishes what this service's outbox holds; makes and renames profiles as auth tells; counts posts as content tells. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
-  const deps = { store, turns: createTurns() }
+  const deps = createDeps(store)
   const shared = { ...options, store, service: 'users', metrics: eventMetrics(options.metrics) }
   const parts = {
     relay: startRelay(shared),

@@ -1,3 +1,4 @@
+export { type Batch, createBatch } from './batch.ts'
 export {
   type CollectionDefinition,
   collectionOf,

@@ -1,7 +1,6 @@
 import type { Author } from '@skerry/contracts'
-import type { Store } from '@skerry/store'
+import { createBatch, type Store } from '@skerry/store'
 import { findAuthors } from '../data/authors.ts'
-import { createBatch } from './batch.ts'
 import type { Person } from './person.ts'
 import { createShortMemory } from './short-memory.ts'
 

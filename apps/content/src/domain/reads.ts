@@ -1,8 +1,7 @@
-import type { Store } from '@skerry/store'
+import { type Batch, createBatch, type Store } from '@skerry/store'
 import { findFollowed } from '../data/follows.ts'
 import { findLiked } from '../data/likes.ts'
 import { findPosts, type PostDocument } from '../data/posts.ts'
-import { type Batch, createBatch } from './batch.ts'
 import { createShortMemory } from './short-memory.ts'
 
 /** The reads that nearly every request makes, gathered between requests. */

@@ -39,14 +39,21 @@ export async function findProfile(store: Store, id: string, tx?: Tx): Promise<Pr
   return existing(await findStored(store, id, tx))
 }
 
-/** Profiles of these ids, in their order; what isn't there is left out. */
-export async function findProfiles(store: Store, ids: readonly string[]): Promise<ProfileDocument[]> {
-  if (ids.length === 0) return []
+/** The profiles that there are of these ids, by id. */
+export async function findProfiles(store: Store, ids: readonly string[]): Promise<Map<string, ProfileDocument>> {
   const found = await collectionOf(store.db, profiles)
-    .find({ bucket: { $in: [...new Set(ids.map(bucketOf))] }, _id: { $in: [...ids] } }, { hint: { _id: 1 } })
+    .find(
+      { bucket: { $in: [...new Set(ids.map(bucketOf))] }, _id: { $in: [...ids] } },
+      // What the driver wrote is UTF-8: checking it again at each read would cost as much as decoding it.
+      { hint: { _id: 1 }, batchSize: ids.length + 1, enableUtf8Validation: false }
+    )
     .toArray()
-  const byId = new Map(found.map((stored) => [stored._id, existing(stored)]))
-  return ids.flatMap((id) => byId.get(id) ?? [])
+  const byId = new Map<string, ProfileDocument>()
+  for (const stored of found) {
+    const profile = existing(stored)
+    if (profile !== null) byId.set(profile._id, profile)
+  }
+  return byId
 }
 
 /** Adds a profile unless there is one or was one; what was counted before it stays. Answers what was added. */

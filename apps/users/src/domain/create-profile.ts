@@ -34,8 +34,8 @@ export async function createProfile({ store }: Deps, tx: Tx, person: Person): Pr
 
 /** The caller's own profile; made from the token when the account's event has not arrived yet. Throws USR_NOT_FOUND once it is deleted. */
 export async function ownProfile(deps: Deps, caller: Person, call: CallContext): Promise<ProfileDocument> {
-  const found = await findProfile(deps.store, caller.userId)
-  if (found !== null) return found
+  const found = await deps.profiles.one(caller.userId)
+  if (found !== undefined) return found
   const { traceparent } = call
   const made = await transaction(deps.store, traceparent === undefined ? {} : { traceparent }, (tx) =>
     createProfile(deps, tx, caller)

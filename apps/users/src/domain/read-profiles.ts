@@ -2,7 +2,7 @@ import { type PageOf, type Profile, type QueryOf, SkerryError, type usersRoutes 
 import { decodeCursor, encodeCursor } from '@skerry/store'
 import { tidy, usernameKey } from '@skerry/text'
 import { findEdges, type Side } from '../data/follows.ts'
-import { findProfile, findProfiles } from '../data/profiles.ts'
+import type { ProfileDocument } from '../data/profiles.ts'
 import { findNames, findUserByName } from '../data/usernames.ts'
 import type { Deps } from './deps.ts'
 import { presentProfile } from './present.ts'
@@ -19,9 +19,9 @@ export function withTidyNames(query: unknown): unknown {
   }
 }
 
-export async function getUser({ store }: Deps, id: string): Promise<Profile> {
-  const profile = await findProfile(store, id)
-  if (profile === null) throw new SkerryError('USR_NOT_FOUND')
+export async function getUser({ profiles }: Deps, id: string): Promise<Profile> {
+  const profile = await profiles.one(id)
+  if (profile === undefined) throw new SkerryError('USR_NOT_FOUND')
   return presentProfile(profile)
 }
 
@@ -42,37 +42,41 @@ export async function findUsers(deps: Deps, query: QueryOf<typeof usersRoutes.fi
   // These two answer all there is, so no cursor is one of theirs.
   decodeCursor('users:all', query.cursor, [])
   const wanted = ids === undefined ? [await findUserByName(deps.store, username ?? '')] : [...new Set(ids.split(','))]
-  const found = await findProfiles(
-    deps.store,
+  const found = await presentAll(
+    deps,
     wanted.filter((id) => id !== undefined)
   )
-  return { items: found.map(presentProfile), nextCursor: null }
+  return { items: found, nextCursor: null }
 }
 
-async function searchNames(
-  { store }: Deps,
-  q: string,
-  limit: number,
-  cursor: string | undefined
-): Promise<PageOf<Profile>> {
+/** The profiles of these ids, in their order; what isn't there is left out. */
+async function presentAll({ profiles }: Deps, ids: readonly string[]): Promise<Profile[]> {
+  const byId = await profiles.many(ids)
+  return ids.flatMap((id) => {
+    const profile: ProfileDocument | undefined = byId.get(id)
+    return profile === undefined ? [] : presentProfile(profile)
+  })
+}
+
+async function searchNames(deps: Deps, q: string, limit: number, cursor: string | undefined): Promise<PageOf<Profile>> {
   const list = `users:q:${usernameKey(q)}`
   const [after] = decodeCursor(list, cursor, ['string']) ?? []
-  const names = await findNames(store, q, after as string | undefined, limit + 1)
+  const names = await findNames(deps.store, q, after as string | undefined, limit + 1)
   const page = names.slice(0, limit)
-  const found = await findProfiles(
-    store,
+  const found = await presentAll(
+    deps,
     page.map((name) => name.userId)
   )
   const last = page.at(-1)
   return {
-    items: found.map(presentProfile),
+    items: found,
     nextCursor: names.length > limit && last !== undefined ? encodeCursor(list, [last._id]) : null
   }
 }
 
 /** Followers of somebody, or whom they follow; newest first. */
 export async function listFollows(
-  { store }: Deps,
+  deps: Deps,
   side: Side,
   id: string,
   query: { limit?: number; cursor?: string }
@@ -81,18 +85,18 @@ export async function listFollows(
   const [before] = decodeCursor(list, query.cursor, ['string']) ?? []
   const limit = query.limit ?? DEFAULT_LIMIT
   const [owner, edges] = await Promise.all([
-    findProfile(store, id),
-    findEdges(store, side, id, before as string | undefined, limit + 1)
+    deps.profiles.one(id),
+    findEdges(deps.store, side, id, before as string | undefined, limit + 1)
   ])
-  if (owner === null) throw new SkerryError('USR_NOT_FOUND')
+  if (owner === undefined) throw new SkerryError('USR_NOT_FOUND')
   const page = edges.slice(0, limit)
-  const found = await findProfiles(
-    store,
+  const found = await presentAll(
+    deps,
     page.map((edge) => edge.otherId)
   )
   const last = page.at(-1)
   return {
-    items: found.map(presentProfile),
+    items: found,
     nextCursor: edges.length > limit && last !== undefined ? encodeCursor(list, [last.edge]) : null
   }
 }
