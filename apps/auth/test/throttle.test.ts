@@ -202,6 +202,26 @@ t.test('what is not strict counts when it has failed, and not before', async (t)
   }
 })
 
+t.test('a crowd that is refused for the failures of others is not told to come back at one moment', async (t) => {
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
+  t.teardown(() => redis.close())
+  await waitFor(() => redis.connected())
+  for (const [i, link] of [redis, undefined].entries()) {
+    const prefix = `${auth.stores.redis.prefix}crowd:`
+    let dice = 0
+    const attempts = createAttempts({ redis: link, prefix, remembered: 9, now: () => 0, random: () => dice })
+    const bound = { key: 'a', limit: 1, windowMs: 600_000, strict: false }
+    await (await attempts.take([bound])).failed()
+    const waits = []
+    for (dice of [0, 0.5, 0.9]) waits.push((await attempts.take([bound])).waitMs)
+    t.ok(waits[0]! > 0 && waits[1]! > waits[0]! + 3_000 && waits[2]! > waits[1]! + 3_000, `${i}: ${waits}`)
+    t.ok(waits[2]! <= 610_000)
+    const own = { ...bound, key: 'b', strict: true }
+    await attempts.take([own])
+    t.ok((await attempts.take([own])).waitMs <= 600_000, 'who is refused for failures of their own waits no longer')
+  }
+})
+
 t.test('without Redis the instances go on by themselves', async (t) => {
   const redis = openRedis({ url: 'redis://127.0.0.1:1' })
   t.teardown(() => redis.close())
