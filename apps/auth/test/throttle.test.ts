@@ -80,6 +80,7 @@ t.test('many addresses cannot lock an owner out of where the account is used', a
   t.ok([25, 26].includes(count(statuses, 401)), `${count(statuses, 401)} of 36`)
   t.equal((await login('popular', me.password, newAddress())).status, 429, 'from anywhere else it has to wait')
   t.equal((await login('popular', me.password, home)).status, 200, 'from home it has not')
+  t.same(await guesses(1, 'popular', home), [429], 'but a wrong one hears there what it hears elsewhere')
   const patch = (token: string, currentPassword: string) =>
     auth.call('PATCH', '/v1/auth/account', { token, body: { email: 'popular@example.net', currentPassword } })
   t.equal((await patch(me.accessToken, me.password)).status, 200, 'nor who is signed in')
@@ -115,6 +116,11 @@ t.test('an address that fails at many accounts has to wait, where they are not u
   // One of each instance may be under way when the last one fails.
   t.ok([60, 61].includes(count(statuses, 401)), `${count(statuses, 401)} of 63`)
   t.same(await guesses(2, 'sprayed.7', shared), [429, 429])
+  // Else who shares the address would learn which accounts are used from it.
+  const heard = await Promise.all(['neighbour', 'sprayed.8'].map((name) => login(name, 'another guess', shared)))
+  const bodies = heard.map(({ body: { requestId: _id, ...body } }) => body)
+  t.same(bodies[0], bodies[1], 'a wrong password hears the same of an account that is used there and of none')
+  t.match(bodies[0], { status: 429, code: 'RATE_LIMITED' })
   t.equal((await login('neighbour', me.password, shared)).status, 200)
 })
 
