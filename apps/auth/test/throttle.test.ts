@@ -124,6 +124,28 @@ t.test('an address that fails at many accounts has to wait, where they are not u
   t.equal((await login('neighbour', me.password, shared)).status, 200)
 })
 
+t.test('who tried, and from where, is not written down: only keyed hashes, for as long as they count', async (t) => {
+  const me = await auth.signUp('traced')
+  const place = '203.0.113.77'
+  t.same(await guesses(2, 'traced', place), [401, 401])
+  t.same(await guesses(1, 'stranger@example.org', place), [401])
+  t.equal((await login(me.email, me.password, place)).status, 200)
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
+  t.teardown(() => redis.close())
+  await waitFor(() => redis.connected())
+  const keys = (await redis.run((client) => client.keys(`${auth.stores.redis.prefix}*attempts:*`))) ?? []
+  t.ok(keys.length > 5, `${keys.length} keys`)
+  for (const key of keys) {
+    t.match(key, /attempts:(?:pair:[\w-]{22}:[\w-]{22}|(?:account|address):[\w-]{22}|session:[0-9a-z]{26})$/)
+    const left = Number(await redis.run((client) => client.pttl(key)))
+    t.ok(left <= 600_000 && left !== -1, 'it ends by itself')
+  }
+  const stored = JSON.stringify(await Promise.all(['accounts', 'sessions', 'outbox'].map(auth.peek)))
+  t.match(stored, me.email)
+  t.notMatch(stored, place, 'the places of an account are hashes as well')
+  t.notMatch(stored, '198.51.', 'nor of anybody else')
+})
+
 t.test('unknown logins cost what known ones cost: the same reads and the same hash', async (t) => {
   await auth.signUp('timed')
   const work: string[] = []
