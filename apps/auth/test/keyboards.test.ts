@@ -91,6 +91,14 @@ t.test('what is no address, domain or name is refused with its field and a code'
   t.match(blank, { status: 400, body: { errors: [{ path: 'body.login', code: 'blank' }] } })
 })
 
+t.test('a display name is as long as what is kept of it, however its accents are typed', async (t) => {
+  const name = (displayName: string, i: number) => signUp(`accents${i}@example.com`, `accents${i}`, { displayName })
+  t.equal((await name('e\u0301'.repeat(80), 0)).status, 201)
+  // NFC writes these Devanagari letters as two signs.
+  for (const [i, long] of ['e\u0301'.repeat(81), '\u0958'.repeat(41)].entries())
+    t.match((await name(long, i + 1)).body, { status: 400, errors: [{ path: 'body.displayName', code: 'too_long' }] })
+})
+
 t.test('the length of a username is that of what is kept, and nothing hides in it', async (t) => {
   const letters = 'abcdefghijklmnopqrstuvwxyz0123'
   const wide = [...letters].map((sign) => String.fromCodePoint(sign.codePointAt(0)! + 0xfee0)).join('')
