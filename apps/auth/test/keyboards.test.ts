@@ -91,6 +91,38 @@ t.test('what is no address, domain or name is refused with its field and a code'
   t.match(blank, { status: 400, body: { errors: [{ path: 'body.login', code: 'blank' }] } })
 })
 
+t.test('a display name is as long as what is kept of it, however its accents are typed', async (t) => {
+  const name = (displayName: string, i: number) => signUp(`accents${i}@example.com`, `accents${i}`, { displayName })
+  t.equal((await name('e\u0301'.repeat(80), 0)).status, 201)
+  // NFC writes these Devanagari letters as two signs.
+  for (const [i, long] of ['e\u0301'.repeat(81), '\u0958'.repeat(41)].entries())
+    t.match((await name(long, i + 1)).body, { status: 400, errors: [{ path: 'body.displayName', code: 'too_long' }] })
+})
+
+t.test('the length of a username is that of what is kept, and nothing hides in it', async (t) => {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123'
+  const wide = [...letters].map((sign) => String.fromCodePoint(sign.codePointAt(0)! + 0xfee0)).join('')
+  const made = await signUp('long@example.com', ` ${[...letters].join('\u200b')} `)
+  t.match(made, { status: 201, body: { user: { username: letters } } }, 'thirty signs that are seen')
+  for (const same of [letters, letters.toUpperCase(), wide])
+    t.equal((await signUp('long2@example.com', same)).body.code, 'AUTH_USERNAME_TAKEN', encodeURI(same))
+  for (const [username, code] of [
+    [`${letters}4`, 'too_long'],
+    [`${wide}4`, 'too_long'],
+    ['a\u200bb', 'too_short'],
+    [' ab ', 'too_short'],
+    // Three or more code points, two or one that people see.
+    ['ab\u0301', 'pattern'],
+    ['👩\u200d👩\u200d👧', 'pattern'],
+    // Cyrillic that looks like Latin.
+    ['\u0430da', 'pattern']
+  ] as const) {
+    const { status, body } = await signUp('short@example.com', username)
+    const errors = [{ path: 'body.username', code }]
+    t.match({ status, errors: body.errors }, { status: 400, errors }, encodeURI(username))
+  }
+})
+
 /** An account as a release before keys had their forms of today made it. */
 async function formerAccount(name: string, address: string, key: string) {
   const { body } = await signUp(`${name}@former.example`, name)

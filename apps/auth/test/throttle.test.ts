@@ -80,6 +80,7 @@ t.test('many addresses cannot lock an owner out of where the account is used', a
   t.ok([25, 26].includes(count(statuses, 401)), `${count(statuses, 401)} of 36`)
   t.equal((await login('popular', me.password, newAddress())).status, 429, 'from anywhere else it has to wait')
   t.equal((await login('popular', me.password, home)).status, 200, 'from home it has not')
+  t.same(await guesses(1, 'popular', home), [429], 'but a wrong one hears there what it hears elsewhere')
   const patch = (token: string, currentPassword: string) =>
     auth.call('PATCH', '/v1/auth/account', { token, body: { email: 'popular@example.net', currentPassword } })
   t.equal((await patch(me.accessToken, me.password)).status, 200, 'nor who is signed in')
@@ -115,7 +116,34 @@ t.test('an address that fails at many accounts has to wait, where they are not u
   // One of each instance may be under way when the last one fails.
   t.ok([60, 61].includes(count(statuses, 401)), `${count(statuses, 401)} of 63`)
   t.same(await guesses(2, 'sprayed.7', shared), [429, 429])
+  // Else who shares the address would learn which accounts are used from it.
+  const heard = await Promise.all(['neighbour', 'sprayed.8'].map((name) => login(name, 'another guess', shared)))
+  const bodies = heard.map(({ body: { requestId: _id, ...body } }) => body)
+  t.same(bodies[0], bodies[1], 'a wrong password hears the same of an account that is used there and of none')
+  t.match(bodies[0], { status: 429, code: 'RATE_LIMITED' })
   t.equal((await login('neighbour', me.password, shared)).status, 200)
+})
+
+t.test('who tried, and from where, is not written down: only keyed hashes, for as long as they count', async (t) => {
+  const me = await auth.signUp('traced')
+  const place = '203.0.113.77'
+  t.same(await guesses(2, 'traced', place), [401, 401])
+  t.same(await guesses(1, 'stranger@example.org', place), [401])
+  t.equal((await login(me.email, me.password, place)).status, 200)
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
+  t.teardown(() => redis.close())
+  await waitFor(() => redis.connected())
+  const keys = (await redis.run((client) => client.keys(`${auth.stores.redis.prefix}*attempts:*`))) ?? []
+  t.ok(keys.length > 5, `${keys.length} keys`)
+  for (const key of keys) {
+    t.match(key, /attempts:(?:pair:[\w-]{22}:[\w-]{22}|(?:account|address):[\w-]{22}|session:[0-9a-z]{26})$/)
+    const left = Number(await redis.run((client) => client.pttl(key)))
+    t.ok(left <= 600_000 && left !== -1, 'it ends by itself')
+  }
+  const stored = JSON.stringify(await Promise.all(['accounts', 'sessions', 'outbox'].map(auth.peek)))
+  t.match(stored, me.email)
+  t.notMatch(stored, place, 'the places of an account are hashes as well')
+  t.notMatch(stored, '198.51.', 'nor of anybody else')
 })
 
 t.test('unknown logins cost what known ones cost: the same reads and the same hash', async (t) => {
@@ -199,6 +227,26 @@ t.test('what is not strict counts when it has failed, and not before', async (t)
     t.equal((await attempts.take([bound])).waitMs, 0)
     await taken[2]!.failed()
     t.ok((await attempts.take([bound])).waitMs > 0)
+  }
+})
+
+t.test('a crowd that is refused for the failures of others is not told to come back at one moment', async (t) => {
+  const redis = openRedis({ url: auth.stores.redis.url, commandTimeoutMs: 30_000 })
+  t.teardown(() => redis.close())
+  await waitFor(() => redis.connected())
+  for (const [i, link] of [redis, undefined].entries()) {
+    const prefix = `${auth.stores.redis.prefix}crowd:`
+    let dice = 0
+    const attempts = createAttempts({ redis: link, prefix, remembered: 9, now: () => 0, random: () => dice })
+    const bound = { key: 'a', limit: 1, windowMs: 600_000, strict: false }
+    await (await attempts.take([bound])).failed()
+    const waits = []
+    for (dice of [0, 0.5, 0.9]) waits.push((await attempts.take([bound])).waitMs)
+    t.ok(waits[0]! > 0 && waits[1]! > waits[0]! + 3_000 && waits[2]! > waits[1]! + 3_000, `${i}: ${waits}`)
+    t.ok(waits[2]! <= 610_000)
+    const own = { ...bound, key: 'b', strict: true }
+    await attempts.take([own])
+    t.ok((await attempts.take([own])).waitMs <= 600_000, 'who is refused for failures of their own waits no longer')
   }
 })
 

@@ -71,6 +71,27 @@ t.test('texts are kept in one form, and with their lines', async (t) => {
   t.equal(items[0]?.text, 'é 👩\u200d🚀')
 })
 
+t.test('words are as long as what is kept of them, however accents are typed', async (t) => {
+  const ada = person()
+  const accents = (count: number) => 'e\u0301'.repeat(count)
+  const made = await ada.post(accents(20_000), { title: accents(200), summary: accents(500), tags: [accents(50)] })
+  t.same([made.title, made.tags], ['é'.repeat(200), ['é'.repeat(50)]])
+  const comments = `/v1/posts/${made.id}/comments`
+  t.equal((await ada.send('POST', comments, { body: { text: accents(5_000) } })).status, 201)
+  // NFC writes these Devanagari letters as two signs: what was kept could not be sent again.
+  const refused = async (method: 'POST' | 'PATCH', url: string, body: object, path: string) =>
+    t.match(
+      await ada.send(method, url, { body }),
+      { status: 400, body: { errors: [{ path, code: 'too_long' }] } },
+      path
+    )
+  const letters = (count: number) => '\u0958'.repeat(count)
+  await refused('POST', '/v1/posts', { text: letters(10_001) }, 'body.text')
+  await refused('PATCH', `/v1/posts/${made.id}`, { title: letters(101) }, 'body.title')
+  await refused('PATCH', `/v1/posts/${made.id}`, { tags: [letters(26)] }, 'body.tags.0')
+  await refused('POST', comments, { text: letters(2_501) }, 'body.text')
+})
+
 t.test('what cannot be seen is refused with its place', async (t) => {
   const ada = person()
   const { id } = await ada.post('something')

@@ -188,6 +188,22 @@ t.test('the door', async (t) => {
     t.equal((await fetch(`${g.url}/v1/auth/refresh`, { method: 'POST', headers: expired })).status, 200)
     t.equal((await fetch(`${g.url}/v1/auth/sessions`, { headers: expired })).status, 401)
     t.equal(auth.requests.length, 1)
+    // The gateway's own documents are for everybody; of its own routes only the batch looks at a token.
+    const documents = [
+      '/openapi.json',
+      '/asyncapi.json',
+      '/docs',
+      '/docs/events',
+      '/docs/scalar.js',
+      '/livez',
+      '/readyz'
+    ]
+    for (const path of documents)
+      for (const headers of [expired, { authorization: 'Bearer nonsense' }, { authorization: 'Basic YTpi' }, {}])
+        t.equal((await fetch(g.url + path, { headers })).status, 200, `${path} ${Object.values(headers)}`.slice(0, 40))
+    const schema = '/schemas/events/none.such.v1.json'
+    t.equal((await fetch(g.url + schema, { headers: expired })).status, 404)
+    t.equal((await fetch(`${g.url}/v1/batch`, { method: 'POST', headers: expired })).status, 401)
   })
 
   t.test('paths that nobody has', async (t) => {

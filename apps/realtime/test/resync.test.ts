@@ -84,6 +84,24 @@ t.test('ids of another log, or beyond the end of this one, are answered by resyn
     await append(user, 100 + client.seen.length, 101 + client.seen.length)
     client.cut()
   }
+  for (const id of ['null', '0', 'undefined']) {
+    const client = await openWs(one.url, { token, lastEventId: id })
+    await client.until(1)
+    t.equal(client.seen[0]?.type, 'resync', `${id} over WebSocket`)
+    client.cut()
+  }
+})
+
+t.test('an empty id is none', async (t) => {
+  for (const open of [openSse, openWs]) {
+    const { user, token } = await visitor()
+    const client = await open(one.url, { token, lastEventId: '' })
+    await waitFor(() => client.lastId() !== '')
+    await append(user, 0, 1)
+    await client.until(1)
+    t.same(client.seen[0]?.data, { n: 0 }, `${open.name}: it begins now`)
+    client.cut()
+  }
 })
 
 t.test('who stayed away longer than they are written to gets resync on every device', async (t) => {

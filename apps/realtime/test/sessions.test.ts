@@ -90,5 +90,13 @@ t.test('an instance has a bound on its streams', async (t) => {
   const one = await startInstance(t, where, { env: { MAX_STREAMS: '3' } })
   const clients = await Promise.all(Array.from({ length: 5 }, () => openSse(one.url, { token: tokenFor(newUserId()) })))
   t.same(clients.map((c) => c.status).sort(), [200, 200, 200, 503, 503])
+  const waits = new Set<unknown>()
+  await waitFor(async () => {
+    const refused = await openSse(one.url, { token: tokenFor(newUserId()) })
+    const wait = Number(refused.headers['retry-after'])
+    if (!(wait >= 3 && wait <= 7)) throw new Error(`told to come back after ${wait} s`)
+    return waits.add(wait).size > 2
+  })
+  t.ok(waits.size > 2, 'they do not come back all at once')
   for (const client of clients) client.cut()
 })

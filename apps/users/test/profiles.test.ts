@@ -153,6 +153,9 @@ t.test('names and bios are kept in one form, and a name can be seen', async (t) 
       { status: 400, body: { errors: [{ path: 'body.displayName', code }] } },
       code
     )
+  t.equal((await change({ displayName: 'e\u0301'.repeat(80), bio: 'e\u0301'.repeat(1_000) })).status, 200)
+  for (const long of [{ displayName: '\u0958'.repeat(41) }, { bio: '\u0958'.repeat(501) }])
+    t.match(await change(long), { status: 400, body: { errors: [{ code: 'too_long' }] } }, 'of what would be kept')
   t.match(await change({ bio: '\u200b \n' }), { status: 200, body: { bio: '' } }, 'a bio may be empty')
 
   for (const typed of ['keyboard ', ' KEYBOARD', 'ｋｅｙboard', 'key\u200bboard'])

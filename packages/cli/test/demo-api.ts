@@ -29,7 +29,7 @@ export type Api = {
   /** Called with each write's number after it is done; `lose` drops its answer. */
   onWrite: (n: number) => 'lose' | undefined
   /** An answer instead of doing anything. */
-  before: (request: { method: string; path: string }) => Answer | undefined
+  before: (request: { method: string; path: string; text: string }) => Answer | undefined
   /** Waits before a request is done; `user` is its caller's id, or empty. */
   hold: (request: { method: string; path: string; user: string }) => Promise<void>
   /** All data gone; tokens given before are still signed well. */
@@ -161,7 +161,7 @@ export async function serveApi(t: Test): Promise<Api> {
     const key = incoming.headers['idempotency-key']
     const caller = tokens.get(incoming.headers.authorization?.slice(7) ?? '')
     await api.hold({ method, path: pathname, user: caller?.id ?? '' })
-    const early = api.before({ method, path: pathname })
+    const early = api.before({ method, path: pathname, text })
     const answer =
       early ??
       once({

@@ -8,3 +8,22 @@ export function reasonOf(signal: AbortSignal): unknown {
   error.name = 'AbortError'
   return error
 }
+
+/**
+ * What `work` ends with, or the signal's reason as soon as it aborts. The work goes on: others may wait for it too, as for the one refresh of
+ * all calls.
+ */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  let onAbort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(reasonOf(signal))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,4 +1,5 @@
 import { MERGE_PATCH_TYPE, type RouteContract } from '@skerry/contracts'
+import { unlessAborted } from './abort.ts'
 import { apiError, SkerryApiError, SkerryNetworkError } from './errors.ts'
 import type { EtagCache } from './etag-cache.ts'
 import { delay, newIdempotencyKey, retryDelay } from './retry.ts'
@@ -31,12 +32,12 @@ export function createCaller(deps: CallerDeps) {
     let lost = false
     for (let attempt = 0; ; ) {
       try {
-        const token = route.auth === 'none' ? null : await deps.session().token()
+        const token = route.auth === 'none' ? null : await unlessAborted(deps.session().token(), input.signal)
         const answer = await send(deps, route, input, request, token)
         if (answer.kind === 'done') return answer.value
         if (token !== null && !renewed && isTokenRefused(answer.error)) {
           renewed = true
-          await deps.session().renew(token)
+          await unlessAborted(deps.session().renew(token), input.signal)
           continue
         }
         if (lost && isDoneAlready(route, answer.error)) return undefined

@@ -1,4 +1,5 @@
 import type { LiveMessage } from '@skerry/contracts'
+import { unlessAborted } from './abort.ts'
 import { SkerryApiError } from './errors.ts'
 import { type Connection, type ConnectOptions, canStream, connectSse, NO_STREAMING } from './live-sse.ts'
 import { connectWebSocket } from './live-websocket.ts'
@@ -45,7 +46,7 @@ export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): 
       let openedAt = Number.POSITIVE_INFINITY
       try {
         state('connecting')
-        token = await deps.session().token()
+        token = await unlessAborted(deps.session().token(), stop.signal)
         const connection = connect(deps, options, {
           baseUrl: deps.baseUrl,
           token,
@@ -81,7 +82,8 @@ export async function* liveMessages(deps: LiveDeps, options: LiveOptions = {}): 
         if (stop.signal.aborted) return
       }
       if (Date.now() - openedAt > STABLE_MS) failures = 0
-      const wait = await nextDelay(deps, error, token, failures++, base)
+      const wait = await nextDelay(deps, error, token, failures++, base, stop.signal)
+      if (stop.signal.aborted) return
       state('waiting', error)
       await delay(wait, stop.signal).catch(() => {}) // an abort ends the loop
     }
@@ -113,24 +115,31 @@ async function whyRefused(deps: LiveDeps, error: unknown, signal: AbortSignal): 
 }
 
 /** Milliseconds until the next connection; throws what no reconnect can mend. */
-async function nextDelay(deps: LiveDeps, error: unknown, token: string | null, failures: number, base: number) {
+async function nextDelay(
+  deps: LiveDeps,
+  error: unknown,
+  token: string | null,
+  failures: number,
+  base: number,
+  signal: AbortSignal
+) {
   if (error instanceof TypeError) throw error
   if (error instanceof SkerryApiError && error.status < 500) {
     if (error.status === 401) {
       if (token === null || failures > 3) throw error
-      await renew(deps, token)
+      await renew(deps, token, signal)
     } else if (error.status !== 429 && error.status !== 408) throw error
   }
   const asked = error instanceof SkerryApiError ? (error.retryAfter ?? 0) * 1000 : 0
   return asked + backoff(failures, base, RECONNECT_CAP_MS)
 }
 
-async function renew(deps: LiveDeps, token: string): Promise<void> {
+async function renew(deps: LiveDeps, token: string, signal: AbortSignal): Promise<void> {
   try {
-    await deps.session().renew(token)
+    await unlessAborted(deps.session().renew(token), signal)
   } catch (error) {
     if (error instanceof SkerryApiError && error.status === 401) throw error
-    // The auth service is away for now: the next connection tries again.
+    // The auth service is away for now, and the next connection tries again; or the stream was closed meanwhile.
   }
 }
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createClient, SkerryNetworkError } from '../src/index.ts'
-import { grant, type Reply, serve, until } from './server.ts'
+import { grant, problem, type Reply, serve, until } from './server.ts'
 
 const ID = '06b1n7v4kc0j5m3q8w2x9y6z1a'
 const HTML = { 'content-type': 'text/html' }
@@ -50,6 +50,23 @@ for (const [name, reply] of Object.entries(IN_BETWEEN)) {
     t.equal((await client.users.me()).id, ID, 'behind the portal it goes on')
   })
 }
+
+t.test('a refusal with another code than ours for a refresh ends no session', async (t) => {
+  let refusing = false
+  const server = await serve(t, ({ path }) => {
+    if (path === '/v1/auth/login') return { status: 200, body: grant(1) }
+    return refusing ? problem(401, 'SIGN_IN_TO_THE_NETWORK') : { status: 200, body: { id: ID } }
+  })
+  const onSignedOut = () => t.fail('onSignedOut')
+  const client = createClient({ baseUrl: server.url, retries: 0, onSignedOut })
+  await client.auth.login({ login: 'ada', password: 'x' })
+  refusing = true
+  await t.rejects(client.users.me(), { code: 'SIGN_IN_TO_THE_NETWORK' })
+  await t.rejects(client.auth.refresh(), { code: 'SIGN_IN_TO_THE_NETWORK' })
+  t.equal((await client.auth.current())?.username, 'ada')
+  refusing = false
+  t.equal((await client.users.me()).id, ID)
+})
 
 t.test('a live stream waits until the portal is passed', async (t) => {
   let portal = true

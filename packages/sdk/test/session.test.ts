@@ -155,6 +155,35 @@ t.test('two clients that refresh at the same moment: the loser is not logged out
   t.equal(server.at('/v1/auth/refresh').length, 2)
 })
 
+t.test('who waits for the one refresh of all calls leaves when told to, and the others get its token', async (t) => {
+  const auth = authority(0) // every token is due at once, so each call waits for a new one
+  const server = await serve(t, auth.handle)
+  const client = createClient({ baseUrl: server.url })
+  await client.auth.login({ login: 'ada', password: 'x' })
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  auth.state.onRefresh = () => held
+  const stop = new AbortController()
+  const left = client.users.me({ signal: stop.signal })
+  const stays = client.users.me()
+  const states: string[] = []
+  const live = client.live({ onMessage: () => {}, onState: (state) => states.push(state) })
+  await until(() => server.at('/v1/auth/refresh').length === 1 && states.length === 1, 'they wait')
+  const reason = new Error('the screen was closed')
+  const rejected = t.rejects(left, reason)
+  stop.abort(reason)
+  live.close()
+  await rejected
+  await live.closed
+  t.same(states, ['connecting', 'closed'])
+  t.same(server.at('/v1/users/me'), [], 'all this while the refresh has no answer')
+  release()
+  t.equal((await stays).id, USER.id)
+  t.equal(server.at('/v1/auth/refresh').length, 1)
+})
+
 t.test('a logout during a refresh stands', async (t) => {
   const auth = authority()
   const server = await serve(t, auth.handle)

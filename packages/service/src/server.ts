@@ -135,9 +135,13 @@ export function buildServer(options: ServerOptions): FastifyInstance {
       done(notFound(app, request))
       return
     }
+    // Some clients write `undefined` or `null` for a type that they do not give.
+    const { headers } = request.raw
+    const type = headers['content-type']
+    if (type !== undefined && type !== 'application/json' && !isStreamedRoute(request) && !request.mediaType)
+      delete headers['content-type']
     // A streamed body is asked for by whoever reads it, so that it can be refused before it is sent.
-    if (asksFirst && request.raw.headers.expect !== undefined && !isStreamedRoute(request))
-      tellToGoOn(request.raw, reply.raw)
+    if (asksFirst && headers.expect !== undefined && !isStreamedRoute(request)) tellToGoOn(request.raw, reply.raw)
     done()
   }
   const { admit } = options

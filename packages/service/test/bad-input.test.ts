@@ -207,6 +207,10 @@ t.test('an empty body is none, however it says that it is empty', async (t) => {
   t.equal(await remove(`${form}content-length: 00\r\n\r\n`), 'HTTP/1.1 204')
   t.equal(await remove(`${chunked}0\r\n\r\n`), 'HTTP/1.1 204', 'as `curl -T - </dev/null` sends it')
   t.equal(await remove('transfer-encoding: chunked\r\n\r\n0\r\n\r\n'), 'HTTP/1.1 204', 'without a type')
+  for (const type of ['undefined', 'null', 'text', ';;']) {
+    t.equal(await remove(`content-type: ${type}\r\ncontent-length: 0\r\n\r\n`), 'HTTP/1.1 204', `the type ${type}`)
+    t.equal(await remove(`content-type: ${type}\r\ncontent-length: 1\r\n\r\na`), 'HTTP/1.1 415', `the type ${type}`)
+  }
   t.equal(await remove(`${chunked}1\r\na\r\n0\r\n\r\n`), 'HTTP/1.1 415')
   t.equal(await remove(`${form}content-length: 1\r\n\r\na`), 'HTTP/1.1 415')
 })

@@ -8,7 +8,7 @@ import {
   SkerryError,
   usersRoutes
 } from '@skerry/contracts'
-import { startBlockCounter } from '@skerry/testing'
+import { allocatedBytes, startBlockCounter } from '@skerry/testing'
 import t from 'tap'
 import type { TSchema } from 'typebox'
 import { route } from '../src/index.ts'
@@ -70,6 +70,10 @@ function queriesOf({ query }: RouteContract): Group[] {
   }))
 }
 
+/** Blocks of JavaScript that were executed, and bytes that were allocated: native code that copies shows in these alone. */
+type Cost = { blocks: number; bytes: number }
+const UNKNOWN: Cost = { blocks: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
 t.test('the worst input of each route costs work that grows with its length alone', async (t) => {
   const tokens = await createTokens()
   const { app } = createServer(t, {
@@ -112,17 +116,25 @@ t.test('the worst input of each route costs work that grows with its length alon
     while (String(await run(make(length))) !== String(await run(make(2 * length)))) length *= 2
     const [once, twice] = [make(length), make(2 * length)]
     let statuses: number[] = []
-    let [cost, double] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    const measure = async (inputs: unknown[], least: Cost): Promise<Cost> => {
+      let bytes = 0
+      const blocks = await counter.count(async () => {
+        const from = allocatedBytes()
+        statuses = await run(inputs)
+        bytes = allocatedBytes() - from
+      })
+      return { blocks: Math.min(blocks, least.blocks), bytes: Math.min(bytes, least.bytes) }
+    }
+    let [cost, double]: [Cost, Cost] = [UNKNOWN, UNKNOWN]
+    const isLinear = (what: keyof Cost) => double[what] <= MOST * cost[what]
     // What else the process does meanwhile (timers, a collection) is counted too, and only adds: the least of three says what the work costs.
     for (let i = 0; i < 3; i++) {
-      cost = Math.min(cost, await counter.count(() => run(once)))
-      const now = await counter.count(async () => {
-        statuses = await run(twice)
-      })
-      double = Math.min(double, now)
-      if (double <= MOST * cost) break
+      cost = await measure(once, cost)
+      double = await measure(twice, double)
+      if (isLinear('blocks') && isLinear('bytes')) break
     }
-    t.ok(double <= MOST * cost, `${at} ${name}: ${cost} blocks, twice as long ${double}`)
+    for (const what of ['blocks', 'bytes'] as const)
+      t.ok(isLinear(what), `${at} ${name}: ${cost[what]} ${what}, twice as long ${double[what]}`)
     t.ok(
       statuses.every((status) => status >= 400 && status < 500),
       `${at} ${name}: ${statuses}`

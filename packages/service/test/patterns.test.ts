@@ -70,3 +70,40 @@ t.test('no pattern that meets what comes from outside backtracks for longer than
     )
   }
 })
+
+/** Files that put patterns together of parts, and how many; those of contracts look at schemas of releases, not at what comes from outside. */
+const PUT_TOGETHER = { 'packages/contracts/src/compat/refusals.ts': 1, 'packages/text/src/characters.ts': 2 }
+
+/** The patterns that a module puts together when it is loaded. */
+async function madeBy(file: string): Promise<Found[]> {
+  const found: Found[] = []
+  const { RegExp: real } = globalThis
+  globalThis.RegExp = new Proxy(real, {
+    construct(target, given: [string, string]) {
+      found.push({ source: given[0], flags: given[1], where: file })
+      return new target(...given)
+    }
+  })
+  try {
+    await import(`${join(REPOSITORY, file)}?fresh`)
+  } finally {
+    globalThis.RegExp = real
+  }
+  return found
+}
+
+t.test('nor does one that is put together of parts', async (t) => {
+  const counts: Record<string, number> = {}
+  for (const folder of SOURCES)
+    for (const path of await readdir(join(REPOSITORY, folder), { recursive: true })) {
+      const where = join(folder, path)
+      if (!path.endsWith('.ts')) continue
+      const made = (await readFile(join(REPOSITORY, where), 'utf8')).match(/\bnew RegExp\(/g)?.length ?? 0
+      if (made > 0) counts[where] = made
+    }
+  t.same(counts, PUT_TOGETHER, 'each is judged below, or does not meet what comes from outside')
+  const made = await madeBy('packages/text/src/characters.ts')
+  t.equal(made.length, 2)
+  for (const { source, flags, where } of made)
+    t.equal((await check(source, flags, LIMITS)).status, 'safe', `${where}: ${source.slice(0, 40)}`)
+})

@@ -16,7 +16,12 @@ export type TurnsOptions = {
   waitMs?: number
   /** How long a turn lasts at most, ms: work that takes longer goes on, and so does the line. */
   holdMs?: number
+  /** From 0 to 1; for tests. */
+  random?: () => number
 }
+
+/** Who finds a line full is told to come back within so many seconds: not all at once, since only some find room then. */
+const SPREAD_S = 3
 
 /** A turn that is held, and those who wait for it, the first in front. */
 type Line = Set<() => void>
@@ -26,7 +31,8 @@ type Release = () => void
  * Writers of one hot document would make each other's transactions fail and start again; in line they don't. Between instances, and
  * beside work that has outlived its turn, the database still decides, so nothing may rest on a turn but speed.
  */
-export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_000 }: TurnsOptions = {}): Turns {
+export function createTurns(options: TurnsOptions = {}): Turns {
+  const { maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_000, random = Math.random } = options
   const lines = new Map<string, Line>()
 
   function take(key: string): Release | Promise<Release> {
@@ -38,7 +44,7 @@ export function createTurns({ maxWaiting = 1_000, waitMs = 10_000, holdMs = 15_0
     if (line.size >= maxWaiting)
       throw new SkerryError('UNAVAILABLE', {
         detail: 'Too many concurrent changes to this resource.',
-        retryAfter: 1,
+        retryAfter: 1 + Math.floor(random() * SPREAD_S),
         // It says nothing of the instance, which the gateway would else leave alone (docs/gateway-upstreams.md, "Ejection").
         headers: { 'x-skerry-blame': 'caller' }
       })

@@ -45,7 +45,6 @@ t.test('other keys go on, and a line has an end', async (t) => {
     {
       code: 'UNAVAILABLE',
       detail: 'Too many concurrent changes to this resource.',
-      retryAfter: 1,
       headers: { 'x-skerry-blame': 'caller' }
     }
   )
@@ -55,8 +54,23 @@ t.test('other keys go on, and a line has an end', async (t) => {
   t.equal(await turns('hot', async () => 'again'), 'again')
 })
 
+t.test('who finds a line full is told to come back at different times', async (t) => {
+  const dice = [0, 0.4, 0.99]
+  const turns = createTurns({ maxWaiting: 0, random: () => dice.shift() ?? 0 })
+  const { opened, open } = gate()
+  const first = turns('hot', () => opened)
+  for (const retryAfter of [1, 2, 3])
+    await t.rejects(
+      turns('hot', async () => 'refused'),
+      { code: 'UNAVAILABLE', retryAfter }
+    )
+  open()
+  await first
+})
+
 t.test('equal keys are one turn, and several are taken in the same order by everybody', async (t) => {
-  const turns = createTurns({ waitMs: 60_000 })
+  // Turns do not end by themselves here: who waits for itself, or for one who waits for it, is late.
+  const turns = createTurns({ waitMs: 10_000, holdMs: 3_600_000 })
   t.equal(await turns(['a', 'a'], async () => 'once'), 'once')
   const log: string[] = []
   const work = (name: string) => async () => {

@@ -1,3 +1,4 @@
+export { allocatedBytes } from './allocated-bytes.ts'
 export { startBlockCounter } from './count-blocks.ts'
 export { type FaultRun, faultRun, parseRounds } from './fault-run.ts'
 export { startTestNats, type TestNats } from './nats-server.ts'

@@ -56,6 +56,20 @@ export function tag(typed: string): string | Fault {
   return key
 }
 
+/**
+ * An input whose members of these names, texts or lists of texts, are in NFC: their lengths are then those of what is kept, however accents were
+ * typed. What is no text stays as it is, for the contract's check to refuse.
+ */
+export function withNfc(input: unknown, names: readonly string[]): unknown {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
+  const nfc = (value: unknown) => (typeof value === 'string' ? normal(value, 'NFC') : value)
+  const texts = Object.entries(input).filter(([name]) => names.includes(name))
+  return {
+    ...input,
+    ...Object.fromEntries(texts.map(([name, value]) => [name, Array.isArray(value) ? value.map(nfc) : nfc(value)]))
+  }
+}
+
 /** Each tag once, in the order in which it first came, with faults by their position. */
 export function tags(typed: readonly string[]): { tags: string[]; faults: Record<string, Fault> } {
   const kept = new Set<string>()

@@ -10,7 +10,8 @@ import {
   tag,
   text,
   tidy,
-  usernameKey
+  usernameKey,
+  withNfc
 } from '../src/index.ts'
 
 const N = 300_000
@@ -42,7 +43,8 @@ t.test('bombs cost no more than their length', async (t) => {
   t.teardown(() => {
     String.prototype.normalize = normalize
   })
-  const takes = { bio, displayName, email, emailKey, line, loginKey, tag, text, tidy, usernameKey }
+  const nfc = (typed: string) => withNfc({ text: typed, tags: [typed] }, ['text', 'tags'])
+  const takes = { bio, displayName, email, emailKey, line, loginKey, nfc, tag, text, tidy, usernameKey }
   for (const [name, bomb] of Object.entries(BOMBS)) {
     for (const [what, take] of Object.entries(takes)) {
       take(bomb)

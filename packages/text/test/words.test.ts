@@ -1,5 +1,5 @@
 import t from 'tap'
-import { bio, displayName, line, tag, tags, text } from '../src/index.ts'
+import { bio, displayName, line, tag, tags, text, withNfc } from '../src/index.ts'
 
 /** A text as the name of a test, whose lines are TAP. */
 const named = (text: string) => encodeURI(text).replaceAll('#', '%23')
@@ -102,6 +102,14 @@ t.test('tags are one whatever their case and however their accents are typed', a
   t.match(tag('a\u202eb'), { code: 'bidi' })
   t.same(tags(['Sea', 'sun', 'SEA', 'se\u00ada']), { tags: ['sea', 'sun'], faults: {} })
   t.match(tags(['sea', '\u200b', 'a#b']).faults, { 1: { code: 'blank' }, 2: { code: 'pattern' } })
+})
+
+t.test('members in NFC, before their lengths are looked at', async (t) => {
+  const typed = { text: 'e\u0301', tags: ['e\u0301', 1, null], other: 'e\u0301', none: undefined }
+  t.strictSame(withNfc(typed, ['text', 'tags', 'none', 'absent']), { ...typed, text: 'é', tags: ['é', 1, null] })
+  t.equal(typed.text, 'e\u0301', 'what was given stays as it is')
+  for (const none of [null, undefined, 'e\u0301', 1, ['e\u0301']]) t.equal(withNfc(none, ['text']), none)
+  t.strictSame(withNfc({ text: { deep: 'e\u0301' } }, ['text']), { text: { deep: 'e\u0301' } })
 })
 
 t.test('what is kept is taken as it is the next time', async (t) => {

@@ -28,7 +28,15 @@ export type AttemptsOptions = {
   /** Keys remembered by this instance while Redis is away. */
   remembered: number
   now(): number
+  /** From 0 to 1; for tests. */
+  random?: () => number
 }
+
+/**
+ * Under a bound that is not strict a crowd is refused for what others did, all until the same moment: they are told to come back within so
+ * long after it, ms, or they would all come at once.
+ */
+const SPREAD_MS = 10_000
 
 /**
  * A list of the times of the last attempts: one more is allowed when there are fewer than the limit within the window. Refused ones are not
@@ -53,7 +61,8 @@ type How = 'take' | 'look' | 'note'
 type One = { waitMs: number; failed(): Promise<unknown> | undefined; giveBack(): Promise<unknown> | undefined }
 
 /** Counts failures in Redis, for all instances together; in this instance's memory while Redis is away. */
-export function createAttempts({ redis, prefix, remembered, now }: AttemptsOptions): Attempts {
+export function createAttempts(options: AttemptsOptions): Attempts {
+  const { redis, prefix, remembered, now, random = Math.random } = options
   const memory = createMemory(remembered, now)
 
   async function count(bound: Bound, how: How): Promise<number | undefined> {
@@ -62,13 +71,19 @@ export function createAttempts({ redis, prefix, remembered, now }: AttemptsOptio
     return typeof answer === 'number' ? answer : undefined
   }
 
+  const refused = ({ strict }: Bound, waitMs: number): One => ({
+    waitMs: strict ? waitMs : waitMs + random() * SPREAD_MS,
+    failed: nothing,
+    giveBack: nothing
+  })
+
   async function takeOne(bound: Bound): Promise<One> {
     const stamp = await count(bound, bound.strict ? 'take' : 'look')
-    if (stamp !== undefined && stamp < 0) return { waitMs: -stamp, failed: nothing, giveBack: nothing }
+    if (stamp !== undefined && stamp < 0) return refused(bound, -stamp)
     // Noted here as well: when Redis goes away, this instance goes on from what it has seen.
     const waitMs = memory.wait(bound)
     const alone = bound.strict && waitMs === 0 ? memory.note(bound) : undefined
-    if (stamp === undefined && waitMs > 0) return { waitMs, failed: nothing, giveBack: nothing }
+    if (stamp === undefined && waitMs > 0) return refused(bound, waitMs)
     return {
       waitMs: 0,
       failed() {

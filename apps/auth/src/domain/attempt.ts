@@ -23,7 +23,12 @@ export async function trySignIn(
     { key: `account:${login}`, ...account, strict: false },
     { key: `address:${from}`, ...place, strict: false }
   ]
-  return attempt(deps, { key: `pair:${login}:${from}`, ...pair, strict: true }, familiar ? [] : others, right)
+  const own = { key: `pair:${login}:${from}`, ...pair, strict: true }
+  if (!familiar) return attempt(deps, own, others, right)
+  if (await attempt(deps, own, [], right)) return true
+  // What a stranger hears here: else who shares the address would learn which accounts are used from it.
+  refuseUntil((await deps.attempts.take(others)).waitMs)
+  return false
 }
 
 /** An attempt of a signed-in caller to prove who they are: in room of its own, so that strangers cannot use it up. */
@@ -38,12 +43,7 @@ export async function tryProof(deps: Deps, sessionId: string, right: () => Promi
 function attempt(deps: Deps, strict: Bound, others: readonly Bound[], right: () => Promise<boolean>): Promise<boolean> {
   return deps.attemptTurns(strict.key, async () => {
     const taken = await deps.attempts.take([strict, ...others])
-    if (taken.waitMs > 0) {
-      throw new SkerryError('RATE_LIMITED', {
-        detail: 'Too many failed attempts to sign in.',
-        retryAfter: Math.ceil(taken.waitMs / 1000)
-      })
-    }
+    refuseUntil(taken.waitMs)
     let wrong = false
     try {
       wrong = !(await right())
@@ -52,6 +52,12 @@ function attempt(deps: Deps, strict: Bound, others: readonly Bound[], right: () 
       await (wrong ? taken.failed() : taken.giveBack())
     }
   })
+}
+
+function refuseUntil(waitMs: number): void {
+  if (waitMs <= 0) return
+  const retryAfter = Math.ceil(waitMs / 1000)
+  throw new SkerryError('RATE_LIMITED', { detail: 'Too many failed attempts to sign in.', retryAfter })
 }
 
 /** Somebody's text or address, which is not kept as it is; keyed, since there are few enough addresses to try them all. */

@@ -1,16 +1,16 @@
 import type { Store, Tx } from '@skerry/store'
-import { email, emailForms, emailKey, isFault, loginKey, tidy, usernameKey } from '@skerry/text'
+import { email, emailForms, emailKey, isFault, loginKey, tidy, usernameKey, withNfc } from '@skerry/text'
 import { emails, findHolder, release, reserve, usernames } from '../data/reservations.ts'
 
 export { emailForms, emailKey, usernameKey } from '@skerry/text'
 
-/** A body with its email address and username as `@skerry/text` keeps them. What is none stays as it is, for the contract's check to refuse. */
+/** A body with its email address and username as `@skerry/text` keeps them, and its display name in NFC. What is none stays as it is, for the contract's check to refuse. */
 export function withTidyNames(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
   const { email: address, username } = body as { email?: unknown; username?: unknown }
   const kept = typeof address === 'string' ? email(address) : undefined
   return {
-    ...body,
+    ...(withNfc(body, ['displayName']) as object),
     ...(kept === undefined || isFault(kept) ? {} : { email: kept }),
     ...(typeof username === 'string' ? { username: tidy(username) } : {})
   }

@@ -1,5 +1,5 @@
 import { type BodyOf, type contentRoutes, SkerryError } from '@skerry/contracts'
-import { isFault, line, tag, tags, taken, text, trim } from '@skerry/text'
+import { isFault, line, tag, tags, taken, text, trim, withNfc } from '@skerry/text'
 
 type Words = Partial<Pick<BodyOf<typeof contentRoutes.updatePost>, 'text' | 'title' | 'summary' | 'tags'>>
 
@@ -37,8 +37,12 @@ export function tagForms(asked: string): [string, ...string[]] {
   throw new SkerryError('BAD_REQUEST', { errors: [{ path: 'query.tag', code: key.code, message: key.message }] })
 }
 
-/** A body or query whose tags have no white space around them, as keyboards add it. What is none stays, for the contract's check to refuse. */
-export function withTidyTags(input: unknown): unknown {
+/**
+ * A body or query whose words are in NFC, and whose tags have no white space around them, as keyboards add it. What is none stays, for the
+ * contract's check to refuse.
+ */
+export function withTidyWords(given: unknown): unknown {
+  const input = withNfc(given, ['text', 'title', 'summary', 'tags', 'tag'])
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
   const { tags: list, tag: one } = input as { tags?: unknown; tag?: unknown }
   return {

@@ -1,23 +1,13 @@
 import { contentRoutes } from '@skerry/contracts'
 import { route } from '@skerry/service'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { createPost } from '../domain/create-post.ts'
 import type { Deps } from '../domain/deps.ts'
 import { deletePost, updatePost } from '../domain/edit-post.ts'
 import { readFeed } from '../domain/read-feed.ts'
 import { getPost, listPosts } from '../domain/read-posts.ts'
 import { readTrends } from '../domain/trends.ts'
-import { withTidyTags } from '../domain/words.ts'
-
-/** Before the contract is checked, so that a space which a keyboard adds is not a mistake. */
-const tidied = {
-  fastify: {
-    async preHandler(request: FastifyRequest) {
-      request.body = withTidyTags(request.body)
-      request.query = withTidyTags(request.query)
-    }
-  }
-}
+import { tidied } from './tidied.ts'
 
 export function postRoutes(app: FastifyInstance, deps: Deps): void {
   route(app, contentRoutes.createPost, ({ caller, body, call }) => createPost(deps, caller, body, call), {

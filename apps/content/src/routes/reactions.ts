@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { createComment, deleteComment, listComments } from '../domain/comments.ts'
 import type { Deps } from '../domain/deps.ts'
 import { likePost, unlikePost } from '../domain/likes.ts'
+import { tidied } from './tidied.ts'
 
 export function reactionRoutes(app: FastifyInstance, deps: Deps): void {
   route(app, contentRoutes.like, async ({ caller, params, call }) => {
@@ -18,7 +19,7 @@ export function reactionRoutes(app: FastifyInstance, deps: Deps): void {
     app,
     contentRoutes.createComment,
     ({ caller, params, body, call }) => createComment(deps, caller, { postId: params.id, text: body.text }, call),
-    { keyCommits: true }
+    { ...tidied, keyCommits: true }
   )
   route(app, contentRoutes.listComments, ({ caller, params, query }) =>
     listComments(deps, caller, { ...query, postId: params.id })

@@ -74,7 +74,7 @@ async function open(streams: Streams, input: LiveInput): Promise<Opening> {
   const { request, caller, query } = input
   const header = request.headers['last-event-id']
   // A browser's reconnect repeats the URL; its header is the newer one.
-  const id = header === undefined || header === '' ? query.lastEventId : String(header)
+  const id = (header === undefined || header === '' ? query.lastEventId : String(header)) || undefined
   const from = id === undefined ? undefined : placeOf(id)
   const token = bearerOf(request.headers.authorization ?? '') ?? ''
   const { socket } = request.raw

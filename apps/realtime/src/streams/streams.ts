@@ -148,7 +148,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     if (all.size >= options.maxStreams) {
       throw new SkerryError('UNAVAILABLE', {
         detail: 'This instance has reached its limit of live streams.',
-        retryAfter: 5
+        retryAfter: 3 + Math.random() * 4
       })
     }
     let hub = hubs.get(caller.userId)
