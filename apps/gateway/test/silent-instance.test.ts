@@ -13,12 +13,17 @@ const ENV = { HEALTH_INTERVAL_MS: '50', EJECT_LONGEST_MS: '200', STREAM_MOVE_MS:
 
 /** An instance with live streams, and one that ends by itself. */
 async function startLive(t: Test, name: string) {
-  const state = { health: 'well' as Health, checks: 0 }
+  const state = { health: 'well' as Health, checks: 0, answers: true, waiting: 0 }
   const open = new Set<ServerResponse>()
   const answer: RequestListener = (request, response) => {
     if (request.url === '/readyz') {
       state.checks++
       if (state.health !== 'silent') response.writeHead(state.health === 'well' ? 200 : 503).end()
+      return
+    }
+    if (!state.answers) {
+      state.waiting++
+      response.once('close', () => state.waiting--)
       return
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -128,4 +133,20 @@ t.test('so are those of one that is announced no more', async (t) => {
   const before = a.state.checks
   await checked(b.state)
   t.ok(a.state.checks <= before + 2, 'and it is checked no more')
+})
+
+t.test('who waits there for a stream to begin is sent elsewhere, too', async (t) => {
+  const { g, a, b, listen } = await start(t)
+  a.state.answers = false
+  const late: ReturnType<typeof listen>[] = []
+  while (a.state.waiting < 3) {
+    const before = a.state.waiting + b.open.size
+    late.push(listen())
+    await waitFor(() => a.state.waiting + b.open.size > before)
+  }
+  a.state.health = 'silent'
+  const streams = await Promise.all(late)
+  t.ok(streams.every(({ text }) => text.includes('data: b\n')))
+  await waitFor(() => a.state.waiting === 0, { message: 'nor does anybody wait there still' })
+  t.notMatch(await g.metrics.text(), /skerry_gateway_requests_total\{[^}]*status="5/)
 })
