@@ -5,9 +5,16 @@ import { parseNetworks } from './door/address.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { certificateFiles, readCertificate } from './listen/certificate.ts'
 
+/** In less, honest load makes workers look as if they hung: the system counts what they ran in steps of 10 ms. */
+const LEAST_HANG_MS = 1_000
+
 /** Throws one line that names the first setting that cannot work although it has the right form: before anything starts, workers among it. */
 export async function checkSettings(config: GatewayConfig): Promise<void> {
   const { REDIS_URL, UPSTREAM_CA_FILE } = config
+  if (config.WORKER_HANG_MS > 0 && config.WORKER_HANG_MS < LEAST_HANG_MS)
+    throw new Error(
+      `WORKER_HANG_MS is ${config.WORKER_HANG_MS}: give ${LEAST_HANG_MS} or more, or 0. A worker that collects its memory, or that others keep from the processor, is silent for some tenths of a second, and would be killed`
+    )
   parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
   parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
   limitPoliciesOf(config)

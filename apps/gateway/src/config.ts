@@ -39,7 +39,7 @@ const network = {
     maximum: 3_600_000,
     default: 10_000,
     description:
-      'With a primary process: a worker that is silent for so long is looked at, and killed when it hangs. 0: never (for debugging).'
+      'With a primary process: a worker that is silent for so long is looked at, and killed when it hangs. At least 1000, or 0: never (for debugging).'
   }),
   MAX_CONNECTIONS: Count(20_000, 'Open client connections; more are not accepted.'),
   TRUSTED_PROXIES: Type.String({

@@ -26,12 +26,15 @@ t.test('a setting that cannot work is named in one line before anything starts',
       /^TLS_CERT_FILE .*none and TLS_KEY_FILE \/nowhere\/key cannot be used: ENOENT.*\. Give a certificate and its key as PEM/
     ],
     [{ ...files, TLS_KEY_FILE: none }, /cannot be used: .*\. Give a certificate and its key as PEM files$/],
+    [{ WORKER_HANG_MS: '1' }, /^WORKER_HANG_MS is 1: give 1000 or more, or 0\. .* would be killed$/],
+    [{ WORKER_HANG_MS: '999' }, /^WORKER_HANG_MS is 999/],
     [{ UPSTREAM_CA_FILE: '/nowhere/ca' }, /^UPSTREAM_CA_FILE \/nowhere\/ca cannot be read: ENOENT/]
   ]
   for (const [env, message] of bad) {
     await t.rejects(check(env), { message }, JSON.stringify(env))
     await check(env).catch(({ message }) => t.notMatch(message, /\n|secret/))
   }
+  for (const WORKER_HANG_MS of ['0', '1000']) await check({ WORKER_HANG_MS })
   await check({
     ...files,
     TRUSTED_PROXIES: '10.0.0.0/8',

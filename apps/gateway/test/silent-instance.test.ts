@@ -11,9 +11,13 @@ import { startOrigin } from './helpers/origin.ts'
 type Health = 'well' | 'silent' | 'not ready'
 const ENV = { HEALTH_INTERVAL_MS: '50', EJECT_LONGEST_MS: '200', STREAM_MOVE_MS: '500', LIMIT_EXEMPT: '127.0.0.0/8' }
 
+type Live = Awaited<ReturnType<typeof startLive>>
+
 /** An instance with live streams, and one that ends by itself. */
 async function startLive(t: Test, name: string) {
-  const state = { health: 'well' as Health, checks: 0 }
+  const state = { health: 'well' as Health, checks: 0, answers: true }
+  /** Begin the streams that have not begun. */
+  const late = new Set<() => void>()
   const open = new Set<ServerResponse>()
   const answer: RequestListener = (request, response) => {
     if (request.url === '/readyz') {
@@ -21,17 +25,24 @@ async function startLive(t: Test, name: string) {
       if (state.health !== 'silent') response.writeHead(state.health === 'well' ? 200 : 503).end()
       return
     }
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
-    response.write(`data: ${name}\n\n`)
-    open.add(response)
-    response.once('close', () => open.delete(response))
+    const begin = () => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(`data: ${name}\n\n`)
+      open.add(response)
+      response.once('close', () => open.delete(response))
+    }
+    if (state.answers) begin()
+    else {
+      late.add(begin)
+      response.once('close', () => late.delete(begin))
+    }
   }
   const origin = await startOrigin(t, name, answer)
   const sockets = new WebSocketServer({ server: origin.server })
   const instance = {
     ...{ service: 'realtime', version: '1', instance: name, url: origin.url, weight: 1, prefixes: ['/v1/live'] }
   }
-  return { state, open, sockets, instance }
+  return { state, open, late, sockets, instance }
 }
 
 async function start(t: Test) {
@@ -62,6 +73,18 @@ async function start(t: Test) {
     await waitFor(() => state.checks >= before + 8)
   }
   return { g, a, b, listen, streams, of, checked, bearer }
+}
+
+/** Asks until some wait for a stream of `a` to begin. */
+async function waiting<T>(a: Live, b: Live, listen: () => Promise<T>): Promise<Promise<T>[]> {
+  a.state.answers = false
+  const asked: Promise<T>[] = []
+  while (a.late.size < 3) {
+    const before = a.late.size + b.open.size
+    asked.push(listen())
+    await waitFor(() => a.late.size + b.open.size > before)
+  }
+  return asked
 }
 
 t.test('the streams of one that is silent end in order, the others stay', async (t) => {
@@ -128,4 +151,28 @@ t.test('so are those of one that is announced no more', async (t) => {
   const before = a.state.checks
   await checked(b.state)
   t.ok(a.state.checks <= before + 2, 'and it is checked no more')
+})
+
+t.test('who waits there for a stream to begin is sent elsewhere, too', async (t) => {
+  const { g, a, b, listen } = await start(t)
+  const late = await waiting(a, b, listen)
+  a.state.health = 'silent'
+  const streams = await Promise.all(late)
+  t.ok(streams.every(({ text }) => text.includes('data: b\n')))
+  await waitFor(() => a.late.size === 0, { message: 'nor does anybody wait there still' })
+  t.notMatch(await g.metrics.text(), /skerry_gateway_requests_total\{[^}]*status="5/)
+})
+
+t.test('a stream that begins when its instance is announced no more is one of them', async (t) => {
+  const { g, a, b, listen } = await start(t)
+  for (const one of [...a.open]) one.destroy()
+  await waitFor(() => a.open.size === 0)
+  const late = await waiting(a, b, listen)
+  g.gateway.update([b.instance])
+  for (const begin of [...a.late]) begin()
+  const streams = (await Promise.all(late)).filter(({ text }) => text.includes('data: a\n'))
+  t.ok(streams.length >= 3)
+  a.state.health = 'silent'
+  await waitFor(() => streams.every(({ ended }) => ended))
+  await waitFor(() => a.open.size === 0)
 })

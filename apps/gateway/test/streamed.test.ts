@@ -91,7 +91,9 @@ t.test('bodies pass as they are', async (t) => {
   })
 
   t.test('many at once on one connection, none with bytes of another', async (t) => {
-    const session = openSession(t, gateway.url)
+    // The one that is read whole would have 300 ms for that.
+    const patient = await startStreaming(t, [service.url])
+    const session = openSession(t, patient.url)
     const uploads = Array.from({ length: 12 }, async (_, i) => {
       const body = Buffer.alloc(2 * MIB + 1_000 * i, `${i} of many `)
       // One of them is read whole by the gateway.

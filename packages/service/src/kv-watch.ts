@@ -10,6 +10,8 @@ export type WatchOptions = {
   onEntry(entry: KvWatchEntry): void
   /** All keys of the snapshot have been seen. */
   onComplete(): void
+  /** It hears nothing any more, until the next snapshot begins. */
+  onEnd?(): void
   /** Watch afresh when nothing came for so long (milliseconds), for buckets where something always comes. */
   silenceMs?: number
   log?: Logger | undefined
@@ -61,6 +63,7 @@ export async function watchBucket(
     } finally {
       clearTimeout(late)
       clearTimeout(silence)
+      options.onEnd?.()
     }
   }
 

@@ -82,12 +82,17 @@ export async function announce(
 
 /** How long the last instances of a service stay whose heartbeats ended without a word. */
 const LINGER_MS = 30_000
+/** NATS was away when nothing could be heard for so long; a watch that is begun afresh takes less. */
+const AWAY_MS = 2_000
+/** While others are heard at least so often, who is not heard is silent. */
+const QUIET_MS = 2_500
 
 /**
  * Follows who is there. Where all instances of a service fall silent without having left (a machine that is busy delays heartbeats beyond their
  * time), they stay for another 30 s: most of them still answer, and whoever asks them finds out. `onChange` gets all live instances, ordered
  * by service and instance, when the first table is known and whenever it changes; heartbeats that repeat change nothing. While NATS is away
- * the last table stands. When it is back, what does not announce itself again within `graceMs` has fallen silent.
+ * the last table stands, with those that had fallen silent before. When it is back, what does not announce itself again within `graceMs` has
+ * fallen silent; so has at any time who is not heard for so long while others are.
  */
 export async function watchRegistry(
   nc: NatsConnection,
@@ -102,6 +107,12 @@ export async function watchRegistry(
   let unconfirmed = new Set<string>()
   let loaded = false
   let grace: NodeJS.Timeout | undefined
+  /** Since when nothing can be heard; undefined while it can. And when that was last over, after NATS had been away. */
+  let deafSince: number | undefined = performance.now()
+  let hearsSince = Number.NEGATIVE_INFINITY
+  /** When anybody was last heard, and who was not in this round. */
+  let heardAt = Number.NEGATIVE_INFINITY
+  let unheard = new Set<string>()
 
   let told: string | undefined
   const tell = () => {
@@ -126,14 +137,32 @@ export async function watchRegistry(
     if (known === undefined) return false
     table.delete(key)
     forget(key)
-    const timer = setTimeout(() => {
-      if (forget(key)) tell()
-    }, lingerMs).unref()
-    silent.set(key, { ...known, timer })
+    silent.set(key, { ...known, timer: setTimeout(() => void lingered(key), lingerMs).unref() })
     return true
   }
+  const lingered = async (key: string) => {
+    const one = silent.get(key)
+    const answers = await isThere(nc)
+    if (one === undefined || silent.get(key) !== one) return
+    // It cannot have come back while NATS was away.
+    if (!answers || deafSince !== undefined || performance.now() - hearsSince < graceMs)
+      one.timer = setTimeout(() => void lingered(key), graceMs).unref()
+    else if (forget(key)) tell()
+  }
+  const heard = () => {
+    const now = performance.now()
+    if (now - heardAt > QUIET_MS) unheard = new Set(table.keys())
+    heardAt = now
+  }
+  // What is purged from the bucket leaves no word of its end.
+  const rounds = setInterval(() => {
+    const gone = performance.now() - heardAt > QUIET_MS ? [] : [...unheard].filter(fellSilent)
+    unheard = new Set(table.keys())
+    if (gone.length > 0) tell()
+  }, graceMs).unref()
   const put = (key: string, text: string) => {
     unconfirmed.delete(key)
+    unheard.delete(key)
     if (table.get(key)?.text === text) return
     forget(key)
     const instance = read(key, text)
@@ -166,6 +195,7 @@ export async function watchRegistry(
       unconfirmed = new Set(table.keys())
     },
     onEntry: (entry) => {
+      heard()
       if (entry.operation === 'PUT') put(entry.key, entry.string())
       else if (isExpiry(entry) ? fellSilent(entry.key) : table.delete(entry.key) || forget(entry.key)) tell()
     },
@@ -174,21 +204,41 @@ export async function watchRegistry(
         loaded = true
         tell()
       }
+      const now = performance.now()
+      if (deafSince !== undefined && now - deafSince > AWAY_MS) hearsSince = now
+      deafSince = undefined
       clearTimeout(grace)
       grace = setTimeout(() => {
         const gone = [...unconfirmed].filter(fellSilent)
         if (gone.length > 0) tell()
       }, graceMs)
       grace.unref()
+    },
+    onEnd: () => {
+      deafSince ??= performance.now()
     }
   })
   return {
     async close() {
       clearTimeout(grace)
+      clearInterval(rounds)
       for (const key of [...silent.keys()]) forget(key)
       await watch.close()
     }
   }
+}
+
+/** Whether NATS answers now. */
+async function isThere(nc: NatsConnection): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => resolve(false), AWAY_MS).unref()
+  const answers = nc.rtt().then(
+    () => true,
+    () => false
+  )
+  const found = await Promise.race([answers, late])
+  clearTimeout(timer)
+  return found
 }
 
 /** Whether a key has gone because its time was over, and not because somebody took it away; the client says PURGE for both. */

@@ -1,6 +1,8 @@
+import { jetstream } from '@nats-io/jetstream'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { announce, connectNats, ensureBuckets, openIdentity, publishIdentity, watchRegistry } from '../src/index.ts'
+import { watchBucket } from '../src/kv-watch.ts'
 import { atLeast } from '../src/nats.ts'
 import { startNatsServer } from './support/nats-server.ts'
 import { createTokens } from './support/server.ts'
@@ -64,6 +66,43 @@ t.test('with the permissions of each part, everything survives kill -9 of NATS',
   await announced.drain()
   await waitFor(() => tables.at(-1)?.length === 0)
   await Promise.all([registry.close(), identity.close(), later.close()])
+})
+
+t.test('who fell silent just before NATS went stays until it had time to come back', async (t) => {
+  const server = await startNatsServer(t)
+  const [gateway, widgets] = await Promise.all([server.connect('gateway'), server.connect('widgets')])
+  await Promise.all([ensureBuckets(gateway), ensureBuckets(widgets)])
+  const tables: string[][] = []
+  const LINGER_MS = 3_000
+  const registry = await watchRegistry(gateway, (all) => tables.push(all.map((i) => i.instance)), {
+    lingerMs: LINGER_MS
+  })
+  t.teardown(() => registry.close())
+  let expired = 0
+  const watch = await watchBucket(gateway, {
+    bucket: 'registry',
+    onBegin: () => undefined,
+    onComplete: () => undefined,
+    onEntry: ({ operation }) => {
+      if (operation === 'PURGE') expired++
+    }
+  })
+  t.teardown(() => watch.close())
+  const kept = instance('widgets', '1')
+  // A heartbeat, and no other: the machine is busy.
+  await jetstream(widgets).publish('$KV.registry.widgets.1', JSON.stringify(kept))
+  await waitFor(() => tables.at(-1)?.length === 1 && expired === 1)
+  await server.kill()
+  // Longer than it lingers, and than a watch waits that hears nothing.
+  await new Promise((resolve) => setTimeout(resolve, 8_000 + LINGER_MS))
+  t.same(tables, [[], ['1']], 'while NATS is away it stays')
+  server.start()
+  const announced = await announce(widgets, kept)
+  const other = await announce(widgets, instance('widgets', '2'))
+  await waitFor(() => tables.at(-1)?.length === 2)
+  t.same(tables, [[], ['1'], ['1', '2']], 'it was never missed')
+  await announced.close()
+  await other.close()
 })
 
 t.test('a bucket that is lost is made again by whoever announces itself', async (t) => {

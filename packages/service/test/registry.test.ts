@@ -1,4 +1,4 @@
-import { jetstream } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { RouteRules } from '@skerry/contracts'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
@@ -84,6 +84,27 @@ t.test(
     t.same(patient!.at(-1), ['3'], 'who leaves is gone at once')
   }
 )
+
+t.test('who falls silent without a word of it, because the bucket was purged, is gone as well', async (t) => {
+  const nc = await connect('watcher')
+  const dying = await connect('dying')
+  t.teardown(() => nc.close())
+  await ensureBuckets(nc)
+  const tables: string[][] = []
+  const watch = await watchRegistry(nc, (all) => tables.push(all.map((i) => `${i.service}.${i.instance}`)), {
+    lingerMs: 1
+  })
+  t.teardown(() => watch.close())
+  const staying = await announce(nc, instance('1', { service: 'others' }))
+  await announce(dying, instance('2'))
+  await waitFor(() => tables.at(-1)?.length === 2)
+  await dying.close()
+  await (await jetstreamManager(nc)).streams.purge('KV_registry')
+  const before = tables.length
+  await waitFor(() => tables.length > before)
+  t.same(tables.slice(before), [['others.1']])
+  await staying.close()
+})
 
 t.test('an instance that comes back elsewhere replaces itself', async (t) => {
   const nc = await connect('moving')

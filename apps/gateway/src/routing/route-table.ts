@@ -29,6 +29,8 @@ export function createRouteTable(
   const holders = new Map<string, Holder>(expected.map((prefix) => [prefix, { service: UNSEEN, seen: -Infinity }]))
   const told = new Set<string>()
   let deepest = deepestOf(expected)
+  /** Those who held their prefixes, and announced them, when this was last told. */
+  let present: Holder[] = []
 
   return {
     find(path) {
@@ -44,9 +46,19 @@ export function createRouteTable(
       return undefined
     },
     update(live, now) {
-      for (const { service, prefixes } of live) {
-        for (const prefix of prefixes) claim(prefix, service, now)
-      }
+      // Nobody tells of what stays as it is: they were there until now, however long ago that was first said.
+      for (const holder of present) holder.seen = now
+      present = []
+      // Whoever holds comes first. Otherwise names would decide between one who is live and one who claims.
+      for (const isHolder of [true, false])
+        for (const { service, prefixes } of live)
+          for (const prefix of prefixes)
+            if ((holders.get(prefix)?.service === service) === isHolder) claim(prefix, service, now)
+      for (const { service, prefixes } of live)
+        for (const prefix of prefixes) {
+          const holder = holders.get(prefix)
+          if (holder?.service === service) present.push(holder)
+        }
       deepest = deepestOf([...holders.keys()])
     }
   }

@@ -6,7 +6,7 @@ import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream, Waiting } from './upstream.ts'
 import { isSource } from './wire/body.ts'
 import { Connection } from './wire/connection.ts'
-import { isProper, ProtocolError } from './wire/head.ts'
+import { isProper, ProtocolError, tellsItsEnd } from './wire/head.ts'
 
 /** The call that an attempt belongs to, as far as it is told. */
 export type AttemptHost = {
@@ -51,10 +51,8 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     const { request } = this.call
     this.sentAt = now
     if (request.stream) this.upstream.streams++
-    else {
-      this.upstream.inFlight++
-      this.upstream.await(this)
-    }
+    else this.upstream.inFlight++
+    this.upstream.await(this)
     const headers = request.stream
       ? request.headers
       : [...request.headers, 'x-skerry-deadline', String(this.call.remainingMs(now))]
@@ -81,12 +79,17 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (this.over) return
     // undici lets more pass, with which nothing could be answered.
-    if (!(controller instanceof Connection) && !isProper(status, headers)) {
+    const isOurs = controller instanceof Connection
+    if (!isOurs && !isProper(status, headers)) {
       controller.abort(new ProtocolError('a bad status or header'))
       return
     }
     // 100 and 103 announce an answer, they are none.
     if (status < 200) return
+    if (!isOurs && !tellsItsEnd(this.call.request.method, status, headers)) {
+      controller.abort(new ProtocolError('neither a length nor chunks, over TLS'))
+      return
+    }
     const now = performance.now()
     const took = now - this.since(now)
     this.upstream.awaitNoMore(this)
@@ -181,9 +184,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     const { upstream } = this
     upstream.live.delete(this)
     if (this.call.request.stream) upstream.streams--
-    else {
-      upstream.inFlight--
-      upstream.awaitNoMore(this)
-    }
+    else upstream.inFlight--
+    upstream.awaitNoMore(this)
   }
 }

@@ -54,7 +54,7 @@ export class Balancer extends Dispatcher implements CallHost {
   readonly events: BalancerEvents
   readonly wheel = new Wheel()
   private readonly services = new Map<string, ServiceUpstreams>()
-  /** Instances that are no more, or not announced any more, and serve live streams still. */
+  /** Instances that are no more, or not announced any more, and serve streams still, or are to. */
   private readonly gone = new Set<Upstream>()
   private readonly timer: NodeJS.Timeout
   private mirroring = 0
@@ -133,11 +133,11 @@ export class Balancer extends Dispatcher implements CallHost {
     for (const [name, service] of this.services) if (service.size > 0) yield [name, service.all]
   }
 
-  /** Who is to be checked: all, and those that are not announced any more while they serve live streams. */
+  /** Who is to be checked: all, and those that are not announced any more while they serve streams. */
   *checked(): Iterable<Upstream> {
     for (const [, upstreams] of this.all()) yield* upstreams
     for (const upstream of this.gone) {
-      if (upstream.live.size === 0) this.gone.delete(upstream)
+      if (upstream.streams === 0) this.gone.delete(upstream)
       else yield upstream
     }
   }
@@ -259,7 +259,7 @@ export class Balancer extends Dispatcher implements CallHost {
       if (upstreams.every((one) => one.circuit.isOpen)) for (const one of upstreams) one.circuit.wake(now)
     }
     for (const upstream of gone.values()) {
-      if (upstream.live.size > 0) this.gone.add(upstream)
+      if (upstream.streams > 0) this.gone.add(upstream)
       upstream.close().catch(() => upstream.destroy())
     }
   }

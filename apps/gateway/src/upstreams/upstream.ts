@@ -238,6 +238,8 @@ function connectionsTo(url: string, options: UpstreamOptions, connections: numbe
   const pool = new Pool(url, {
     connections: Number.isFinite(connections) ? connections : null,
     pipelining: 1,
+    // Offered HTTP/2, many servers choose it. Paces, ends and bounds of all bodies here are those of connections with one request at a time.
+    allowH2: false,
     keepAliveTimeout: IDLE_MS,
     keepAliveMaxTimeout: IDLE_MS,
     // The deadlines of `Call` hold for all.

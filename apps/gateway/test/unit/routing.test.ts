@@ -14,17 +14,47 @@ t.test('a prefix is held for ten minutes after its service was seen last', async
     { service: 'b', prefixes: ['/p'] }
   ]
   table.update([a], 0)
-  table.update([a], 1_000)
+  table.update([], 1_000)
   table.update([b], 1_000 + HOLD_MS)
   t.equal(table.find('/p'), 'a', 'counted from when it was seen last, to the last moment')
   t.strictSame(conflicts, ['/p a b'])
   table.update([b], 1_001 + HOLD_MS)
   t.equal(table.find('/p'), 'b')
-  table.update([a], 1_001 + 2 * HOLD_MS)
+  table.update([], 1_002 + HOLD_MS)
+  table.update([a], 1_002 + 2 * HOLD_MS)
   t.equal(table.find('/p'), 'b', 'and the new one holds it as long')
   t.strictSame(conflicts, ['/p a b', '/p b a'])
-  table.update([a, { service: 'c', prefixes: ['/p'] }], 1_001 + 2 * HOLD_MS)
+  table.update([a, { service: 'c', prefixes: ['/p'] }], 1_002 + 2 * HOLD_MS)
   t.strictSame(conflicts, ['/p a b', '/p b a', '/p b c'], 'each claimant is told of')
+})
+
+t.test('nobody takes the prefix of a service that has been live for long without a change', async (t) => {
+  const claimants = ['a', 'z'].map((service) => ({ service, prefixes: ['/p', '/p/own'] }))
+  const holder = { service: 'm', prefixes: ['/p'] }
+  for (const claimant of claimants) {
+    const conflicts: string[] = []
+    const table = createRouteTable([], (...words) => conflicts.push(words.join(' ')))
+    const name = `claimed by ${claimant.service}`
+    const all = [holder, claimant].sort((x, y) => (x.service < y.service ? -1 : 1))
+    table.update([holder], 0)
+    table.update(all, 10 * HOLD_MS)
+    t.equal(table.find('/p'), 'm', `${name} beside it`)
+    t.equal(table.find('/p/own'), claimant.service, 'what is free it gets')
+    table.update([claimant], 20 * HOLD_MS)
+    table.update([claimant], 21 * HOLD_MS)
+    t.equal(table.find('/p'), 'm', `${name} after it has gone: it was there until then`)
+    table.update(all, 21 * HOLD_MS)
+    table.update([claimant], 30 * HOLD_MS)
+    table.update([claimant], 31 * HOLD_MS + 1)
+    t.equal(table.find('/p'), claimant.service, 'in the end it does')
+    t.strictSame(conflicts, [`/p m ${claimant.service}`])
+  }
+  const conflicts: string[] = []
+  const table = createRouteTable([], (...words) => conflicts.push(words.join(' ')))
+  table.update([holder], 0)
+  table.update([{ service: 'm', prefixes: [] }], 1_000)
+  table.update([{ service: 'm', prefixes: [] }, claimants[1]!], 1_001 + HOLD_MS)
+  t.equal(table.find('/p'), 'z', 'who is live and announces it no more has let go of it')
 })
 
 t.test('what may be a prefix', async (t) => {
@@ -274,7 +304,8 @@ t.test('a rule counts below a prefix of its service only, with parameters and wi
   t.match(of('GET', '/b/1/x'), { service: 'b', path: '/b/:id/x' })
   t.match(of('GET', '/a/mine'), { service: 'a', path: '/a/:id' }, 'nor b for a')
   t.strictSame(conflicts, ['/a a b'])
-  routes.update([b], HOLD_MS + 1)
+  routes.update([b], 1)
+  routes.update([b], HOLD_MS + 2)
   t.match(of('GET', '/a/mine'), { service: 'b', path: '/a/mine' }, 'a new holder speaks for the prefix')
   t.match(of('GET', '/a/1'), { service: 'b', path: '*' }, 'and the rules of the old one are over')
 })

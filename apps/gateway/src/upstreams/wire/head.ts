@@ -126,6 +126,18 @@ export function isProper(status: number, headers: IncomingHttpHeaders): boolean 
   return true
 }
 
+/**
+ * Whether the head of an answer over TLS says where its body ends. The end of the connection does not: without the closing alert of TLS a part
+ * would be taken for the whole (RFC 9112, 9.8), and nothing tells us of that alert; even a reset is the end to undici. A live stream is never
+ * whole, so it may.
+ */
+export function tellsItsEnd(method: string, status: number, headers: IncomingHttpHeaders): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304) return true
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined) return coding.toLowerCase() === 'chunked'
+  return headers['content-length'] !== undefined || headers['content-type']?.startsWith('text/event-stream') === true
+}
+
 /** Where a line ends whose end is what another parser would take for it, too. */
 function lineEnd(text: string, from: number): number {
   const at = text.indexOf('\r', from)
