@@ -13,6 +13,7 @@ import { guard, guardRequests, type Handler, ignore } from './guard.ts'
 import { GatewayRequest } from './http1-request.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
+import { endIfUpgradeIgnored } from './ignored-upgrade.ts'
 import { createKeptConnections } from './kept-connections.ts'
 import { type Pieces, piecesOf } from './pieces.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
@@ -121,6 +122,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
       countBody(request as GatewayRequest, response, piecesOf(request.socket, config.BODY_PIECES))
+    endIfUpgradeIgnored(request, response)
     takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
