@@ -17,7 +17,7 @@ import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
-import { HeldAnswer } from '../held-answer.ts'
+import { type HeldAnswer, holdUntilEnded } from '../held-answer.ts'
 import { leftOf, SAFE, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
 import { RequestSource } from './request-source.ts'
@@ -202,29 +202,21 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       endThen(this.exchange, tags, () => undefined)
       return
     }
-    if (tags === undefined) {
-      this.head(status, came)
-      return
-    }
-    const held = new HeldAnswer()
-    this.held = held
-    controller.pause()
-    endThen(this.exchange, tags, () => {
-      this.held = undefined
-      this.head(status, came)
-      for (const part of held.parts) this.onResponseData(controller, part)
-      if (held.ended !== undefined) this.onResponseEnd(controller, held.ended)
-      else if (held.error !== undefined) this.onResponseError(controller, held.error)
-      else controller.resume()
-    })
+    if (tags === undefined) this.head(status, came)
+    else
+      this.held = holdUntilEnded(this.exchange, tags, controller, () => {
+        this.held = undefined
+        return this.head(status, came) ? this : undefined
+      })
   }
 
-  private head(status: number, came: IncomingHttpHeaders): void {
+  /** Writes the head of the answer; false where its client has another one already. */
+  private head(status: number, came: IncomingHttpHeaders): boolean {
     const { exchange } = this
     const { deps, visit, req, res } = exchange
     if (this.isAnswered()) {
       this.abort()
-      return
+      return false
     }
     exchange.isAnswered = true
     const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
@@ -240,6 +232,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     res.flushHeaders()
     // Its client may be at sending still, and would not read while nobody reads.
     if (status >= 400 && !this.isWhole()) req.resume()
+    return true
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
