@@ -141,14 +141,15 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   }
 
   private look(): void {
-    const { source, exchange } = this
-    if (source === undefined || source.endedAt !== undefined || exchange.isGone || exchange.isAnswered) return
+    const { source, exchange, controller } = this
+    if (source === undefined || source.isOver || exchange.isGone) return
     const { silenceMs, streamed } = exchange.deps
     const now = performance.now()
     const { blockedSince, wantedSince, taken } = source
     if (wantedSince === undefined) source.go()
     else if (blockedSince !== undefined) {
-      if (now - blockedSince >= silenceMs) {
+      // A service that cannot go on with its answer need not take more: the client that takes nothing of that has bounds of its own.
+      if (now - blockedSince >= silenceMs && !(exchange.isAnswered && controller?.paused === true)) {
         this.call?.late(now)
         return
       }
@@ -159,8 +160,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       this.lookedAt ||= wantedSince
       if (now - this.lookedAt >= streamed.periodMs) {
         if (taken - this.takenBefore < streamed.periodBytes) {
-          this.abort()
-          this.refuse(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
+          this.bodyFailed(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
           return
         }
         this.lookedAt = now
