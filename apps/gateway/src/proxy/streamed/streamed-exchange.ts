@@ -25,8 +25,9 @@ import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
 
 /** For so long a service is given the word on a body that its client awaits, ms: some never say it (RFC 9110, 10.1.1). */
 const WORD_MS = 1_000
-/** Bytes of an answer that may wait for its client. */
+/** Bytes of an answer that may wait for its client, and parts of it: each costs some hundred bytes more. */
 const HIGH = 65_536
+const MOST_PARTS = 64
 
 /** Sends a request of a route whose bodies are streams to its service, and the answer to its client. */
 export function passBodies(exchange: Exchange): void {
@@ -53,6 +54,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   private readonly pace: Timer
   private lookedAt = 0
   private takenBefore = 0
+  /** Parts of the answer that were not written yet. */
+  private waiting = 0
 
   constructor(exchange: Exchange) {
     const { req, res } = exchange
@@ -243,12 +246,14 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       return
     }
     const part = copyOf(chunk)
+    this.waiting++
     res.write(part, (error) => {
       if (error === null || error === undefined) giveBack(part)
+      // Few bytes in many parts fill nothing that would say that it is empty again.
+      if (--this.waiting === 0) this.controller?.resume()
     })
     // What the kernel has taken at once is not waited for.
-    if (res.writableLength < HIGH) return
-    controller.pause()
+    if (res.writableLength >= HIGH || (this.waiting >= MOST_PARTS && res.writableLength > 0)) controller.pause()
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
