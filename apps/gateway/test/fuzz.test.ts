@@ -3,7 +3,7 @@ import t from 'tap'
 import { clientBytes } from './fuzz/bytes.ts'
 import { anyCase, caseOf } from './fuzz/model.ts'
 import { readAnswers } from './fuzz/read-answers.ts'
-import { createRequestReference } from './fuzz/reference.ts'
+import { createRequestReference, undiciReads } from './fuzz/reference.ts'
 import { type Finding, type Fuzz, openFuzz, preparedCase, runRound } from './fuzz/run.ts'
 
 /** Cases of a round: 5,000 in npm test, 40 × 25,000 in the long version. */
@@ -61,6 +61,11 @@ t.test('the reference frames what it refuses: its answer has a place among the o
   )
   t.equal(rest, '', 'as in round 14, case 1378: no body was expected, as of an answer to HEAD')
   t.equal(answers.length, 1)
+})
+
+t.test('the reference reads a length with a tab behind it, as in round 18, case 19510', async (t) => {
+  const answer = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\t\r\n\r\nab')
+  t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
 })
 
 t.test(
