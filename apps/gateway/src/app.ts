@@ -14,7 +14,7 @@ import {
   prefixesOf
 } from '@skerry/service'
 import type { FastifyInstance } from 'fastify'
-import { createBounds } from './bounds.ts'
+import { type Bound, createBounds } from './bounds.ts'
 import { createCompressor } from './bytes/compressor.ts'
 import { createPurger } from './cache/purger.ts'
 import { createResponseCache } from './cache/response-cache.ts'
@@ -49,6 +49,9 @@ import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
 import { startHealthChecks } from './upstreams/health-check.ts'
 import { createUpgrade, isWebSocket, type Upgrade } from './websocket/upgrade.ts'
+
+/** Where the body of a request was refused. */
+const OF_BODIES: ReadonlySet<Bound> = new Set(['BODIES_BYTES', 'BODY_PIECES', 'BODY_PIECES_TURN'])
 
 export type GatewayDeps = {
   config: GatewayConfig
@@ -167,7 +170,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     },
     onBound(bound, address) {
       onBound(bound, address)
-      if (bound === 'BODIES_BYTES' || bound === 'BODY_PIECES') counts.bodyRefused()
+      if (OF_BODIES.has(bound)) counts.bodyRefused()
       else if (bound === 'UNREAD_PERIOD_BYTES' || bound === 'UNREAD_BYTES') counts.unread()
     },
     onEnded: (reason) => counts.http2Ended(reason)

@@ -113,6 +113,10 @@ const requests = {
     1_024,
     'Pieces (reads, chunks, DATA frames) in which the bodies of a connection may come, beyond what it earns with requests and bytes.'
   ),
+  BODY_PIECES_TURN: Count(
+    2_048,
+    'The same for the bodies of all connections in one turn of the event loop; above it those that have not earned theirs wait.'
+  ),
   STREAMED_BODIES: Count(512, "Requests whose bodies pass through (`body: 'stream'`), at once."),
   STREAMED_BODIES_CALLER: Count(64, 'The same for one user, or for one address without a token.'),
   BATCH_TIMEOUT_MS: Milliseconds(15_000, 'For all requests of one batch.'),

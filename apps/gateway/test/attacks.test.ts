@@ -17,6 +17,7 @@ const ATTACKS = [
   'upgrades',
   'bodies',
   'chunks',
+  'chunks of many',
   'frames',
   'pipelined',
   'unread',

@@ -5,6 +5,7 @@ import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { createBodyBudget } from '../src/listen/body-budget.ts'
 import { Gather } from '../src/listen/gather.ts'
+import { createPieceShare } from '../src/listen/piece-share.ts'
 import { createPieces, type Pieces } from '../src/listen/pieces.ts'
 import { openSession } from './helpers/clients.ts'
 import { collected } from './helpers/collected.ts'
@@ -107,6 +108,54 @@ t.test('pieces of bodies: a connection earns them with its bytes and its request
   count(busy, 1_000, 1_000)
   t.equal(many, 3)
   t.end()
+})
+
+t.test('pieces of all bodies: a turn of the event loop has a share', async (t) => {
+  const share = createPieceShare(300)
+  const events: string[] = []
+  const open = (name: string) =>
+    createPieces({
+      most: 400,
+      share,
+      stop() {
+        events.push(`${name} stops`)
+        return () => events.push(`${name} reads on`)
+      }
+    })
+  const take = (pieces: Pieces, bytes: number, count: number) => {
+    for (let i = 0; i < count; i++) {
+      const why = pieces.take(bytes)
+      if (why !== undefined) return why
+    }
+    return undefined
+  }
+  const [a, b, large, over] = [open('a'), open('b'), open('large'), open('over')]
+  for (const one of [a, b, large, over]) one.begin()
+  take(large, 10_000, 50)
+  over.end()
+  t.equal(take(a, 1, 200), undefined)
+  t.strictSame(events.splice(0), ['a stops'], 'who has brought a quarter of the most')
+  t.equal(take(b, 1, 90), undefined)
+  t.strictSame(events.splice(0), [], 'has not')
+  t.equal(take(b, 1, 20), undefined)
+  t.strictSame(
+    events.splice(0),
+    ['b stops'],
+    'the share is spent: not who has earned all, nor who has no body under way'
+  )
+  t.equal(take(large, 1, 150), undefined, 'who was there before goes on to the end of what was read')
+
+  const late = open('late')
+  late.begin()
+  t.equal(take(late, 1, 150), undefined)
+  t.equal(take(late, 1, 50), 'busy', 'who comes when it is spent has what a request costs')
+  t.strictSame(new Set(events.splice(0)), new Set(['late stops', 'large stops']))
+  await setImmediate()
+  t.strictSame(events.splice(0), ['a reads on'], 'each turn pays for what it has left')
+  await setImmediate()
+  t.strictSame(events.splice(0), ['b reads on', 'large reads on', 'late reads on'], 'in the order in which they came')
+  t.equal(take(a, 1, 250), undefined, 'what was paid can be brought again')
+  t.equal(take(a, 1, 60), 'pieces', 'and no more at once')
 })
 
 t.test('what is over is not held by what goes on, however many there were at once', async (t) => {

@@ -2,6 +2,8 @@ import { faultRun, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { clientBytes } from './fuzz/bytes.ts'
 import { anyCase, caseOf } from './fuzz/model.ts'
+import { readAnswers } from './fuzz/read-answers.ts'
+import { createRequestReference, undiciReads } from './fuzz/reference.ts'
 import { type Finding, type Fuzz, openFuzz, preparedCase, runRound } from './fuzz/run.ts'
 
 /** Cases of a round: 5,000 in npm test, 40 × 25,000 in the long version. */
@@ -41,6 +43,29 @@ t.test('a case is the same each time, and another for another number', (t) => {
   t.ok(new Set(Array.from({ length: 50 }, (_, i) => bytes(i).toString('latin1'))).size > 30)
   t.ok(anyCase.canShrinkWithoutContext(caseOf(1, 1, 1)), 'fast-check shrinks it from its data alone')
   t.end()
+})
+
+t.test('the reference frames what it refuses: its answer has a place among the others', async (t) => {
+  const frame = createRequestReference(14_336)
+  const framed = await frame(Buffer.from('PATCH /a HTTP/1.1\r\nhot: x\r\n\r\nHEAD /b HTTP/1.1\r\nhost: x\r\n\r\n'))
+  t.strictSame(
+    framed.map(({ method, refused }) => [method, refused]),
+    [
+      ['PATCH', true],
+      ['HEAD', false]
+    ]
+  )
+  const { rest, answers } = readAnswers(
+    'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    framed.map(({ method }) => method)
+  )
+  t.equal(rest, '', 'as in round 14, case 1378: no body was expected, as of an answer to HEAD')
+  t.equal(answers.length, 1)
+})
+
+t.test('the reference reads a length with a tab behind it, as in round 18, case 19510', async (t) => {
+  const answer = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\t\r\n\r\nab')
+  t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
 })
 
 t.test(

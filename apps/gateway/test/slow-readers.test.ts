@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { createSlowReaders, type Reading } from '../src/listen/slow-readers.ts'
 import { certificateFiles, openSession } from './helpers/clients.ts'
+import { block, END_HEADERS, END_STREAM, frame, GET, openRaw, TYPE, uint32 } from './helpers/http2-frames.ts'
 import { startListener } from './helpers/listener.ts'
 import { startOrigin } from './helpers/origin.ts'
 import { startProcess } from './helpers/processes.ts'
@@ -141,6 +143,38 @@ t.test('over HTTP/2: a stream whose window stays shut', async (t) => {
   t.equal(read, BIG.length)
   t.equal(unread.length, 1)
   t.strictSame(connections, [], 'and the connection stays')
+})
+
+t.test('over HTTP/2: an end that waits for a window is unread, too', async (t) => {
+  const unread: unknown[] = []
+  const answers: ServerResponse[] = []
+  const { port, ended: connections } = await startListener(t, {
+    env: { UNREAD_PERIOD_MS: '300', HEADERS_TIMEOUT_MS },
+    handler(_request, response) {
+      answers.push(response)
+      // As much as a client lets its server send before it has said anything of windows.
+      response.write(Buffer.alloc(65_535, 'x'))
+    },
+    onBound: (bound) => unread.push(bound)
+  })
+  const ask = async () => {
+    const client = await openRaw(t, port)
+    const { frames } = client
+    client.send(frame(TYPE.headers, END_HEADERS | END_STREAM, 1, block(GET)))
+    const read = () => frames.reduce((sum, { type, payload }) => sum + (type === TYPE.data ? payload.length : 0), 0)
+    await waitFor(() => read() === 65_535)
+    answers.shift()!.end()
+    return client
+  }
+  const shut = await ask()
+  await shut.next(({ type, stream }) => type === TYPE.reset && stream === 1)
+  t.strictSame(unread, ['UNREAD_PERIOD_BYTES'])
+  const reader = await ask()
+  reader.send(frame(TYPE.windowUpdate, 0, 0, uint32(10)), frame(TYPE.windowUpdate, 0, 1, uint32(10)))
+  const end = await reader.next(({ type, flags }) => type === TYPE.data && (flags & END_STREAM) !== 0)
+  t.equal(end.payload.length, 0, 'with a window it comes')
+  t.equal(unread.length, 1)
+  t.strictSame(connections, [])
 })
 
 t.test('together they have a bound in bytes: the newest go', async (t) => {

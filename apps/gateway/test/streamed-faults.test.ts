@@ -290,6 +290,69 @@ t.test('a service that answers before it has all', async (t) => {
   })
 })
 
+t.test('an upload whose service has begun to answer', async (t) => {
+  const seen = { bytes: 0, aborted: 0 }
+  const service = await startService(t, (message, response) => {
+    response.write('early')
+    message.on('close', () => {
+      if (!message.complete) seen.aborted++
+    })
+    if (message.url === '/f/deaf') return
+    message.on('data', (part) => {
+      seen.bytes += part.length
+    })
+    message.on('end', () => response.end('end'))
+  })
+  t.beforeEach(() => Object.assign(seen, { bytes: 0, aborted: 0 }))
+  const free = async (ops: string) =>
+    /^skerry_gateway_streamed_bodies(\{[^}]*\})? 0$/m.test(await (await fetch(`${ops}/metrics`)).text())
+
+  t.test('goes on as long as its client sends, whatever the service says meanwhile', async (t) => {
+    const env = {
+      ...{ UPSTREAM_IDLE_TIMEOUT_MS: '300', UPSTREAM_HEADERS_TIMEOUT_MS: '300' },
+      ...{ UNREAD_PERIOD_MS: '2000', UNREAD_PERIOD_BYTES: '100' }
+    }
+    const gateway = await startStreaming(t, [service.url], env)
+    const client = talk(t, gateway.port, head('chunked'))
+    await client.until(/early/)
+    for (let i = 1; i <= 30 && !client.socket.destroyed; i++) {
+      client.socket.write(`64\r\n${'x'.repeat(100)}\r\n`)
+      await waitFor(() => seen.bytes === 100 * i || client.socket.destroyed)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    client.socket.write('0\r\n\r\n')
+    t.match(await client.until(/\r\n0\r\n\r\n$/), /end/)
+    t.equal(seen.bytes, 3_000)
+    t.equal(seen.aborted, 0)
+  })
+
+  t.test('ends when its client sends less than the least pace', async (t) => {
+    const env = { UPSTREAM_IDLE_TIMEOUT_MS: '600000', UNREAD_PERIOD_MS: '400' }
+    const gateway = await startStreaming(t, [service.url], env)
+    const client = talk(t, gateway.port, `${head('chunked')}3\r\nabc\r\n`)
+    await client.until(/early/)
+    await client.closed
+    t.notMatch(client.heard(), /\r\n0\r\n/)
+    const up = openSession(t, gateway.url).request({ ':method': 'POST', ':path': '/f/a' })
+    up.on('error', () => undefined)
+    up.resume().write('abc')
+    await waitFor(() => up.closed)
+    t.not(up.rstCode, 0)
+    await waitFor(() => seen.aborted === 2)
+    await waitFor(() => free(gateway.ops), { message: 'and gives its place back' })
+  })
+
+  t.test('ends when its service takes nothing', async (t) => {
+    const env = { UPSTREAM_IDLE_TIMEOUT_MS: '400', UPSTREAM_HEADERS_TIMEOUT_MS: '400', UNREAD_PERIOD_MS: '600000' }
+    const gateway = await startStreaming(t, [service.url], env)
+    const client = talk(t, gateway.port, head(64 * MIB, '/f/deaf'))
+    client.socket.write(Buffer.alloc(48 * MIB))
+    await client.closed
+    t.match(client.heard(), /early/)
+    await waitFor(() => free(gateway.ops))
+  })
+})
+
 t.test('a client that does not read loses its connection, and so does its service', async (t) => {
   let closed = 0
   const service = await startService(t, (_message, response) => {

@@ -13,7 +13,11 @@ t.test('versions side by side', async (t) => {
   const start = (version: string) =>
     startUpstream(t, g.nc, {
       version,
-      routes: [{ method: 'GET', path: '/v1/posts/kept', auth: 'none', cache: { scope: 'public', ttl: 60 } }],
+      routes: [
+        { method: 'GET', path: '/v1/posts/kept', auth: 'none', cache: { scope: 'public', ttl: 60 } },
+        { method: 'GET', path: '/v1/posts/file', auth: 'none', body: 'stream' },
+        { method: 'PUT', path: '/v1/posts/file', auth: 'none', body: 'stream' }
+      ],
       answer: (_req, res) => void res.setHeader('content-type', 'application/json').end(JSON.stringify({ version }))
     })
   const old = await start('1.0.0')
@@ -53,6 +57,21 @@ t.test('versions side by side', async (t) => {
     t.equal(await versionFor({}, 'POST'), '1.0.0')
     await waitFor(() => canary.requests.length === before + 10)
     t.ok(canary.requests.slice(before).every((one) => one.headers['x-skerry-mirror'] === '1' && one.method === 'GET'))
+  })
+
+  t.test('it gets none of those whose bodies pass through', async (t) => {
+    const before = { old: old.requests.length, canary: canary.requests.length }
+    const file = (init: RequestInit) => fetch(`${g.url}/v1/posts/file`, init).then((answer) => answer.json())
+    t.same(await file({}), { version: '1.0.0' })
+    t.same(await file({ method: 'PUT', body: 'abc' }), { version: '1.0.0' })
+    t.equal(old.requests.length, before.old + 2)
+    // Nothing else is on its way when this one has come.
+    t.equal(await versionFor(), '1.0.0')
+    await waitFor(() => canary.requests.length > before.canary)
+    t.strictSame(
+      canary.requests.slice(before.canary).map(({ url }) => url),
+      ['/v1/posts']
+    )
   })
 
   t.test('of reads through the cache it gets what goes to the service, and not what is kept', async (t) => {

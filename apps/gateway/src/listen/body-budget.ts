@@ -1,4 +1,4 @@
-import type { Pieces } from './pieces.ts'
+import type { Pieces, TooMany } from './pieces.ts'
 
 /** What takes part of the memory for bodies: one request. */
 export type BodyHold = {
@@ -29,8 +29,8 @@ export type BodyBudgetOptions = {
   perAddress: number
 }
 
-/** Why a body is refused: there is no memory for it now, or its connection brings more pieces than bodies need. */
-export type Refused = 'memory' | 'pieces'
+/** Why a body is refused: there is no memory for it now, or it comes in too many pieces. */
+export type Refused = 'memory' | TooMany
 
 /** What each part costs beside its bytes: a buffer, and its place in lists. */
 const PART = 512
@@ -55,7 +55,9 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     /** It cannot be refused (any more). */
     settled = false
     private closed = false
-    /** It was told that it brings too many pieces. */
+    /** No more of it is expected. */
+    private ended = false
+    /** It was refused for its pieces. */
     private cut = false
     private readonly address: string | undefined
     private readonly pieces: Pieces
@@ -71,10 +73,10 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
     }
 
     take(bytes: number, gathered = false): boolean {
-      const fits = this.pieces.take(bytes)
+      const tooMany = this.pieces.take(bytes)
       if (this.closed) {
         // What is only dropped costs as much.
-        if (!fits && !this.cut) this.reject('pieces')
+        if (tooMany !== undefined && !this.cut) this.reject(tooMany)
         return !this.refused
       }
       this.share ??= shareOf(this.address, this)
@@ -84,7 +86,7 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
       this.bytes += counted
       share.bytes += counted
       total += counted
-      if (!fits) this.reject('pieces')
+      if (tooMany !== undefined) this.reject(tooMany)
       while (share.address !== undefined && share.bytes > perAddress && share.refuseNewest());
       while (total > most && heaviest().refuseNewest());
       // Where all others are whole it is this one that is too much.
@@ -104,20 +106,28 @@ export function createBodyBudget(options: BodyBudgetOptions): BodyBudget {
 
     complete(): void {
       this.settled = true
+      this.end()
     }
 
     close(): void {
       if (this.closed) return
       this.closed = true
       this.settled = true
+      this.end()
       if (this.share === undefined) return
       total -= this.bytes
       this.share.leave(this.bytes)
     }
 
+    private end(): void {
+      if (this.ended) return
+      this.ended = true
+      this.pieces.end()
+    }
+
     reject(why: Refused): void {
       this.refused = true
-      this.cut = why === 'pieces'
+      this.cut = why !== 'memory'
       this.close()
       this.refuse(why)
     }

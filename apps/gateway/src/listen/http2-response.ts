@@ -77,6 +77,9 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
 
   /** A long body goes in slices, so that it can be seen how fast its client reads: a write is whole when the last byte of it is. */
   override end(chunk?: unknown, ...others: unknown[]): this {
+    const { stream } = this
+    // Node resets a stream that nobody reads as soon as all is written, also where the end of it waits for a window: half an answer, to its client.
+    if (stream.endAfterHeaders && stream.readableFlowing === null) stream.resume()
     if (chunk instanceof Uint8Array && chunk.length > SLICE && this.rest === undefined) {
       this.rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
       this.ending = others
@@ -86,12 +89,19 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
     return super.end(chunk as never, ...(others as []))
   }
 
-  /** Bytes that its client has not taken, and those that it has. */
+  /** Bytes that its client has not taken, and those that it has. An end that waits for a window is one. */
   get unread(): number {
-    return this.stream.writableLength + (this.rest?.length ?? 0)
+    const bytes = this.stream.writableLength + (this.rest?.length ?? 0)
+    return bytes === 0 && this.isEndUnsent() ? 1 : bytes
   }
   get taken(): number {
     return this.handed - this.stream.writableLength
+  }
+
+  /** All was handed to the stream, and its side of it is open still: nghttp2 sends no end while a window is shut. */
+  private isEndUnsent(): boolean {
+    const { stream } = this
+    return stream.writableFinished && !stream.destroyed && stream.state.localClose === 0
   }
 
   private sendRest(): void {

@@ -12,6 +12,7 @@ import { brokenByUs } from './broken-streams.ts'
 import { guard, type Handler } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
+import type { PieceShare } from './piece-share.ts'
 import { createPieces, type Pieces } from './pieces.ts'
 import type { SlowReaders, UnreadBound } from './slow-readers.ts'
 import { type Allowance, createBucket, spend, type TokenBucket } from './token-bucket.ts'
@@ -32,6 +33,8 @@ export type Http2Options = {
   onEnded(reason: Reason, address: string | undefined): void
   /** Has the body of a request count while it is in memory. */
   countBody(request: GatewayHttp2Request, response: ServerResponse, pieces: Pieces): void
+  /** What the bodies of all connections may come in. */
+  share: PieceShare
   slow: SlowReaders
   /** An answer was broken off because its client does not read it, or a connection for what it costs. */
   onBound: BoundMet
@@ -77,7 +80,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, heads, draining, onEnded, onFault, countBody, slow, onBound } = options
+  const { config, handler, heads, draining, onEnded, onFault, countBody, share, slow, onBound } = options
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -118,7 +121,7 @@ export function createHttp2(options: Http2Options): Http2 {
       uploads: new Map(),
       resets: createBucket(resets, now),
       control: createBucket(control, now),
-      pieces: createPieces({ most: config.BODY_PIECES, onFlood: () => endFor(connection, 'pieces') }),
+      pieces: createPieces({ most: config.BODY_PIECES, share, onFlood: () => endFor(connection, 'pieces') }),
       ended: (response) => ended(connection, response)
     }
     connections.set(session, connection)

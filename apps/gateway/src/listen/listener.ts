@@ -13,7 +13,9 @@ import { guard, guardRequests, type Handler, ignore } from './guard.ts'
 import { GatewayRequest } from './http1-request.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
+import { endIfUpgradeIgnored } from './ignored-upgrade.ts'
 import { createKeptConnections } from './kept-connections.ts'
+import { createPieceShare } from './piece-share.ts'
 import { type Pieces, piecesOf } from './pieces.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
 import { refuseBody } from './refuse-body.ts'
@@ -64,6 +66,8 @@ export type Listener = {
   close(): Promise<void>
 }
 
+/** Which bound a body is refused at. */
+const BOUND_OF = { memory: 'BODIES_BYTES', pieces: 'BODY_PIECES', busy: 'BODY_PIECES_TURN' } as const
 /** How often it looks for connections that are late, at most. */
 const SWEEP_MS = 1_000
 /** While it closes: how often it looks, and how long a connection without a byte may still bring a request that is on its way. */
@@ -85,10 +89,11 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     total: config.BODIES_BYTES,
     perAddress: config.BODIES_ADDRESS_BYTES
   })
+  const share = createPieceShare(config.BODY_PIECES_TURN)
   /** Has the body of a request count until its answer is given. */
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse, pieces: Pieces) => {
     const hold = bodies.open(addressOf(request as IncomingMessage), pieces, (why) => {
-      onBound(why === 'memory' ? 'BODIES_BYTES' : 'BODY_PIECES', request.socket.remoteAddress)
+      onBound(BOUND_OF[why], request.socket.remoteAddress)
       refuseBody(why, request as IncomingMessage, response, heads)
     })
     request.hold = hold
@@ -120,7 +125,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const take: Handler = (request, response) => {
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
-      countBody(request as GatewayRequest, response, piecesOf(request.socket, config.BODY_PIECES))
+      countBody(request as GatewayRequest, response, piecesOf(request.socket, config.BODY_PIECES, share))
+    endIfUpgradeIgnored(request, response)
     takeOffNamed(headers)
     kept.use(request.socket, response)
     tellKeepAlive(response, config.KEEP_ALIVE_TIMEOUT_MS)
@@ -146,7 +152,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, heads, countBody, draining, onEnded, onFault, slow, onBound })
+  const http2 = createHttp2({ config, handler, heads, countBody, share, draining, onEnded, onFault, slow, onBound })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.

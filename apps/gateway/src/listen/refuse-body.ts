@@ -25,12 +25,8 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
     }
     return
   }
-  const refusal =
-    why === 'memory'
-      ? new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
-      : new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many pieces.' })
   const visit = new Visit(request, performance.now())
-  const { status, list, body } = heads.problem(visit, refusal, true)
+  const { status, list, body } = heads.problem(visit, refusalOf(why), true)
   heads.write(response, visit, status, list)
   if (http2) {
     const { stream } = request as unknown as GatewayHttp2Request
@@ -40,7 +36,7 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
     else stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
     return
   }
-  if (why === 'pieces') {
+  if (why !== 'memory') {
     // What else there is of it costs as much as what has come.
     dropRead(socket)
     response.end(body, () => socket.destroySoon())
@@ -52,4 +48,18 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
     response.end()
     socket.destroySoon()
   }, LINGER_MS).unref()
+}
+
+function refusalOf(why: Refused): SkerryError {
+  switch (why) {
+    case 'memory':
+      return new SkerryError('UNAVAILABLE', { detail: 'There is no memory for this body now.', retryAfter: 1 })
+    case 'busy':
+      return new SkerryError('UNAVAILABLE', {
+        detail: 'There are too many bodies in small pieces now.',
+        retryAfter: 1
+      })
+    case 'pieces':
+      return new SkerryError('BODY_TOO_LARGE', { detail: 'The body comes in too many pieces.' })
+  }
 }

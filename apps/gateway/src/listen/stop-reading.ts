@@ -25,14 +25,19 @@ export function dropRead(socket: Socket): void {
  * chunks of the smallest size that bodies may be made of.
  */
 export function pauseForTurn(socket: Socket): void {
+  setImmediate(stopReading(socket))
+}
+
+/** Reads no more of a connection, and answers how to read on. */
+export function stopReading(socket: Socket): () => void {
   // Node resumes it whenever a part of a body was taken.
   const stop = () => {
     socket.pause()
   }
   socket.on('resume', stop)
   socket.pause()
-  setImmediate(() => {
+  return () => {
     socket.off('resume', stop)
     socket.resume()
-  })
+  }
 }

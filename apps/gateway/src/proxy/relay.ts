@@ -11,7 +11,7 @@ import { AnswerWriter } from './answer-writer.ts'
 import { asProblem } from './as-problem.ts'
 import { endThen, tagsEndedBy } from './ended-answers.ts'
 import type { Carrier, Exchange, ExchangeDeps } from './exchange.ts'
-import { HeldAnswer } from './held-answer.ts'
+import { type HeldAnswer, holdUntilEnded } from './held-answer.ts'
 import type { OpenStream } from './streams.ts'
 import { isStream, leftOf, upstreamRequest } from './upstream-request.ts'
 
@@ -114,7 +114,12 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
       controller.abort(new CallerGoneError())
       endThen(exchange, tags, () => exchange.refuse(new SkerryError('TIMEOUT')))
     } else if (tags === undefined) this.head(status, came)
-    else this.holdUntilEnded(tags, controller, status, came)
+    else
+      this.held = holdUntilEnded(exchange, tags, controller, () => {
+        this.held = undefined
+        this.head(status, came)
+        return this
+      })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -152,26 +157,6 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
   }
 
   // To its client.
-
-  /** Keeps the answer to a write back until no old answer of what it has written is left. */
-  private holdUntilEnded(
-    tags: readonly string[],
-    controller: Dispatcher.DispatchController,
-    status: number,
-    came: IncomingHttpHeaders
-  ): void {
-    const held = new HeldAnswer()
-    this.held = held
-    controller.pause()
-    endThen(this.exchange, tags, () => {
-      this.held = undefined
-      this.head(status, came)
-      controller.resume()
-      for (const part of held.parts) this.onResponseData(controller, part)
-      if (held.ended !== undefined) this.onResponseEnd(controller, held.ended)
-      else if (held.error !== undefined) this.onResponseError(controller, held.error)
-    })
-  }
 
   private head(status: number, came: IncomingHttpHeaders): void {
     const { exchange, writer } = this

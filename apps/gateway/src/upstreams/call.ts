@@ -127,6 +127,12 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     return isSource(body) ? (body.endedAt ?? now) + timeoutMs : undefined
   }
 
+  busyUntil(now: number): number | undefined {
+    const { body } = this.request
+    // That has paces of its own.
+    return isSource(body) ? (body.overAt ?? now) : undefined
+  }
+
   /** It may be sent again although it was sent before. */
   private get repeatable(): boolean {
     const { body, repeatable } = this.request

@@ -6,6 +6,8 @@ export type Watched = {
   readonly paused: boolean
   /** When an answer must have begun, where that is later than it was: a body that comes slowly comes first. */
   postponed?(now: number): number | undefined
+  /** Until when the answer was not waited for, although it had begun: its service was still being sent the request. */
+  busyUntil?(now: number): number | undefined
   /** No answer had begun in time. */
   late(now: number): void
   /** The answer fell silent. */
@@ -64,6 +66,8 @@ export class Deadline {
       return
     }
     if (this.heardAt === 0) this.heardAt = now
+    // A caller that takes nothing is not excused by what it sends.
+    else if (!watched.paused) this.heardAt = Math.max(this.heardAt, watched.busyUntil?.(now) ?? 0)
     // A slow caller is no silence.
     const silentAt = this.heardAt + (watched.paused ? Math.max(SLOWEST_CALLER_MS, silenceMs) : silenceMs)
     if (silentAt > now) this.wheel.start(this.timer, silentAt)

@@ -1,4 +1,5 @@
 import { block, END_HEADERS, END_STREAM, frame, PREFACE, TYPE, uint32 } from '../helpers/http2-frames.ts'
+import { ownPath } from './bytes.ts'
 import type { ClientPlan, FramePlan } from './model.ts'
 
 /**
@@ -8,13 +9,14 @@ import type { ClientPlan, FramePlan } from './model.ts'
 export function http2Bytes(plan: ClientPlan, tags: readonly string[]): Buffer {
   const parts = [PREFACE, frame(TYPE.settings, 0, 0)]
   const request = (i: number) => {
-    const { method, body, fields, lists } = plan.requests[i]!
+    const asked = plan.requests[i]!
+    const { method, body, fields, lists } = asked
     const content = body.framing === 'none' ? '' : `${tags[i]!}|`.repeat(20).slice(0, Math.min(300, body.size))
     const ends = content === '' ? END_STREAM : 0
     const own = [
       [':method', method],
       [':scheme', plan.speaks === 'tls' ? 'https' : 'http'],
-      [':path', `/s/${tags[i]!}`],
+      [':path', ownPath(asked, tags[i]!)],
       [':authority', 'fuzz'],
       ...(body.framing === 'length' || body.framing === 'both'
         ? [['content-length', String(Math.max(0, content.length + body.lie))] as const]

@@ -31,6 +31,8 @@ const SETTINGS = {
   KEEP_ALIVE_TIMEOUT_MS: '2000',
   UPSTREAM_IDLE_TIMEOUT_MS: '500',
   STREAM_IDLE_TIMEOUT_MS: '600',
+  // Where a route says nothing of its own.
+  UPSTREAM_HEADERS_TIMEOUT_MS: '1000',
   UPSTREAM_CONNECTIONS: '48',
   UPSTREAM_IN_FLIGHT: '5000',
   HEALTH_INTERVAL_MS: '0',
@@ -57,6 +59,7 @@ export async function startGateway(routes: Routes, withTls: boolean): Promise<Ga
   const folder = await mkdtemp(join(tmpdir(), 'skerry-fuzz-'))
   const rules = [
     ...METHODS.map((method) => ({ method, path: '/s/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS })),
+    { method: 'GET', path: '/f/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS, body: 'stream' },
     { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache: { scope: 'public', ttl: 1 } }
   ]
   const rulesFile = join(folder, 'rules.json')
@@ -77,7 +80,7 @@ export async function startGateway(routes: Routes, withTls: boolean): Promise<Ga
       ...tls,
       HEADER_LIMIT: String(HEADER_LIMIT),
       RULES_FILE: rulesFile,
-      ROUTES: `/s=${hostile};/pub=${hostile};/calm=${calm}`
+      ROUTES: `/s=${hostile};/f=${hostile};/pub=${hostile};/calm=${calm}`
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     execArgv: ['--expose-gc', '--import', join(import.meta.dirname, 'probe.ts')]

@@ -65,7 +65,7 @@ function judgeSeen({ kind, plan, tags, framed }: Prepared, { seen }: Played, fau
     if (kind === 'http2') continue
     const loads = target.startsWith('/pub/') && method === 'GET'
     const same = framed.filter(
-      (one) => one.target === target && (one.method === method || (loads && one.method === 'HEAD'))
+      (one) => !one.refused && one.target === target && (one.method === method || (loads && one.method === 'HEAD'))
     )
     if (same.length === 0) faults.push('a service saw a request that the reference does not frame')
     else if (!same.some((one) => one.whole && one.body === body))

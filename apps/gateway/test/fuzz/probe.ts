@@ -8,6 +8,8 @@ export type ProbeAnswer = {
   probe: number
   /** Bytes that are still held after a collection: of the heap, and of buffers. */
   heldBytes: number
+  /** Those of buffers. */
+  bufferBytes: number
   rssBytes: number
   /** Open connections. */
   sockets: number
@@ -28,6 +30,7 @@ process.on('message', (message: { probe?: number }) => {
   const answer: ProbeAnswer = {
     probe: message.probe,
     heldBytes: heapUsed + external + arrayBuffers,
+    bufferBytes: arrayBuffers,
     rssBytes: rss,
     sockets: process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length,
     cpuMs: (user + system) / 1_000,

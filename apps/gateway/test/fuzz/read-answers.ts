@@ -75,6 +75,9 @@ export function readAnswers(text: string, methods: readonly string[]): Reading {
   return { answers, rest: text.slice(at), upgraded: false }
 }
 
+/** Fields behind the last chunk, where a client takes them, and the end. */
+const TRAILERS = /^(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/
+
 function readChunks(text: string, start: number): { body: string; end: number; whole: boolean; bad: boolean } {
   let at = start
   let body = ''
@@ -86,9 +89,9 @@ function readChunks(text: string, start: number): { body: string; end: number; w
     const size = Number.parseInt(line, 16)
     const next = end + 2 + size
     if (size === 0) {
-      // A gateway sends no trailers.
-      const over = text.startsWith('\r\n', end + 2)
-      return { body, end: over ? end + 4 : at, whole: over, bad: !over && text.length >= end + 4 }
+      const trailers = TRAILERS.exec(text.slice(end + 2))?.[0]
+      if (trailers !== undefined) return { body, end: end + 2 + trailers.length, whole: true, bad: false }
+      return { body, end: at, whole: false, bad: text.indexOf('\r\n\r\n', end) !== -1 }
     }
     body += text.slice(end + 2, next)
     if (text.length < next + 2) return { body, end: at, whole: false, bad: false }

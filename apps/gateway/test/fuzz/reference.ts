@@ -11,6 +11,8 @@ export type Framed = {
   whole: boolean
   /** What follows on its connection is no request of HTTP/1.1. */
   upgrade: boolean
+  /** It says no host, which is refused (RFC 9112, 3.2): it has its answer, and nobody may see it. */
+  refused: boolean
   /** The sender said that this is the last one. */
   last: boolean
 }
@@ -62,6 +64,7 @@ export function createRequestReference(headerLimit: number): (bytes: Buffer) => 
       body: '',
       whole: false,
       upgrade: response === undefined,
+      refused: request.httpVersion === '1.1' && request.headers.host === undefined,
       last: response?.shouldKeepAlive === false
     }
     found.get(request.socket)?.push(framed)
@@ -75,7 +78,11 @@ export function createRequestReference(headerLimit: number): (bytes: Buffer) => 
     request.on('error', () => undefined)
     if (response === undefined) framed.whole = true
   }
-  const server = createServer({ maxHeaderSize: headerLimit, shouldUpgradeCallback: isWebSocket } as object, take)
+  const server = createServer(
+    // Node would answer what says no host by itself, and its place among the answers would be missing.
+    { maxHeaderSize: headerLimit, shouldUpgradeCallback: isWebSocket, requireHostHeader: false } as object,
+    take
+  )
   server.on('checkExpectation', take)
   server.on('checkContinue', take)
   server.on('upgrade', (request, socket) => {
@@ -113,8 +120,12 @@ export function createRequestReference(headerLimit: number): (bytes: Buffer) => 
 /** What undici makes of the bytes of one answer: undefined when it takes them for none, or for half of one. */
 export type UndiciAnswer = { status: number; body: string; whole: boolean }
 
+/** White space that may be behind a length (RFC 9112, 5): undici's parser takes a tab there for a part of the number. */
+const BEHIND_LENGTH = /(\r\ncontent-length:[\t ]*\d+)[\t ]+(?=\r\n)/gi
+
 /** Asks undici. `ends`: the connection ends behind the bytes, as far as the service is concerned. */
-export function undiciReads(method: string, bytes: Buffer, ends: boolean): Promise<UndiciAnswer | undefined> {
+export function undiciReads(method: string, sent: Buffer, ends: boolean): Promise<UndiciAnswer | undefined> {
+  const bytes = Buffer.from(sent.toString('latin1').replace(BEHIND_LENGTH, '$1'), 'latin1')
   return new Promise((resolve) => {
     const socket = new Scripted()
     const client = new Client('http://reference', {

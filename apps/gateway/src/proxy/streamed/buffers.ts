@@ -1,5 +1,7 @@
 /** What one read of a connection to a service brings at most. */
 const SIZE = 65_536
+/** From so many bytes on a part has a buffer of that size: a small one would hold many times what it is. */
+const LARGE = SIZE / 2
 /** Buffers that are kept for the next part of any answer. */
 const MOST_KEPT = 64
 const kept: Buffer[] = []
@@ -9,7 +11,12 @@ const kept: Buffer[] = []
  * it: by gigabytes of parts that is some 80 MB at any time.
  */
 export function copyOf(part: Buffer): Buffer {
-  if (part.length > SIZE) return Buffer.from(part)
+  if (part.length > SIZE || part.length < LARGE) {
+    // Not of the memory that Node shares out: one part would hold that of others.
+    const copy = Buffer.allocUnsafeSlow(part.length)
+    part.copy(copy)
+    return copy
+  }
   const buffer = kept.pop() ?? Buffer.allocUnsafeSlow(SIZE)
   part.copy(buffer)
   return buffer.subarray(0, part.length)

@@ -15,6 +15,7 @@ export class RequestSource implements BodySource {
   readonly announced: string | undefined
   begun = false
   endedAt: number | undefined
+  overAt: number | undefined
   /** Bytes that came. */
   taken = 0
   /** Since when the service takes nothing, `performance.now()`; undefined while it does. */
@@ -26,7 +27,6 @@ export class RequestSource implements BodySource {
   private readonly limit: number
   private readonly onFailed: (error: Error) => void
   private sink: BodySink | undefined
-  private over = false
   /** Over HTTP/2 parts share their memory. */
   private readonly reads: SharedReads | undefined
 
@@ -43,6 +43,10 @@ export class RequestSource implements BodySource {
     this.onFailed = onFailed
   }
 
+  get isOver(): boolean {
+    return this.overAt !== undefined
+  }
+
   attach(sink: BodySink): void {
     this.sink = sink
     if (this.endedAt !== undefined) this.endSink()
@@ -51,7 +55,7 @@ export class RequestSource implements BodySource {
   }
 
   go(): void {
-    if (this.wantedSince !== undefined || this.over || this.sink === undefined) return
+    if (this.wantedSince !== undefined || this.isOver || this.sink === undefined) return
     this.wantedSince = performance.now()
     if (this.awaitsWord) tellToGoOn(this.req, this.res)
     this.req.on('data', this.onData).on('end', this.onEnd).on('close', this.onClose)
@@ -59,7 +63,7 @@ export class RequestSource implements BodySource {
   }
 
   drained(): void {
-    if (this.blockedSince === undefined || this.over) return
+    if (this.blockedSince === undefined || this.isOver) return
     this.blockedSince = undefined
     this.req.resume()
   }
@@ -74,14 +78,14 @@ export class RequestSource implements BodySource {
 
   /** Takes no more of it; what still comes is somebody else's to read. */
   stop(): void {
-    if (this.over) return
-    this.over = true
+    if (this.isOver) return
+    this.overAt = performance.now()
     this.blockedSince = undefined
     this.req.off('data', this.onData).off('end', this.onEnd).off('close', this.onClose)
   }
 
   private fail(error: Error): void {
-    if (this.over) return
+    if (this.isOver) return
     this.stop()
     this.onFailed(error)
   }

@@ -17,7 +17,7 @@ import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
-import { HeldAnswer } from '../held-answer.ts'
+import { type HeldAnswer, holdUntilEnded } from '../held-answer.ts'
 import { leftOf, SAFE, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
 import { RequestSource } from './request-source.ts'
@@ -25,8 +25,9 @@ import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
 
 /** For so long a service is given the word on a body that its client awaits, ms: some never say it (RFC 9110, 10.1.1). */
 const WORD_MS = 1_000
-/** Bytes of an answer that may wait for its client. */
+/** Bytes of an answer that may wait for its client, and parts of it: each costs some hundred bytes more. */
 const HIGH = 65_536
+const MOST_PARTS = 64
 
 /** Sends a request of a route whose bodies are streams to its service, and the answer to its client. */
 export function passBodies(exchange: Exchange): void {
@@ -53,6 +54,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   private readonly pace: Timer
   private lookedAt = 0
   private takenBefore = 0
+  /** Parts of the answer that were not written yet. */
+  private waiting = 0
 
   constructor(exchange: Exchange) {
     const { req, res } = exchange
@@ -141,14 +144,15 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   }
 
   private look(): void {
-    const { source, exchange } = this
-    if (source === undefined || source.endedAt !== undefined || exchange.isGone || exchange.isAnswered) return
+    const { source, exchange, controller } = this
+    if (source === undefined || source.isOver || exchange.isGone) return
     const { silenceMs, streamed } = exchange.deps
     const now = performance.now()
     const { blockedSince, wantedSince, taken } = source
     if (wantedSince === undefined) source.go()
     else if (blockedSince !== undefined) {
-      if (now - blockedSince >= silenceMs) {
+      // A service that cannot go on with its answer need not take more: the client that takes nothing of that has bounds of its own.
+      if (now - blockedSince >= silenceMs && !(exchange.isAnswered && controller?.paused === true)) {
         this.call?.late(now)
         return
       }
@@ -159,8 +163,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       this.lookedAt ||= wantedSince
       if (now - this.lookedAt >= streamed.periodMs) {
         if (taken - this.takenBefore < streamed.periodBytes) {
-          this.abort()
-          this.refuse(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
+          this.bodyFailed(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
           return
         }
         this.lookedAt = now
@@ -202,29 +205,21 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       endThen(this.exchange, tags, () => undefined)
       return
     }
-    if (tags === undefined) {
-      this.head(status, came)
-      return
-    }
-    const held = new HeldAnswer()
-    this.held = held
-    controller.pause()
-    endThen(this.exchange, tags, () => {
-      this.held = undefined
-      this.head(status, came)
-      for (const part of held.parts) this.onResponseData(controller, part)
-      if (held.ended !== undefined) this.onResponseEnd(controller, held.ended)
-      else if (held.error !== undefined) this.onResponseError(controller, held.error)
-      else controller.resume()
-    })
+    if (tags === undefined) this.head(status, came)
+    else
+      this.held = holdUntilEnded(this.exchange, tags, controller, () => {
+        this.held = undefined
+        return this.head(status, came) ? this : undefined
+      })
   }
 
-  private head(status: number, came: IncomingHttpHeaders): void {
+  /** Writes the head of the answer; false where its client has another one already. */
+  private head(status: number, came: IncomingHttpHeaders): boolean {
     const { exchange } = this
     const { deps, visit, req, res } = exchange
     if (this.isAnswered()) {
       this.abort()
-      return
+      return false
     }
     exchange.isAnswered = true
     const ours = deps.heads.ours(visit, exchange.timing(came['server-timing']))
@@ -240,6 +235,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     res.flushHeaders()
     // Its client may be at sending still, and would not read while nobody reads.
     if (status >= 400 && !this.isWhole()) req.resume()
+    return true
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -250,12 +246,14 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       return
     }
     const part = copyOf(chunk)
+    this.waiting++
     res.write(part, (error) => {
       if (error === null || error === undefined) giveBack(part)
+      // Few bytes in many parts fill nothing that would say that it is empty again.
+      if (--this.waiting === 0) this.controller?.resume()
     })
     // What the kernel has taken at once is not waited for.
-    if (res.writableLength < HIGH) return
-    controller.pause()
+    if (res.writableLength >= HIGH || (this.waiting >= MOST_PARTS && res.writableLength > 0)) controller.pause()
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {

@@ -13,6 +13,8 @@ export type BodySource = {
   readonly begun: boolean
   /** When all of it had been taken, `performance.now()`; undefined before. */
   readonly endedAt: number | undefined
+  /** When it was over, whole or not; undefined before. */
+  readonly overAt: number | undefined
   /** Where it goes from now on. It begins at once, or where its sender awaits a word, with `go`. */
   attach(sink: BodySink): void
   /** The receiver wants it. */
