@@ -46,7 +46,6 @@ export function headText(
   mayHaveBody: boolean
 ): HeadText | undefined {
   let text = ''
-  let lines = pairs.length / 2 + 1
   let sized = common.sized
   let dated = false
   let closes = false
@@ -71,27 +70,11 @@ export function headText(
     }
     text += `${name}: ${pairs[i + 1]}\r\n`
   }
-  if (!dated) {
-    text += dateLine()
-    lines++
-  }
-  if (!closes) {
-    text += 'Connection: keep-alive\r\n'
-    lines++
-    if (keepAliveMs > 0) {
-      text += keepAliveLine(keepAliveMs)
-      lines++
-    }
-  }
-  const chunked = mayHaveBody && !sized
-  if (chunked) {
-    text += 'Transfer-Encoding: chunked\r\n'
-    lines++
-  }
-  text += '\r\n'
   // What is common was looked at when it was made.
-  if (!hasLines(text, lines)) throw new BadHeadError()
-  return { text: statusLine(status) + common.text + text, sized, chunked, closes }
+  if (!hasLines(text, pairs.length / 2)) throw new BadHeadError()
+  const chunked = mayHaveBody && !sized
+  const rest = restOf(!dated, closes, chunked, keepAliveMs)
+  return { text: statusLine(status) + common.text + text + rest, sized, chunked, closes }
 }
 
 /** `code` is Node's for a value that cannot be a header's. */
@@ -116,23 +99,28 @@ function statusLine(status: number): string {
 
 let second = 0
 let date = ''
+let keptFor = -1
+/** By far most often: that the connection is kept, and the end of the head; and the same with the time of this second. */
+let kept = ''
+let datedKept = ''
 
-function dateLine(): string {
+/** What the gateway says at the end of a head: when it is, and how its connection and its body end. */
+function restOf(dates: boolean, closes: boolean, chunked: boolean, keepAliveMs: number): string {
   const now = Math.floor(Date.now() / 1_000)
-  if (now !== second) {
+  if (now !== second || keepAliveMs !== keptFor) {
     second = now
+    keptFor = keepAliveMs
     date = `Date: ${new Date(now * 1_000).toUTCString()}\r\n`
+    // Written out, as what is common.
+    kept = Buffer.from(`${keptLines(keepAliveMs)}\r\n`).toString('latin1')
+    datedKept = Buffer.from(date + kept).toString('latin1')
   }
-  return date
+  if (!closes && !chunked) return dates ? datedKept : kept
+  const connection = closes ? '' : keptLines(keepAliveMs)
+  return `${dates ? date : ''}${connection}${chunked ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
 }
 
-let keptFor = 0
-let keepAlive = ''
-
-function keepAliveLine(ms: number): string {
-  if (ms !== keptFor) {
-    keptFor = ms
-    keepAlive = `Keep-Alive: timeout=${Math.floor(ms / 1_000)}\r\n`
-  }
-  return keepAlive
+function keptLines(ms: number): string {
+  const timeout = ms > 0 ? `Keep-Alive: timeout=${Math.floor(ms / 1_000)}\r\n` : ''
+  return `Connection: keep-alive\r\n${timeout}`
 }
