@@ -355,6 +355,11 @@ const ANSWERS: Record<string, (response: ServerResponse) => void> = {
     writePairs(response, 304, ['etag', '"1"', 'content-length', '5'])
     response.end('none')
   },
+  '/said': (response) => {
+    // Services say what means nothing in an answer.
+    writePairs(response, 200, ['expect', '100-continue', 'upgrade', 'x', 'te', 'y', 'content-length', '1'])
+    response.end('x')
+  },
   '/last': (response) => {
     writePairs(response, 200, ['connection', 'close', 'content-length', '1'])
     response.end('x')

@@ -59,7 +59,6 @@ export function headText(
       case 'keep-alive':
       case 'transfer-encoding':
       case 'trailer':
-      case 'expect':
         return undefined
       case 'content-length':
         sized = true
