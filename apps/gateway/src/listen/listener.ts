@@ -197,7 +197,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
         kept.use(request.socket, response)
         handler(request, response)
       },
-      handOver: serveHttp1,
+      handOver: guard(onFault, 'connection', serveHttp1, (socket) => socket.destroy()),
       keepAliveMs: config.KEEP_ALIVE_TIMEOUT_MS,
       headerLimit: config.HEADER_LIMIT,
       onBound,
