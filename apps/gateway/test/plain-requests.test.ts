@@ -304,6 +304,25 @@ t.test('a gateway that leaves', async (t) => {
   await left
 })
 
+t.test('a gateway that leaves and still answers', async (t) => {
+  let draining = false
+  const { port, listener, plain } = await startPlain(t, say, {
+    draining: () => draining,
+    env: { IDLE_KEPT_MS: '1000' }
+  })
+  const { came, send, saw, closed } = await open(t, port)
+  send(PLAIN)
+  await saw(/\}$/)
+  draining = true
+  const left = listener.close()
+  came.text = ''
+  send(PLAIN)
+  await saw(/\}$/)
+  t.strictSame(plain, [true, true])
+  await closed()
+  await left
+})
+
 t.test('connections that are idle end', async (t) => {
   const { port } = await startPlain(t, say, { env: { KEEP_ALIVE_TIMEOUT_MS: '1000', HEADERS_TIMEOUT_MS: '500' } })
   const { came, send, saw, closed } = await open(t, port)
