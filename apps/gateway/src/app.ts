@@ -44,6 +44,7 @@ import { createPlaces } from './proxy/streamed/places.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
+import { isOwn } from './routes/own.ts'
 import { createRoutes } from './routing/routes.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import { Balancer, type BalancerOptions } from './upstreams/balancer.ts'
@@ -156,6 +157,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const listener = await createListener({
     config,
     handler: (request, response) => entry(request, response),
+    // Fastify needs Node's own.
+    takesPlain: (target) => !isOwn(target),
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,

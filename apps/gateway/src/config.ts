@@ -342,7 +342,7 @@ const limits = {
     default: '',
     description: 'Comma-separated addresses or CIDRs without limits by address.'
   }),
-  LIMIT_LEASE: Count(100, 'Most requests of quota that are taken from Redis at once for one subject.'),
+  LIMIT_LEASE: Count(1_000, 'Most requests of quota that are taken from Redis at once for one subject.'),
   LIMIT_SUBJECTS: Count(50_000, 'Users whose limits are held in memory; as many sessions, as many addresses.')
 }
 

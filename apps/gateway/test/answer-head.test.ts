@@ -1,6 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import t from 'tap'
-import { headPart, writePairs } from '../src/head/http1-response.ts'
+import { headPart } from '../src/head/head-text.ts'
+import { writePairs } from '../src/head/http1-response.ts'
 import { talk } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
 

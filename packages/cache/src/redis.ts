@@ -1,5 +1,8 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { createCircuit } from './circuit.ts'
+import { layOutStringMethods } from './string-methods.ts'
+
+layOutStringMethods()
 
 /** What a connection tells its owner; pino's loggers fit. */
 export type CacheLog = {

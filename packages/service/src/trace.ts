@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 
-const pool = Buffer.allocUnsafeSlow(4096)
+const pool = Buffer.allocUnsafeSlow(16_384)
 let used = pool.length
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/
@@ -41,7 +41,7 @@ export function requestIdFrom(header: string | string[] | undefined): string {
   return prefix + counter.toString(36)
 }
 
-/** Random bytes as hex from a refilled pool: a system call every few hundred requests rather than for each. */
+/** Random bytes as hex from a refilled pool: one call of the generator every few hundred requests rather than for each. */
 function randomHex(bytes: number): string {
   if (used + bytes > pool.length) {
     randomFillSync(pool)

@@ -4,8 +4,9 @@ import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
 import type { CorsHeaders } from '../door/cors.ts'
 import type { Visit } from '../door/visit.ts'
 import { type AnswerHead, headInList } from './answer-head.ts'
-import { type HeadPart, headPart, writePairs } from './http1-response.ts'
-import { limitHeaders, responseHeaders, withOwn } from './lists.ts'
+import { type HeadPart, headPart } from './head-text.ts'
+import { writePairs } from './http1-response.ts'
+import { limitHeaders, responseHeaders, saysAny, withOwn } from './lists.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** What the gateway says itself in a head, by name in lower case. */
@@ -13,6 +14,9 @@ export type GatewayHeaders = Record<string, string>
 
 /** An answer that is a problem, ready to be written. */
 export type ProblemAnswer = { readonly status: number; readonly list: string[]; readonly body: string }
+
+/** The head of a service's answer, ready to be written: `common` comes before `list`. */
+export type ServiceHead = { readonly list: string[]; readonly common: HeadPart | undefined }
 
 export type HeadsOptions = {
   corsHeaders: CorsHeaders
@@ -32,7 +36,7 @@ export type Heads = {
   /** The same for an answer of Fastify, which says the id and the end of the connection itself. */
   ofReply(visit: Visit | undefined, origin: string | undefined): GatewayHeaders
   /** The head of a service's answer. */
-  ofService(came: IncomingHttpHeaders, ours: Readonly<GatewayHeaders>): string[]
+  ofService(came: IncomingHttpHeaders, ours: Readonly<GatewayHeaders>): ServiceHead
   /** The head of a kept answer; `list` is made longer. */
   ofKept(list: string[], ours: Readonly<GatewayHeaders>): string[]
   /** What many answers say, as text that is made once. */
@@ -58,6 +62,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     if (draining() && visit.raw.httpVersionMajor < 2) said.connection = 'close'
     return said
   }
+  const security = headPart(SECURITY_HEADERS.flat())
   const see = (head: AnswerHead, visit: Visit | undefined) => onHead?.(head, visit)
 
   return {
@@ -69,7 +74,11 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
       if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
       return said
     },
-    ofService: (came, said) => responseHeaders(came, said, SECURITY_HEADERS),
+    // Few services say any of it themselves.
+    ofService: (came, said) =>
+      saysAny(came, SECURITY_HEADERS)
+        ? { list: responseHeaders(came, said, SECURITY_HEADERS), common: undefined }
+        : { list: responseHeaders(came, said, []), common: security },
     ofKept: (list, said) => withOwn(list, said, SECURITY_HEADERS),
     common: (list) => headPart(withOwn(list, {}, SECURITY_HEADERS)),
     problem(visit, error, closing = false) {

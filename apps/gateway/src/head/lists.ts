@@ -38,6 +38,15 @@ export function responseHeaders(
   return list
 }
 
+/** Whether a service says one of these itself. */
+export function saysAny(
+  came: IncomingHttpHeaders,
+  names: readonly (readonly [name: string, value: string])[]
+): boolean {
+  for (const [name] of names) if (came[name] !== undefined) return true
+  return false
+}
+
 /** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
 export function withOwn(
   list: string[],

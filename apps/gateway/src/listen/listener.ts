@@ -10,6 +10,7 @@ import { GatewayResponse, tellKeepAlive } from '../head/http1-response.ts'
 import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
 import { guard, guardRequests, type Handler, ignore } from './guard.ts'
+import { createLanes, type Lanes } from './http1/lanes.ts'
 import { GatewayRequest } from './http1-request.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
@@ -28,6 +29,11 @@ export type ListenerOptions = {
   handler: Handler
   /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
   heads?: Heads
+  /**
+   * Whether the handler takes requests for a target that are not Node's objects, but what the gateway uses of them (`http1/`); without it there are
+   * none.
+   */
+  takesPlain?: (target: string) => boolean
   /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Listens on this socket, whatever it is told. */
@@ -159,9 +165,17 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     socket.on('error', ignore)
     newcomers.add(socket, (protocol) => begin(protocol, socket))
   })
+  const lanes = options.takesPlain === undefined ? undefined : openLanes(options.takesPlain)
   const http1 = (socket: Socket) => {
     kept.add(socket)
     serveHttp1(socket)
+  }
+  const plainHttp1 = (socket: Socket) => {
+    if (lanes === undefined) http1(socket)
+    else {
+      kept.add(socket)
+      lanes.begin(socket)
+    }
   }
   const tls = await openTls(config, options.log, {
     http1: guard(onFault, 'connection', http1, (socket) => socket.destroy()),
@@ -179,7 +193,33 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       clientError(new Error('this port speaks TLS'), socket)
     // TLS where there is none is for the parser of HTTP/1.1 to refuse.
     else if (protocol === 'http2') http2.accept(socket)
-    else http1(socket)
+    else plainHttp1(socket)
+  }
+
+  function openLanes(takes: (target: string) => boolean): Lanes {
+    const made = createLanes({
+      takes,
+      handler(request, response) {
+        kept.use(request.socket, response)
+        handler(request, response)
+      },
+      handOver: guard(onFault, 'connection', serveHttp1, (socket) => socket.destroy()),
+      keepAliveMs: config.KEEP_ALIVE_TIMEOUT_MS,
+      headerLimit: config.HEADER_LIMIT,
+      onBound,
+      onFault
+    })
+    // Whoever closes the server's connections means these, too.
+    const { closeIdleConnections, closeAllConnections } = server
+    server.closeIdleConnections = () => {
+      closeIdleConnections.call(server)
+      made.closeIdle()
+    }
+    server.closeAllConnections = () => {
+      closeAllConnections.call(server)
+      made.closeAll()
+    }
+    return made
   }
 
   let sweeper: NodeJS.Timeout | undefined

@@ -10,7 +10,7 @@ import { retag } from '../bytes/etags.ts'
 import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
 import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
-import type { Heads } from '../head/heads.ts'
+import type { Heads, ServiceHead } from '../head/heads.ts'
 import { CallerGoneError } from '../upstreams/errors.ts'
 import type { Behind, SlowAnswer, Spool } from './spool.ts'
 
@@ -45,7 +45,7 @@ export class AnswerWriter implements SlowAnswer {
   private behind: Behind | undefined
   private controller: Dispatcher.DispatchController | undefined
   given = 0
-  private whole: { status: number; list: string[]; coding: Coding; parts: Buffer[] } | undefined
+  private whole: (ServiceHead & { status: number; coding: Coding; parts: Buffer[] }) | undefined
 
   constructor(deps: AnswerWriterDeps, visit: Visit, res: ServerResponse) {
     this.deps = deps
@@ -57,20 +57,20 @@ export class AnswerWriter implements SlowAnswer {
   head(status: number, came: IncomingHttpHeaders, ours: Readonly<Record<string, string>>, stream: boolean): void {
     const { visit, res, deps } = this
     this.paced = stream
-    const list = deps.heads.ofService(came, ours)
+    const { list, common } = deps.heads.ofService(came, ours)
     const length = came['content-length'] === undefined ? undefined : Number(came['content-length'])
     const { headers } = visit.raw
     if (status === 304) retagPairs(list, headers)
     else if (compressible(visit.method, status, came, length, deps.compressMinBytes)) {
       const coding = negotiate(headers['accept-encoding'] as string | undefined, ON_THE_WAY)
       if (coding !== undefined && length !== undefined && length <= deps.compressWholeBytes) {
-        this.whole = { status, list, coding, parts: [] }
+        this.whole = { status, list, common, coding, parts: [] }
         return
       }
       this.encoder = coding === undefined ? undefined : deps.compressor.createEncoder(coding)
       if (this.encoder !== undefined) {
         describeCoding(list, coding!, undefined)
-        deps.heads.write(res, visit, status, list)
+        deps.heads.write(res, visit, status, list, common)
         // Out of memory: the client learns from its connection that the answer is not whole.
         this.encoder.on('error', (error) => {
           deps.onFault('encoder', error)
@@ -82,7 +82,7 @@ export class AnswerWriter implements SlowAnswer {
       describeVariants(list)
     }
     if (length !== undefined) this.missing = length
-    deps.heads.write(res, visit, status, list)
+    deps.heads.write(res, visit, status, list, common)
   }
 
   data(chunk: Buffer, controller: Dispatcher.DispatchController): void {
@@ -165,14 +165,14 @@ export class AnswerWriter implements SlowAnswer {
     this.res.destroy()
   }
 
-  private encode({ status, list, coding, parts }: NonNullable<AnswerWriter['whole']>): void {
+  private encode({ status, list, common, coding, parts }: NonNullable<AnswerWriter['whole']>): void {
     const { deps, res, visit } = this
     const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
     const send = (encoded: Buffer | undefined) => {
       if (res.destroyed) return
       if (encoded === undefined) describeVariants(list)
       else describeCoding(list, coding, encoded.length)
-      deps.heads.write(res, visit, status, list)
+      deps.heads.write(res, visit, status, list, common)
       res.end(encoded ?? body)
     }
     const encoded = encodeWhole(deps.compressor, body, coding, 'fast')

@@ -238,6 +238,7 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
 function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
   const ours = { ...deps.heads.ours(visit), connection: 'close', 'content-length': String(answer.bytes.length) }
   const { 'content-length': _length, ...headers } = answer.headers
-  deps.heads.write(response, visit, answer.status, deps.heads.ofService(headers, ours))
+  const { list, common } = deps.heads.ofService(headers, ours)
+  deps.heads.write(response, visit, answer.status, list, common)
   response.end(answer.bytes)
 }

@@ -230,7 +230,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       if (names !== undefined) ours.trailer = names
       if (res instanceof GatewayHttp2Response) res.trails = true
     }
-    deps.heads.write(res, visit, status, deps.heads.ofService(came, ours))
+    const { list, common } = deps.heads.ofService(came, ours)
+    deps.heads.write(res, visit, status, list, common)
     // What follows may be a while coming.
     res.flushHeaders()
     // Its client may be at sending still, and would not read while nobody reads.

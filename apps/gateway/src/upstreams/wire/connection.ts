@@ -4,6 +4,7 @@ import { hasLines } from '../../head-lines.ts'
 import { type BodySource, BodyWriter, framingOf, isSource } from './body.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
+import { headEnd } from './head-end.ts'
 
 /** A request as it goes over the wire. */
 export type WireRequest = {
@@ -34,8 +35,7 @@ export type ConnectionOwner = {
 /** All connections read into the same memory: what a read brings is dealt with before the next read of any of them. */
 const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
 const LONGEST_HEAD = 64 * 1024
-const USUAL_HEAD = 2 * 1024
-const HEAD_END = '\r\n\r\n'
+const HEAD_END_BYTES = 4
 /** Interim answers (1xx) before one answer. */
 const MOST_INTERIM = 32
 /** A connection is given up so long before its instance would: a request must not meet its end. */
@@ -292,15 +292,8 @@ export class Connection implements Dispatcher.DispatchController {
       start = 0
       limit = input.length
     }
-    // Looking for the end in a string costs less than in a buffer, as long as it is near.
-    let text = input.toString('latin1', start, Math.min(limit, start + USUAL_HEAD))
-    let length = text.indexOf(HEAD_END)
-    if (length === -1 && limit - start > USUAL_HEAD) {
-      const end = input.indexOf(HEAD_END, start, 'latin1')
-      length = end === -1 || end + HEAD_END.length > limit ? -1 : end - start
-      // No more than the head: its values keep the whole text in memory.
-      if (length !== -1) text = input.toString('latin1', start, end)
-    }
+    const end = headEnd(input, start, limit)
+    const length = end === -1 ? -1 : end - start
     if ((length === -1 ? limit - start : length) > LONGEST_HEAD) throw new ProtocolError('a head without end')
     if (length === -1) {
       this.early = Buffer.from(input.subarray(start, limit))
@@ -308,8 +301,9 @@ export class Connection implements Dispatcher.DispatchController {
     }
     const early = this.early?.length ?? 0
     this.early = undefined
-    const head = parseHead(text.slice(0, length), this.method, this.owner.familiar)
-    const next = from + length + HEAD_END.length - early
+    // No more than the head: its values keep the whole text in memory.
+    const head = parseHead(input.toString('latin1', start, end), this.method, this.owner.familiar)
+    const next = from + length + HEAD_END_BYTES - early
     if (head.status === 101) throw new ProtocolError('an upgrade that nobody asked for')
     if (head.status < 200) {
       if (++this.interim > MOST_INTERIM) throw new ProtocolError('interim answers without end')

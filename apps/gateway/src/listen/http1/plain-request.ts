@@ -1,0 +1,33 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
+import type { PlainHead } from './plain-head.ts'
+
+/** A plain request, as a handler of Node's requests knows it. It has no body, so nobody listens to it. */
+export class PlainRequest {
+  readonly httpVersion = '1.1'
+  readonly httpVersionMajor = 1
+  readonly httpVersionMinor = 1
+  readonly complete = true
+  readonly hold = undefined
+  /** As of Node's request; nothing of it has a time here. */
+  passes = false
+  readonly socket: Socket
+  readonly method: string
+  url: string
+  /** Its own: somebody may change them. */
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+
+  constructor(socket: Socket, { method, target, fields }: PlainHead) {
+    this.socket = socket
+    this.method = method
+    this.url = target
+    this.headers = { ...fields.headers }
+    this.rawHeaders = fields.raw
+  }
+
+  /** There is nothing to read. */
+  resume(): this {
+    return this
+  }
+}
