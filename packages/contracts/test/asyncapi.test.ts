@@ -48,7 +48,10 @@ t.test('each event says what it is, where it is and what its data is', async (t)
       },
       messageTraits: {
         cloudEvent: {
-          headers: { required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'] }
+          headers: {
+            required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'],
+            properties: { 'ce-partitionkey': { type: 'string' } }
+          }
         }
       }
     }

@@ -44,7 +44,7 @@ export async function applyOnce(
 }
 
 /**
- * The effects of several events of different entities and their marks, in one transaction. Rejects when one of them cannot be had, and then
+ * The effects of several events of different order keys and their marks, in one transaction. Rejects when one of them cannot be had, and then
  * none is.
  *
  * @param over once it aborts no handler begins, and what is not committing does not commit
@@ -74,7 +74,7 @@ export async function applyTogether(
 }
 
 /**
- * Waits for a handler, but not for ever: one that never returns would keep every later event of its entity. It counts as a failed attempt;
+ * Waits for a handler, but not for ever: one that never returns would keep every later event of its order key. It counts as a failed attempt;
  * what it still writes through its transaction fails, since that has ended.
  */
 async function ended(handled: Promise<void>, limitMs: number): Promise<void> {

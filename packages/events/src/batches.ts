@@ -15,7 +15,7 @@ type Outcome = Awaited<ReturnType<typeof applyOnce>> | undefined
 type Waiting = { application: Application; settle(outcome: Outcome | Promise<Outcome>): void }
 
 /**
- * Applies events of different entities, together where they come faster than transactions end: those that wait when one has ended share
+ * Applies events of different order keys, together where they come faster than transactions end: those that wait when one has ended share
  * the next. What goes wrong in a shared one is not told: each of its events is to be applied by itself then, so that the error, and the
  * attempt, is the right one's. What was alone rejects as `applyOnce` does.
  */

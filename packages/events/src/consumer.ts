@@ -25,7 +25,7 @@ type IdempotentHandler<E extends EventContract> = (incoming: Incoming<DataOf<E>>
 
 /**
  * Handles an event: `handle` writes through `tx`, and its effect commits together with the event's id, so it happens once however often
- * the event comes. Nothing outside of the transaction may be changed, and what it changes it reads through `tx` too: events of other entities
+ * the event comes. Nothing outside of the transaction may be changed, and what it changes it reads through `tx` too: events of other order keys
  * may share the transaction, and it may be run again. To publish from it: `publish(store, tx, …)`.
  */
 export function on<E extends EventContract>(
@@ -64,7 +64,7 @@ export type ConsumerOptions = {
 const BACKOFF_MS = [100, 500, 2_000, 8_000, 20_000]
 
 /**
- * Consumes events of one or several streams: at least once by JetStream, once in effect by the inbox, in order within an entity. One
+ * Consumes events of one or several streams: at least once by JetStream, once in effect by the inbox, in order within a key. One
  * instance of the service works on each stream at a time, the others stand by. See docs/events.md.
  */
 export function startConsumer(options: ConsumerOptions): Owned {

@@ -35,7 +35,8 @@ const MARK_EVERY_MS = 50
 const REMEMBERED = 20_000
 
 /**
- * Publishes with many records in flight, never two of one entity: a repeat after a lost acknowledgement then cannot overtake.
+ * Publishes with many records in flight, never two of one key: a repeat after a lost acknowledgement then cannot overtake. Records of a
+ * release before order keys have none: they are ordered by entity, and never in flight beside those that have one.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
   const { js, store, service, created, refill, signal, log, metrics } = options
@@ -45,6 +46,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const taken = new Set<string>()
   let acknowledged: OutboxDocument[] = []
   let last = { seq: 0, id: '' }
+  /** Which kind of records is in flight. */
+  let allKeyed = true
   // An answer that will not come any more, since the connection is lost, is not waited for.
   const unlessEnding = untilAborted(signal)
   let marking = Promise.resolve()
@@ -54,6 +57,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       id: record._id,
       subject: record.subject,
       entity: record.entity,
+      orderKey: record.orderKey,
       time: record.at.toISOString(),
       traceparent: record.traceparent
     })
@@ -107,7 +111,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
       if (taken.has(record._id)) return
       taken.add(record._id)
       if (taken.size > REMEMBERED) taken.delete(taken.values().next().value as string)
-      await queue.add(record.entity, () => publishOne(record), signal)
+      const keyed = record.orderKey !== undefined
+      if (keyed !== allKeyed) await queue.idle()
+      allKeyed = keyed
+      await queue.add(record.orderKey ?? record.entity, () => publishOne(record), signal)
     },
     async close() {
       await queue.idle()

@@ -32,7 +32,7 @@ const CHECK_EVERY_MS = 5_000
 const DAMAGED = new Error('the stream was damaged')
 
 /**
- * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within an entity, each
+ * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within a key, each
  * until JetStream has acknowledged it. See docs/events.md for the guarantees and the failure cases.
  */
 export function startRelay(options: RelayOptions): Owned {

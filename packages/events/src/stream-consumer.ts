@@ -9,6 +9,7 @@ import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { createControl } from './operator/control.ts'
 import { replayKey } from './operator/replay.ts'
+import { orderKeyReader } from './order-key.ts'
 import { createPlaces } from './places.ts'
 import { ensureDeadLetters } from './streams.ts'
 import { untilAborted } from './until-aborted.ts'
@@ -33,7 +34,7 @@ export type StreamConsumerOptions = {
 
 /** Messages delivered and not yet worked off; the bound on what is held in memory. */
 const MAX_HELD = 512
-/** Messages that wait behind one of their entity that fails; further ones are put off, so that others find room. */
+/** Messages that wait behind one of their order key that fails; further ones are put off, so that others find room. */
 const MAX_BEHIND = 64
 /** How often a consumer is measured, and looks for what operators have asked, should their wake-up be lost. */
 const LOOK_MS = 5_000
@@ -48,7 +49,7 @@ const ACK_TIMEOUT_MS = 5_000
 
 /**
  * One stretch of consuming a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
- * delivered again, before anything newer, or an entity's order would break. A gap in the delivery sequence means that a delivery was
+ * delivered again, before anything newer, or a key's order would break. A gap in the delivery sequence means that a delivery was
  * lost on the way, so the stretch ends and the next one begins at the floor.
  */
 export async function consumeStream(options: StreamConsumerOptions): Promise<void> {
@@ -58,9 +59,10 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   const beginning = await prepareDurable(jsm, options)
   const held = new Map<number, JsMsg>()
   const queue = createKeyedQueue(MAX_HELD)
+  const keyOf = orderKeyReader(options.subscriptions.map((s) => s.event))
   const places = createPlaces(options.concurrency)
   const failing = new Set<string>()
-  // Their messages are let go without an acknowledgement: when the entity is through with those it has, a new stretch asks for them.
+  // Their messages are let go without an acknowledgement: when the key is through with those it has, a new stretch asks for them.
   const putOff = new Set<string>()
   const { replay } = beginning
   const failed = new AbortController()
@@ -70,18 +72,18 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   )
   const unlessEnding = untilAborted(ends)
 
-  async function work(message: JsMsg, entity: string): Promise<void> {
+  async function work(message: JsMsg, orderKey: string): Promise<void> {
     try {
       if (ends.aborted) return
-      await apply(message, () => failing.add(entity))
-      failing.delete(entity)
+      await apply(message, () => failing.add(orderKey))
+      failing.delete(orderKey)
       await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
         log.debug(
           { err: error, consumer: durable },
           'acknowledgement may be lost: the inbox will deduplicate the redelivery'
         )
       )
-      if (putOff.has(entity) && queue.heldOf(entity) === 1)
+      if (putOff.has(orderKey) && queue.heldOf(orderKey) === 1)
         failed.abort(new Error('retrying events that were postponed'))
     } catch (error) {
       if (!ends.aborted) failed.abort(error)
@@ -111,7 +113,7 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
   })
   const stopLooking = options.onLook?.(() => void control.look())
 
-  // What waits behind a failing event of its own entity must not come again meanwhile.
+  // What waits behind a failing event of its own key must not come again meanwhile.
   const keepAlive = setInterval(() => {
     for (const message of held.values()) message.working()
   }, ACK_WAIT_MS / 3)
@@ -128,11 +130,11 @@ export async function consumeStream(options: StreamConsumerOptions): Promise<voi
       if (deliverySequence !== expected)
         throw new Error(`a delivery was lost: expected ${expected}, got ${deliverySequence}`)
       expected++
-      const entity = message.headers?.get('ce-subject') || message.subject
-      if (failing.has(entity) && queue.heldOf(entity) > MAX_BEHIND) putOff.add(entity)
-      if (putOff.has(entity)) continue
+      const orderKey = keyOf(message)
+      if (failing.has(orderKey) && queue.heldOf(orderKey) > MAX_BEHIND) putOff.add(orderKey)
+      if (putOff.has(orderKey)) continue
       held.set(streamSequence, message)
-      await queue.add(entity, () => work(message, entity), ends)
+      await queue.add(orderKey, () => work(message, orderKey), ends)
       if (ends.aborted) break
     }
     if (restarting) return

@@ -80,6 +80,7 @@ t.test('what comes again changes nothing, even past the duplicate window', async
     id: record!._id,
     subject: record!.subject,
     entity: id,
+    orderKey: id,
     time: record!.at.toISOString(),
     traceparent: undefined
   }

@@ -34,7 +34,7 @@ t.test(
         while (writing) {
           const _id = newId(bucket)
           const stamps = { seq: new Timestamp({ t: 0, i: 0 }), at: new Date() }
-          const rest = { subject: SUBJECT, payload: '{}', pending: true } as const
+          const rest = { orderKey: entity, subject: SUBJECT, payload: '{}', pending: true } as const
           await records.insertOne({ _id, bucket, entity, ...rest, ...stamps }, { writeConcern: { w: 1, j: false } })
           committed.push(_id)
         }

@@ -95,6 +95,7 @@ function partsOf(message: JsMsg) {
     sequence: message.info.streamSequence,
     id: header('ce-id'),
     entity: header('ce-subject'),
+    orderKey: header('ce-partitionkey') || header('ce-subject'),
     time: header('ce-time') || new Date(message.info.timestampNanos / 1e6).toISOString(),
     traceparent: header('traceparent') || undefined
   }

@@ -31,7 +31,8 @@ const CLOUD_EVENT = {
       'ce-type': attribute('The NATS subject.'),
       'ce-source': attribute('`/skerry/<service>`.'),
       'ce-time': attribute('The time of the write, RFC 3339.', { format: 'date-time' }),
-      'ce-subject': attribute('The id of the entity. Events of one entity arrive in commit order.'),
+      'ce-subject': attribute('The id of the entity.'),
+      'ce-partitionkey': attribute('The order key. Events of one key arrive in commit order.'),
       traceparent: attribute('The W3C trace context of the cause.')
     }
   },

@@ -13,7 +13,7 @@ import type { RetryWork } from './retry.ts'
 
 type Stretch = {
   jsm: JetStreamManager
-  /** That of the deliveries: what an operator has retried waits its turn within its entity. */
+  /** That of the deliveries: what an operator has retried waits its turn within its order key. */
   queue: KeyedQueue
   places: Places
   ends: AbortSignal
@@ -45,7 +45,7 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
         taken.add(operation._id)
         const work = operation.request as unknown as RetryWork
         await queue.add(
-          work.envelope?.entity ?? operation.target,
+          work.envelope?.orderKey ?? work.envelope?.entity ?? operation.target,
           () => places.use(() => carryOut(operation, work)),
           ends
         )
@@ -74,10 +74,11 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
     log.warn({ err: error, consumer: durable }, 'failed to run an operator command, retrying')
   }
 
-  async function retry({ envelope, data, inboxKey }: RetryWork): Promise<string> {
-    const subscription = options.subscriptions.find((s) => wireSubject(s.event) === envelope?.subject)
-    if (subscription === undefined || envelope === undefined)
+  async function retry({ envelope: recorded, data, inboxKey }: RetryWork): Promise<string> {
+    const subscription = options.subscriptions.find((s) => wireSubject(s.event) === recorded?.subject)
+    if (subscription === undefined || recorded === undefined)
       throw new RetryFailed('nothing handles this event any more')
+    const envelope = { ...recorded, orderKey: recorded.orderKey ?? recorded.entity }
     const incoming = { ...envelope, data: JSON.parse(data) as never }
     for (let attempt = 1; ; attempt++) {
       ends.throwIfAborted()

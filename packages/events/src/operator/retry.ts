@@ -1,5 +1,5 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import { ownerOf, wireSubject } from '@skerry/contracts'
+import { orderKeyOf, ownerOf, wireSubject } from '@skerry/contracts'
 import type { Store } from '@skerry/store'
 import type { Subscription } from '../consumer.ts'
 import type { Envelope } from '../headers.ts'
@@ -12,8 +12,8 @@ import { OperatorError } from './protocol.ts'
 export type RetryWork = {
   stream: string
   letter: number
-  /** Absent where a letter that is no event of ours is discarded. */
-  envelope?: Envelope
+  /** Absent where a letter that is no event of ours is discarded. An operation that an earlier release recorded has no order key. */
+  envelope?: Omit<Envelope, 'orderKey'> & { orderKey?: string }
   /** JSON. */
   data: string
   inboxKey: string
@@ -29,7 +29,7 @@ type Consumer = {
 
 /**
  * Records that a letter is to be applied again, with other data if so given. Rejects with BAD_REQUEST where the data does not fit the
- * event's contract or is another entity's, so that nothing is accepted that must fail.
+ * event's contract or is of another entity or order key, so that nothing is accepted that must fail.
  */
 export async function requestRetry(
   consumer: Consumer,
@@ -52,7 +52,13 @@ export async function requestRetry(
       'BAD_REQUEST',
       `the payload is about ${named}, the event about ${entity}: an edit may not change that`
     )
-  const envelope: Envelope = { id: eventId, subject, entity, time, traceparent }
+  const orderKey = orderKeyOf(subscription.event, data as never)
+  if (orderKey !== (letter.orderKey ?? orderKey))
+    throw new OperatorError(
+      'BAD_REQUEST',
+      `the payload is ordered by ${orderKey}, the event by ${letter.orderKey}: an edit may not change that`
+    )
+  const envelope: Envelope = { id: eventId, subject, entity, orderKey, time, traceparent }
   const work: RetryWork = {
     stream: ownerOf(subscription.event),
     letter: letter.number,
