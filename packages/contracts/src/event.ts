@@ -34,9 +34,17 @@ export function orderKeyOf<E extends EventContract>(event: E, data: DataOf<E>): 
   return (event.orderedBy ?? event.entity)(data)
 }
 
-/** The subject on the wire: `content.post.created.v1`. */
+/**
+ * An event's type on the wire: `content.post.created.v1`. The subject of its messages has the partition behind it, as in
+ * `content.post.created.v1.5`: who listens takes `subjectFilter`.
+ */
 export function wireSubject(event: EventContract): string {
   return `${event.subject}.v${event.version}`
+}
+
+/** What a subscriber filters by: the messages of an event in all partitions. */
+export function subjectFilter(event: EventContract): string {
+  return `${wireSubject(event)}.*`
 }
 
 /** The service that owns an event, which is also its stream's name. */

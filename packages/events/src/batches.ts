@@ -1,5 +1,6 @@
-import { type Application, applyOnce, applyTogether } from './apply-once.ts'
-import type { StreamConsumerOptions } from './stream-consumer.ts'
+import type { Application, Outcome } from './application.ts'
+import { applyOnce, applyTogether } from './apply-once.ts'
+import type { ConsumingOptions } from './stretch-options.ts'
 
 /** Events that share a transaction, at most. */
 const MOST = 32
@@ -10,16 +11,16 @@ const LANES_FULL = 8
 /** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 
-/** Undefined: the event has to be applied by itself. */
-type Outcome = Awaited<ReturnType<typeof applyOnce>> | undefined
-type Waiting = { application: Application; settle(outcome: Outcome | Promise<Outcome>): void }
+type Waiting = { application: Application; signal: AbortSignal; settle(outcome: Outcome | Promise<Outcome>): void }
 
 /**
  * Applies events of different order keys, together where they come faster than transactions end: those that wait when one has ended share
  * the next. What goes wrong in a shared one is not told: each of its events is to be applied by itself then, so that the error, and the
- * attempt, is the right one's. What was alone rejects as `applyOnce` does.
+ * attempt, is the right one's. What was alone rejects as `applyOnce` does. What waits when its signal aborts is not begun.
  */
-export function createBatches(options: StreamConsumerOptions): (application: Application) => Promise<Outcome> {
+export function createBatches(
+  options: ConsumingOptions
+): (application: Application, signal: AbortSignal) => Promise<Outcome> {
   const waiting: Waiting[] = []
   let running = 0
 
@@ -37,26 +38,25 @@ export function createBatches(options: StreamConsumerOptions): (application: App
   }
 
   /** Resolves when the lane is free: one that is stuck does not keep it. */
-  async function apply(batch: readonly Waiting[]): Promise<void> {
-    const [{ application, settle }] = batch as [Waiting]
-    if (options.signal.aborted) {
-      for (const one of batch) one.settle(undefined)
-      return
-    }
+  async function apply(all: readonly Waiting[]): Promise<void> {
+    for (const one of all) if (one.signal.aborted) one.settle(undefined)
+    const batch = all.filter((one) => !one.signal.aborted)
+    const [first] = batch
+    if (first === undefined) return
     if (batch.length === 1) {
-      const outcome = applyOnce(options, application)
-      settle(outcome)
+      const outcome = applyOnce(options, first.application)
+      first.settle(outcome)
       await within(BOUND_MS, () => outcome)
       return
     }
-    const all = batch.map((one) => one.application)
-    const outcome = await within(BOUND_MS, (over, committing) => applyTogether(options, all, over, committing))
+    const applications = batch.map((one) => one.application)
+    const outcome = await within(BOUND_MS, (over, committing) => applyTogether(options, applications, over, committing))
     for (const one of batch) one.settle(outcome)
   }
 
-  return (application) =>
+  return (application, signal) =>
     new Promise((settle) => {
-      waiting.push({ application, settle })
+      waiting.push({ application, signal, settle })
       begin()
     })
 }

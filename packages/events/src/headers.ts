@@ -1,10 +1,11 @@
 import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import { typeOf } from './partitions.ts'
 
 /** What every event carries beside its data: CloudEvents 1.0 attributes in binary mode, plus the trace. */
 export type Envelope = {
   /** Unique for ever; the inbox and JetStream's duplicate window know an event by it. */
   id: string
-  /** On the wire: `content.post.created.v1`. */
+  /** Its type, `content.post.created.v1`: the subject on the wire without the partition. */
   subject: string
   /** What the event is about. */
   entity: string
@@ -45,5 +46,12 @@ export function fromHeaders(subject: string, h: MsgHdrs | undefined): Envelope |
   const entity = h?.get('ce-subject')
   if (h === undefined || !id || !entity || h.has('Nats-Stream')) return undefined
   const orderKey = h.get(PARTITION_KEY) || entity
-  return { id, subject, entity, orderKey, time: h.get('ce-time'), traceparent: h.get('traceparent') || undefined }
+  return {
+    id,
+    subject: typeOf(subject),
+    entity,
+    orderKey,
+    time: h.get('ce-time'),
+    traceparent: h.get('traceparent') || undefined
+  }
 }

@@ -1,6 +1,7 @@
 import type { JsMsg } from '@nats-io/jetstream'
 import { type EventContract, orderKeyOf, wireSubject } from '@skerry/contracts'
 import { PARTITION_KEY } from './headers.ts'
+import { typeOf } from './partitions.ts'
 
 /**
  * In whose order a message is to be applied. One that does not say, from a release before order keys, is asked for what its contract makes
@@ -11,7 +12,7 @@ export function orderKeyReader(events: readonly EventContract[]): (message: JsMs
   return (message) => {
     const said = message.headers?.get(PARTITION_KEY)
     if (said) return said
-    const event = bySubject.get(message.subject)
+    const event = bySubject.get(typeOf(message.subject))
     return (event && keyInPayload(event, message)) || message.headers?.get('ce-subject') || message.subject
   }
 }

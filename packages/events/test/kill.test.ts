@@ -6,6 +6,7 @@ import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { faultRun, randomOf, startTestNats, startTestStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { outbox } from '../src/outbox.ts'
+import { durableOf, partitionsOf } from '../src/partitions.ts'
 import { openTestStore, rowOf, sources, tallies } from './fixtures/counting.ts'
 import { KILL_POINTS } from './fixtures/kill-points.ts'
 import { redeliver } from './fixtures/redeliver.ts'
@@ -141,8 +142,12 @@ async function siegeRound(t: Test, round: number): Promise<void> {
   await waitFor(done, { ...WAIT, message: 'every write reaches its effect' })
   await waitFor(
     async () => {
-      const info = await (await jetstreamManager(nc)).consumers.info('content', 'content--tally')
-      return info.num_pending + info.num_ack_pending === 0
+      const jsm = await jetstreamManager(nc)
+      const partitions = partitionsOf((await jsm.streams.info('content')).config)
+      const infos = await Promise.all(
+        partitions.map((p) => jsm.consumers.info('content', durableOf('content--tally', p)))
+      )
+      return infos.every((info) => info.num_pending + info.num_ack_pending === 0)
     },
     { ...WAIT, message: 'repeats have come to their end' }
   )

@@ -28,7 +28,7 @@ const CLOUD_EVENT = {
     properties: {
       'ce-specversion': attribute('CloudEvents', { const: '1.0' }),
       'ce-id': attribute('A unique id. Delivery is at least once: deduplicate by this id.'),
-      'ce-type': attribute('The NATS subject.'),
+      'ce-type': attribute('The NATS subject without its last token, the partition.'),
       'ce-source': attribute('`/skerry/<service>`.'),
       'ce-time': attribute('The time of the write, RFC 3339.', { format: 'date-time' }),
       'ce-subject': attribute('The id of the entity.'),
@@ -75,7 +75,13 @@ export function asyncApiOf(options: AsyncApiOptions): AsyncApiDocument {
 
 function channelOf({ subject, owner, summary }: DescribedEvent): object {
   return {
-    address: subject,
+    address: `${subject}.{partition}`,
+    parameters: {
+      partition: {
+        description:
+          'Where the stream keeps the order key, from 0 on. Subscribe with a wildcard: `*`. A stream without partitions has no such token.'
+      }
+    },
     summary,
     description: `JetStream stream: \`${owner}\`. JSON Schema: /schemas/events/${subject}.json`,
     tags: [{ name: owner }],

@@ -1,8 +1,8 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { orderKeyOf, ownerOf, wireSubject } from '@skerry/contracts'
 import type { Store } from '@skerry/store'
-import type { Subscription } from '../consumer.ts'
 import type { Envelope } from '../headers.ts'
+import type { Subscription } from '../subscription.ts'
 import { validatorOf } from '../validate.ts'
 import { type Letter, readLetter } from './letters.ts'
 import { type Operation, recordOperation } from './operations.ts'
@@ -23,7 +23,7 @@ type Consumer = {
   store: Store
   jsm: JetStreamManager
   service: string
-  durable: string
+  consumer: string
   subscriptions: readonly Subscription[]
 }
 
@@ -39,7 +39,7 @@ export async function requestRetry(
   const { eventId, entity, subject, time, traceparent } = letter
   const subscription = consumer.subscriptions.find((s) => wireSubject(s.event) === subject)
   if (subscription === undefined)
-    throw new OperatorError('REFUSED', `${consumer.durable} handles no ${subject} any more: it can only be discarded`)
+    throw new OperatorError('REFUSED', `${consumer.consumer} handles no ${subject} any more: it can only be discarded`)
   if (eventId === undefined || entity === undefined)
     throw new OperatorError('REFUSED', 'the letter has no ce-id or ce-subject: it can only be discarded')
   const text = request.data ?? letter.payload
@@ -67,7 +67,7 @@ export async function requestRetry(
     inboxKey: letter.inboxKey
   }
   return recordOperation(consumer.store, {
-    consumer: consumer.durable,
+    consumer: consumer.consumer,
     kind: 'retry',
     target: `letter:${letter.number}`,
     by: request.by,
@@ -90,7 +90,7 @@ export async function requestDiscard(consumer: Consumer, request: { by: string; 
     inboxKey: letter.inboxKey
   }
   return recordOperation(consumer.store, {
-    consumer: consumer.durable,
+    consumer: consumer.consumer,
     kind: 'discard',
     target: `letter:${letter.number}`,
     by: request.by,
@@ -99,10 +99,10 @@ export async function requestDiscard(consumer: Consumer, request: { by: string; 
   })
 }
 
-async function letterOf({ jsm, service, durable }: Consumer, number: number): Promise<Letter> {
+async function letterOf({ jsm, service, consumer }: Consumer, number: number): Promise<Letter> {
   const letter = await readLetter(jsm, service, number)
   if (letter === undefined) throw new OperatorError('NOT_FOUND', `there is no dead letter ${service}/${number}`)
-  if (letter.consumer !== durable)
+  if (letter.consumer !== consumer)
     throw new OperatorError('NOT_FOUND', `the dead letter ${service}/${number} is one of ${letter.consumer}`)
   return letter
 }
