@@ -8,6 +8,8 @@ const MOST = 32
 const LANES = 2
 /** The same while a full one waits: enough to keep a process busy where each answer takes a millisecond. */
 const LANES_FULL = 8
+/** A transaction that takes longer makes the next ones smaller. In milliseconds. */
+const LONG_MS = 500
 /** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 
@@ -23,12 +25,14 @@ export function createBatches(
 ): (application: Application, signal: AbortSignal) => Promise<Outcome> {
   const waiting: Waiting[] = []
   let running = 0
+  /** How many may share the next transaction: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
+  let most = MOST
 
   function begin(): void {
     while (waiting.length > 0) {
       const lanes = waiting.length >= MOST ? LANES_FULL : LANES
       if (running >= Math.min(lanes, options.concurrency)) return
-      const batch = waiting.splice(0, MOST)
+      const batch = waiting.splice(0, most)
       running++
       void apply(batch).finally(() => {
         running--
@@ -50,7 +54,10 @@ export function createBatches(
       return
     }
     const applications = batch.map((one) => one.application)
+    const begun = performance.now()
     const outcome = await within(BOUND_MS, (over, committing) => applyTogether(options, applications, over, committing))
+    if (performance.now() - begun > LONG_MS) most = Math.max(1, Math.floor(batch.length / 2))
+    else if (batch.length === most) most = Math.min(MOST, most + 1)
     for (const one of batch) one.settle(outcome)
   }
 
