@@ -44,7 +44,7 @@ export async function startEvents(
     ['service']
   )
   const parts = {
-    relay: startRelay(shared),
+    relay: startRelay({ ...shared, partitions: 1 }),
     revocations: startConsumer({
       ...shared,
       purpose: 'revocations',

@@ -55,8 +55,8 @@ t.test('two real processes: one is killed while people sign up, and nobody is lo
 
   const created = async () => {
     const jsm = await managerOf(nc)
-    const { state } = await jsm.streams.info('auth', { subjects_filter: 'auth.account.created.v1' })
-    return state.subjects?.['auth.account.created.v1'] ?? 0
+    const { state } = await jsm.streams.info('auth', { subjects_filter: 'auth.account.created.v1.0' })
+    return state.subjects?.['auth.account.created.v1.0'] ?? 0
   }
   // Also those whose answer was cut after the commit; each of them once.
   await waitFor(async () => (await created()) >= accounts)

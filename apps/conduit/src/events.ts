@@ -50,7 +50,7 @@ export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; me
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
   const shared = { ...options, store, service: 'conduit', metrics: eventMetrics(options.metrics) }
   const parts = {
-    relay: startRelay(shared),
+    relay: startRelay({ ...shared, partitions: 1 }),
     model: startReadModel({
       ...shared,
       purpose: 'model',

@@ -7,6 +7,7 @@ import {
   FollowCreated,
   LikeCreated,
   LikeDeleted,
+  orderKeyOf,
   ownerOf,
   PostCreated,
   PostDeleted,
@@ -55,6 +56,7 @@ async function publish<E extends EventContract>(event: E, data: DataOf<E>): Prom
     id: newId(0),
     subject,
     entity,
+    orderKey: orderKeyOf(event, data),
     time: new Date().toISOString(),
     traceparent: undefined
   })

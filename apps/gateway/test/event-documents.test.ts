@@ -147,7 +147,10 @@ t.test('documents of others, which are written otherwise', async (t) => {
     asyncapi: '3.1.0',
     servers: { internal: { host: '10.0.0.7', protocol: 'nats' } },
     channels: {
-      sailed: { address: 'ships.ship.sailed.v1', messages: { any: { $ref: '#/components/messages/Sailed' } } },
+      sailed: {
+        address: 'ships.ship.sailed.v1.{partition}',
+        messages: { any: { $ref: '#/components/messages/Sailed' } }
+      },
       other: { $ref: '#/components/channels/Sunk' },
       command: { address: 'commands.ship.sail' }
     },

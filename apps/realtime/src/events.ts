@@ -34,7 +34,8 @@ export function startEvents(deps: EventsDeps): Owned {
   const { store, nc, instance, log, metrics } = deps
   const base = { store, nc, instance, log, metrics, service: 'realtime' }
   const parts = [
-    startRelay(base),
+    // Notifications alone, each handled by one append.
+    startRelay({ ...base, partitions: 1 }),
     startConsumer({
       ...base,
       purpose: 'live',

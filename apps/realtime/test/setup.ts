@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { type DataOf, type EventContract, ownerOf, wireSubject } from '@skerry/contracts'
+import { type DataOf, type EventContract, orderKeyOf, ownerOf, wireSubject } from '@skerry/contracts'
 import { eventCollections, eventMetrics, type Owned, toHeaders } from '@skerry/events'
 import {
   connectNats,
@@ -150,6 +150,7 @@ export async function emit<E extends EventContract>(
     id,
     subject: wireSubject(event),
     entity: event.entity(data),
+    orderKey: orderKeyOf(event, data),
     time: new Date().toISOString(),
     traceparent: undefined
   }

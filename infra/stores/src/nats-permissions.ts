@@ -5,6 +5,9 @@ export type Permissions = { publish: string[]; subscribe: string[] }
 /** So often may a read model be rebuilt: each time its consumer has a name of its own, and NATS takes names as a whole. */
 export const GENERATIONS = 50
 
+/** So many partitions may a stream have: a consumer has a durable for each, and NATS takes names as a whole. */
+const PARTITIONS = 8
+
 /**
  * What a service may do: publish its own subjects, announce itself under its own key, and work with its own consumers, by their exact
  * names, on the streams that they read.
@@ -81,8 +84,9 @@ export function gatewayPermissions(name: string, services: readonly string[]): P
       ].map((subject) => `$JS.API.${subject}`),
       ...buckets.map((bucket) => `$JS.FC.KV_${bucket}.>`)
     ],
-    // `<service>.<entity>.<what>.v<version>`, as it is published: no stream, no dead letter, no live message.
-    subscribe: [`_INBOX_${name}.>`, ...services.map((service) => `${service}.*.*.*`)]
+    // `<service>.<entity>.<what>.v<version>.<partition>`, as it is published, on a stream of a release before partitions without the last: no
+    // stream, no dead letter, no live message.
+    subscribe: [`_INBOX_${name}.>`, ...services.flatMap((service) => [`${service}.*.*.*`, `${service}.*.*.*.*`])]
   }
 }
 
@@ -101,10 +105,12 @@ function watching(bucket: string): string[] {
 function namesOf(service: string, consumers: NonNullable<StoreApp['consumers']>, generations: number) {
   return Object.entries(consumers).flatMap(([purpose, streams]) =>
     streams.flatMap((stream) =>
-      Array.from({ length: generations }, (_, i) => ({
-        stream,
-        durable: `${service}--${purpose}${i === 0 ? '' : `--r${i + 1}`}`
-      }))
+      Array.from({ length: generations }, (_, i) => `${service}--${purpose}${i === 0 ? '' : `--r${i + 1}`}`).flatMap(
+        (consumer) => [
+          { stream, durable: consumer },
+          ...Array.from({ length: PARTITIONS }, (_, p) => ({ stream, durable: `${consumer}--p${p}` }))
+        ]
+      )
     )
   )
 }

@@ -31,6 +31,12 @@ t.test('a service makes its streams, publishes its subjects, and reads what it d
   t.equal(message?.string(), 'event')
   t.equal(await message?.ackAck(), true, 'and acknowledges them')
   await content.jsm.consumers.reset('users', 'content--people')
+  await content.jsm.consumers.add('users', { durable_name: 'content--people--p7', ack_policy: AckPolicy.Explicit })
+  await refused(
+    t,
+    content.jsm.consumers.add('users', { durable_name: 'content--people--p8', ack_policy: AckPolicy.Explicit }),
+    'a partition that no stream has'
+  )
 })
 
 t.test('the registry and the identities', async (t) => {
@@ -127,6 +133,10 @@ t.test('the gateway hears events as they are published, and nothing else', async
   await gateway.nc.flush()
   await users.js.publish('users.profile.updated.v1', '{"userId":"u1"}')
   for await (const message of heard) t.equal(message.string(), '{"userId":"u1"}')
+  const partitioned = gateway.nc.subscribe('users.profile.updated.*.*', { max: 1 })
+  await gateway.nc.flush()
+  await users.js.publish('users.profile.updated.v1.5', '{"userId":"u2"}')
+  for await (const message of partitioned) t.equal(message.string(), '{"userId":"u2"}')
 
   for (const subject of ['users.>', 'users.*', '>', '*.*.*.*', 'dlq.users.>', 'live.>', 'rt.>', '$KV.identity.>']) {
     const spy = gateway.nc.subscribe(subject)

@@ -43,15 +43,17 @@ t.test('payloads are shown so that they cannot steer a terminal', async (t) => {
 t.test('what a subject stands for', async (t) => {
   const streams = ['auth', 'content']
   t.same(subjectsOf(undefined, streams), [
-    ['auth', 'auth.>'],
-    ['content', 'content.>']
+    ['auth', ['auth.>']],
+    ['content', ['content.>']]
   ])
-  t.same(subjectsOf('content', streams), [['content', 'content.>']])
-  t.same(subjectsOf('content.post', streams), [['content', 'content.post.>']])
-  t.same(subjectsOf('content.post.created.v1', streams), [['content', 'content.post.created.v1']])
+  t.same(subjectsOf('content', streams), [['content', ['content.>']]])
+  t.same(subjectsOf('content.post', streams), [['content', ['content.post.>']]])
+  t.same(subjectsOf('content.post.created.v1', streams), [
+    ['content', ['content.post.created.v1', 'content.post.created.v1.*']]
+  ])
   t.same(subjectsOf('*.*.created.v1', streams), [
-    ['auth', 'auth.*.created.v1'],
-    ['content', 'content.*.created.v1']
+    ['auth', ['auth.*.created.v1', 'auth.*.created.v1.*']],
+    ['content', ['content.*.created.v1', 'content.*.created.v1.*']]
   ])
   for (const bad of ['', '.', 'content.>.post', 'content post', 'nobody']) t.throws(() => subjectsOf(bad, streams), bad)
   t.throws(() => subjectsOf('users', streams), {

@@ -7,6 +7,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import * as contracts from '@skerry/contracts'
 import { declaredIn } from '@skerry/contracts/compat'
+import { typeOf } from '@skerry/events'
 import { skipWithout, startSystem, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { findUses } from '../src/contracts/uses.ts'
@@ -132,7 +133,7 @@ t.test('who consumes what is known from the sources', async (t) => {
         // What a service plans for itself is nobody else's business, and no contract.
         if (subject.startsWith(`${service}.job.`)) continue
         // What a package of all services consumes, it consumes for this one.
-        const known = (uses.get(subject) ?? []).some(({ by }) => by === service || !live.has(by))
+        const known = (uses.get(typeOf(subject)) ?? []).some(({ by }) => by === service || !live.has(by))
         t.ok(known, `${name} consumes ${subject}`)
         found++
       }

@@ -40,7 +40,9 @@ t.test('each event says what it is, where it is and what its data is', async (t)
   const subject = 'content.post.created.v1'
   t.match(document, {
     asyncapi: '3.0.0',
-    channels: { [subject]: { address: subject, tags: [{ name: 'content' }], messages: { event: {} } } },
+    channels: {
+      [subject]: { address: `${subject}.{partition}`, tags: [{ name: 'content' }], messages: { event: {} } }
+    },
     operations: { [`send.${subject}`]: { action: 'send', channel: { $ref: `#/channels/${subject}` } } },
     components: {
       messages: {
@@ -48,7 +50,10 @@ t.test('each event says what it is, where it is and what its data is', async (t)
       },
       messageTraits: {
         cloudEvent: {
-          headers: { required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'] }
+          headers: {
+            required: ['ce-specversion', 'ce-id', 'ce-type', 'ce-source', 'ce-time', 'ce-subject'],
+            properties: { 'ce-partitionkey': { type: 'string' } }
+          }
         }
       }
     }

@@ -162,6 +162,20 @@ t.test('what an event is about does not change', async (t) => {
   t.match(told(failing)[0], /→ none \(no\)$/)
 })
 
+t.test('in whose order an event is does not change, once that was released', async (t) => {
+  const other = { ...eventOf(), orderedBy: (d: unknown) => `owner:${(d as { id: string }).id}` }
+  const [first] = released.examples
+  t.equal(first?.orderKey, first?.entity, 'by default it is the entity')
+  t.same(told(other).slice(0, 1), [`breaking examples[0] orderedBy: ${first?.orderKey} → owner:${first?.orderKey}`])
+  const before = { ...released, examples: released.examples.map(({ entity, data }) => ({ entity, data })) }
+  t.same(told(other, before), [], 'released before there were order keys')
+  t.same(
+    golden(other, before).examples.map(({ orderKey }) => orderKey),
+    released.examples.map(({ orderKey }) => `owner:${orderKey}`),
+    'and from the next release on it stays'
+  )
+})
+
 t.test('a release keeps the oldest examples', async (t) => {
   let last = released
   for (let i = 0; i < 20; i++) last = golden(eventOf({ [`more${i}`]: Type.Optional(Type.Integer()) }), last)

@@ -75,18 +75,22 @@ t.test(
   }
 )
 
-t.test('events are named by their owner, and their entity begins with the id that carries the shard', async (t) => {
-  const id = '01m84cm365nqbb5kvt4ffg2wbf'
-  const ids = new Proxy({}, { get: (_, name) => (/Id$/.test(String(name)) ? id : undefined) })
-  const owners = services.map(([name]) => name.slice(0, -'Routes'.length))
-  t.ok(events.length >= 16)
-  for (const event of events) {
-    t.ok(owners.includes(contracts.ownerOf(event)), event.subject)
-    t.equal(contracts.wireSubject(event), `${event.subject}.v1`)
-    t.ok(event.entity(ids as never).startsWith(id), event.subject)
+t.test(
+  'events are named by their owner, and their entity and order key begin with the id that carries the shard',
+  async (t) => {
+    const id = '01m84cm365nqbb5kvt4ffg2wbf'
+    const ids = new Proxy({}, { get: (_, name) => (/Id$/.test(String(name)) ? id : undefined) })
+    const owners = services.map(([name]) => name.slice(0, -'Routes'.length))
+    t.ok(events.length >= 16)
+    for (const event of events) {
+      t.ok(owners.includes(contracts.ownerOf(event)), event.subject)
+      t.equal(contracts.wireSubject(event), `${event.subject}.v1`)
+      t.ok(event.entity(ids as never).startsWith(id), event.subject)
+      t.ok(contracts.orderKeyOf(event, ids as never).startsWith(id), event.subject)
+    }
+    t.throws(() => contracts.defineEvent({ ...contracts.PostCreated, subject: 'Content.post' }), /not an event subject/)
   }
-  t.throws(() => contracts.defineEvent({ ...contracts.PostCreated, subject: 'Content.post' }), /not an event subject/)
-})
+)
 
 t.test('a problem has the shape that clients are promised', async (t) => {
   const problem = contracts.problem('USR_NOT_FOUND', { requestId: 'r1', detail: 'x' })

@@ -1,28 +1,25 @@
 import { transaction } from '@skerry/store'
-import type { Incoming, Subscription } from './consumer.ts'
-import type { Envelope } from './headers.ts'
+import type { Application } from './application.ts'
 import { isAlreadyApplied, markAllApplied, markAlso, markApplied, wasApplied } from './inbox.ts'
-import type { StreamConsumerOptions } from './stream-consumer.ts'
+import type { ConsumingOptions } from './stretch-options.ts'
 
 /** A transaction lives for seconds; what is longer than this does not come back. */
 const HANDLER_LIMIT_MS = 60_000
 /** A repeatable effect may be a fan-out to very many. */
 const IDEMPOTENT_LIMIT_MS = 900_000
 
-type Options = Pick<StreamConsumerOptions, 'store' | 'durable' | 'handlerLimitMs'>
-
-export type Application = { subscription: Subscription; envelope: Envelope; incoming: Incoming<never>; key: string }
+type Options = Pick<ConsumingOptions, 'store' | 'consumer' | 'handlerLimitMs'>
 
 /**
  * One attempt: the effect and its mark in the inbox, under `key` and, when that is a replay's, under the consumer's name as well, so that
  * the event is not applied once more after the replay.
  */
 export async function applyOnce(
-  { store, durable, handlerLimitMs }: Options,
+  { store, consumer, handlerLimitMs }: Options,
   { subscription, envelope, incoming, key }: Application
 ): Promise<'applied' | 'duplicate'> {
   const { id, entity, traceparent } = envelope
-  const also = key === durable ? undefined : durable
+  const also = key === consumer ? undefined : consumer
   try {
     if (subscription.idempotent) {
       if (await wasApplied(store, key, id, entity)) return 'duplicate'
@@ -44,14 +41,14 @@ export async function applyOnce(
 }
 
 /**
- * The effects of several events of different entities and their marks, in one transaction. Rejects when one of them cannot be had, and then
+ * The effects of several events of different order keys and their marks, in one transaction. Rejects when one of them cannot be had, and then
  * none is.
  *
  * @param over once it aborts no handler begins, and what is not committing does not commit
  * @param committing told whether all handlers are through; conflicts begin anew
  */
 export async function applyTogether(
-  { store, durable, handlerLimitMs }: Options,
+  { store, consumer, handlerLimitMs }: Options,
   applications: readonly Application[],
   over: AbortSignal,
   committing: (now: boolean) => void
@@ -63,7 +60,7 @@ export async function applyTogether(
     await markAllApplied(store, tx, marks)
     for (const { subscription, envelope, incoming, key } of applications) {
       over.throwIfAborted()
-      if (key !== durable) await markAlso(store, tx, durable, envelope.id, envelope.entity)
+      if (key !== consumer) await markAlso(store, tx, consumer, envelope.id, envelope.entity)
       const handled = subscription.handle(incoming, { ...tx, traceparent: envelope.traceparent })
       await ended(handled, handlerLimitMs ?? HANDLER_LIMIT_MS)
     }
@@ -74,7 +71,7 @@ export async function applyTogether(
 }
 
 /**
- * Waits for a handler, but not for ever: one that never returns would keep every later event of its entity. It counts as a failed attempt;
+ * Waits for a handler, but not for ever: one that never returns would keep every later event of its order key. It counts as a failed attempt;
  * what it still writes through its transaction fails, since that has ended.
  */
 async function ended(handled: Promise<void>, limitMs: number): Promise<void> {

@@ -2,14 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type JsMsg, jetstream } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
 import { isTransient } from '@skerry/store'
-import { type Application, applyOnce } from './apply-once.ts'
-import { createBatches } from './batches.ts'
-import type { Subscription } from './consumer.ts'
+import type { Application, Outcome } from './application.ts'
+import { applyOnce } from './apply-once.ts'
 import { sendDeadLetter } from './dead-letter.ts'
 import { type Faults, forgetFaults, noteFault } from './faults.ts'
 import { fromHeaders } from './headers.ts'
-import type { Places } from './places.ts'
-import type { StreamConsumerOptions } from './stream-consumer.ts'
+import { typeOf } from './partitions.ts'
+import type { StretchOptions } from './stretch-options.ts'
+import type { Subscription } from './subscription.ts'
 import { validatorOf } from './validate.ts'
 
 /** An event that no attempt can help: it goes to the dead letters at once. */
@@ -20,18 +20,15 @@ class Unprocessable extends Error {}
  * waited for without end, since that is not the event's fault. Rejects only when the signal aborts or the dead letter cannot be kept. Tells
  * `onFault` when the event fails for the first time.
  *
- * @param places what bounds the transactions at once; between attempts an event has none
- * @param keyOf under which name the inbox is to know the event of a sequence: the durable's, or that of a replay
+ * @param keyOf under which name the inbox is to know the event of a sequence: the consumer's, or that of a replay
  */
 export function applyEvent(
-  options: StreamConsumerOptions,
-  places: Places,
+  options: StretchOptions,
   keyOf: (sequence: number) => string
 ): (message: JsMsg, onFault: () => void) => Promise<void> {
-  const { store, durable, log, metrics, signal } = options
+  const { store, consumer, log, metrics, signal, places } = options
   const bySubject = new Map(options.subscriptions.map((s) => [wireSubject(s.event), s]))
   const js = jetstream(options.nc, { timeout: 5_000 })
-  const join = createBatches(options)
 
   return async (message, onFault) => {
     const firstAt = new Date()
@@ -56,36 +53,33 @@ export function applyEvent(
           const attempts = known.count
           await sendDeadLetter(js, {
             service: options.service,
-            durable,
+            consumer,
             message,
             error,
             attempts,
             firstAt: known.firstAt,
             key
           })
-          log.error({ err: error, consumer: durable, event: event.id, subject: message.subject }, 'dead letter')
-          metrics.handled(durable, message.subject, 'dead', 0)
+          log.error({ err: error, consumer, event: event.id, subject: message.subject }, 'dead letter')
+          metrics.handled(consumer, typeOf(message.subject), 'dead', 0)
           if (!final) await forgetFaults(store, key, event)
           return
         }
         if (!failed) onFault()
         failed = true
         const faults = known.count
-        log.warn(
-          { err: error, consumer: durable, event: event.id, faults },
-          'event handler failed: the event will be retried'
-        )
-        metrics.handled(durable, message.subject, 'retried', 0)
+        log.warn({ err: error, consumer, event: event.id, faults }, 'event handler failed: the event will be retried')
+        metrics.handled(consumer, typeOf(message.subject), 'retried', 0)
         await wait(pause)
       } catch (error) {
         if (signal.aborted || !isTransient(error)) throw error
-        log.warn({ err: error, consumer: durable, attempt }, 'database unavailable or busy: the event will be retried')
+        log.warn({ err: error, consumer, attempt }, 'database unavailable or busy: the event will be retried')
         await wait(Math.min(5_000, 100 * 2 ** attempt))
       }
     }
   }
 
-  function alone(application: Application): ReturnType<typeof applyOnce> {
+  function alone(application: Application): Promise<Outcome> {
     signal.throwIfAborted()
     return applyOnce(options, application)
   }
@@ -95,9 +89,15 @@ export function applyEvent(
     try {
       const { subscription, envelope, incoming } = decode(message, bySubject)
       const application = { subscription, envelope, incoming, key }
-      const joined = first && !subscription.idempotent ? await join(application) : undefined
+      const joined = first && !subscription.idempotent ? await options.join(application, signal) : undefined
       const outcome = joined ?? (await places.use(() => alone(application)))
-      metrics.handled(durable, message.subject, outcome, (Date.now() - Date.parse(envelope.time)) / 1000, envelope.id)
+      metrics.handled(
+        consumer,
+        envelope.subject,
+        String(outcome),
+        (Date.now() - Date.parse(envelope.time)) / 1000,
+        envelope.id
+      )
       return undefined
     } catch (error) {
       if (isTransient(error)) throw error
@@ -107,7 +107,7 @@ export function applyEvent(
 }
 
 function decode(message: JsMsg, bySubject: Map<string, Subscription>) {
-  const subscription = bySubject.get(message.subject)
+  const subscription = bySubject.get(typeOf(message.subject))
   if (subscription === undefined) throw new Unprocessable(`nothing handles ${message.subject}`)
   const envelope = fromHeaders(message.subject, message.headers)
   if (envelope === undefined) throw new Unprocessable('the message has no ce-id or ce-subject header')

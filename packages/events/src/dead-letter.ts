@@ -1,9 +1,10 @@
 import type { JetStreamClient, JsMsg } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
+import { typeOf } from './partitions.ts'
 
 export type DeadLetter = {
   service: string
-  durable: string
+  consumer: string
   message: JsMsg
   error: unknown
   attempts: number
@@ -17,7 +18,7 @@ export type DeadLetter = {
  * stream under `dlq.<service>.<purpose>`. Rejects when JetStream doesn't acknowledge it, so that the event is not lost.
  */
 export async function sendDeadLetter(js: JetStreamClient, letter: DeadLetter): Promise<void> {
-  const { service, durable, message } = letter
+  const { service, consumer, message } = letter
   const error = letter.error instanceof Error ? letter.error : new Error(String(letter.error))
   const h = headers()
   for (const [name, values] of message.headers ?? []) {
@@ -25,15 +26,15 @@ export async function sendDeadLetter(js: JetStreamClient, letter: DeadLetter): P
     if (name.toLowerCase().startsWith('nats-')) continue
     for (const value of values) h.append(name, value)
   }
-  h.set('skerry-consumer', durable)
-  h.set('skerry-subject', message.subject)
+  h.set('skerry-consumer', consumer)
+  h.set('skerry-subject', typeOf(message.subject))
   h.set('skerry-stream', message.info.stream)
   h.set('skerry-sequence', String(message.info.streamSequence))
   h.set('skerry-error', `${error.name}: ${error.message}`.replaceAll(/[\r\n]+/g, ' ').slice(0, 1_000))
-  if (letter.key !== durable) h.set('skerry-inbox', letter.key)
+  if (letter.key !== consumer) h.set('skerry-inbox', letter.key)
   h.set('skerry-attempts', String(letter.attempts))
   h.set('skerry-first-at', letter.firstAt.toISOString())
   h.set('skerry-last-at', new Date().toISOString())
-  const id = `${durable}:${message.info.stream}:${message.info.streamSequence}`
-  await js.publish(`dlq.${service}.${durable.slice(service.length + 2)}`, message.data, { msgID: id, headers: h })
+  const id = `${consumer}:${message.info.stream}:${message.info.streamSequence}`
+  await js.publish(`dlq.${service}.${consumer.slice(service.length + 2)}`, message.data, { msgID: id, headers: h })
 }

@@ -1,18 +1,17 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   AckPolicy,
   type ConsumerInfo,
   DeliverPolicy,
   JetStreamApiError,
-  type JetStreamManager,
-  type StreamInfo
+  type JetStreamManager
 } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
 import { collectionOf } from '@skerry/store'
-import { consumerStates } from './consumer-states.ts'
-import { currentReplay, type Replay, rewind } from './operator/replay.ts'
-import type { StreamConsumerOptions } from './stream-consumer.ts'
-import { isStreamNotFound, lookAt, type Refill } from './streams.ts'
+import { consumerStates, type Replay } from './consumer-states.ts'
+import { currentReplay, rewind } from './operator/replay.ts'
+import { durableOf, partitionsOf } from './partitions.ts'
+import { isStreamNotFound, type Look, lookAt } from './streams.ts'
+import type { StretchOptions } from './stretch-options.ts'
 
 const NS_PER_MS = 1_000_000
 export const ACK_WAIT_MS = 30_000
@@ -30,24 +29,30 @@ export type Beginning = {
   replay: Replay | undefined
 }
 
-type Look = { info: StreamInfo; refill?: Refill }
-
-const keyOf = (options: StreamConsumerOptions) => `${options.stream}:${options.durable}`
+const nameOf = ({ consumer, partition }: StretchOptions) => durableOf(consumer, partition)
+const keyOf = (options: StretchOptions) => `${options.stream}:${nameOf(options)}`
 const identityOf = ({ info, refill }: Look) => `${info.created} ${refill?.mark ?? ''}`
 
 /**
  * Makes the durable or brings it up to date, and sets it back to its floor. Where the stream was filled again below that, it begins at the
  * refill: some of it may never have been delivered, and the inbox knows the rest. A replay that was asked for begins where it says.
  */
-export async function prepareDurable(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Beginning> {
-  const { store, stream, durable } = options
-  const look = await streamWhenThere(jsm, options)
+export async function prepareDurable(jsm: JetStreamManager, options: StretchOptions): Promise<Beginning> {
+  const { store, stream, consumer: name, partition } = options
+  const look = await lookAt(jsm, stream).catch((error: unknown) => {
+    throw isStreamNotFound(error) ? new StreamChanged('the stream is gone') : error
+  })
   const { info, refill } = look
-  const here = { store, jsm, durable, stream: info }
+  const now = partitionsOf(info.config)
+  if (now.length !== partition.of || now[partition.index]?.token !== partition.token) {
+    options.repartitioned()
+    throw new StreamChanged('the stream has other partitions')
+  }
+  const here = { store, jsm, consumer: name, partition, stream: info }
   const replay = await currentReplay(here)
   const states = collectionOf(store.db, consumerStates)
   const state = await states.findOne({ _id: keyOf(options) })
-  const before = await durableOf(jsm, stream, durable)
+  const before = await infoOf(jsm, stream, nameOf(options))
   const floor = before?.ack_floor.stream_seq ?? (state?.created === info.created ? state.floor : 0)
   const behind = refill !== undefined && refill.mark !== state?.refill && refill.from <= floor
   const from = behind ? refill.from - 1 : floor
@@ -64,18 +69,14 @@ export async function prepareDurable(jsm: JetStreamManager, options: StreamConsu
   return { firstDelivery: starts.delivered.consumer_seq + 1, stream: identityOf(look), replay }
 }
 
-/**
- * Reads how far the consumer has come and keeps it. Rejects when the durable or the stream is not the one that the stretch began with, which
- * no broken connection tells of.
- */
-export async function noteProgress(
-  jsm: JetStreamManager,
-  options: StreamConsumerOptions,
-  beginning: Beginning
-): Promise<ConsumerInfo> {
-  const look = await lookAt(jsm, options.stream)
+/** Throws when the stream is not the one that the stretch began with, which no broken connection tells of. */
+export function assertSame(look: Look, beginning: Beginning): void {
   if (identityOf(look) !== beginning.stream) throw new StreamChanged('the stream was made anew or filled again')
-  const consumer = await durableOf(jsm, options.stream, options.durable)
+}
+
+/** Reads how far the consumer has come in its partition and keeps it. Rejects when the durable is gone. */
+export async function noteProgress(jsm: JetStreamManager, options: StretchOptions, look: Look): Promise<ConsumerInfo> {
+  const consumer = await infoOf(jsm, options.stream, nameOf(options))
   if (consumer === undefined) throw new StreamChanged('the durable is gone')
   await collectionOf(options.store.db, consumerStates).updateOne(
     { _id: keyOf(options), created: look.info.created },
@@ -87,7 +88,7 @@ export async function noteProgress(
 /** The stretch must begin again: what it consumes is no longer what it began with. */
 export class StreamChanged extends Error {}
 
-async function durableOf(jsm: JetStreamManager, stream: string, durable: string): Promise<ConsumerInfo | undefined> {
+async function infoOf(jsm: JetStreamManager, stream: string, durable: string): Promise<ConsumerInfo | undefined> {
   try {
     return await jsm.consumers.info(stream, durable)
   } catch (error) {
@@ -96,16 +97,18 @@ async function durableOf(jsm: JetStreamManager, stream: string, durable: string)
   }
 }
 
-function filtersOf(options: StreamConsumerOptions): string[] {
-  return [...new Set(options.subscriptions.map((s) => wireSubject(s.event)))].sort()
+function filtersOf(options: StretchOptions): string[] {
+  const { token } = options.partition
+  return [...new Set(options.subscriptions.map((s) => `${wireSubject(s.event)}${token}`))].sort()
 }
 
 async function resetDurable(
   jsm: JetStreamManager,
-  options: StreamConsumerOptions,
+  options: StretchOptions,
   { config }: ConsumerInfo
 ): Promise<ConsumerInfo> {
-  const { stream, durable } = options
+  const { stream } = options
+  const durable = nameOf(options)
   const filter_subjects = filtersOf(options)
   const same = JSON.stringify([...(config.filter_subjects ?? [])].sort()) === JSON.stringify(filter_subjects)
   if (!same || config.max_ack_pending !== MAX_ACK_PENDING)
@@ -117,11 +120,12 @@ async function resetDurable(
 /** @param from the last place that need not be delivered; 0 for all */
 async function makeDurable(
   jsm: JetStreamManager,
-  options: StreamConsumerOptions,
+  options: StretchOptions,
   before: ConsumerInfo | undefined,
   from: number
 ): Promise<ConsumerInfo> {
-  const { stream, durable } = options
+  const { stream } = options
+  const durable = nameOf(options)
   if (before !== undefined) await jsm.consumers.delete(stream, durable)
   return await jsm.consumers.add(stream, {
     durable_name: durable,
@@ -134,18 +138,4 @@ async function makeDurable(
       ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from + 1 }
       : { deliver_policy: DeliverPolicy.All })
   })
-}
-
-/** Another service may start later than this one: its stream is waited for. */
-async function streamWhenThere(jsm: JetStreamManager, options: StreamConsumerOptions): Promise<Look> {
-  for (let waited = 0; ; waited++) {
-    try {
-      return await lookAt(jsm, options.stream)
-    } catch (error) {
-      if (!isStreamNotFound(error)) throw error
-      if (waited === 40)
-        options.log.warn({ stream: options.stream, consumer: options.durable }, 'the stream does not exist yet')
-      await delay(50, undefined, { signal: options.signal })
-    }
-  }
 }

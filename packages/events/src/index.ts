@@ -9,7 +9,7 @@ import { readModels } from './read-model/state.ts'
 import { streamStates } from './streams.ts'
 
 export { type CleanUpOptions, cleanUp } from './clean-up.ts'
-export { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from './consumer.ts'
+export { type ConsumerOptions, startConsumer } from './consumer.ts'
 export { type Envelope, fromHeaders, toHeaders } from './headers.ts'
 export { INBOX_RETENTION_S } from './inbox.ts'
 export { defineJob, definePeriodicJob, type JobContract, type JobData } from './jobs/job.ts'
@@ -35,14 +35,15 @@ export type {
 } from './operator/protocol.ts'
 export { factOf, OUTBOX_RETENTION_S, publish, publishBoth } from './outbox.ts'
 export { type Owned, runOwned } from './owner.ts'
+export { consumerOfDurable, PARTITIONS, typeOf } from './partitions.ts'
 export { together } from './parts.ts'
 export { type ReadModelOptions, startReadModel } from './read-model/read-model.ts'
 export { type RelayOptions, startRelay } from './relay.ts'
 export { eraseEvents } from './sagas/erase-events.ts'
 export { pageByPage } from './sagas/page-by-page.ts'
 export { type Counts, type ExportItem, type Part, takePart } from './sagas/take-part.ts'
-
 export { WHOLE } from './streams.ts'
+export { type Incoming, on, onIdempotent, type Subscription } from './subscription.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
 export const eventCollections = [

@@ -1,4 +1,4 @@
-import { type DataOf, type EventContract, wireSubject } from '@skerry/contracts'
+import { type DataOf, type EventContract, orderKeyOf, wireSubject } from '@skerry/contracts'
 import { bucketOf, collectionOf, defineCollection, newId, type Store, type Tx } from '@skerry/store'
 import { Timestamp } from 'mongodb'
 import { validatorOf } from './validate.ts'
@@ -6,11 +6,14 @@ import { validatorOf } from './validate.ts'
 /** An event between its commit and the end of its retention. */
 export type OutboxDocument = {
   _id: string
+  /** Of the key, so that one shard stamps all records of a key. */
   bucket: number
-  /** Set by the server when the record is written: the order of commits within an entity (see docs/events.md). */
+  /** Set by the server when the record is written: the order of commits within a key (see docs/events.md). */
   seq: Timestamp
   subject: string
   entity: string
+  /** In whose order it is published; absent from records of a release before order keys, whose bucket is that of the entity. */
+  orderKey?: string
   payload: string
   traceparent?: string
   at: Date
@@ -43,7 +46,7 @@ export const outbox = defineCollection<OutboxDocument>({
 
 /**
  * Records an event in the write's own transaction: if that commits, the event will be published, at least once, in commit order of its
- * entity; if it doesn't, nobody ever sees it. The payload is validated here, so that a wrong one fails the write.
+ * key; if it doesn't, nobody ever sees it. The payload is validated here, so that a wrong one fails the write.
  */
 export function publish<E extends EventContract>(store: Store, tx: Tx, event: E, data: DataOf<E>): void {
   record(store, tx, event, data)
@@ -52,7 +55,7 @@ export function publish<E extends EventContract>(store: Store, tx: Tx, event: E,
 /**
  * Records one fact in two versions of an event, during the window in which consumers move from the older one to the newer. Their ids say
  * that they are one fact (`factOf`), so a consumer that handles both applies one of them. Throws when they are not two versions of one
- * subject, older first, about the same entity.
+ * subject, older first, about the same entity and in the same order.
  */
 export function publishBoth<A extends EventContract, B extends EventContract>(
   store: Store,
@@ -65,7 +68,9 @@ export function publishBoth<A extends EventContract, B extends EventContract>(
     throw new Error(`${names} are not an older and a newer version of one event`)
   const entity = older.entity(olderData)
   if (entity !== newer.entity(newerData)) throw new Error(`${names} are not about the same entity`)
-  const id = newId(bucketOf(entity))
+  const orderKey = orderKeyOf(older, olderData)
+  if (orderKey !== orderKeyOf(newer, newerData)) throw new Error(`${names} are not ordered by the same key`)
+  const id = newId(bucketOf(orderKey))
   record(store, tx, older, olderData, id)
   record(store, tx, newer, newerData, `${id}${COPY}${newer.version}`)
 }
@@ -97,7 +102,8 @@ function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: D
   const { problem, payload } = checked(event, data)
   if (problem !== undefined) throw new Error(problem)
   const entity = event.entity(data)
-  const bucket = bucketOf(entity)
+  const orderKey = orderKeyOf(event, data)
+  const bucket = bucketOf(orderKey)
   tx.beforeCommit(async () => {
     await collectionOf(store.db, outbox).insertOne(
       {
@@ -106,6 +112,7 @@ function record<E extends EventContract>(store: Store, tx: Tx, event: E, data: D
         seq: new Timestamp({ t: 0, i: 0 }),
         subject: wireSubject(event),
         entity,
+        orderKey,
         payload,
         ...(tx.traceparent === undefined ? {} : { traceparent: tx.traceparent }),
         at: new Date(),

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Store } from '@skerry/store'
-import { membershipOf } from './membership.ts'
+import { membershipOf, type Share } from './membership.ts'
 import type { Log } from './metrics.ts'
 
 /** Work that one instance of a service does at a time. */
@@ -16,6 +16,8 @@ export type Owned = {
 export type OwnedOptions = {
   store: Store
   name: string
+  /** Where the role is one part of what all who want it share. */
+  share?: Share
   instance: string
   log: Log
   /** How long a dead instance keeps its roles, in milliseconds (8,000). */
@@ -35,18 +37,21 @@ const LEASE_MS = 8_000
  */
 export function runOwned(options: OwnedOptions): Owned {
   const { store, name, instance, log, leaseMs = LEASE_MS } = options
-  const role = membershipOf({ store, instance, log, leaseMs }).join(name)
+  const role = membershipOf({ store, instance, log, leaseMs }).join(name, options.share)
   const stopping = new AbortController()
   let working = false
+  let failures = 0
+  /** It was seen to stand by, or has worked: a stretch that begins now is expected to work as well, until it fails. */
+  let settled = false
 
   async function run(): Promise<void> {
-    let failures = 0
     while (!stopping.signal.aborted) {
       let since = Number.POSITIVE_INFINITY
       try {
         const signal = AbortSignal.any([stopping.signal, await role.owned(stopping.signal)])
         await options.work(signal, () => {
           working = true
+          settled = true
           since = Date.now()
         })
         failures = 0
@@ -67,9 +72,14 @@ export function runOwned(options: OwnedOptions): Owned {
     log.warn({ err: error, work: name }, 'failed to release a lease: it will expire')
   })
   return {
-    attached: () => working || role.standing() === 'standby',
+    attached() {
+      const standing = role.standing()
+      settled ||= standing === 'standby'
+      return working || standing === 'standby' || (standing === 'owner' && settled && failures === 0)
+    },
     owner: () => working,
     async stop() {
+      if (options.share !== undefined) role.withdraw()
       stopping.abort(new Error('stopping'))
       await done
     }

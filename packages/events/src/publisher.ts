@@ -5,6 +5,7 @@ import { toHeaders } from './headers.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
+import { type Partition, partitionOfBucket } from './partitions.ts'
 import { rememberLast } from './streams.ts'
 import { untilAborted } from './until-aborted.ts'
 
@@ -21,6 +22,7 @@ type PublisherOptions = {
   service: string
   /** When the stream was made: what is remembered of it counts for that one alone. */
   created: string
+  partitions: readonly Partition[]
   /** The mark of the stream's last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
   refill: string | undefined
   /** Ends what is on its way without waiting for its acknowledgement. */
@@ -35,16 +37,19 @@ const MARK_EVERY_MS = 50
 const REMEMBERED = 20_000
 
 /**
- * Publishes with many records in flight, never two of one entity: a repeat after a lost acknowledgement then cannot overtake.
+ * Publishes with many records in flight, never two of one key: a repeat after a lost acknowledgement then cannot overtake. Records of a
+ * release before order keys have none: they are ordered by entity, and never in flight beside those that have one.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { js, store, service, created, refill, signal, log, metrics } = options
+  const { js, store, service, created, partitions, refill, signal, log, metrics } = options
   const queue = createKeyedQueue(WINDOW)
   const records = collectionOf(store.db, outbox)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
   const taken = new Set<string>()
   let acknowledged: OutboxDocument[] = []
   let last = { seq: 0, id: '' }
+  /** Which kind of records is in flight. */
+  let allKeyed = true
   // An answer that will not come any more, since the connection is lost, is not waited for.
   const unlessEnding = untilAborted(signal)
   let marking = Promise.resolve()
@@ -54,13 +59,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
       id: record._id,
       subject: record.subject,
       entity: record.entity,
+      orderKey: record.orderKey,
       time: record.at.toISOString(),
       traceparent: record.traceparent
     })
+    const { token } = partitionOfBucket(partitions, record.bucket)
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         const ack = await unlessEnding(
-          js.publish(record.subject, record.payload, {
+          js.publish(`${record.subject}${token}`, record.payload, {
             msgID: refill === undefined ? record._id : `${record._id} ${refill}`,
             headers,
             timeout: 5_000,
@@ -107,7 +114,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
       if (taken.has(record._id)) return
       taken.add(record._id)
       if (taken.size > REMEMBERED) taken.delete(taken.values().next().value as string)
-      await queue.add(record.entity, () => publishOne(record), signal)
+      const keyed = record.orderKey !== undefined
+      if (keyed !== allKeyed) await queue.idle()
+      allKeyed = keyed
+      await queue.add(record.orderKey ?? record.entity, () => publishOne(record), signal)
     },
     async close() {
       await queue.idle()

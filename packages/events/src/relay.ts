@@ -10,6 +10,7 @@ import { command, StatusRequest } from './operator/protocol.ts'
 import { startResponder } from './operator/responder.ts'
 import { type OutboxDocument, outbox } from './outbox.ts'
 import { type Owned, runOwned } from './owner.ts'
+import { MOST_PARTITIONS } from './partitions.ts'
 import { createPublisher, type Publisher } from './publisher.ts'
 import { ensureStreams, findDamage } from './streams.ts'
 
@@ -22,6 +23,8 @@ export type RelayOptions = {
   log: Log
   metrics?: EventMetrics
   leaseMs?: number
+  /** How many partitions the stream is made with, up to 8, the default; one that is there keeps its own (docs/events-partitions.md). */
+  partitions?: number
   /** How often the stream is compared with what is remembered of it, 5 s. */
   checkMs?: number
 }
@@ -32,7 +35,7 @@ const CHECK_EVERY_MS = 5_000
 const DAMAGED = new Error('the stream was damaged')
 
 /**
- * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within an entity, each
+ * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within a key, each
  * until JetStream has acknowledged it. See docs/events.md for the guarantees and the failure cases.
  */
 export function startRelay(options: RelayOptions): Owned {
@@ -76,11 +79,19 @@ export function startRelay(options: RelayOptions): Owned {
     working: () => void
   ): Promise<void> {
     const ends = AbortSignal.any([signal, broken.signal])
-    const { damage, again, created, refill } = await ensureStreams(store, jsm, service)
+    const { damage, again, created, refill, partitions } = await ensureStreams(
+      store,
+      jsm,
+      service,
+      options.partitions ?? MOST_PARTITIONS
+    )
     if (again > 0)
       log.warn({ service, damage, count: again }, 'stream damaged: republishing its events from the outbox')
     const js = jetstream(nc, { timeout: 5_000 })
-    const publisher = createPublisher({ js, store, service, created, refill, signal: ends, log, metrics })
+    const publisher = createPublisher({
+      ...{ js, store, service, created, partitions, refill },
+      ...{ signal: ends, log, metrics }
+    })
     const checking = setInterval(() => void check(jsm, broken), options.checkMs ?? CHECK_EVERY_MS)
     try {
       await follow(publisher, ends, working)

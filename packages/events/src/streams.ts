@@ -9,6 +9,7 @@ import {
 } from '@nats-io/jetstream'
 import { collectionOf, defineCollection, type Store } from '@skerry/store'
 import { outbox } from './outbox.ts'
+import { PARTITIONS, type Partition, partitionsOf } from './partitions.ts'
 
 /** What a service remembers of its stream, to notice that it was lost, replaced or cut. */
 type StreamState = {
@@ -40,11 +41,14 @@ export const WHOLE = 'skerry-whole'
 /** Where a refill of a stream begins; its mark differs for each refill. */
 export type Refill = { mark: string; from: number }
 
+/** How a stream is, and the last refill that it tells of. */
+export type Look = { info: StreamInfo; refill?: Refill }
+
 /**
  * A stream and the last refill that it tells of: consumers that had come further begin there again, the inbox knows what they had. A refill
  * begins with a message whose subject is its mark, since a service may publish to its stream and not change its configuration.
  */
-export async function lookAt(jsm: JetStreamManager, stream: string): Promise<{ info: StreamInfo; refill?: Refill }> {
+export async function lookAt(jsm: JetStreamManager, stream: string): Promise<Look> {
   const info = await jsm.streams.info(stream, { subjects_filter: `${stream}.${REFILLED}.*` })
   const marks = Object.keys(info.state.subjects ?? {}).map((subject) => subject.split('.')[2]!)
   const timeOf = (mark: string) => Number.parseInt(mark.split('-')[1]!, 36)
@@ -52,26 +56,37 @@ export async function lookAt(jsm: JetStreamManager, stream: string): Promise<{ i
   return mark === undefined ? { info } : { info, refill: { mark, from: Number.parseInt(mark, 10) } }
 }
 
+/** A stream that may be published to, what was wrong with it, and how many records became pending again. */
+type EnsuredStream = {
+  damage: string | undefined
+  again: number
+  created: string
+  refill: string | undefined
+  partitions: readonly Partition[]
+}
+
 /**
  * Makes a service's own stream and the one of its dead letters. When the event stream was lost, replaced or cut since it was last seen, all
  * that the outbox still keeps becomes pending again, and only then the stream is remembered as it is: an end in between repeats, it
  * doesn't lose. Nothing may be published before this.
  *
- * @returns what was wrong, or undefined, and how many records became pending again
+ * @param partitions how many a stream is made with; one that is there keeps its own
  */
 export async function ensureStreams(
   store: Store,
   jsm: JetStreamManager,
-  service: string
-): Promise<{ damage: string | undefined; again: number; created: string; refill: string | undefined }> {
+  service: string,
+  partitions: number
+): Promise<EnsuredStream> {
   const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
   const whole = before === null ? 'yes' : `refilled ${new Date().toISOString()}`
-  await ensureStream(jsm, service, `${service}.>`, { [WHOLE]: whole })
+  await ensureStream(jsm, service, `${service}.>`, { [WHOLE]: whole, [PARTITIONS]: String(partitions) })
   await ensureDeadLetters(jsm, service)
   const damage = await findDamage(store, jsm, service)
   const { info, refill } = await lookAt(jsm, service)
   const { created } = info
-  if (damage === undefined) return { damage, again: 0, created, refill: refill?.mark }
+  const is = { damage, created, partitions: partitionsOf(info.config) }
+  if (damage === undefined) return { ...is, again: 0, refill: refill?.mark }
   const again = await makePending(store)
   // A consumer can't be further than an empty stream, and that one knows no id; but it may say of itself that it was always whole.
   const marks = info.state.last_seq > 0 || (before !== null && info.config.metadata?.[WHOLE] === 'yes')
@@ -81,7 +96,7 @@ export async function ensureStreams(
     { created, lastSeq: info.state.last_seq, holes: holesOf(info) },
     { upsert: true }
   )
-  return { damage, again, created, refill: mark }
+  return { ...is, again, refill: mark }
 }
 
 async function markRefill(jsm: JetStreamManager, service: string, from: number): Promise<string> {

@@ -80,11 +80,12 @@ t.test('what comes again changes nothing, even past the duplicate window', async
     id: record!._id,
     subject: record!.subject,
     entity: id,
+    orderKey: id,
     time: record!.at.toISOString(),
     traceparent: undefined
   }
   for (let i = 0; i < 5; i++)
-    await jetstream(nc).publish(record!.subject, record!.payload, { headers: toHeaders('content', again) })
+    await jetstream(nc).publish(`${record!.subject}.0`, record!.payload, { headers: toHeaders('content', again) })
   await write(store, id, bucketOf(id))
   await waitFor(async () => (await rows.findOne({ bucket: bucketOf(id), _id: id }))?.last === 2)
   t.match(await rows.findOne({ bucket: bucketOf(id), _id: id }), { applied: 2, last: 2 })

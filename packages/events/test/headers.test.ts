@@ -8,6 +8,7 @@ const envelope = {
   id: 'e1',
   subject: 'content.test.counted.v1',
   entity: 'a',
+  orderKey: 'b',
   time: '2026-01-31T09:30:00.000Z',
   traceparent: undefined
 }
@@ -30,6 +31,12 @@ t.test('what was published is an event; a copy that the server sends to another 
     t.equal(message.headers?.get('ce-id'), 'e1', 'it has all that an event has')
     t.equal(fromHeaders(forged, message.headers), undefined)
   }
+})
+
+t.test('an event of a release before order keys is in the order of its entity', async (t) => {
+  const headers = toHeaders('content', { ...envelope, orderKey: undefined })
+  t.notOk(headers.has('ce-partitionkey'))
+  t.same(fromHeaders(envelope.subject, headers), { ...envelope, orderKey: 'a' })
 })
 
 t.test('a message without an id or an entity is none', async (t) => {

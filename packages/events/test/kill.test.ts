@@ -6,7 +6,8 @@ import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { faultRun, randomOf, startTestNats, startTestStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { outbox } from '../src/outbox.ts'
-import { openTestStore, sources, tallies } from './fixtures/counting.ts'
+import { durableOf, partitionsOf } from '../src/partitions.ts'
+import { openTestStore, rowOf, sources, tallies } from './fixtures/counting.ts'
 import { KILL_POINTS } from './fixtures/kill-points.ts'
 import { redeliver } from './fixtures/redeliver.ts'
 import { besiege } from './fixtures/siege.ts'
@@ -39,8 +40,11 @@ async function siegeRound(t: Test, round: number): Promise<void> {
   const nats = await startTestNats(t)
   const nc = await connect({ servers: nats.url, user: nats.user, pass: nats.password, maxReconnectAttempts: -1 })
   const js = jetstream(nc)
-  const entities = Array.from({ length: 60 }, () => newId(randomBucket()))
-  const filter = { bucket: { $in: entities.map(bucketOf) }, _id: { $in: entities } }
+  const people = Array.from({ length: 20 }, () => newId(randomBucket()))
+  const owners = Object.fromEntries(people.flatMap((owner) => [1, 2, 3].map(() => [newId(bucketOf(owner)), owner])))
+  const entities = Object.keys(owners)
+  const those = (ids: readonly string[]) => ({ bucket: { $in: ids.map(bucketOf) }, _id: { $in: [...ids] } })
+  const filter = those(entities)
   const rows = collectionOf(store.db, tallies)
   const random = randomOf(`${seed} nats`)
 
@@ -50,6 +54,7 @@ async function siegeRound(t: Test, round: number): Promise<void> {
     seed,
     kills,
     entities,
+    owners,
     common: {
       leaseMs: 600,
       mongo: { url: shared.mongoUrl, database },
@@ -137,8 +142,12 @@ async function siegeRound(t: Test, round: number): Promise<void> {
   await waitFor(done, { ...WAIT, message: 'every write reaches its effect' })
   await waitFor(
     async () => {
-      const info = await (await jetstreamManager(nc)).consumers.info('content', 'content--tally')
-      return info.num_pending + info.num_ack_pending === 0
+      const jsm = await jetstreamManager(nc)
+      const partitions = partitionsOf((await jsm.streams.info('content')).config)
+      const infos = await Promise.all(
+        partitions.map((p) => jsm.consumers.info('content', durableOf('content--tally', p)))
+      )
+      return infos.every((info) => info.num_pending + info.num_ack_pending === 0)
     },
     { ...WAIT, message: 'repeats have come to their end' }
   )
@@ -151,10 +160,12 @@ async function siegeRound(t: Test, round: number): Promise<void> {
     if (applied > n) twice!.push(`${id}: ${applied} for ${n}`)
     disorder!.push(...found.map((d) => `${id}: ${d}`))
   }
+  for (const { _id, disorder: found = [] } of await rows.find(those(people.map(rowOf))).toArray())
+    disorder!.push(...found.map((d) => `${_id}: ${d}`))
   t.ok(written.size >= siege.acknowledged.size && siege.acknowledged.size > entities.length / 2)
   t.same(lost, [], 'nothing is lost')
   t.same(twice, [], 'nothing has its effect twice')
-  t.same(disorder, [], 'the order of each entity is kept')
+  t.same(disorder, [], 'the order of each entity is kept, and of all that one owner has')
   t.ok([...siege.deaths.values()].reduce((sum, n) => sum + n, 0) >= kills)
   if (kills >= 100)
     for (const step of Object.values(KILL_POINTS).flat())

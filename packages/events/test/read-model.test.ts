@@ -228,7 +228,7 @@ t.test('what was read is not dropped while an instance may still read it', async
 t.test('a stream that was cut is refused as well; generations are counted', async (t) => {
   const bench = await openBench(t, stores, 'cut')
   const { store, jsm, common } = bench
-  await ensureStreams(store, jsm, 'content')
+  await ensureStreams(store, jsm, 'content', 1)
   t.equal((await jsm.streams.info('content')).config.metadata?.[WHOLE], 'yes')
   const model = startModel(bench)
   await waitFor(() => model.attached())

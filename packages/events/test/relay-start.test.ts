@@ -14,7 +14,8 @@ const stores = await useStores(t)
 /** One start is lucky now and then. */
 const STARTS = 5
 const WRITERS = 8
-const SUBJECT = 'content.test.counted.v1'
+const TYPE = 'content.test.counted.v1'
+const SUBJECT = `${TYPE}.0`
 
 t.test(
   'what commits while a relay starts is published by it, in order, also what a majority has only a moment later',
@@ -34,7 +35,7 @@ t.test(
         while (writing) {
           const _id = newId(bucket)
           const stamps = { seq: new Timestamp({ t: 0, i: 0 }), at: new Date() }
-          const rest = { subject: SUBJECT, payload: '{}', pending: true } as const
+          const rest = { orderKey: entity, subject: TYPE, payload: '{}', pending: true } as const
           await records.insertOne({ _id, bucket, entity, ...rest, ...stamps }, { writeConcern: { w: 1, j: false } })
           committed.push(_id)
         }

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx } from '@skerry/store'
 import { childEnv, startTestStores, waitFor } from '@skerry/testing'
 import t from 'tap'
@@ -130,6 +130,20 @@ t.test('a handler sees what those before it wrote in the same transaction', asyn
     { last: row?.last, applied: row?.applied, disorder: row?.disorder },
     { last: 33, applied: 33, disorder: undefined }
   )
+})
+
+t.test('transactions that take too long become smaller, so that what shares one is not done twice', async (t) => {
+  const ids = makeIds(97)
+  const service = await openWithEvents(t, 'smaller', ids)
+  const consumer = consumeTogether(service, ids, async (store, event, tx) => {
+    await delay(60)
+    await tallyOne(store, event, tx)
+  })
+  await consumer.end()
+  t.same(await appliedOf(service, ids), Array(97).fill(1))
+  const sizes = consumer.shared().map((events) => events.length)
+  t.ok(sizes[0]! > 8, `${sizes}`)
+  t.ok(sizes.at(-1)! <= 8, `${sizes}`)
 })
 
 t.test('an id that the inbox knows takes no effect from the others', async (t) => {

@@ -45,7 +45,7 @@ t.teardown(async () => {
   await nc.close()
   await store.close()
 })
-const common = { store, nc, service: 'content', instance: 'a', log: silent, leaseMs: 10_000 }
+const common = { store, nc, service: 'content', instance: 'a', log: silent, leaseMs: 10_000, partitions: 1 }
 const id = newId(randomBucket())
 const dataOf = (n: number): [DataOf<typeof V1>, DataOf<typeof V2>] => [
   { id, n, port: 'Oban' },
@@ -137,7 +137,7 @@ t.test('two versions of one subject side by side, and a consumer that moves from
   t.match(moved, { 0: '1 v1', 2: '3 v1', 6: '7 v2', 7: '8 v2' })
 
   const { state } = await (await jetstreamManager(nc)).streams.info('content', { subjects_filter: 'content.ship.>' })
-  t.same(state.subjects, { 'content.ship.sailed.v1': 7, 'content.ship.sailed.v2': 7 })
+  t.same(state.subjects, { 'content.ship.sailed.v1.0': 7, 'content.ship.sailed.v2.0': 7 })
   for (const part of [relay, old, moving, next]) await part.stop()
 })
 

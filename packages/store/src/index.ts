@@ -11,7 +11,7 @@ export { type Claim, createIdempotency, eraseAnswers, idempotencyKeys, type Stor
 export { BUCKETS, bucketFromText, bucketOf, isId, newId, randomBucket, timeOf } from './ids.ts'
 export { type QueryMonitor, watchQueries } from './monitor.ts'
 export { generationName, plainName, useNames } from './names.ts'
-export { earlierLeases, leases, leaveRoles, type Roles, readRoles, renewRoles } from './roles.ts'
+export { earlierLeases, leases, leaveRoles, type Roles, type RolesNow, readRoles, renewRoles } from './roles.ts'
 export { clientOptions, openStore, type Store, type StoreOptions } from './store.ts'
 export { storeWith } from './store-with.ts'
 export { type CallContext, isDuplicate, isTransient, type Tx, transaction } from './transaction.ts'

@@ -5,8 +5,8 @@ import { isDuplicate } from './transaction.ts'
 
 type RolesDocument = {
   _id: string
-  /** Who is there, each until then unless it says so again. */
-  members: { id: string; until: Date }[]
+  /** Who is there, each until then unless it says so again, and in what it takes a share. */
+  members: { id: string; until: Date; shares?: string[] }[]
   /** Whose a role is. A role whose owner is no member is nobody's. */
   owners: { role: string; owner: string }[]
 }
@@ -21,23 +21,30 @@ const ID = 'roles'
 /** A renewal that comes late is worth something, too: a lease of tests may be shorter than a busy disk takes. */
 const LEAST_LIMIT_MS = 5_000
 
-/** How things are after a renewal, by the database's clock. */
-export type Roles = {
-  /** What the member has of what it wants. */
-  mine: ReadonlySet<string>
+/** How things are now, by the database's clock. */
+export type RolesNow = {
   /** Every role that somebody has. */
   owners: ReadonlyMap<string, string>
+  /** Who lives, and in what each takes a share. */
+  members: ReadonlyMap<string, ReadonlySet<string>>
 }
+
+/** How things are after a renewal. */
+export type Roles = RolesNow & {
+  /** What the member has of what it wants. */
+  mine: ReadonlySet<string>
+}
+
+type RenewOptions = { member: string; wants: readonly string[]; shares?: readonly string[]; ttlMs: number }
 
 /**
  * Says that a member lives for another `ttlMs`, and takes what it wants of the roles that nobody has. What it has and wants no more is
  * given up; what dead members had is free. The database's clock decides, so that the instances' clocks need not agree.
+ *
+ * @param shares in what the member takes a share: others tell from it what they leave to it
  */
-export async function renewRoles(
-  store: Store,
-  { member, wants, ttlMs }: { member: string; wants: readonly string[]; ttlMs: number }
-): Promise<Roles> {
-  const update = renewal(member, wants, ttlMs)
+export async function renewRoles(store: Store, { member, wants, shares = [], ttlMs }: RenewOptions): Promise<Roles> {
+  const update = renewal({ member, wants, shares, ttlMs })
   const options = { returnDocument: 'after', upsert: true, maxTimeMS: Math.max(ttlMs, LEAST_LIMIT_MS) } as const
   const documents = collectionOf(store.db, leases)
   let found: RolesDocument | null
@@ -48,8 +55,15 @@ export async function renewRoles(
     if (!isDuplicate(error)) throw error
     found = await documents.findOneAndUpdate({ _id: ID }, update, options)
   }
-  const owners = new Map(found?.owners.map(({ role, owner }) => [role, owner]))
-  return { mine: new Set(wants.filter((role) => owners.get(role) === member)), owners }
+  const now = nowOf(found)
+  return { ...now, mine: new Set(wants.filter((role) => now.owners.get(role) === member)) }
+}
+
+function nowOf(found: Pick<RolesDocument, 'members' | 'owners'> | null): RolesNow {
+  return {
+    owners: new Map(found?.owners.map(({ role, owner }) => [role, owner])),
+    members: new Map(found?.members.map(({ id, shares }) => [id, new Set(shares)]))
+  }
 }
 
 /** Takes a member off, with all that it has. */
@@ -62,11 +76,12 @@ export async function leaveRoles(store: Store, member: string): Promise<void> {
   )
 }
 
-/** Who has each role now. Costs a read, and no write. */
-export async function readRoles(store: Store): Promise<ReadonlyMap<string, string>> {
+/** Who lives now, and who has each role. Costs a read, and no write. */
+export async function readRoles(store: Store): Promise<RolesNow> {
+  const members = alive('$members')
   const owners = { $filter: { input: '$owners', as: 'one', cond: { $in: ['$$one.owner', idsOf(alive('$members'))] } } }
-  const found = await collectionOf(store.db, leases).findOne({ _id: ID }, { projection: { owners } })
-  return new Map(found?.owners.map(({ role, owner }) => [role, owner]))
+  const found = await collectionOf(store.db, leases).findOne({ _id: ID }, { projection: { owners, members } })
+  return nowOf(found)
 }
 
 /**
@@ -80,8 +95,9 @@ export async function earlierLeases(store: Store): Promise<boolean> {
   return (await documents.findOne({ _id: { $ne: ID } })) !== null
 }
 
-function renewal(member: string, wants: readonly string[], ttlMs: number): Document[] {
+function renewal({ member, wants, shares, ttlMs }: Required<RenewOptions>): Document[] {
   const id = { $literal: member }
+  const own = { id, until: { $add: ['$$NOW', ttlMs] }, shares: { $literal: [...shares] } }
   const wanted = { $literal: [...wants] }
   const others = { $filter: { input: alive('$members'), as: 'one', cond: { $ne: ['$$one.id', id] } } }
   const kept = {
@@ -100,7 +116,7 @@ function renewal(member: string, wants: readonly string[], ttlMs: number): Docum
     $map: { input: { $setDifference: [wanted, '$owners.role'] }, as: 'role', in: { role: '$$role', owner: id } }
   }
   return [
-    { $set: { members: { $concatArrays: [others, [{ id, until: { $add: ['$$NOW', ttlMs] } }]] } } },
+    { $set: { members: { $concatArrays: [others, [own]] } } },
     { $set: { owners: kept } },
     { $set: { owners: { $concatArrays: ['$owners', taken] } } }
   ]

@@ -213,16 +213,21 @@ t.test(
     const owner = ['a', 'b', 'c'][got.findIndex((mine) => mine.length > 0)]!
     t.same(await renew(owner, ['relay', 'jobs']), ['jobs', 'relay'])
     t.same(await renew('d', ['relay', 'own']), ['own'])
-    t.same(Object.fromEntries(await readRoles(store)), { relay: owner, jobs: owner, own: 'd' })
+    t.same(Object.fromEntries((await readRoles(store)).owners), { relay: owner, jobs: owner, own: 'd' })
     t.same(await renew(owner, ['jobs']), ['jobs'], 'what is wanted no more is given up')
     t.same(await renew('d', ['relay', 'own']), ['own', 'relay'])
     await leaveRoles(store, 'nobody')
     t.same(await renew('e', ['own']), [])
     await leaveRoles(store, 'd')
-    t.same(Object.fromEntries(await readRoles(store)), { jobs: owner })
+    t.same(Object.fromEntries((await readRoles(store)).owners), { jobs: owner })
     t.same(await renew('e', ['own'], 1), ['own'])
-    await waitFor(async () => !(await readRoles(store)).has('own'), { message: 'its lease has run out' })
+    await waitFor(async () => !(await readRoles(store)).owners.has('own'), { message: 'its lease has run out' })
     t.same(await renew('f', ['own', 'jobs']), ['own'])
+    const { members: seen } = await renewRoles(store, { member: 'g', wants: [], shares: ['feeds'], ttlMs: 60_000 })
+    t.same([...(seen.get('g') ?? [])], ['feeds'])
+    await renew('f', ['own', 'jobs'])
+    t.same([...((await readRoles(store)).members.get('g') ?? [])], ['feeds'], 'others leave it what it says')
+    await leaveRoles(store, 'g')
     const { members } = (await store.db.collection<{ _id: string }>('leases').findOne({ _id: 'roles' })) as unknown as {
       members: { id: string }[]
     }

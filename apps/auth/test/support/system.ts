@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { openRedis } from '@skerry/cache'
 import type { Grant, Problem } from '@skerry/contracts'
-import { eventCollections } from '@skerry/events'
+import { eventCollections, typeOf } from '@skerry/events'
 import {
   connectNats,
   createLogger,
@@ -179,7 +179,7 @@ async function readEvents(nc: NatsConnection) {
     // Runs of jobs are there as well, whenever they are due.
     if (message === null || message.subject.startsWith('auth.job.')) continue
     const data = message.json<Record<string, unknown>>()
-    seen.push({ subject: message.subject, data, traceparent: message.header.get('traceparent') })
+    seen.push({ subject: typeOf(message.subject), data, traceparent: message.header.get('traceparent') })
   }
   return seen
 }

@@ -1,4 +1,4 @@
-import { eventCollections } from '@skerry/events'
+import { eventCollections, typeOf } from '@skerry/events'
 import { connectNats, createLogger, createMetrics, managerOf, type NatsConnection, parseConfig } from '@skerry/service'
 import { idempotencyKeys, openStore, type Store } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
@@ -123,7 +123,11 @@ async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
     const message = await jsm.streams.getMessage('content', { seq })
     // Runs of jobs are there as well, whenever they are due.
     if (message === null || message.subject.startsWith('content.job.')) continue
-    seen.push({ subject: message.subject, data: message.json(), traceparent: message.header.get('traceparent') })
+    seen.push({
+      subject: typeOf(message.subject),
+      data: message.json(),
+      traceparent: message.header.get('traceparent')
+    })
   }
   return seen
 }

@@ -3,6 +3,7 @@ import {
   type EventContract,
   FollowCreated,
   FollowDeleted,
+  orderKeyOf,
   ProfileCreated,
   ProfileUpdated,
   wireSubject
@@ -28,7 +29,11 @@ export async function fakeUsers(nc: NatsConnection): Promise<Users> {
   async function publish<E extends EventContract>(event: E, data: DataOf<E>): Promise<void> {
     const id = newId(0)
     const subject = wireSubject(event)
-    const envelope = { id, subject, entity: event.entity(data), time: new Date().toISOString(), traceparent: undefined }
+    const envelope = {
+      ...{ id, subject, entity: event.entity(data), orderKey: orderKeyOf(event, data) },
+      time: new Date().toISOString(),
+      traceparent: undefined
+    }
     await js.publish(subject, JSON.stringify(data), { msgID: id, headers: toHeaders('users', envelope) })
   }
   const at = () => new Date().toISOString()

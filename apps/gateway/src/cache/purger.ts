@@ -27,8 +27,8 @@ const MOST_TEMPLATES = 64
 const MOST_WAITING = 5_000
 
 /**
- * Hears the events that end answers, in core NATS, so that every gateway hears each as it is published; `<subject>.*`, because a newer
- * version of an event ends the same answers as long as it has the same members. What was published while this gateway did not listen, before
+ * Hears the events that end answers, in core NATS, so that every gateway hears each as it is published; `<subject>.*.*`, because a newer
+ * version of an event ends the same answers as long as it has the same members, in any partition; `<subject>.*` on a stream that has none. What was published while this gateway did not listen, before
  * it first did or while NATS was away, is unknown: it then ends all answers that events could have ended.
  */
 export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
@@ -89,15 +89,20 @@ export function createPurger({ nc, cache, log }: PurgerOptions): Purger {
       Object.assign(known, { tagsOf, templates })
       return false
     }
-    const subscription = nc.subscribe(`${subject}.*`, {
-      callback(error, message) {
-        // A subject that this gateway may not hear, most likely: its answers end by their time alone.
-        if (error !== null) log.warn({ err: error, subject }, 'failed to subscribe to the event')
-        // What a push consumer of somebody else delivers here keeps the subject that it was published to.
-        else if (message.subject.startsWith(`${subject}.`)) hear(subject, message.data)
-      }
-    })
-    heard.set(subject, { tagsOf, templates, stop: () => subscription.unsubscribe() })
+    const subscriptions = [`${subject}.*`, `${subject}.*.*`].map((pattern) =>
+      nc.subscribe(pattern, {
+        callback(error, message) {
+          // A subject that this gateway may not hear, most likely: its answers end by their time alone.
+          if (error !== null) log.warn({ err: error, subject }, 'failed to subscribe to the event')
+          // What a push consumer of somebody else delivers here keeps the subject that it was published to.
+          else if (message.subject.startsWith(`${subject}.`)) hear(subject, message.data)
+        }
+      })
+    )
+    const stop = () => {
+      for (const subscription of subscriptions) subscription.unsubscribe()
+    }
+    heard.set(subject, { tagsOf, templates, stop })
     return true
   }
 

@@ -54,8 +54,9 @@ ${links.join('\n')}
 <main>
 <h1>${text(info.title)}</h1>
 <p>${text(info.description)}</p>
-<p>Each event is a message on the JetStream stream of its service. Its id, time and entity are in the headers <code>ce-id</code>, <code>ce-time</code> and
-<code>ce-subject</code>; its data is the JSON below.</p>
+<p>Each event is a message on the JetStream stream of its service. Its subject is the name below with the partition behind it: subscribe to the name
+with <code>.*</code>. Its id, time, entity and order key are in the headers <code>ce-id</code>,
+<code>ce-time</code>, <code>ce-subject</code> and <code>ce-partitionkey</code>; its data is the JSON below.</p>
 ${sorted.length === 0 ? '<p>No live service publishes events.</p>' : sorted.map(section).join('\n')}
 </main>
 </body>

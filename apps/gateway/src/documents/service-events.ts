@@ -19,7 +19,8 @@ export function readEvents(text: string, service: string): DescribedEvent[] {
   if (channels.length > EVENTS) throw new Error(`it has more than ${EVENTS} channels`)
   return channels.flatMap(([name, value]) => {
     const channel = objectOf(resolved(root, value), name)
-    const subject = String(channel.address ?? name)
+    // Behind the type, its address may have a parameter for the partition.
+    const subject = String(channel.address ?? name).replace(/\.\{[a-z]{1,32}\}$/, '')
     if (!isSubjectOf(service, subject)) return []
     const messages = Object.values(objectOf(channel.messages ?? {}, `messages of ${subject}`))
     if (messages.length !== 1) throw new Error(`${subject} has ${messages.length} messages, and an event has one`)

@@ -69,7 +69,7 @@ t.test('an event ends answers of all gateways', async (t) => {
       for (const request of [ada, bob]) await ask(cache, route, request, async () => answer(version))
   }
   await fill('v1')
-  for (const subject of ['users.profile.updated.v1', 'users.profile.updated.v2', 'auth.account.deleted.v1']) {
+  for (const subject of ['users.profile.updated.v1', 'users.profile.updated.v2.7', 'auth.account.deleted.v1.0']) {
     await publish(subject, { userId: 'ada', more: [] })
     for (const { cache } of [here, there]) {
       await waitFor(() => cache.find(ada.target) === undefined, { message: subject })

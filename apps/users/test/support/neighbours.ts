@@ -6,6 +6,7 @@ import {
   AccountUpdated,
   type DataOf,
   type EventContract,
+  orderKeyOf,
   ownerOf,
   PostCreated,
   PostDeleted,
@@ -47,7 +48,11 @@ export async function startNeighbours(nc: NatsConnection): Promise<Neighbours> {
     const id = newId(0)
     const subject = wireSubject(event)
     const at = new Date(time).toISOString()
-    const envelope = { id, subject, entity: event.entity(data), time: at, traceparent: undefined }
+    const envelope = {
+      ...{ id, subject, entity: event.entity(data), orderKey: orderKeyOf(event, data) },
+      time: at,
+      traceparent: undefined
+    }
     const headers = toHeaders(ownerOf(event), envelope)
     last = () => js.publish(subject, JSON.stringify(data), { headers })
     await last()

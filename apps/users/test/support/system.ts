@@ -1,5 +1,5 @@
 import type { PageOf, Problem, Profile } from '@skerry/contracts'
-import { eventCollections } from '@skerry/events'
+import { eventCollections, typeOf } from '@skerry/events'
 import { connectNats, createLogger, createMetrics, managerOf, type NatsConnection, parseConfig } from '@skerry/service'
 import { openStore, type Store } from '@skerry/store'
 import { useStores } from '@skerry/testing'
@@ -126,7 +126,7 @@ async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
   const seen: SeenEvent[] = []
   for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('users', { seq })
-    if (message !== null) seen.push({ subject: message.subject, data: message.json() })
+    if (message !== null) seen.push({ subject: typeOf(message.subject), data: message.json() })
   }
   return seen
 }

@@ -1,6 +1,7 @@
 import { startTestStores } from '@skerry/testing'
 import { describeMachine, type Machine } from '../gateway/result.ts'
 import { quantile } from '../load.ts'
+import { benchInstances, type InstancesResult } from './instances.ts'
 import type { Mode } from './messages.ts'
 import { type Round, type Rounds, startParts } from './parts.ts'
 
@@ -11,12 +12,14 @@ export type EventsResult = {
   modes: Record<Mode, Round>
   /** How much of the plain mode's throughput is left with the guarantees: the median of the rounds' own ratios. */
   throughputRatio: number
+  instances: InstancesResult
 }
 
 const MODES = ['safe', 'plain'] as const
 const FULL_SECONDS = 5
 const LIGHT_PER_SECOND = 50
 const LIGHT_EVENTS = 200
+const INSTANCE_ROUNDS = 3
 
 /**
  * Measures events from the beginning of a write to the end of its effect, with the outbox and the inbox and without, in turns on the same
@@ -43,7 +46,13 @@ export async function benchEvents(rounds: number, say: (line: string) => void): 
         got[mode].push({ eventsPerSecond, ...(await part.light(LIGHT_EVENTS, LIGHT_PER_SECOND)) })
       }
     }
+    for (const part of parts.values()) await part.stop()
+    const user = `test${MODES.length}`
+    const nats = { url: shared.natsUrl, user, password: user }
+    const mongo = { url: shared.mongoUrl, database: 'bench_instances' }
+    const instances = await benchInstances({ mongo, nats }, INSTANCE_ROUNDS, say)
     return {
+      instances,
       at: new Date().toISOString(),
       machine,
       setup: { rounds, fullSeconds: FULL_SECONDS, lightPerSecond: LIGHT_PER_SECOND, lightEvents: LIGHT_EVENTS },

@@ -1,4 +1,4 @@
-import type { OperationView } from '@skerry/events'
+import { consumerOfDurable, type OperationView } from '@skerry/events'
 import { table } from '../up/table.ts'
 import { cut, shortTime } from './format.ts'
 import { askMaybe, type Context, consumerName, eventStreams, parseConsumer } from './system.ts'
@@ -33,7 +33,7 @@ export async function audit(context: Context, [text]: readonly string[]): Promis
 async function allConsumers(context: Context) {
   const names = new Set<string>()
   for (const { config } of await eventStreams(context.jsm))
-    for await (const info of context.jsm.consumers.list(config.name)) names.add(info.name)
+    for await (const info of context.jsm.consumers.list(config.name)) names.add(consumerOfDurable(info.name).consumer)
   // A model's own record is with its first generation's name, which may be gone.
   const all = [...names].flatMap((name) => [name, name.replace(/--r\d+$/, '')])
   return [...new Set(all)].flatMap((name) => consumerName(name) ?? [])

@@ -1,5 +1,5 @@
 import { type ConsumerInfo, JetStreamApiError } from '@nats-io/jetstream'
-import type { ConsumerStatus, OutboxStatus } from '@skerry/events'
+import { type ConsumerStatus, consumerOfDurable, type OutboxStatus } from '@skerry/events'
 import { table } from '../up/table.ts'
 import { ageOf } from './format.ts'
 import { askMaybe, type ConsumerName, type Context, consumerName, eventStreams, messageOf } from './system.ts'
@@ -56,26 +56,38 @@ async function consumersOf(context: Context, stream: string) {
   const found: ConsumerInfo[] = []
   for await (const info of context.jsm.consumers.list(stream))
     if (info.config.durable_name !== undefined) found.push(info)
-  found.sort((a, b) => a.name.localeCompare(b.name))
-  return Promise.all(found.map((info) => describe(context, stream, info)))
+  const consumers = Map.groupBy(found, (info) => consumerOfDurable(info.name).consumer)
+  return Promise.all(
+    [...consumers]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([consumer, durables]) => describe(context, stream, consumer, durables))
+  )
 }
 
-async function describe(context: Context, stream: string, info: ConsumerInfo) {
-  const name = consumerName(info.name)
-  const unhandled = info.num_pending + info.num_ack_pending
+/** A consumer on a stream, with the durables of its partitions taken together. */
+async function describe(context: Context, stream: string, consumer: string, durables: readonly ConsumerInfo[]) {
+  const name = consumerName(consumer)
   const [status, dead, oldest] = await Promise.all([
     name === undefined ? undefined : askMaybe<ConsumerStatus>(context, name.service, `${name.purpose}.status`),
     name === undefined ? 0 : deadLettersOf(context, name),
-    unhandled === 0 ? null : oldestUnhandled(context, stream, info)
+    Promise.all(
+      durables.map((info) =>
+        info.num_pending + info.num_ack_pending === 0 ? null : oldestUnhandled(context, stream, info)
+      )
+    )
   ])
-  const part = status?.parts.find((p) => p.stream === stream)
+  const parts = status?.parts.filter((p) => p.stream === stream) ?? []
+  const owners = [...new Set(parts.map((part) => part.owner ?? 'nobody'))].sort()
+  const replays = parts.flatMap(({ replay }) => (replay === null ? [] : [replay])).sort((a, b) => a.floor - b.floor)
+  const sum = (of: (info: ConsumerInfo) => number) => durables.reduce((all, info) => all + of(info), 0)
   return {
-    ...{ consumer: info.name, stream, owner: part?.owner ?? null, replay: part?.replay ?? null },
-    pending: info.num_pending,
-    unacked: info.num_ack_pending,
-    redelivered: info.num_redelivered,
+    ...{ consumer, stream, replay: replays[0] ?? null },
+    owner: owners.length === 0 || owners.join() === 'nobody' ? null : owners.join(','),
+    pending: sum((info) => info.num_pending),
+    unacked: sum((info) => info.num_ack_pending),
+    redelivered: sum((info) => info.num_redelivered),
     deadLetters: dead,
-    oldest
+    oldest: oldest.filter((time) => time !== null).sort()[0] ?? null
   }
 }
 

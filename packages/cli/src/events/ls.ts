@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@nats-io/jetstream'
-import { WHOLE } from '@skerry/events'
+import { consumerOfDurable, PARTITIONS, typeOf, WHOLE } from '@skerry/events'
 import { table } from '../up/table.ts'
 import { shortTime, sizeOf } from './format.ts'
 import { type Context, eventStreams, messageOf, subjectCounts } from './system.ts'
@@ -15,12 +15,20 @@ export async function ls(context: Context): Promise<number> {
     context.say('no service has a stream yet')
     return 0
   }
-  const heading = ['stream', 'events', 'size', 'first', 'last', 'whole', 'dead letters', 'consumers']
+  const heading = ['stream', 'partitions', 'events', 'size', 'first', 'last', 'whole', 'dead letters', 'consumers']
   context.say(
     table([
       heading,
       ...streams.map((s) => [
-        ...[s.stream, String(s.events), sizeOf(s.bytes), shortTime(s.first), shortTime(s.last), s.whole ?? 'not noted'],
+        ...[
+          s.stream,
+          s.partitions ?? 'none',
+          String(s.events),
+          sizeOf(s.bytes),
+          shortTime(s.first),
+          shortTime(s.last),
+          s.whole ?? 'not noted'
+        ],
         ...[String(s.deadLetters), s.consumers.join(' ') || '-']
       ])
     ])
@@ -40,15 +48,23 @@ async function describe({ jsm }: Context, { config, state }: StreamInfo) {
     consumersOf(jsm, name),
     jsm.streams.info(`dlq_${name}`)
   ])
+  const types = Map.groupBy(Object.entries(counts), ([subject]) => typeOf(subject))
   const subjects = await Promise.all(
-    Object.entries(counts)
+    [...types]
       .sort(([a], [b]) => a.localeCompare(b))
-      .map(async ([subject, events]) => {
+      .map(async ([subject, parts]) => {
         const [first, last] = await Promise.all([
-          messageOf(jsm, name, { seq: 1, next_by_subj: subject }),
-          messageOf(jsm, name, { last_by_subj: subject })
+          Promise.all(parts.map(([part]) => messageOf(jsm, name, { seq: 1, next_by_subj: part }))),
+          Promise.all(parts.map(([part]) => messageOf(jsm, name, { last_by_subj: part })))
         ])
-        return { subject, events, first: first?.timestamp, last: last?.timestamp }
+        const times = (of: typeof first) =>
+          of.flatMap((message) => (message === undefined ? [] : [message.timestamp])).sort()
+        return {
+          subject,
+          events: parts.reduce((sum, [, count]) => sum + count, 0),
+          first: times(first)[0],
+          last: times(last).at(-1)
+        }
       })
   )
   const empty = state.messages === 0
@@ -59,6 +75,7 @@ async function describe({ jsm }: Context, { config, state }: StreamInfo) {
     first: empty ? undefined : state.first_ts,
     last: empty ? undefined : state.last_ts,
     whole: config.metadata?.[WHOLE],
+    partitions: config.metadata?.[PARTITIONS],
     deadLetters: dead.state.messages,
     consumers,
     subjects
@@ -66,10 +83,10 @@ async function describe({ jsm }: Context, { config, state }: StreamInfo) {
 }
 
 async function consumersOf(jsm: Context['jsm'], stream: string): Promise<string[]> {
-  const names: string[] = []
+  const names = new Set<string>()
   for await (const { config } of jsm.consumers.list(stream)) {
     // The others are of people who look, and go with them.
-    if (config.durable_name !== undefined) names.push(config.durable_name)
+    if (config.durable_name !== undefined) names.add(consumerOfDurable(config.durable_name).consumer)
   }
-  return names.sort()
+  return [...names].sort()
 }

@@ -15,7 +15,7 @@ export async function replay(context: Context, [text]: readonly string[], option
   const { from } = options
   if (from === undefined) throw new StartError(`give the start: ./skerry events ${EXAMPLE} (or a sequence: --from 1)`)
   const { parts } = await ask<ConsumerStatus>(context, name.service, `${name.purpose}.status`)
-  const streams = parts.map((part) => part.stream)
+  const streams = [...new Set(parts.map((part) => part.stream))]
   const isSequence = /^\d+$/.test(from)
   if (isSequence && options.stream === undefined && streams.length > 1)
     throw new StartError(`${name.consumer} reads ${streams.join(', ')}: say whose sequence it is with --stream`)

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { DeliverPolicy, type JsMsg } from '@nats-io/jetstream'
+import { typeOf } from '@skerry/events'
 import { jetstreamOf } from '@skerry/service'
 import { StartError } from '@skerry/stores'
 import { hasColours, type Paint, painter, prettyPayload, printable } from './format.ts'
@@ -29,9 +30,9 @@ export async function tail(context: Context, options: TailOptions): Promise<numb
   })
   let printed = 0
 
-  async function follow([stream, subject]: [string, string]): Promise<void> {
+  async function follow([stream, subjects]: [string, string[]]): Promise<void> {
     const consumer = await js.consumers.get(stream, {
-      filter_subjects: [subject],
+      filter_subjects: subjects,
       ...(since === undefined
         ? { deliver_policy: DeliverPolicy.New }
         : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: since.toISOString() })
@@ -51,16 +52,16 @@ export async function tail(context: Context, options: TailOptions): Promise<numb
   }
 
   if (!context.json)
-    context.io.err.write(`listening to ${wanted.map(([, subject]) => subject).join(' ')} (Ctrl-C ends it)\n`)
+    context.io.err.write(`listening to ${wanted.flatMap(([, subjects]) => subjects).join(' ')} (Ctrl-C ends it)\n`)
   await Promise.all(wanted.map(follow))
   return 0
 }
 
 /**
- * The streams that a pattern may concern, each with the subject to filter by. `content.post` stands for all below it; `*` and `>` are those
- * of NATS.
+ * The streams that a pattern may concern, each with the subjects to filter by. `content.post` stands for all below it, and a whole type for it
+ * in all partitions; `*` and `>` are those of NATS.
  */
-export function subjectsOf(pattern: string | undefined, streams: readonly string[]): [string, string][] {
+export function subjectsOf(pattern: string | undefined, streams: readonly string[]): [string, string[]][] {
   const tokens = (pattern ?? '>').split('.')
   if (tokens.some((token, i) => !/^[a-z0-9-]+$|^\*$|^>$/i.test(token) || (token === '>' && i < tokens.length - 1)))
     throw new StartError(
@@ -73,7 +74,12 @@ export function subjectsOf(pattern: string | undefined, streams: readonly string
     throw new StartError(
       `there is no stream ${first}, only ${streams.join(', ') || 'none at all'}. See: ./skerry events ls`
     )
-  return streams.filter((name) => wild || name === first).map((name) => [name, [name, ...open].join('.')])
+  return streams
+    .filter((name) => wild || name === first)
+    .map((name) => {
+      const subject = [name, ...open].join('.')
+      return [name, rest.length === 3 && rest.at(-1) !== '>' ? [subject, `${subject}.*`] : [subject]]
+    })
 }
 
 function countOf(text: string): number {
@@ -91,10 +97,11 @@ function aborted(signal: AbortSignal): Promise<void> {
 function partsOf(message: JsMsg) {
   const header = (name: string) => message.headers?.get(name) ?? ''
   return {
-    subject: message.subject,
+    subject: typeOf(message.subject),
     sequence: message.info.streamSequence,
     id: header('ce-id'),
     entity: header('ce-subject'),
+    orderKey: header('ce-partitionkey') || header('ce-subject'),
     time: header('ce-time') || new Date(message.info.timestampNanos / 1e6).toISOString(),
     traceparent: header('traceparent') || undefined
   }

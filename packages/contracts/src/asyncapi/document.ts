@@ -28,10 +28,11 @@ const CLOUD_EVENT = {
     properties: {
       'ce-specversion': attribute('CloudEvents', { const: '1.0' }),
       'ce-id': attribute('A unique id. Delivery is at least once: deduplicate by this id.'),
-      'ce-type': attribute('The NATS subject.'),
+      'ce-type': attribute('The NATS subject without its last token, the partition.'),
       'ce-source': attribute('`/skerry/<service>`.'),
       'ce-time': attribute('The time of the write, RFC 3339.', { format: 'date-time' }),
-      'ce-subject': attribute('The id of the entity. Events of one entity arrive in commit order.'),
+      'ce-subject': attribute('The id of the entity.'),
+      'ce-partitionkey': attribute('The order key. Events of one key arrive in commit order.'),
       traceparent: attribute('The W3C trace context of the cause.')
     }
   },
@@ -74,7 +75,13 @@ export function asyncApiOf(options: AsyncApiOptions): AsyncApiDocument {
 
 function channelOf({ subject, owner, summary }: DescribedEvent): object {
   return {
-    address: subject,
+    address: `${subject}.{partition}`,
+    parameters: {
+      partition: {
+        description:
+          'Where the stream keeps the order key, from 0 on. Subscribe with a wildcard: `*`. A stream without partitions has no such token.'
+      }
+    },
     summary,
     description: `JetStream stream: \`${owner}\`. JSON Schema: /schemas/events/${subject}.json`,
     tags: [{ name: owner }],

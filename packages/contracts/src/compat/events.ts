@@ -1,12 +1,12 @@
 import { Compile } from 'typebox/compile'
-import { type EventContract, wireSubject } from '../event.ts'
+import { type EventContract, orderKeyOf, wireSubject } from '../event.ts'
 import { type Change, differences } from './changes.ts'
 import { exampleOf } from './example.ts'
 import { refusals } from './refusals.ts'
 import { isSame } from './shapes.ts'
 
-/** A payload as it may be in streams and outboxes, and the entity that it is about. */
-export type EventExample = { readonly entity: string; readonly data: unknown }
+/** A payload as it may be in streams and outboxes, the entity that it is about, and its order key if that was released as well. */
+export type EventExample = { readonly entity: string; readonly orderKey?: string; readonly data: unknown }
 
 /** An event version as it was released: the content of its golden file. */
 export type ReleasedEvent = {
@@ -24,12 +24,18 @@ const MOST_EXAMPLES = 12
 export function releaseEvent(event: EventContract, before?: ReleasedEvent): ReleasedEvent {
   const { subject, version, summary } = event
   const schema = plain(event.data)
-  const examples = new Map((before?.examples ?? []).map((one) => [JSON.stringify(one.data), one]))
+  const exampleWith = (data: unknown): EventExample => ({
+    entity: event.entity(data as never),
+    orderKey: orderKeyOf(event, data as never),
+    data
+  })
+  // What was released without an order key has one from now on.
+  const kept = before?.examples.map((one) => (one.orderKey === undefined ? exampleWith(one.data) : one)) ?? []
+  const examples = new Map(kept.map((one) => [JSON.stringify(one.data), one]))
   for (const fullness of ['full', 'least'] as const) {
     const data = exampleFor(event, schema, fullness)
     const text = JSON.stringify(data)
-    if (!examples.has(text) && examples.size < MOST_EXAMPLES)
-      examples.set(text, { entity: event.entity(data as never), data })
+    if (!examples.has(text) && examples.size < MOST_EXAMPLES) examples.set(text, exampleWith(data))
   }
   return { subject, version, summary, schema, examples: [...examples.values()] }
 }
@@ -54,7 +60,7 @@ export function eventChanges(released: ReleasedEvent, event: EventContract | und
     )
   ]
   const check = Compile(schema)
-  for (const [at, { entity, data }] of released.examples.entries()) {
+  for (const [at, { entity, orderKey, data }] of released.examples.entries()) {
     const path = `examples[${at}]`
     if (!check.Check(data)) {
       const error = check.Errors(data)[0]
@@ -63,10 +69,12 @@ export function eventChanges(released: ReleasedEvent, event: EventContract | und
       if (found.length === 0) found.push(breaking(path, 'fits', 'does not fit', why))
       continue
     }
-    const now = entityOf(event, data)
-    if (now !== entity)
+    const now = made(() => event.entity(data as never))
+    if (now !== entity) found.push(breaking(`${path} entity`, entity, now, 'consumers know what it is about by this'))
+    const nowBy = made(() => orderKeyOf(event, data as never))
+    if (orderKey !== undefined && nowBy !== orderKey)
       found.push(
-        breaking(`${path} entity`, entity, now, 'order is kept within an entity, and consumers know it by this')
+        breaking(`${path} orderedBy`, orderKey, nowBy, 'order is kept within a key, and an entity has one for life')
       )
   }
   if (found.length > 0) return unrepeated(found)
@@ -97,9 +105,9 @@ function exampleFor(event: EventContract, schema: unknown, fullness: 'full' | 'l
   }
 }
 
-function entityOf(event: EventContract, data: unknown): string {
+function made(make: () => string): string {
   try {
-    return event.entity(data as never)
+    return make()
   } catch (error) {
     return `none (${(error as Error).message})`
   }

@@ -27,6 +27,7 @@ export const PostCreated = defineEvent({
   summary: 'Post created',
   description: 'A user published a post.',
   entity: (d) => d.postId,
+  orderedBy: (d) => d.authorId,
   data: post
 })
 
@@ -36,6 +37,7 @@ export const PostUpdated = defineEvent({
   summary: 'Post updated',
   description: 'The author changed a post.',
   entity: (d) => d.postId,
+  orderedBy: (d) => d.authorId,
   data: post
 })
 
@@ -45,6 +47,7 @@ export const PostDeleted = defineEvent({
   summary: 'Post deleted',
   description: 'A post was deleted.',
   entity: (d) => d.postId,
+  orderedBy: (d) => d.authorId,
   data: Type.Object({ postId, authorId: ada })
 })
 
@@ -54,6 +57,7 @@ export const CommentCreated = defineEvent({
   summary: 'Comment created',
   description: 'A user commented on a post.',
   entity: (d) => d.commentId,
+  orderedBy: (d) => d.authorId,
   data: Type.Object({
     commentId,
     postId,
@@ -70,6 +74,7 @@ export const CommentDeleted = defineEvent({
   summary: 'Comment deleted',
   description: 'A comment was deleted.',
   entity: (d) => d.commentId,
+  orderedBy: (d) => d.authorId,
   data: Type.Object({ commentId, postId, postAuthorId: ada, authorId: bob })
 })
 
@@ -81,6 +86,7 @@ export const LikeCreated = defineEvent({
   summary: 'Like created',
   description: 'A user liked a post.',
   entity: (d) => `${d.postId}:${d.userId}`,
+  orderedBy: (d) => d.userId,
   data: like
 })
 
@@ -90,6 +96,7 @@ export const LikeDeleted = defineEvent({
   summary: 'Like deleted',
   description: 'A user removed their like of a post.',
   entity: (d) => `${d.postId}:${d.userId}`,
+  orderedBy: (d) => d.userId,
   data: like
 })
 

@@ -43,6 +43,7 @@ export const FollowCreated = defineEvent({
   summary: 'Follow created',
   description: 'A user started to follow another user.',
   entity: (d) => `${d.followerId}:${d.followedId}`,
+  orderedBy: (d) => d.followerId,
   data: follow
 })
 
@@ -52,6 +53,7 @@ export const FollowDeleted = defineEvent({
   summary: 'Follow deleted',
   description: 'A user stopped following another user.',
   entity: (d) => `${d.followerId}:${d.followedId}`,
+  orderedBy: (d) => d.followerId,
   data: follow
 })
 

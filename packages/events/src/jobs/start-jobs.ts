@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Store, type Tx, transaction } from '@skerry/store'
-import { type ConsumerOptions, type Incoming, on, onIdempotent, type Subscription, startConsumer } from '../consumer.ts'
+import { type ConsumerOptions, startConsumer } from '../consumer.ts'
 import type { Log } from '../metrics.ts'
 import { problemOf, publish } from '../outbox.ts'
 import { type Owned, runOwned } from '../owner.ts'
+import { type Incoming, on, onIdempotent, type Subscription } from '../subscription.ts'
 import type { DuePayload, JobContract, JobData } from './job.ts'
 import {
   ensurePeriodic,

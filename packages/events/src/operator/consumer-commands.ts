@@ -2,8 +2,10 @@ import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nat
 import type { NatsConnection } from '@nats-io/transport-node'
 import { ownerOf } from '@skerry/contracts'
 import { collectionOf, readRoles, type Store } from '@skerry/store'
-import type { Subscription } from '../consumer.ts'
 import { consumerStates } from '../consumer-states.ts'
+import { durableOf, type Partition, partitionsOf, roleOf } from '../partitions.ts'
+import { isStreamNotFound } from '../streams.ts'
+import type { Subscription } from '../subscription.ts'
 import { findOperation, listOperations, type Operation, recordOperation } from './operations.ts'
 import {
   AuditRequest,
@@ -27,7 +29,7 @@ type Options = {
   store: Store
   nc: NatsConnection
   service: string
-  durable: string
+  consumer: string
   subscriptions: readonly Subscription[]
   replays: Replays | undefined
   /** Has the owners look at what was recorded. */
@@ -39,10 +41,10 @@ const SHOWN = 4_000
 
 /** What operators may ask of a consumer. Whatever changes something is only recorded here; the consumer's owner carries it out. */
 export function consumerCommands(options: Options): Commands {
-  const { store, service, durable, subscriptions } = options
+  const { store, service, consumer: name, subscriptions } = options
   const streams = [...new Set(subscriptions.map((s) => ownerOf(s.event)))]
   const manager = once(() => jetstreamManager(options.nc, { checkAPI: false, timeout: 3_000 }))
-  const consumer = async () => ({ store, jsm: await manager(), service, durable, subscriptions })
+  const consumer = async () => ({ store, jsm: await manager(), service, consumer: name, subscriptions })
   const refused = options.replays === 'safe' ? undefined : (options.replays?.refused ?? UNDECLARED)
 
   const recorded = (operation: Operation) => {
@@ -52,9 +54,9 @@ export function consumerCommands(options: Options): Commands {
 
   return {
     status: command(StatusRequest, async () => ({
-      consumer: durable,
+      consumer: name,
       replays: refused ?? 'safe',
-      parts: await Promise.all(streams.map(async (stream) => partOf(await manager(), store, stream, durable)))
+      parts: (await Promise.all(streams.map(async (stream) => partsOf(await manager(), store, stream, name)))).flat()
     })),
     retry: command(RetryRequest, async (request) => recorded(await requestRetry(await consumer(), request))),
     discard: command(DiscardRequest, async (request) => recorded(await requestDiscard(await consumer(), request))),
@@ -62,10 +64,10 @@ export function consumerCommands(options: Options): Commands {
       if (!streams.includes(stream))
         throw new OperatorError(
           'BAD_REQUEST',
-          `${durable} does not consume the stream ${stream}, only ${streams.join(', ')}`
+          `${name} does not consume the stream ${stream}, only ${streams.join(', ')}`
         )
       if (refused !== undefined && force !== true)
-        throw new OperatorError('REFUSED', `${durable} must not be replayed: ${refused}. --force does it nevertheless`)
+        throw new OperatorError('REFUSED', `${name} must not be replayed: ${refused}. --force does it nevertheless`)
       const { state } = await (await manager()).streams.info(stream)
       if (from > state.last_seq)
         throw new OperatorError(
@@ -73,7 +75,7 @@ export function consumerCommands(options: Options): Commands {
           `the stream ${stream} ends at ${state.last_seq}: there is nothing from ${from} on`
         )
       const operation = await recordOperation(store, {
-        consumer: durable,
+        consumer: name,
         kind: 'replay',
         target: `replay:${stream}`,
         by,
@@ -83,16 +85,16 @@ export function consumerCommands(options: Options): Commands {
     }),
     operation: command(OperationRequest, async ({ id }) => {
       const operation = await findOperation(store, id)
-      if (operation === null || operation.consumer !== durable)
-        throw new OperatorError('NOT_FOUND', `${durable} knows no operation ${id}`)
+      if (operation === null || operation.consumer !== name)
+        throw new OperatorError('NOT_FOUND', `${name} knows no operation ${id}`)
       const view = viewOf(operation)
       if (operation.kind !== 'replay') return view
-      const { replay } = await partOf(await manager(), store, String(operation.request.stream), durable)
-      return { ...view, replay: replay?.operation === id ? replay : null }
+      const parts = await partsOf(await manager(), store, String(operation.request.stream), name)
+      return { ...view, replay: progressOf(parts.flatMap(({ replay }) => (replay?.operation === id ? [replay] : []))) }
     }),
     audit: command(AuditRequest, async ({ before, limit, letter }) => {
       const target = letter === undefined ? undefined : `letter:${letter}`
-      return (await listOperations(store, durable, { before, limit, target })).map(viewOf)
+      return (await listOperations(store, name, { before, limit, target })).map(viewOf)
     })
   }
 }
@@ -109,15 +111,37 @@ export function viewOf(operation: Operation): OperationView {
   }
 }
 
-async function partOf(jsm: JetStreamManager, store: Store, stream: string, durable: string): Promise<ConsumerPart> {
-  const [owner, state] = await Promise.all([
-    ownerOfRole(store, `consumer:${stream}:${durable}`),
-    collectionOf(store.db, consumerStates).findOne({ _id: `${stream}:${durable}` })
-  ])
-  if (state?.replay === undefined) return { stream, owner, replay: null }
-  const { operation, from, until, rewound } = state.replay
-  const floor = rewound ? await floorOf(jsm, stream, durable) : from - 1
-  return { stream, owner, replay: { operation, from, until, floor } }
+/** How a consumer is in each partition of a stream. */
+async function partsOf(jsm: JetStreamManager, store: Store, stream: string, consumer: string): Promise<ConsumerPart[]> {
+  const [{ owners }, partitions] = await Promise.all([readRoles(store), partitionsNow(jsm, stream)])
+  return Promise.all(
+    partitions.map(async (partition) => {
+      const durable = durableOf(consumer, partition)
+      const owner = owners.get(roleOf(stream, consumer, partition)) ?? null
+      const state = await collectionOf(store.db, consumerStates).findOne({ _id: `${stream}:${durable}` })
+      const part = { stream, partition: partition.of === 1 ? null : partition.index, owner }
+      if (state?.replay === undefined) return { ...part, replay: null }
+      const { operation, from, until, rewound } = state.replay
+      const floor = rewound ? await floorOf(jsm, stream, durable) : from - 1
+      return { ...part, replay: { operation, from, until, floor } }
+    })
+  )
+}
+
+/** One that is not there has none yet: it is told of as a whole. */
+async function partitionsNow(jsm: JetStreamManager, stream: string): Promise<readonly Partition[]> {
+  try {
+    return partitionsOf((await jsm.streams.info(stream)).config)
+  } catch (error) {
+    if (isStreamNotFound(error)) return partitionsOf({})
+    throw error
+  }
+}
+
+/** A replay is as far as the partition that is behind all others. */
+function progressOf(replays: readonly NonNullable<ConsumerPart['replay']>[]): ConsumerPart['replay'] {
+  const [first] = [...replays].sort((a, b) => a.floor - b.floor)
+  return first === undefined ? null : { ...first, until: Math.max(...replays.map(({ until }) => until)) }
 }
 
 async function floorOf(jsm: JetStreamManager, stream: string, durable: string): Promise<number> {
@@ -131,7 +155,7 @@ async function floorOf(jsm: JetStreamManager, stream: string, durable: string): 
 
 /** Which instance has a role now. */
 export async function ownerOfRole(store: Store, name: string): Promise<string | null> {
-  return (await readRoles(store)).get(name) ?? null
+  return (await readRoles(store)).owners.get(name) ?? null
 }
 
 /** Makes something when it is first needed, and again when that failed. */

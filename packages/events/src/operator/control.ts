@@ -1,21 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConsumerInfo, JetStreamManager } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
-import { isTransient } from '@skerry/store'
+import { BUCKETS, bucketFromText, bucketOf, isId, isTransient } from '@skerry/store'
 import { applyOnce } from '../apply-once.ts'
+import type { Replay } from '../consumer-states.ts'
 import type { KeyedQueue } from '../keyed-queue.ts'
-import type { Places } from '../places.ts'
-import type { StreamConsumerOptions } from '../stream-consumer.ts'
+import type { StretchOptions } from '../stretch-options.ts'
 import { deleteLetter } from './letters.ts'
-import { finishOperation, type Operation, pendingOperations } from './operations.ts'
-import { endReplay, isReplayed, type Replay } from './replay.ts'
+import { finishOperation, type Operation } from './operations.ts'
+import { endReplay, isReplayed } from './replay.ts'
 import type { RetryWork } from './retry.ts'
 
 type Stretch = {
   jsm: JetStreamManager
-  /** That of the deliveries: what an operator has retried waits its turn within its entity. */
+  /** That of the deliveries: what an operator has retried waits its turn within its order key. */
   queue: KeyedQueue
-  places: Places
   ends: AbortSignal
   /** What this stretch is replaying; ends with it. */
   replay: Replay | undefined
@@ -24,33 +23,36 @@ type Stretch = {
 }
 
 /**
- * Carries out what operators have asked of a consumer on a stream, in the instance that owns it. A look takes in what is pending; it is safe
- * at any time and as often as one likes.
+ * Carries out what operators have asked of a consumer on a stream, in the instance that owns the partition it concerns. It may be told of the
+ * same operations at any time and as often as one likes.
  */
-export function createControl(options: StreamConsumerOptions, stretch: Stretch) {
-  const { store, service, durable, stream, log } = options
-  const { jsm, queue, places, ends } = stretch
+export function createControl(options: StretchOptions, stretch: Stretch) {
+  const { store, service, consumer, partition, stream, log, places } = options
+  const { jsm, queue, ends } = stretch
   const taken = new Set<string>()
   let replay = stretch.replay
-  let looking: Promise<void> | undefined
-  let again = false
 
-  async function lookOnce(): Promise<void> {
-    for (const operation of await pendingOperations(store, durable)) {
+  async function take(operations: readonly Operation[]): Promise<void> {
+    for (const operation of operations) {
       if (ends.aborted) return
       if (operation.request.stream !== stream || taken.has(operation._id)) continue
       if (operation.kind === 'replay') {
-        if (operation._id !== replay?.operation && replay === undefined) return stretch.restart()
+        if (replay === undefined && !operation.parts?.includes(partition.index)) return stretch.restart()
       } else if (operation.kind === 'retry' || operation.kind === 'discard') {
-        taken.add(operation._id)
         const work = operation.request as unknown as RetryWork
-        await queue.add(
-          work.envelope?.entity ?? operation.target,
-          () => places.use(() => carryOut(operation, work)),
-          ends
-        )
+        const key = work.envelope?.orderKey ?? work.envelope?.entity ?? operation.target
+        if (!isHere(key)) continue
+        taken.add(operation._id)
+        await queue.add(key, () => places.use(() => carryOut(operation, work)), ends)
       }
     }
+  }
+
+  /** Whether this is the partition that a key is in; what is no key has one as well. */
+  function isHere(key: string): boolean {
+    const start = key.slice(0, 26)
+    const bucket = isId(start) ? bucketOf(start) : bucketFromText(key)
+    return Math.floor((bucket * partition.of) / BUCKETS) === partition.index
   }
 
   /** What fails for want of a store stays pending and is taken in by a later look. */
@@ -71,13 +73,14 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
   }
 
   function later(error: unknown): void {
-    log.warn({ err: error, consumer: durable }, 'failed to run an operator command, retrying')
+    log.warn({ err: error, consumer }, 'failed to run an operator command, retrying')
   }
 
-  async function retry({ envelope, data, inboxKey }: RetryWork): Promise<string> {
-    const subscription = options.subscriptions.find((s) => wireSubject(s.event) === envelope?.subject)
-    if (subscription === undefined || envelope === undefined)
+  async function retry({ envelope: recorded, data, inboxKey }: RetryWork): Promise<string> {
+    const subscription = options.subscriptions.find((s) => wireSubject(s.event) === recorded?.subject)
+    if (subscription === undefined || recorded === undefined)
       throw new RetryFailed('nothing handles this event any more')
+    const envelope = { ...recorded, orderKey: recorded.orderKey ?? recorded.entity }
     const incoming = { ...envelope, data: JSON.parse(data) as never }
     for (let attempt = 1; ; attempt++) {
       ends.throwIfAborted()
@@ -92,26 +95,14 @@ export function createControl(options: StreamConsumerOptions, stretch: Stretch) 
   }
 
   return {
-    look(): Promise<void> {
-      if (looking !== undefined) {
-        again = true
-        return looking
-      }
-      again = false
-      looking = lookOnce()
-        .catch(later)
-        .finally(() => {
-          looking = undefined
-          if (again && !ends.aborted) void this.look()
-        })
-      return looking
-    },
+    /** Takes in what of these is this partition's to do, and not under way. */
+    take,
     /** Ends the replay once all of its range is acknowledged. */
     async progress(info: ConsumerInfo): Promise<void> {
       if (replay === undefined || !isReplayed(replay, info)) return
       try {
         const outcome = `replayed ${replay.from} to ${replay.until}`
-        await endReplay(store, durable, stream, replay, { state: 'done', outcome })
+        await endReplay({ store, consumer, partition }, stream, replay, { state: 'done', outcome })
         replay = undefined
       } catch (error) {
         later(error)

@@ -1,4 +1,5 @@
 import { JetStreamApiError, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream'
+import { PARTITION_KEY } from '../headers.ts'
 
 /** A dead letter as it is kept. */
 export type Letter = {
@@ -16,6 +17,8 @@ export type Letter = {
   /** Undefined when the message was no event of ours. */
   eventId: string | undefined
   entity: string | undefined
+  /** Undefined for an event of a release before order keys as well. */
+  orderKey: string | undefined
   time: string
   traceparent: string | undefined
   /** Under which name the inbox would know it: another than the consumer's when a replay delivered it. */
@@ -104,6 +107,7 @@ function letterOf(service: string, stored: StoredMsg): Letter {
     lastAt: header('skerry-last-at'),
     eventId: header('ce-id') || undefined,
     entity: header('ce-subject') || undefined,
+    orderKey: header(PARTITION_KEY) || undefined,
     time: header('ce-time'),
     traceparent: header('traceparent') || undefined,
     inboxKey: header('skerry-inbox') || consumer,

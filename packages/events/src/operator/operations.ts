@@ -15,6 +15,8 @@ export type Operation = {
   at: Date
   state: 'pending' | 'done' | 'failed'
   request: Record<string, unknown>
+  /** The partitions in which it has been done, of what each has to do. */
+  parts?: number[]
   /** The thing before and after, as text. */
   before: string | null
   after: string | null
@@ -76,6 +78,21 @@ export async function finishOperation(
     { _id: id, state: 'pending' },
     { $set: { ...end, finishedAt: new Date() } }
   )
+}
+
+/** Notes that a pending operation was done in one partition, and ends it when that was the last one. */
+export async function finishPart(
+  store: Store,
+  id: string,
+  { index, of }: { index: number; of: number },
+  outcome: string
+): Promise<void> {
+  const noted = await collectionOf(store.db, operations).findOneAndUpdate(
+    { _id: id, state: 'pending' },
+    { $addToSet: { parts: index } },
+    { returnDocument: 'after' }
+  )
+  if (noted !== null && new Set(noted.parts).size >= of) await finishOperation(store, id, { state: 'done', outcome })
 }
 
 export function findOperation(store: Store, id: string): Promise<Operation | null> {

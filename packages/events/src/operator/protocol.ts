@@ -64,9 +64,11 @@ export function command<S extends TSchema>(schema: S, run: (request: Static<S>) 
   }
 }
 
-/** How one consumer is on one stream, as its service sees it. */
+/** How one consumer is on one stream, or in one of its partitions, as its service sees it. */
 export type ConsumerPart = {
   stream: string
+  /** Null where the stream has no several. */
+  partition: number | null
   /** The instance that works; null while nobody has the lease. */
   owner: string | null
   replay: { from: number; until: number; floor: number; operation: string } | null

@@ -1,8 +1,8 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import { ownerOf, wireSubject } from '@skerry/contracts'
+import { orderKeyOf, ownerOf, wireSubject } from '@skerry/contracts'
 import type { Store } from '@skerry/store'
-import type { Subscription } from '../consumer.ts'
 import type { Envelope } from '../headers.ts'
+import type { Subscription } from '../subscription.ts'
 import { validatorOf } from '../validate.ts'
 import { type Letter, readLetter } from './letters.ts'
 import { type Operation, recordOperation } from './operations.ts'
@@ -12,8 +12,8 @@ import { OperatorError } from './protocol.ts'
 export type RetryWork = {
   stream: string
   letter: number
-  /** Absent where a letter that is no event of ours is discarded. */
-  envelope?: Envelope
+  /** Absent where a letter that is no event of ours is discarded. An operation that an earlier release recorded has no order key. */
+  envelope?: Omit<Envelope, 'orderKey'> & { orderKey?: string }
   /** JSON. */
   data: string
   inboxKey: string
@@ -23,13 +23,13 @@ type Consumer = {
   store: Store
   jsm: JetStreamManager
   service: string
-  durable: string
+  consumer: string
   subscriptions: readonly Subscription[]
 }
 
 /**
  * Records that a letter is to be applied again, with other data if so given. Rejects with BAD_REQUEST where the data does not fit the
- * event's contract or is another entity's, so that nothing is accepted that must fail.
+ * event's contract or is of another entity or order key, so that nothing is accepted that must fail.
  */
 export async function requestRetry(
   consumer: Consumer,
@@ -39,7 +39,7 @@ export async function requestRetry(
   const { eventId, entity, subject, time, traceparent } = letter
   const subscription = consumer.subscriptions.find((s) => wireSubject(s.event) === subject)
   if (subscription === undefined)
-    throw new OperatorError('REFUSED', `${consumer.durable} handles no ${subject} any more: it can only be discarded`)
+    throw new OperatorError('REFUSED', `${consumer.consumer} handles no ${subject} any more: it can only be discarded`)
   if (eventId === undefined || entity === undefined)
     throw new OperatorError('REFUSED', 'the letter has no ce-id or ce-subject: it can only be discarded')
   const text = request.data ?? letter.payload
@@ -52,7 +52,13 @@ export async function requestRetry(
       'BAD_REQUEST',
       `the payload is about ${named}, the event about ${entity}: an edit may not change that`
     )
-  const envelope: Envelope = { id: eventId, subject, entity, time, traceparent }
+  const orderKey = orderKeyOf(subscription.event, data as never)
+  if (orderKey !== (letter.orderKey ?? orderKey))
+    throw new OperatorError(
+      'BAD_REQUEST',
+      `the payload is ordered by ${orderKey}, the event by ${letter.orderKey}: an edit may not change that`
+    )
+  const envelope: Envelope = { id: eventId, subject, entity, orderKey, time, traceparent }
   const work: RetryWork = {
     stream: ownerOf(subscription.event),
     letter: letter.number,
@@ -61,7 +67,7 @@ export async function requestRetry(
     inboxKey: letter.inboxKey
   }
   return recordOperation(consumer.store, {
-    consumer: consumer.durable,
+    consumer: consumer.consumer,
     kind: 'retry',
     target: `letter:${letter.number}`,
     by: request.by,
@@ -84,7 +90,7 @@ export async function requestDiscard(consumer: Consumer, request: { by: string; 
     inboxKey: letter.inboxKey
   }
   return recordOperation(consumer.store, {
-    consumer: consumer.durable,
+    consumer: consumer.consumer,
     kind: 'discard',
     target: `letter:${letter.number}`,
     by: request.by,
@@ -93,10 +99,10 @@ export async function requestDiscard(consumer: Consumer, request: { by: string; 
   })
 }
 
-async function letterOf({ jsm, service, durable }: Consumer, number: number): Promise<Letter> {
+async function letterOf({ jsm, service, consumer }: Consumer, number: number): Promise<Letter> {
   const letter = await readLetter(jsm, service, number)
   if (letter === undefined) throw new OperatorError('NOT_FOUND', `there is no dead letter ${service}/${number}`)
-  if (letter.consumer !== durable)
+  if (letter.consumer !== consumer)
     throw new OperatorError('NOT_FOUND', `the dead letter ${service}/${number} is one of ${letter.consumer}`)
   return letter
 }

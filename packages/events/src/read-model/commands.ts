@@ -13,7 +13,7 @@ import {
   StatusRequest,
   SwitchRequest
 } from '../operator/protocol.ts'
-import { assertWhole, infosOf, progressOf, waitsFor } from './readiness.ts'
+import { assertWhole, progressOn, waitsFor } from './readiness.ts'
 import { abort, begin, type Change, changeModel, finish, modelState, rollback, switchOver } from './state.ts'
 
 type Options = {
@@ -58,7 +58,11 @@ export function modelCommands(options: Options): Commands {
         at: at.toISOString(),
         waits: await waitsFor(jsm, service, building, consumer)
       },
-      progress: progressOf(await infosOf(jsm, streams, consumer))
+      progress: (await progressOn(jsm, streams, consumer)).map(({ stream, applied, left }) => ({
+        stream,
+        applied,
+        left
+      }))
     }
   }
 

@@ -9,6 +9,7 @@ import {
   type Store
 } from '@skerry/store'
 import { consumerStates } from '../consumer-states.ts'
+import { durableOf, partitionsOf, roleOf } from '../partitions.ts'
 import { fedGenerations, forgetRetired, type ModelState } from './state.ts'
 
 const HOLD_MS = 30_000
@@ -29,13 +30,21 @@ type Model = {
  */
 export async function dropGeneration(model: Model, generation: number): Promise<boolean> {
   const { store, jsm, instance, name, streams, collections } = model
-  const durable = generationName(name, generation)
-  const wants = streams.map((stream) => `consumer:${stream}:${durable}`)
+  const consumer = generationName(name, generation)
+  const infos = await Promise.all(streams.map((stream) => jsm.streams.info(stream)))
+  const parts = infos.flatMap(({ config }) =>
+    partitionsOf(config).map((partition) => ({
+      stream: config.name,
+      partition,
+      durable: durableOf(consumer, partition)
+    }))
+  )
+  const wants = parts.map(({ stream, partition }) => roleOf(stream, consumer, partition))
   const member = `drop:${instance}`
   try {
     const { mine } = await renewRoles(store, { member, wants, ttlMs: HOLD_MS })
     if (mine.size < wants.length) return false
-    for (const stream of streams) {
+    for (const { stream, durable } of parts) {
       await jsm.consumers.delete(stream, durable).catch((error: unknown) => {
         if (!(error instanceof JetStreamApiError) || !NOT_FOUND.includes(error.code)) throw error
       })

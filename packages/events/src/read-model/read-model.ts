@@ -9,11 +9,12 @@ import {
   storeWith,
   useNames
 } from '@skerry/store'
-import { type ConsumerOptions, type Subscription, startConsumer } from '../consumer.ts'
+import { type ConsumerOptions, startConsumer } from '../consumer.ts'
 import { once } from '../operator/consumer-commands.ts'
 import { OperatorError } from '../operator/protocol.ts'
 import { startResponder } from '../operator/responder.ts'
 import type { Owned } from '../owner.ts'
+import type { Subscription } from '../subscription.ts'
 import { modelCommands } from './commands.ts'
 import { dropGeneration, sweep } from './drop.ts'
 import { waitsFor } from './readiness.ts'

@@ -1,5 +1,6 @@
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { OperatorError } from '../operator/protocol.ts'
+import { durableOf, partitionsOf } from '../partitions.ts'
 import { lookAt, WHOLE } from '../streams.ts'
 import type { ModelState } from './state.ts'
 
@@ -31,29 +32,37 @@ function lackOf({ state, config }: StreamInfo, refilled: boolean): string | unde
 
 export type Progress = { stream: string; applied: number; left: number }
 
-/** How far a durable is on each of its streams; undefined for the info of one that is not there yet. */
-export async function infosOf(
+/** How far a consumer is on a stream, in all of its partitions; not `begun` while one of them has no durable. */
+type StreamProgress = Progress & { created: string; begun: boolean }
+
+export async function progressOn(
   jsm: JetStreamManager,
   streams: readonly string[],
-  durable: string
-): Promise<Map<string, ConsumerInfo | undefined>> {
-  const infos = await Promise.all(
-    streams.map((stream) =>
-      jsm.consumers.info(stream, durable).catch((error: unknown) => {
-        if (error instanceof JetStreamApiError && NOT_FOUND.includes(error.code)) return undefined
-        throw error
-      })
-    )
+  consumer: string
+): Promise<StreamProgress[]> {
+  return Promise.all(
+    streams.map(async (stream) => {
+      const { created, config } = await jsm.streams.info(stream)
+      const found = await Promise.all(
+        partitionsOf(config).map((partition) => infoOf(jsm, stream, durableOf(consumer, partition)))
+      )
+      const infos = found.filter((info) => info !== undefined)
+      return {
+        ...{ stream, created, begun: infos.length === found.length },
+        applied: Math.max(0, ...infos.map((info) => (info.delivered.stream_seq === 0 ? 0 : info.ack_floor.stream_seq))),
+        left: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0)
+      }
+    })
   )
-  return new Map(streams.map((stream, i) => [stream, infos[i]]))
 }
 
-export function progressOf(infos: ReadonlyMap<string, ConsumerInfo | undefined>): Progress[] {
-  return [...infos].map(([stream, info]) => ({
-    stream,
-    applied: info === undefined ? 0 : Math.max(0, info.delivered.stream_seq === 0 ? 0 : info.ack_floor.stream_seq),
-    left: info === undefined ? 0 : info.num_pending + info.num_ack_pending
-  }))
+async function infoOf(jsm: JetStreamManager, stream: string, durable: string): Promise<ConsumerInfo | undefined> {
+  try {
+    return await jsm.consumers.info(stream, durable)
+  } catch (error) {
+    if (error instanceof JetStreamApiError && NOT_FOUND.includes(error.code)) return undefined
+    throw error
+  }
 }
 
 /** What keeps a generation from being switched to, or null. `force` passes over dead letters alone. */
@@ -61,23 +70,21 @@ export async function waitsFor(
   jsm: JetStreamManager,
   service: string,
   building: NonNullable<ModelState['building']>,
-  durable: string,
+  consumer: string,
   force = false
 ): Promise<string | null> {
   const streams = Object.keys(building.streams)
-  const infos = await infosOf(jsm, streams, durable)
-  for (const stream of streams) {
-    const { created } = await jsm.streams.info(stream)
-    if (created !== building.streams[stream])
-      return `the stream ${stream} was replaced since the rebuild began: abort it and begin anew`
-  }
-  const left = [...infos].filter(([, info]) => info === undefined || info.num_pending + info.num_ack_pending > 0)
-  if (left.length > 0) return `${left.map(([stream]) => stream).join(', ')} not caught up yet`
+  const progress = await progressOn(jsm, streams, consumer)
+  const replaced = progress.find(({ stream, created }) => created !== building.streams[stream])
+  if (replaced !== undefined)
+    return `the stream ${replaced.stream} was replaced since the rebuild began: abort it and begin anew`
+  const late = progress.filter(({ begun, left }) => !begun || left > 0)
+  if (late.length > 0) return `${late.map(({ stream }) => stream).join(', ')} not caught up yet`
   if (force) return null
-  const subject = `dlq.${service}.${durable.slice(service.length + 2)}`
+  const subject = `dlq.${service}.${consumer.slice(service.length + 2)}`
   const letters =
     (await jsm.streams.info(`dlq_${service}`, { subjects_filter: subject })).state.subjects?.[subject] ?? 0
   if (letters > 0)
-    return `${letters} dead letters of ${durable}: retry or discard them, or switch nevertheless with --switch --force`
+    return `${letters} dead letters of ${consumer}: retry or discard them, or switch nevertheless with --switch --force`
   return null
 }

@@ -7,8 +7,8 @@ import {
   exportPartOf
 } from '@skerry/contracts'
 import { bucketOf, newId, type Store, transaction } from '@skerry/store'
-import { onIdempotent, type Subscription } from '../consumer.ts'
 import { publish } from '../outbox.ts'
+import { onIdempotent, type Subscription } from '../subscription.ts'
 
 /** How many of what was erased. */
 export type Counts = Record<string, number>

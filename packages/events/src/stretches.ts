@@ -1,0 +1,98 @@
+import type { JetStreamManager } from '@nats-io/jetstream'
+import type { Store } from '@skerry/store'
+import type { EventMetrics, Log } from './metrics.ts'
+import { type Operation, pendingOperations } from './operator/operations.ts'
+import { isStreamNotFound, type Look, lookAt } from './streams.ts'
+
+/** What a stretch of one partition takes part in. */
+export type Stretch = {
+  /** How the stream is; rejects never. */
+  report(look: Look): Promise<void>
+  /** What operators have asked of the consumer. */
+  take(operations: readonly Operation[]): Promise<void>
+}
+
+/** What the stretches of a consumer in one process have in common, so that it costs as much for many partitions as for one. */
+export type Stretches = {
+  /** Takes part until the returned function is called. */
+  join(stretch: Stretch): () => void
+  /** Operators may have asked for something: looks at once. */
+  wake(): void
+  /** How much a partition has still to do. */
+  late(partition: number, count: number): void
+  stop(): void
+}
+
+/** How often a consumer looks at its stream, and for what operators have asked, should their wake-up be lost. */
+export const LOOK_MS = 5_000
+
+export function createStretches(options: {
+  store: Store
+  manager(): Promise<JetStreamManager>
+  stream: string
+  consumer: string
+  log: Log
+  metrics: EventMetrics
+}): Stretches {
+  const { store, stream, consumer, log, metrics } = options
+  const joined = new Set<Stretch>()
+  const counts = new Map<number, number>()
+  let looking: Promise<void> | undefined
+  let again = false
+
+  async function lookForOperations(): Promise<void> {
+    try {
+      const operations = await pendingOperations(store, consumer)
+      // Not waited for: one whose queue is full takes them in when it has room, and keeps no other.
+      for (const stretch of joined) stretch.take(operations).catch(later)
+    } catch (error) {
+      later(error)
+    }
+  }
+
+  function later(error: unknown): void {
+    log.warn({ err: error, consumer }, 'failed to look for operator commands, retrying')
+  }
+
+  function wake(): void {
+    if (looking !== undefined) {
+      again = true
+      return
+    }
+    again = false
+    looking = lookForOperations().finally(() => {
+      looking = undefined
+      if (again) wake()
+    })
+  }
+
+  async function tick(): Promise<void> {
+    if (joined.size === 0) return
+    wake()
+    try {
+      const look = await lookAt(await options.manager(), stream)
+      await Promise.all([...joined].map((stretch) => stretch.report(look)))
+    } catch (error) {
+      // It is made anew by its service, and then known as another one.
+      log.debug({ err: error, consumer, gone: isStreamNotFound(error) }, 'failed to look at a stream')
+    }
+  }
+  const timer = setInterval(() => void tick(), LOOK_MS).unref()
+
+  return {
+    join(stretch) {
+      joined.add(stretch)
+      wake()
+      return () => joined.delete(stretch)
+    },
+    wake,
+    late(partition, count) {
+      counts.set(partition, count)
+      metrics.consumerLag(
+        consumer,
+        [...counts.values()].reduce((sum, n) => sum + n, 0)
+      )
+    },
+    stop: () => clearInterval(timer)
+  }
+}
