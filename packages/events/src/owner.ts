@@ -5,7 +5,10 @@ import type { Log } from './metrics.ts'
 
 /** Work that one instance of a service does at a time. */
 export type Owned = {
-  /** Whether this instance works, or stands by and knows that another does. False while the database is away. */
+  /**
+   * Whether this instance works, or stands by and knows that another does; also while a stretch that ended is begun again. False while the
+   * database is away, and where stretches fail one after the other.
+   */
   attached(): boolean
   /** Whether this instance is the one that works. */
   owner(): boolean
@@ -28,6 +31,8 @@ export type OwnedOptions = {
 
 /** Work that has gone on for so long starts again without the delay of earlier failures. */
 const WELL_AFTER_MS = 1_000
+/** A stretch that is begun again so soon is no reason to send a service's requests elsewhere: about a second and a half of attempts. */
+const SOON_AGAIN = 3
 /** A dead instance's work goes to another within 10 s. */
 const LEASE_MS = 8_000
 
@@ -41,7 +46,7 @@ export function runOwned(options: OwnedOptions): Owned {
   const stopping = new AbortController()
   let working = false
   let failures = 0
-  /** It was seen to stand by, or has worked: a stretch that begins now is expected to work as well, until it fails. */
+  /** It was seen to stand by, or has worked: a stretch that begins now is expected to work as well, until some have failed. */
   let settled = false
 
   async function run(): Promise<void> {
@@ -75,7 +80,7 @@ export function runOwned(options: OwnedOptions): Owned {
     attached() {
       const standing = role.standing()
       settled ||= standing === 'standby'
-      return working || standing === 'standby' || (standing === 'owner' && settled && failures === 0)
+      return working || standing === 'standby' || (standing === 'owner' && settled && failures <= SOON_AGAIN)
     },
     owner: () => working,
     async stop() {

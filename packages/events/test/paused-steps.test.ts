@@ -87,7 +87,8 @@ for (const role of ['relay', 'consumer'] as const)
         const { child, isPaused } = launch(t, {
           ...{ role, instance: 'victim', leaseMs, nats },
           mongo: { url: stores.mongoUrl, database: stores.database(name) },
-          kill: { step, nth: 10, how: 'paused' }
+          // Marks are written for all that was acknowledged since the last: on a quick machine few times, or once.
+          kill: { step, nth: step.startsWith('ack:') ? 1 : 10, how: 'paused' }
         })
         await once(child, 'message')
         await writeAll(EACH)

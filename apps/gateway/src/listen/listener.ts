@@ -11,6 +11,7 @@ import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
 import { guard, guardRequests, type Handler, ignore } from './guard.ts'
 import { createLanes, type Lanes } from './http1/lanes.ts'
+import { canReadInto } from './http1/read-into.ts'
 import { GatewayRequest } from './http1-request.ts'
 import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
@@ -165,7 +166,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     socket.on('error', ignore)
     newcomers.add(socket, (protocol) => begin(protocol, socket))
   })
-  const lanes = options.takesPlain === undefined ? undefined : openLanes(options.takesPlain)
+  const lanes = options.takesPlain === undefined || !canReadInto ? undefined : openLanes(options.takesPlain)
   const http1 = (socket: Socket) => {
     kept.add(socket)
     serveHttp1(socket)

@@ -3,8 +3,9 @@ import { Socket } from 'node:net'
 /** What Node's types do not name. */
 type Inside = { [symbol: symbol]: unknown; _handle: { useUserBuffer(buffer: Buffer): void } }
 
-const names = ['kBuffer', 'kBufferCb'] as const
-const [BUFFER, TAKE] = symbolsOf(names)
+const names = symbolsOf('kBuffer', 'kBufferCb')
+/** Whether this Node can: where it cannot, its server reads all connections itself. */
+export const canReadInto = names !== undefined
 
 /**
  * Has what comes on a connection read into `buffer`, from where `take` takes it before it returns: what more of it there is comes into the same
@@ -14,16 +15,17 @@ const [BUFFER, TAKE] = symbolsOf(names)
  * A server of Node that is given the connection later reads in its own way; where it does not, `take` is asked on, and may `push` a copy.
  */
 export function readInto(socket: Socket, buffer: Buffer, take: (bytes: number) => boolean): void {
+  if (names === undefined) throw new Error('this Node reads connections in another way')
   const inside = socket as unknown as Inside
-  inside[BUFFER] = buffer
-  inside[TAKE] = take
+  inside[names.buffer] = buffer
+  inside[names.take] = take
   inside._handle.useUserBuffer(buffer)
 }
 
 /** By the names that they have on a socket for which Node offers it. */
-function symbolsOf([buffer, take]: typeof names): [symbol, symbol] {
-  const all = Object.getOwnPropertySymbols(new Socket({ onread: { buffer: Buffer.alloc(1), callback: () => true } }))
-  const found = [buffer, take].map((name) => all.find(({ description }) => description === name))
-  if (found.includes(undefined)) throw new Error('this Node reads connections in another way')
-  return found as [symbol, symbol]
+function symbolsOf(buffer: string, take: string): { buffer: symbol; take: symbol } | undefined {
+  const socket = new Socket({ onread: { buffer: Buffer.alloc(1), callback: () => true } })
+  const named = (name: string) => Object.getOwnPropertySymbols(socket).find(({ description }) => description === name)
+  const found = { buffer: named(buffer), take: named(take) }
+  return found.buffer === undefined || found.take === undefined ? undefined : { buffer: found.buffer, take: found.take }
 }
