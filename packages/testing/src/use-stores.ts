@@ -32,7 +32,7 @@ type Tap = { teardown(work: () => Promise<void>): unknown }
 const REPOSITORY = resolve(import.meta.dirname, '../../..')
 
 /** How many NATS accounts shared stores are given: one for each test file, with room. */
-export const TEST_ACCOUNTS = 160
+export const TEST_ACCOUNTS = 320
 
 /**
  * Real stores for one test file. Uses those of the run (`npm test`); a file that is run alone starts its own and stops them at its end.
