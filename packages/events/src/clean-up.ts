@@ -16,6 +16,7 @@ export type CleanUpOptions = {
 /** Documents deleted by one command. */
 const BATCH = 1_000
 const HOUR_MS = 3_600_000
+const NOT_PENDING = { pending: { $exists: false } } as const
 
 /** A job of a service that deletes what its outbox and inbox need no longer keep. */
 export function cleanUp(store: Store, service: string, options: CleanUpOptions = {}): JobHandler {
@@ -49,15 +50,14 @@ export async function deleteOld(
     outbox: await inBatches(async () => {
       const old = await events
         .find(
-          { publishedAt: { $lt: published } },
+          { publishedAt: { $lt: published }, ...NOT_PENDING },
           { projection: { bucket: 1 }, sort: { publishedAt: 1 }, limit: BATCH, comment: 'clean-up' }
         )
         .toArray()
-      // Again with the time: what a rebuild has made pending meanwhile has none.
+      // Again without what a rebuild has made pending meanwhile.
       return old.length === 0
         ? 0
-        : (await events.deleteMany({ ...theseOf(old), publishedAt: { $lt: published } }, { hint: { _id: 1 } }))
-            .deletedCount
+        : (await events.deleteMany({ ...theseOf(old), ...NOT_PENDING }, { hint: { _id: 1 } })).deletedCount
     }),
     inbox: await inBatches(async () => {
       const old = await ids

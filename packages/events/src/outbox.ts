@@ -19,6 +19,7 @@ export type OutboxDocument = {
   at: Date
   /** Present until JetStream has acknowledged the event. */
   pending?: true
+  /** When JetStream first acknowledged it. */
   publishedAt?: Date
 }
 

@@ -95,7 +95,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
       await rememberLast(store, service, created, last)
       await records.updateMany(
         { bucket: { $in: [...new Set(done.map((r) => r.bucket))] }, _id: { $in: done.map((r) => r._id) } },
-        { $set: { publishedAt: new Date() }, $unset: { pending: 1 } }
+        // The first time stays where an event is published again.
+        { $min: { publishedAt: new Date() }, $unset: { pending: 1 } }
       )
       metrics.relayed(done.length)
     } catch (error) {

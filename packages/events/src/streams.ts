@@ -145,22 +145,29 @@ function isLimited(config: StreamConfig): boolean {
   return [config.max_age, config.max_bytes, config.max_msgs, config.max_msgs_per_subject].some((n) => (n ?? 0) > 0)
 }
 
+/**
+ * They keep the time when they were first published: what is counted from it must not outlive what the inboxes of consumers remember, which
+ * count from the effect.
+ */
 async function makePending(store: Store): Promise<number> {
   const records = collectionOf(store.db, outbox)
+  const published = records.find(
+    { publishedAt: { $exists: true } },
+    { projection: { bucket: 1 }, sort: { publishedAt: 1 }, batchSize: REFILL_BATCH, comment: 'relay-rebuild' }
+  )
   let again = 0
-  for (;;) {
-    const published = await records
-      .find(
-        { publishedAt: { $exists: true } },
-        { projection: { bucket: 1 }, limit: REFILL_BATCH, comment: 'relay-rebuild' }
+  try {
+    while (await published.hasNext()) {
+      const some = published.readBufferedDocuments(REFILL_BATCH)
+      const { modifiedCount } = await records.updateMany(
+        { bucket: { $in: [...new Set(some.map((r) => r.bucket))] }, _id: { $in: some.map((r) => r._id) } },
+        { $set: { pending: true } }
       )
-      .toArray()
-    if (published.length === 0) return again
-    const { modifiedCount } = await records.updateMany(
-      { bucket: { $in: [...new Set(published.map((r) => r.bucket))] }, _id: { $in: published.map((r) => r._id) } },
-      { $set: { pending: true }, $unset: { publishedAt: 1 } }
-    )
-    again += modifiedCount
+      again += modifiedCount
+    }
+    return again
+  } finally {
+    await published.close()
   }
 }
 

@@ -2,6 +2,7 @@ import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { on, startConsumer, startRelay } from '../src/index.ts'
+import { outbox } from '../src/outbox.ts'
 import { findDamage, streamStates } from '../src/streams.ts'
 import { Counted, write } from './fixtures/counting.ts'
 import { openService, tallying, tallyOf } from './fixtures/service.ts'
@@ -95,4 +96,27 @@ t.test('an older copy that has grown past its end is told by the event at the la
   await collectionOf(store.db, streamStates).updateOne({ _id: 'content' }, { $set: { lastSeq: 11 } })
   t.equal(await damage(), 'it ends at 10, and 11 was there')
   await jsm.streams.delete('content')
+})
+
+t.test('an event that is published again is kept no longer than the inboxes know it', async (t) => {
+  const service = await withTen(t, 'again')
+  const records = collectionOf(service.store.db, outbox)
+  const all = () => records.find({ bucket: bucketOf(service.id), _id: { $gt: '' } }, { hint: { _id: 1 } }).toArray()
+  const marked = async (count: number) =>
+    (await all()).filter((one) => one.publishedAt !== undefined && one.pending === undefined).length === count
+  await waitFor(() => marked(10), { message: 'all are marked' })
+  const ids = (await all()).map(({ _id }) => _id)
+  const first = new Date(Date.now() - 6 * 24 * 3_600_000)
+  await records.updateMany({ bucket: bucketOf(service.id), _id: { $in: ids } }, { $set: { publishedAt: first } })
+  await service.jsm.streams.purge('content')
+  t.ok(await service.noticed())
+  await waitFor(async () => (await service.damage()) === undefined)
+  await isWhole(t, service)
+  t.ok(await marked(11))
+  const times = (await all()).filter(({ _id }) => ids.includes(_id)).map(({ publishedAt }) => publishedAt)
+  t.same(
+    times,
+    ids.map(() => first),
+    'the first time stays'
+  )
 })
