@@ -1,6 +1,6 @@
 import { faultRun, waitFor } from '@skerry/testing'
 import t from 'tap'
-import { clientBytes } from './fuzz/bytes.ts'
+import { clientBytes, tagOf } from './fuzz/bytes.ts'
 import { anyCase, caseOf } from './fuzz/model.ts'
 import { readAnswers } from './fuzz/read-answers.ts'
 import { createRequestReference, undiciReads } from './fuzz/reference.ts'
@@ -41,6 +41,10 @@ t.test('a case is the same each time, and another for another number', (t) => {
   const bytes = (number: number) => clientBytes(caseOf(3, 2, number), ['a', 'b', 'c', 'd', 'e'])
   for (let i = 0; i < 50; i++) t.same(bytes(i), bytes(i))
   t.ok(new Set(Array.from({ length: 50 }, (_, i) => bytes(i).toString('latin1'))).size > 30)
+  for (let i = 0; i < 20_000; i++) {
+    const tags = [0, 1, 2, 3, 4].map((request) => tagOf(1, 24, i, request))
+    if (new Set(tags).size < 5) t.fail(`case ${i} has two requests of one tag`)
+  }
   t.ok(anyCase.canShrinkWithoutContext(caseOf(1, 1, 1)), 'fast-check shrinks it from its data alone')
   t.end()
 })
@@ -68,49 +72,47 @@ t.test('the reference reads a length with a tab behind it, as in round 18, case 
   t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
 })
 
+// Nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory.
+const fuzz = await openFuzz()
+t.teardown(() => fuzz.close())
+let before: number[] = []
+
 t.test(
-  'nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory',
+  'the first cases: code is compiled and caches are filled, and what is held then is what rounds are compared with',
   async (t) => {
-    const fuzz = await openFuzz()
-    t.teardown(() => fuzz.close())
-    // Code that is compiled, caches that are filled: what it holds is compared with what it held after the first cases.
     const first = await runRound(fuzz, { seed: run.seed, round: 0, cases: WARM_UP })
     for (const finding of first.findings) t.fail(finding.what, { found: await tell(0, finding) })
-    const before = await held(fuzz)
-    for (const round of run.rounds) {
-      if (!t.passing()) break
-      await t.test(`round ${round}`, { timeout: run.limitMs }, async (t) => {
-        const cases = run.long ? CASES : SHORT_CASES
-        let said = 0
-        const result = await runRound(fuzz, {
-          seed: run.seed,
-          round,
-          cases,
-          onProgress(done) {
-            if (done < said + 1_000) return
-            said = done
-            t.comment(`progress ${done}/${cases} cases`)
-          }
-        })
-        for (const finding of result.findings) t.fail(finding.what, { found: await tell(round, finding) })
-        t.equal(result.cases, cases, 'all cases were played')
-        t.ok(result.seen > cases / 4, 'services saw requests')
-        t.ok(result.calm > 0 && result.shared > 0, 'well-behaved clients were answered meanwhile')
-        t.ok(result.sharedFailed < result.shared / 10, 'also at the service that is hostile to others')
-        const after = await held(fuzz)
-        for (const [i, bytes] of after.entries())
-          t.ok(bytes < before[i]! * 1.2 + HELD_MORE_BYTES, `memory of gateway ${i + 1} is where it was`, {
-            before,
-            after
-          })
-        const { cpuMs, delayMs } = await fuzz.doors.plain.probe()
-        t.comment(
-          `seed ${run.seed} round ${round}: ${Math.round(result.cases / result.seconds)} cases/s, ${result.seen} requests seen, ${result.calm + result.shared} of others; gateway ${Math.round(cpuMs / 1_000)} s CPU so far, loop at most ${Math.round(delayMs)} ms late; held ${before.map(mb)} → ${after.map(mb)} MB`
-        )
-      })
-    }
+    before = await held(fuzz)
   }
 )
+
+for (const round of run.rounds)
+  t.test(`round ${round}`, { timeout: run.limitMs }, async (t) => {
+    const cases = run.long ? CASES : SHORT_CASES
+    let said = 0
+    const result = await runRound(fuzz, {
+      seed: run.seed,
+      round,
+      cases,
+      onProgress(done) {
+        if (done < said + 1_000) return
+        said = done
+        t.comment(`progress ${done}/${cases} cases`)
+      }
+    })
+    for (const finding of result.findings) t.fail(finding.what, { found: await tell(round, finding) })
+    t.equal(result.cases, cases, 'all cases were played')
+    t.ok(result.seen > cases / 4, 'services saw requests')
+    t.ok(result.calm > 0 && result.shared > 0, 'well-behaved clients were answered meanwhile')
+    t.ok(result.sharedFailed < result.shared / 10, 'also at the service that is hostile to others')
+    const after = await held(fuzz)
+    for (const [i, bytes] of after.entries())
+      t.ok(bytes < before[i]! * 1.2 + HELD_MORE_BYTES, `memory of gateway ${i + 1} is where it was`, { before, after })
+    const { cpuMs, delayMs } = await fuzz.doors.plain.probe()
+    t.comment(
+      `seed ${run.seed} round ${round}: ${Math.round(result.cases / result.seconds)} cases/s, ${result.seen} requests seen, ${result.calm + result.shared} of others; gateway ${Math.round(cpuMs / 1_000)} s CPU so far, loop at most ${Math.round(delayMs)} ms late; held ${before.map(mb)} → ${after.map(mb)} MB`
+    )
+  })
 
 function mb(bytes: number): number {
   return Math.round(bytes / 1e6)

@@ -175,6 +175,19 @@ t.test('services that fail', async (t) => {
     await client.closed
   })
 
+  t.test('the same over HTTP/2, where a client that says no more keeps no stream open', async (t) => {
+    const url = await serve(t, (socket, heard) => heard.includes('abc') && socket.destroy())
+    const gateway = await startStreaming(t, [url], env)
+    const up = openSession(t, gateway.url).request({ ':method': 'POST', ':path': '/f/a' })
+    const closed = once(up, 'close')
+    up.write('abc')
+    const [headers] = await once(up, 'response')
+    t.equal(headers[':status'], 502)
+    t.match(await json(up), { status: 502 }, 'it gets to read it')
+    await closed
+    t.equal(up.rstCode, 0)
+  })
+
   t.test('breaking off in the middle of an answer: the client never sees an end', async (t) => {
     const answers = ['content-length: 10\r\n\r\nabc', 'transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n']
     for (const answer of answers) {

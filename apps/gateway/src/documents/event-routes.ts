@@ -12,7 +12,7 @@ const INFO = {
   title: 'Skerry events',
   version: 'v1',
   description:
-    'The events that services publish over NATS JetStream, as CloudEvents 1.0 in binary mode. Delivery is at least once, and in order per entity. Consumers must ignore unknown members and unknown values of open enums.'
+    'The events that services publish over NATS JetStream, as CloudEvents 1.0 in binary mode. Delivery is at least once, and in order per order key. Consumers must ignore unknown members and unknown values of open enums.'
 }
 
 type Made = { made: string; document: OwnDocument; page: OwnDocument; schemas: ReadonlyMap<string, OwnDocument> }

@@ -3,6 +3,7 @@ import { type Logger, toSkerryError } from '@skerry/service'
 import type { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
 import { dropRest } from './drop-rest.ts'
+import { endStreamWhenAnswered } from './end-stream.ts'
 
 export type RefuseDeps = {
   log: Logger
@@ -24,6 +25,7 @@ export function refuse(
   const unread = unreadBody(request, deps.bodyLimit)
   const { status, list, body } = deps.heads.problem(visit, known, unread)
   deps.heads.write(response, visit, status, list)
+  if (request.httpVersionMajor >= 2 && !request.complete) endStreamWhenAnswered(request)
   if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
   else {
     // Written, but ended only when the body is over.

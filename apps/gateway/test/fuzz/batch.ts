@@ -20,9 +20,15 @@ export async function prepare(plan: ClientPlan, number: number, tags: readonly s
   const bytes =
     spoken === 'http2' ? http2Bytes(plan, tags) : plan.speaks === 'noise' ? noise(plan, tags) : clientBytes(plan, tags)
   const sent = bytes.subarray(0, Math.ceil((bytes.length * plan.sent) / 1_000))
-  const kind = spoken === 'http1' && bytes.toString('latin1', 0, 3) === 'PRI' ? 'opaque' : spoken
-  const framed = kind === 'http1' ? await frameRequests(sent) : []
-  return { number, plan, tags, bytes, kind, framed }
+  const said = spoken === 'http1' && bytes.toString('latin1', 0, 3) === 'PRI' ? 'opaque' : spoken
+  const framed = said === 'http1' || isNoiseInPlain(plan) ? await frameRequests(sent) : []
+  // Some noise is a request: line ends ahead of one are no part of it.
+  const kind = isNoiseInPlain(plan) && framed.some(({ refused }) => !refused) ? 'http1' : said
+  return { number, plan, tags, bytes, kind, framed: kind === 'http1' ? framed : [] }
+}
+
+function isNoiseInPlain({ door, speaks }: ClientPlan): boolean {
+  return door === 'plain' && speaks === 'noise'
 }
 
 function kindOf({ door, speaks, frames }: ClientPlan): Prepared['kind'] {

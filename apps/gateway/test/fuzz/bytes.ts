@@ -10,8 +10,9 @@ const READ_AT_ONCE = 65_536
 /** The tag of a request of a case; its last characters check the others. */
 export function tagOf(seed: number, round: number, number: number, request: number): string {
   const random = randomOf(`${seed} round ${round} case ${number} request ${request}`)
-  const noise = Math.floor(random() * 36 ** 4)
-  const said = `q${base36(number, 5)}${base36(noise, 4)}`
+  const noise = Math.floor(random() * 36 ** 3)
+  // With the number of the request: of a million cases some had two with the same tag.
+  const said = `q${base36(number, 5)}${base36(request, 1)}${base36(noise, 3)}`
   return `${said}${check(said)}z`
 }
 

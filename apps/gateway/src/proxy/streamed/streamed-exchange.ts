@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
 import { tellToGoOn } from '@skerry/service'
 import type { Dispatcher } from 'undici'
@@ -15,6 +14,7 @@ import { Timer } from '../../upstreams/wheel.ts'
 import { asProblem } from '../as-problem.ts'
 import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
+import { endStream } from '../end-stream.ts'
 import { endThen, tagsEndedBy } from '../ended-answers.ts'
 import type { Carrier, Exchange } from '../exchange.ts'
 import { type HeldAnswer, holdUntilEnded } from '../held-answer.ts'
@@ -267,11 +267,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     if (this.trails) res.addTrailers(answerTrailers(trailers))
     this.source?.stop()
     if (this.isWhole()) res.end()
-    else if (req.httpVersionMajor >= 2) {
-      const { stream } = req as unknown as GatewayHttp2Request
-      // RFC 9113 8.1: the answer is whole, and the rest of the request is not wanted.
-      res.end(() => stream.close(constants.NGHTTP2_NO_ERROR))
-    } else dropRest(req, () => res.end(() => this.isWhole() || req.socket.destroySoon()))
+    else if (req.httpVersionMajor >= 2) res.end(() => endStream(req))
+    else dropRest(req, () => res.end(() => this.isWhole() || req.socket.destroySoon()))
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
