@@ -7,12 +7,18 @@ import type { GatewayHttp2Request } from '../listen/http2-request.ts'
  * stream, and with it its connection, would stay for as long as the client says nothing.
  */
 export function endStream(req: IncomingMessage): void {
-  streamOf(req).close(constants.NGHTTP2_NO_ERROR)
+  streamOf(req)?.close(constants.NGHTTP2_NO_ERROR)
 }
 
-/** The same as soon as the answer that is under way has been given; a request without a body has ended by itself. */
+/**
+ * The same as soon as the answer that is under way has been given. A request without a body has ended by itself, and one over HTTP/1.1 has no
+ * stream, whatever version it says.
+ */
 export function endStreamWhenAnswered(req: IncomingMessage): void {
-  if (!streamOf(req).endAfterHeaders) streamOf(req).once('finish', () => endStream(req))
+  const stream = streamOf(req)
+  if (stream?.endAfterHeaders === false) stream.once('finish', () => endStream(req))
 }
 
-const streamOf = (req: IncomingMessage) => (req as unknown as GatewayHttp2Request).stream
+function streamOf(req: IncomingMessage): GatewayHttp2Request['stream'] | undefined {
+  return (req as unknown as Partial<GatewayHttp2Request>).stream
+}

@@ -25,7 +25,7 @@ export function refuse(
   const unread = unreadBody(request, deps.bodyLimit)
   const { status, list, body } = deps.heads.problem(visit, known, unread)
   deps.heads.write(response, visit, status, list)
-  if (request.httpVersionMajor >= 2 && !request.complete) endStreamWhenAnswered(request)
+  if (!request.complete) endStreamWhenAnswered(request)
   if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
   else {
     // Written, but ended only when the body is over.
