@@ -1,10 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connectNats } from '@skerry/service'
-import { mongoUrl, readSecrets } from '@skerry/stores'
-import type { System } from '@skerry/testing'
+import { mongoUrl, readSecrets, startStores } from '@skerry/stores'
+import { binCache, type System } from '@skerry/testing'
 import { MongoClient } from 'mongodb'
 import { usageOf } from './gateway/process-tree.ts'
+import { startNode } from './gateway/processes.ts'
 import { between, readCounts } from './posts/counters.ts'
 
 /** Ends what was started, the latest first. */
@@ -34,6 +38,25 @@ export async function operate(system: System, ends: Ends): Promise<{ nc: NatsCon
   const mongo = await MongoClient.connect(mongoUrl(port, 'root', secrets?.mongoRoot ?? ''))
   ends.push(() => mongo.close())
   return { nc, mongo }
+}
+
+/** A bare program of this package, and the mongod of its own that it is told as its first argument. */
+export async function startBareProgram(
+  file: string,
+  args: readonly string[],
+  ends: Ends
+): Promise<{ url: string; mongoUrl: string; pids: Record<string, number[]> }> {
+  const home = await mkdtemp(join(tmpdir(), 'skerry-bench-'))
+  ends.push(() => rm(home, { recursive: true, force: true }))
+  const stores = await startStores({
+    ...{ home, binDir: binCache(), apps: [{ name: 'bare', kind: 'service' }], say: () => undefined }
+  })
+  ends.push(() => stores.stop())
+  const program = await startNode(file, { args: [stores.urls.mongo, ...args] })
+  ends.push(() => program.stop())
+  const mongod = stores.parts.find(({ name }) => name === 'mongod')?.server.pid()
+  const pids = { program: [program.pid], mongod: mongod === undefined ? [] : [mongod] }
+  return { url: program.url, mongoUrl: stores.urls.mongo, pids }
 }
 
 /** The processes of a system by name: those of one service, however many instances it has, under one. */

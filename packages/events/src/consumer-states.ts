@@ -16,7 +16,8 @@ export type Replay = {
  * is replaying.
  */
 type ConsumerState = {
-  /** `<stream>:<durable>`. */ _id: string
+  /** `<stream>:<durable>` */
+  _id: string
   created: string
   floor: number
   refill?: string

@@ -1,14 +1,6 @@
-import {
-  bucketFromText,
-  bucketOf,
-  collectionOf,
-  defineCollection,
-  isDuplicate,
-  isId,
-  type Store,
-  type Tx
-} from '@skerry/store'
+import { collectionOf, defineCollection, isDuplicate, type Store, type Tx } from '@skerry/store'
 import { factOf } from './outbox.ts'
+import { bucketOfKey } from './partitions.ts'
 
 type InboxDocument = { _id: string; bucket: number; at: Date }
 
@@ -24,10 +16,10 @@ export const inbox = defineCollection<InboxDocument>({
 })
 
 /** The key of what a consumer knows of an event; its bucket is that of the entity, so that it lies beside the effect. */
-export const keyOf = (consumer: string, eventId: string, entity: string) => {
-  const start = entity.slice(0, 26)
-  return { bucket: isId(start) ? bucketOf(start) : bucketFromText(entity), _id: `${consumer}:${factOf(eventId)}` }
-}
+export const keyOf = (consumer: string, eventId: string, entity: string) => ({
+  bucket: bucketOfKey(entity),
+  _id: `${consumer}:${factOf(eventId)}`
+})
 
 /** Records in the effect's transaction that `consumer` applied an event. A second time it fails with a duplicate key. */
 export async function markApplied(

@@ -1,5 +1,5 @@
 import type { StreamConfig } from '@nats-io/jetstream'
-import { BUCKETS } from '@skerry/store'
+import { BUCKETS, bucketFromText, bucketOf, isId } from '@skerry/store'
 
 /** In the configuration of a stream: into how many partitions it was made. A stream of a release before partitions lacks it. */
 export const PARTITIONS = 'skerry-partitions'
@@ -26,7 +26,22 @@ export function partitionsOf({ metadata }: Pick<StreamConfig, 'metadata'>): read
 
 /** Which partition has a bucket. */
 export function partitionOfBucket(partitions: readonly Partition[], bucket: number): Partition {
-  return partitions[Math.floor((bucket * partitions.length) / BUCKETS)]!
+  return partitions[indexOf(bucket, partitions.length)]!
+}
+
+/** Whether a partition has a bucket. */
+export function hasBucket({ index, of }: Partition, bucket: number): boolean {
+  return indexOf(bucket, of) === index
+}
+
+function indexOf(bucket: number, of: number): number {
+  return Math.floor((bucket * of) / BUCKETS)
+}
+
+/** The bucket of a key: that of the id it is, or begins with; any other text has one as well. */
+export function bucketOfKey(key: string): number {
+  const start = key.slice(0, 26)
+  return isId(start) ? bucketOf(start) : bucketFromText(key)
 }
 
 /** What differs for one of several partitions: the durable on the server is named `<consumer>--p<index>`. */

@@ -2,7 +2,6 @@ import { type PageOf, type Profile, type QueryOf, SkerryError, type usersRoutes 
 import { decodeCursor, encodeCursor } from '@skerry/store'
 import { tidy, usernameKey } from '@skerry/text'
 import { findEdges, type Side } from '../data/follows.ts'
-import type { ProfileDocument } from '../data/profiles.ts'
 import { findNames, findUserByName } from '../data/usernames.ts'
 import type { Deps } from './deps.ts'
 import { presentProfile } from './present.ts'
@@ -53,7 +52,7 @@ export async function findUsers(deps: Deps, query: QueryOf<typeof usersRoutes.fi
 async function presentAll({ profiles }: Deps, ids: readonly string[]): Promise<Profile[]> {
   const byId = await profiles.many(ids)
   return ids.flatMap((id) => {
-    const profile: ProfileDocument | undefined = byId.get(id)
+    const profile = byId.get(id)
     return profile === undefined ? [] : presentProfile(profile)
   })
 }

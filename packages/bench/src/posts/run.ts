@@ -1,13 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startStores } from '@skerry/stores'
-import { binCache, startSystem } from '@skerry/testing'
+import { startSystem } from '@skerry/testing'
 import { MongoClient } from 'mongodb'
-import { startNode } from '../gateway/processes.ts'
 import { describeMachine, type Machine } from '../gateway/result.ts'
 import { signUp } from '../people.ts'
-import { cpuOf, type Ends, type Idle, idleOf, operate, processesOf, tapOf, usedBetween, WIDE } from '../subject.ts'
+import {
+  cpuOf,
+  type Ends,
+  type Idle,
+  idleOf,
+  operate,
+  processesOf,
+  startBareProgram,
+  tapOf,
+  usedBetween,
+  WIDE
+} from '../subject.ts'
 import { between, readCounts, type StoreCounts } from './counters.ts'
 import { settled } from './settle.ts'
 import { writePosts } from './write.ts'
@@ -113,20 +120,12 @@ async function people(baseUrl: string, name: string, count: number) {
 }
 
 async function startBare(ends: Ends): Promise<Subject> {
-  const home = await mkdtemp(join(tmpdir(), 'skerry-bench-'))
-  ends.push(() => rm(home, { recursive: true, force: true }))
-  const stores = await startStores({
-    ...{ home, binDir: binCache(), apps: [{ name: 'bare', kind: 'service' }], say: () => undefined }
-  })
-  ends.push(() => stores.stop())
-  const program = await startNode(join(import.meta.dirname, 'bare.ts'), { args: [stores.urls.mongo] })
-  ends.push(() => program.stop())
-  const mongo = await MongoClient.connect(stores.urls.mongo)
+  const program = await startBareProgram(join(import.meta.dirname, 'bare.ts'), [], ends)
+  const mongo = await MongoClient.connect(program.mongoUrl)
   ends.push(() => mongo.close())
-  const mongod = stores.parts.find(({ name }) => name === 'mongod')?.server.pid()
   let n = 0
   return {
-    pids: { program: [program.pid], mongod: mongod === undefined ? [] : [mongod] },
+    pids: program.pids,
     mongo,
     async write(count, connections, pauseMs = 0) {
       const next = () => ({

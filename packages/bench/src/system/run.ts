@@ -1,15 +1,22 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startStores } from '@skerry/stores'
-import { binCache, type System, startSystem } from '@skerry/testing'
+import { type System, startSystem } from '@skerry/testing'
 import { findLoadGenerator, type LoadGenerator, type LoadRequest } from '../gateway/load-generator.ts'
 import { median } from '../gateway/measure.ts'
-import { startNode } from '../gateway/processes.ts'
 import { describeMachine, type Machine } from '../gateway/result.ts'
 import { liveLatency } from '../live-latency.ts'
 import { makePeople, type Person } from '../people.ts'
-import { cpuOf, type Ends, type Idle, idleOf, operate, processesOf, tapOf, usedBetween, WIDE } from '../subject.ts'
+import {
+  cpuOf,
+  type Ends,
+  type Idle,
+  idleOf,
+  operate,
+  processesOf,
+  startBareProgram,
+  tapOf,
+  usedBetween,
+  WIDE
+} from '../subject.ts'
 import { memoryOf } from './memory.ts'
 import { bareOf, oursOf, PEOPLE, POSTS_EACH, ROUTES, type RouteId } from './routes.ts'
 
@@ -95,17 +102,9 @@ function subjectOf(url: string, pids: Subject['pids'], requestsOf: (id: RouteId)
 }
 
 async function startBare(ends: Ends): Promise<Subject> {
-  const home = await mkdtemp(join(tmpdir(), 'skerry-bench-'))
-  ends.push(() => rm(home, { recursive: true, force: true }))
-  const stores = await startStores({
-    ...{ home, binDir: binCache(), apps: [{ name: 'bare', kind: 'service' }], say: () => undefined }
-  })
-  ends.push(() => stores.stop())
-  const args = [stores.urls.mongo, String(PEOPLE), String(POSTS_EACH)]
-  const program = await startNode(join(import.meta.dirname, 'bare.ts'), { args })
-  ends.push(() => program.stop())
-  const mongod = stores.parts.find(({ name }) => name === 'mongod')?.server.pid()
-  return subjectOf(program.url, { program: [program.pid], mongod: mongod === undefined ? [] : [mongod] }, bareOf)
+  const args = [String(PEOPLE), String(POSTS_EACH)]
+  const { url, pids } = await startBareProgram(join(import.meta.dirname, 'bare.ts'), args, ends)
+  return subjectOf(url, pids, bareOf)
 }
 
 async function measureRoutes(

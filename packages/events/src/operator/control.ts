@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConsumerInfo, JetStreamManager } from '@nats-io/jetstream'
 import { wireSubject } from '@skerry/contracts'
-import { BUCKETS, bucketFromText, bucketOf, isId, isTransient } from '@skerry/store'
+import { isTransient } from '@skerry/store'
 import { applyOnce } from '../apply-once.ts'
 import type { Replay } from '../consumer-states.ts'
 import type { KeyedQueue } from '../keyed-queue.ts'
+import { bucketOfKey, hasBucket } from '../partitions.ts'
 import type { StretchOptions } from '../stretch-options.ts'
 import { deleteLetter } from './letters.ts'
 import { finishOperation, type Operation } from './operations.ts'
@@ -50,9 +51,7 @@ export function createControl(options: StretchOptions, stretch: Stretch) {
 
   /** Whether this is the partition that a key is in; what is no key has one as well. */
   function isHere(key: string): boolean {
-    const start = key.slice(0, 26)
-    const bucket = isId(start) ? bucketOf(start) : bucketFromText(key)
-    return Math.floor((bucket * partition.of) / BUCKETS) === partition.index
+    return hasBucket(partition, bucketOfKey(key))
   }
 
   /** What fails for want of a store stays pending and is taken in by a later look. */
