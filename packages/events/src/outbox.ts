@@ -21,6 +21,8 @@ export type OutboxDocument = {
   pending?: true
   /** When JetStream first acknowledged it. */
   publishedAt?: Date
+  /** The last filling of a lost stream that made it pending: whoever marks it says of which one it knew it. */
+  fill?: string
 }
 
 /** How long published events stay, so that a lost stream can be rebuilt: 7 days, in seconds. */

@@ -38,6 +38,11 @@ function indexOf(bucket: number, of: number): number {
   return Math.floor((bucket * of) / BUCKETS)
 }
 
+/** The buckets that a partition has, from the first to the last one. */
+export function bucketsOf({ index, of }: Partition): { first: number; last: number } {
+  return { first: Math.ceil((index * BUCKETS) / of), last: Math.ceil(((index + 1) * BUCKETS) / of) - 1 }
+}
+
 /** The bucket of a key: that of the id it is, or begins with; any other text has one as well. */
 export function bucketOfKey(key: string): number {
   const start = key.slice(0, 26)
@@ -58,6 +63,11 @@ export function consumerOfDurable(durable: string): { consumer: string; partitio
 /** The role of consuming a partition. */
 export function roleOf(stream: string, consumer: string, { index, of }: Partition): string {
   return of === 1 ? `consumer:${stream}:${consumer}` : `consumer:${stream}:${consumer}:${index}`
+}
+
+/** The role of publishing to a partition. That of looking after the stream is without a number. */
+export function relayRoleOf(service: string, { index }: Partition): string {
+  return `relay:${service}:${index}`
 }
 
 /** An event's type (`content.post.created.v1`) from the subject it was published to. */

@@ -1,39 +1,46 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JetStreamClient } from '@nats-io/jetstream'
-import { collectionOf, type Store } from '@skerry/store'
+import { type Fence, isRefused } from './fence.ts'
 import { toHeaders } from './headers.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
-import type { EventMetrics, Log } from './metrics.ts'
-import { type OutboxDocument, outbox } from './outbox.ts'
-import { type Partition, partitionOfBucket } from './partitions.ts'
-import { rememberLast } from './streams.ts'
+import type { Log } from './metrics.ts'
+import type { OutboxDocument } from './outbox.ts'
+import type { Partition } from './partitions.ts'
+import type { RelayMarks } from './relay-marks.ts'
 import { untilAborted } from './until-aborted.ts'
 
+/** Publishes to one partition. */
 export type Publisher = {
-  /** Takes a record; waits while too many are on their way. A record that was taken before is passed over. */
-  submit(record: OutboxDocument): Promise<void>
-  /** Waits for what is on its way and marks what was acknowledged. */
-  close(): Promise<void>
+  /**
+   * Takes a record, once there is room; false: there was none for `patienceMs`. A record that was taken before is passed over. One call at a
+   * time.
+   */
+  take(record: OutboxDocument, patienceMs: number): Promise<boolean>
+  /** Resolves when nothing is on its way, or has been given up. */
+  idle(): Promise<void>
+  /** Whether all that was sent was acknowledged: nothing of it can come any more. */
+  isThrough(): boolean
 }
 
 type PublisherOptions = {
   js: JetStreamClient
-  store: Store
   service: string
-  /** When the stream was made: what is remembered of it counts for that one alone. */
-  created: string
-  partitions: readonly Partition[]
+  partition: Partition
   /** The mark of the stream's last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
   refill: string | undefined
-  /** Ends what is on its way without waiting for its acknowledgement. */
+  fence: Fence
+  marks: RelayMarks
+  /** What is not sent by then is not sent any more. */
   signal: AbortSignal
+  /** Gives up what is on its way without waiting for its acknowledgement. */
+  abandon: AbortSignal
+  /** JetStream refuses what is published: another one has the partition. */
+  refused(error: unknown): void
   log: Log
-  metrics: EventMetrics
 }
 
-/** Records on their way at once: enough to keep JetStream's disk busy, few enough to repeat after a crash. */
-const WINDOW = 256
-const MARK_EVERY_MS = 50
+/** Records on their way at once, in all partitions: enough to keep JetStream's disk busy, few enough to repeat after a crash. */
+export const WINDOW = 256
 const REMEMBERED = 20_000
 
 /**
@@ -41,18 +48,26 @@ const REMEMBERED = 20_000
  * release before order keys have none: they are ordered by entity, and never in flight beside those that have one.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { js, store, service, created, partitions, refill, signal, log, metrics } = options
-  const queue = createKeyedQueue(WINDOW)
-  const records = collectionOf(store.db, outbox)
+  const { js, service, partition, refill, fence, marks, signal, abandon, refused, log } = options
+  const capacity = WINDOW / partition.of
+  const queue = createKeyedQueue(capacity)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
   const taken = new Set<string>()
-  let acknowledged: OutboxDocument[] = []
-  let last = { seq: 0, id: '' }
+  const waiting = new Set<() => void>()
   /** Which kind of records is in flight. */
   let allKeyed = true
+  /** Sent, and it is not known what became of it. */
+  let unknown = 0
   // An answer that will not come any more, since the connection is lost, is not waited for.
-  const unlessEnding = untilAborted(signal)
-  let marking = Promise.resolve()
+  const unlessAbandoned = untilAborted(abandon)
+  const wake = () => {
+    for (const resume of waiting) resume()
+  }
+  signal.addEventListener('abort', wake)
+  /** The queue has room for another once it has heard of this as well. */
+  const settled = () => {
+    if (waiting.size > 0) setImmediate(wake)
+  }
 
   async function publishOne(record: OutboxDocument): Promise<void> {
     const headers = toHeaders(service, {
@@ -63,21 +78,22 @@ export function createPublisher(options: PublisherOptions): Publisher {
       time: record.at.toISOString(),
       traceparent: record.traceparent
     })
-    const { token } = partitionOfBucket(partitions, record.bucket)
     for (let attempt = 0; !signal.aborted; attempt++) {
+      if (attempt === 0) unknown++
       try {
-        const ack = await unlessEnding(
-          js.publish(`${record.subject}${token}`, record.payload, {
+        const ack = await unlessAbandoned(
+          js.publish(`${record.subject}${partition.token}`, record.payload, {
             msgID: refill === undefined ? record._id : `${record._id} ${refill}`,
             headers,
             timeout: 5_000,
-            expect: { streamName: service }
+            expect: { streamName: service, ...fence.expect }
           })
         )
-        if (ack.seq > last.seq) last = { seq: ack.seq, id: record._id }
-        acknowledged.push(record)
+        unknown--
+        marks.add(record, ack.seq)
         return
       } catch (error) {
+        if (isRefused(error)) return refused(error)
         if (signal.aborted) return
         if (attempt % 10 === 0)
           log.warn({ err: error, event: record._id, attempt }, 'failed to publish an event, retrying')
@@ -86,45 +102,39 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  async function mark(): Promise<void> {
-    const done = acknowledged
-    if (done.length === 0) return
-    acknowledged = []
-    try {
-      // First, so that the stream is never further than remembered by an event that is not published again.
-      await rememberLast(store, service, created, last)
-      await records.updateMany(
-        { bucket: { $in: [...new Set(done.map((r) => r.bucket))] }, _id: { $in: done.map((r) => r._id) } },
-        // The first time stays where an event is published again.
-        { $min: { publishedAt: new Date() }, $unset: { pending: 1 } }
-      )
-      metrics.relayed(done.length)
-    } catch (error) {
-      // They stay pending and are published again by the next relay, which the inboxes make harmless; here they are marked later.
-      acknowledged = done.concat(acknowledged)
-      log.warn({ err: error }, 'failed to mark events as published, retrying')
-    }
+  const hasRoom = (keyed: boolean) => queue.size < capacity && (queue.size === 0 || keyed === allKeyed)
+
+  /** Waits for something to end, or for the end of patience. */
+  async function change(patienceMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, patienceMs)
+      function done(): void {
+        clearTimeout(timer)
+        waiting.delete(done)
+        resolve()
+      }
+      waiting.add(done)
+    })
   }
 
-  const timer = setInterval(() => {
-    marking = marking.then(mark)
-  }, MARK_EVERY_MS)
-
   return {
-    async submit(record) {
-      if (taken.has(record._id)) return
-      taken.add(record._id)
-      if (taken.size > REMEMBERED) taken.delete(taken.values().next().value as string)
+    async take(record, patienceMs) {
+      if (taken.has(record._id)) return true
       const keyed = record.orderKey !== undefined
-      if (keyed !== allKeyed) await queue.idle()
+      const until = performance.now() + patienceMs
+      while (!hasRoom(keyed)) {
+        const left = until - performance.now()
+        if (signal.aborted) return true
+        if (left <= 0) return false
+        await change(left)
+      }
+      taken.add(record._id)
+      if (taken.size > REMEMBERED / partition.of) taken.delete(taken.values().next().value as string)
       allKeyed = keyed
-      await queue.add(record.orderKey ?? record.entity, () => publishOne(record), signal)
+      await queue.add(record.orderKey ?? record.entity, () => publishOne(record).finally(settled), signal)
+      return true
     },
-    async close() {
-      await queue.idle()
-      clearInterval(timer)
-      await marking
-      await mark()
-    }
+    idle: () => queue.idle(),
+    isThrough: () => unknown === 0
   }
 }

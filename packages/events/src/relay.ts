@@ -1,18 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { collectionOf, type Store } from '@skerry/store'
-import type { ChangeStream, ChangeStreamInsertDocument, Timestamp } from 'mongodb'
-import { watchConnection } from './connection.ts'
+import { runByPartition } from './by-partition.ts'
 import { type EventMetrics, type Log, NO_METRICS } from './metrics.ts'
 import { outboxStatus } from './operator/outbox-status.ts'
 import { command, StatusRequest } from './operator/protocol.ts'
 import { startResponder } from './operator/responder.ts'
-import { type OutboxDocument, outbox } from './outbox.ts'
+import { outbox } from './outbox.ts'
 import { type Owned, runOwned } from './owner.ts'
-import { MOST_PARTITIONS } from './partitions.ts'
-import { createPublisher, type Publisher } from './publisher.ts'
-import { ensureStreams, findDamage } from './streams.ts'
+import { MOST_PARTITIONS, relayRoleOf } from './partitions.ts'
+import { createCarrier } from './relay-stretch.ts'
+import { createStreamWatch } from './stream-watch.ts'
+import { ensureStreams } from './streams.ts'
 
 export type RelayOptions = {
   store: Store
@@ -29,137 +29,54 @@ export type RelayOptions = {
   checkMs?: number
 }
 
-const SCAN_BATCH = 500
 const DEPTH_LIMIT = 100_000
 const CHECK_EVERY_MS = 5_000
-const DAMAGED = new Error('the stream was damaged')
 
 /**
- * Carries events from the outbox to the service's stream: one relay a service at a time (a lease), in commit order within a key, each
- * until JetStream has acknowledged it. See docs/events.md for the guarantees and the failure cases.
+ * Carries events from the outbox to the service's stream, in commit order within a key, each until JetStream has acknowledged it. The instances of
+ * a service share the stream's partitions, and one of them looks after the stream itself. See docs/events.md for the guarantees and the
+ * failure cases.
  */
 export function startRelay(options: RelayOptions): Owned {
-  const { store, nc, service, log } = options
+  const { store, nc, service, instance, log } = options
   const metrics = options.metrics ?? NO_METRICS
   const records = collectionOf(store.db, outbox)
+  const common = { store, instance, log, ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }) }
+  const manager = () => jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
+  const watch = createStreamWatch({ store, nc, service, log, everyMs: options.checkMs ?? CHECK_EVERY_MS })
+  const carrier = createCarrier({ store, nc, service, instance, log, metrics, watch })
 
-  const owned = runOwned({
-    store,
-    name: `relay:${service}`,
-    instance: options.instance,
-    log,
-    ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
-    async work(signal, working) {
-      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
-      const broken = new AbortController()
-      const ended = new AbortController()
-      const back = new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { signal: ended.signal })
-        watchConnection(nc, ended.signal, (what) => {
-          if (what === 'lost') broken.abort(new Error('the connection to NATS was lost'))
-          else resolve()
-        })
+  const keeper = runOwned({ ...common, name: `relay:${service}`, work: keep })
+  const parts = runByPartition({
+    ...{ manager, log, stream: service, work: 'relay' },
+    start: (partition, repartitioned) =>
+      runOwned({
+        ...common,
+        name: relayRoleOf(service, partition),
+        ...(partition.of === 1 ? {} : { share: { what: `relay:${service}`, part: partition.index, of: partition.of } }),
+        work: (signal, working) => carrier.carry({ partition, signal, working, repartitioned })
       })
-      try {
-        await carry(jsm, signal, broken, working)
-        // The next stretch begins with a look at the stream, which needs NATS.
-        if (!signal.aborted && broken.signal.reason !== DAMAGED) await back
-        if (!signal.aborted) throw broken.signal.reason
-      } finally {
-        ended.abort()
-      }
-    }
   })
 
-  /** Resolves when the relay is to end, or when the connection or the stream is no more what it was: `broken` says why. */
-  async function carry(
-    jsm: JetStreamManager,
-    signal: AbortSignal,
-    broken: AbortController,
-    working: () => void
-  ): Promise<void> {
-    const ends = AbortSignal.any([signal, broken.signal])
-    const { damage, again, created, refill, partitions } = await ensureStreams(
-      store,
-      jsm,
-      service,
-      options.partitions ?? MOST_PARTITIONS
-    )
+  /** Makes the stream, and makes good what it has lost; resolves when it is to do so again. */
+  async function keep(signal: AbortSignal, working: () => void): Promise<void> {
+    const made = await ensureStreams(store, await manager(), service, options.partitions ?? MOST_PARTITIONS)
+    const { damage, again } = made
     if (again > 0)
       log.warn({ service, damage, count: again }, 'stream damaged: republishing its events from the outbox')
-    const js = jetstream(nc, { timeout: 5_000 })
-    const publisher = createPublisher({
-      ...{ js, store, service, created, partitions, refill },
-      ...{ signal: ends, log, metrics }
+    working()
+    await new Promise<void>((resolve) => {
+      const ignore = watch.on(({ damage }) => {
+        if (damage !== undefined) end()
+      })
+      function end(): void {
+        ignore()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      signal.addEventListener('abort', end)
+      if (signal.aborted) end()
     })
-    const checking = setInterval(() => void check(jsm, broken), options.checkMs ?? CHECK_EVERY_MS)
-    try {
-      await follow(publisher, ends, working)
-    } catch (error) {
-      if (!ends.aborted) throw error
-    } finally {
-      clearInterval(checking)
-      if (!ends.aborted) broken.abort(new Error('the stretch ended'))
-      await publisher.close()
-    }
-  }
-
-  /** One look at the stream while it is published to: a purge or a loss breaks no connection. */
-  async function check(jsm: JetStreamManager, broken: AbortController): Promise<void> {
-    try {
-      const damage = await findDamage(store, jsm, service)
-      if (damage === undefined) return
-      log.warn({ service, damage }, 'the stream was damaged')
-      broken.abort(DAMAGED)
-    } catch (error) {
-      log.debug({ err: error }, 'failed to check the stream')
-    }
-  }
-
-  /** Publishes all that is pending, then what is committed from now on. */
-  async function follow(publisher: Publisher, ends: AbortSignal, working: () => void): Promise<void> {
-    const from = await operationTime(store)
-    const changes = records.watch([{ $match: { operationType: 'insert' } }], {
-      startAtOperationTime: from,
-      maxAwaitTimeMS: 1_000
-    }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
-    const end = () =>
-      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'failed to close a change stream'))
-    ends.addEventListener('abort', end)
-    try {
-      await publishPending(publisher, from, ends)
-      working()
-      while (!ends.aborted) {
-        // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
-        const change = await changes.tryNext()
-        if (change !== null) await publisher.submit(change.fullDocument)
-      }
-    } finally {
-      ends.removeEventListener('abort', end)
-      await changes.close()
-    }
-  }
-
-  /**
-   * What was committed while no relay ran, or could not be published before the last one ended. Nothing newer than the change stream's
-   * beginning: the scan takes time, and could see an event and have passed the place of an earlier one that committed meanwhile. And nothing
-   * less: a majority may have the newest a moment later, and the change stream would not bring it.
-   */
-  async function publishPending(publisher: Publisher, until: Timestamp, ends: AbortSignal): Promise<void> {
-    const session = store.client.startSession({ causalConsistency: true })
-    // Reads with it wait until a majority has what was written by then.
-    session.advanceOperationTime(until)
-    try {
-      for await (const record of records.find(
-        { pending: true, seq: { $lte: until } },
-        { sort: { seq: 1 }, batchSize: SCAN_BATCH, comment: 'relay-pending', session }
-      )) {
-        if (ends.aborted) return
-        await publisher.submit(record)
-      }
-    } finally {
-      await session.endSession()
-    }
   }
 
   const responder = startResponder(nc, {
@@ -185,25 +102,14 @@ export function startRelay(options: RelayOptions): Owned {
   const measured = measure()
 
   return {
-    ...owned,
+    attached: () => keeper.attached() && parts.attached(),
+    owner: () => parts.owner(),
     async stop() {
       responder.stop()
       measuring.abort()
       await measured
-      await owned.stop()
+      await Promise.all([keeper.stop(), parts.stop()])
+      watch.stop()
     }
-  }
-}
-
-/** The cluster's time now: a change stream from here on, opened before a scan, misses nothing between the two. */
-async function operationTime(store: Store): Promise<Timestamp> {
-  const session = store.client.startSession()
-  try {
-    await store.db.command({ ping: 1 }, { session })
-    const time = session.operationTime
-    if (time === undefined) throw new Error('the database gave no operation time: it is not a replica set')
-    return time
-  } finally {
-    await session.endSession()
   }
 }

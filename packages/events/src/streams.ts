@@ -7,7 +7,8 @@ import {
   type StreamConfig,
   type StreamInfo
 } from '@nats-io/jetstream'
-import { collectionOf, defineCollection, type Store } from '@skerry/store'
+import { collectionOf, defineCollection, newId, randomBucket, type Store } from '@skerry/store'
+import type { Timestamp } from 'mongodb'
 import { outbox } from './outbox.ts'
 import { PARTITIONS, type Partition, partitionsOf } from './partitions.ts'
 
@@ -20,6 +21,10 @@ type StreamState = {
   lastId?: string
   /** Places that held no message any more when the stream was last filled: nothing but damage makes them more. */
   holes?: number
+  /** The last filling from the outbox; whatever relayed before it begins again. */
+  filled?: string
+  /** By partition: the stretch of a relay that may publish, or have something on its way, since it has not ended in order (see fence.ts). */
+  relays?: Record<string, string>
 }
 
 export const streamStates = defineCollection<StreamState>({ name: 'streams', shardKey: null, indexes: [] })
@@ -56,19 +61,13 @@ export async function lookAt(jsm: JetStreamManager, stream: string): Promise<Loo
   return mark === undefined ? { info } : { info, refill: { mark, from: Number.parseInt(mark, 10) } }
 }
 
-/** A stream that may be published to, what was wrong with it, and how many records became pending again. */
-type EnsuredStream = {
-  damage: string | undefined
-  again: number
-  created: string
-  refill: string | undefined
-  partitions: readonly Partition[]
-}
+/** A stream that was made or mended: what was wrong with it, and how many records became pending again. */
+type EnsuredStream = { damage: string | undefined; again: number }
 
 /**
  * Makes a service's own stream and the one of its dead letters. When the event stream was lost, replaced or cut since it was last seen, all
  * that the outbox still keeps becomes pending again, and only then the stream is remembered as it is: an end in between repeats, it
- * doesn't lose. Nothing may be published before this.
+ * doesn't lose. Nothing may be published before this. One instance does it; the others wait until it is done.
  *
  * @param partitions how many a stream is made with; one that is there keeps its own
  */
@@ -83,50 +82,78 @@ export async function ensureStreams(
   await ensureStream(jsm, service, `${service}.>`, { [WHOLE]: whole, [PARTITIONS]: String(partitions) })
   await ensureDeadLetters(jsm, service)
   const damage = await findDamage(store, jsm, service)
-  const { info, refill } = await lookAt(jsm, service)
-  const { created } = info
-  const is = { damage, created, partitions: partitionsOf(info.config) }
-  if (damage === undefined) return { ...is, again: 0, refill: refill?.mark }
-  const again = await makePending(store)
+  if (damage === undefined) return { damage, again: 0 }
+  const filled = newId(randomBucket())
+  const again = await makePending(store, filled)
+  const { info } = await lookAt(jsm, service)
   // A consumer can't be further than an empty stream, and that one knows no id; but it may say of itself that it was always whole.
-  const marks = info.state.last_seq > 0 || (before !== null && info.config.metadata?.[WHOLE] === 'yes')
-  const mark = marks ? await markRefill(jsm, service, info.state.last_seq + 1) : undefined
+  if (info.state.last_seq > 0 || (before !== null && info.config.metadata?.[WHOLE] === 'yes'))
+    await markRefill(jsm, service, info.state.last_seq + 1)
+  // Whoever relayed before may have something on its way yet.
+  const relays =
+    before === null ? {} : Object.fromEntries(partitionsOf(info.config).map(({ index }) => [index, 'lost']))
   await collectionOf(store.db, streamStates).replaceOne(
     { _id: service },
-    { created, lastSeq: info.state.last_seq, holes: holesOf(info) },
+    { created: info.created, lastSeq: info.state.last_seq, holes: holesOf(info), filled, relays },
     { upsert: true }
   )
-  return { ...is, again, refill: mark }
+  return { damage, again }
 }
 
-async function markRefill(jsm: JetStreamManager, service: string, from: number): Promise<string> {
+/** A stream as who relays to it has to know it. */
+export type KnownStream = {
+  created: string
+  partitions: readonly Partition[]
+  /** The mark of the last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
+  refill: string | undefined
+  filled: string | undefined
+}
+
+/** How a stream is that may be published to; otherwise what is wrong with it. */
+export async function inspectStream(
+  store: Store,
+  jsm: JetStreamManager,
+  service: string
+): Promise<{ damage: string; known?: never } | { damage?: never; known: KnownStream }> {
+  // Read first: the stream is then at least as far.
+  const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
+  if (before === null) return { damage: 'it is new' }
+  let look: Look
+  try {
+    look = await lookAt(jsm, service)
+  } catch (error) {
+    if (isStreamNotFound(error)) return { damage: 'it is gone' }
+    throw error
+  }
+  const damage = await damageOf(jsm, before, look.info)
+  if (damage !== undefined) return { damage }
+  const { created, config } = look.info
+  return {
+    known: { created, partitions: partitionsOf(config), refill: look.refill?.mark, filled: before.filled }
+  }
+}
+
+async function markRefill(jsm: JetStreamManager, service: string, from: number): Promise<void> {
   const mark = `${from}-${Date.now().toString(36)}`
   const options = { expect: { streamName: service }, timeout: 5_000 }
   await jsm.jetstream().publish(`${service}.${REFILLED}.${mark}`, JSON.stringify({ from }), options)
-  return mark
+}
+
+/** Compares a service's stream with what is remembered of it. Resolves with what is wrong, or undefined. */
+export async function findDamage(store: Store, jsm: JetStreamManager, service: string): Promise<string | undefined> {
+  return (await inspectStream(store, jsm, service)).damage
 }
 
 /**
- * Compares a service's stream with what is remembered of it. Resolves with what is wrong, or undefined. It is enough to look at the last
- * event that was acknowledged, whose place holds another one when the stream was cut below it and has grown since, and at the number of
- * places without a message.
+ * It is enough to look at the last event that was acknowledged, whose place holds another one when the stream was cut below it and has grown
+ * since, and at the number of places without a message.
  */
-export async function findDamage(store: Store, jsm: JetStreamManager, service: string): Promise<string | undefined> {
-  // Read first: the stream is then at least as far.
-  const before = await collectionOf(store.db, streamStates).findOne({ _id: service })
-  if (before === null) return 'it is new'
-  let info: StreamInfo
-  try {
-    info = await jsm.streams.info(service)
-  } catch (error) {
-    if (isStreamNotFound(error)) return 'it is gone'
-    throw error
-  }
+async function damageOf(jsm: JetStreamManager, before: StreamState, info: StreamInfo): Promise<string | undefined> {
   if (info.created !== before.created) return 'it was made anew'
   if (info.state.last_seq < before.lastSeq) return `it ends at ${info.state.last_seq}, and ${before.lastSeq} was there`
   if (holesOf(info) > (before.holes ?? 0)) return `it has ${holesOf(info)} holes, and had ${before.holes ?? 0}`
   if (before.lastId === undefined) return undefined
-  const last = await jsm.streams.getMessage(service, { seq: before.lastSeq })
+  const last = await jsm.streams.getMessage(before._id, { seq: before.lastSeq })
   if (last === null) return isLimited(info.config) ? undefined : `${before.lastSeq} is gone`
   return last.header.get('ce-id') === before.lastId ? undefined : `another event is at ${before.lastSeq}`
 }
@@ -146,28 +173,51 @@ function isLimited(config: StreamConfig): boolean {
 }
 
 /**
- * They keep the time when they were first published: what is counted from it must not outlive what the inboxes of consumers remember, which
- * count from the effect.
+ * Makes all that was published pending again, and has every record say of which filling it is: a relay that had one acknowledged before the
+ * loss, and comes to marking it now, does not find it as it was. What is pending comes first: it may become published meanwhile, and not the other
+ * way. Records keep the time when they were first published: what is counted from it must not outlive what the inboxes of consumers
+ * remember, which count from the effect.
  */
-async function makePending(store: Store): Promise<number> {
+async function makePending(store: Store, fill: string): Promise<number> {
   const records = collectionOf(store.db, outbox)
-  const published = records.find(
-    { publishedAt: { $exists: true } },
-    { projection: { bucket: 1 }, sort: { publishedAt: 1 }, batchSize: REFILL_BATCH, comment: 'relay-rebuild' }
-  )
+  const session = store.client.startSession({ causalConsistency: true })
+  session.advanceOperationTime(await operationTime(store))
   let again = 0
   try {
-    while (await published.hasNext()) {
-      const some = published.readBufferedDocuments(REFILL_BATCH)
-      const { modifiedCount } = await records.updateMany(
-        { bucket: { $in: [...new Set(some.map((r) => r.bucket))] }, _id: { $in: some.map((r) => r._id) } },
-        { $set: { pending: true } }
-      )
-      again += modifiedCount
+    for (const filter of [{ pending: true }, { publishedAt: { $exists: true } }] as const) {
+      const found = records.find(filter, {
+        ...{ projection: { bucket: 1 }, batchSize: REFILL_BATCH, comment: 'relay-rebuild', session },
+        sort: 'pending' in filter ? { seq: 1 } : { publishedAt: 1 }
+      })
+      try {
+        while (await found.hasNext()) {
+          const some = found.readBufferedDocuments(REFILL_BATCH)
+          const { modifiedCount } = await records.updateMany(
+            { bucket: { $in: [...new Set(some.map((r) => r.bucket))] }, _id: { $in: some.map((r) => r._id) } },
+            { $set: { pending: true, fill } }
+          )
+          if ('publishedAt' in filter) again += modifiedCount
+        }
+      } finally {
+        await found.close()
+      }
     }
     return again
   } finally {
-    await published.close()
+    await session.endSession()
+  }
+}
+
+/** The cluster's time now: a change stream from here on, opened before a scan, misses nothing between the two. */
+export async function operationTime(store: Store): Promise<Timestamp> {
+  const session = store.client.startSession()
+  try {
+    await store.db.command({ ping: 1 }, { session })
+    const time = session.operationTime
+    if (time === undefined) throw new Error('the database gave no operation time: it is not a replica set')
+    return time
+  } finally {
+    await session.endSession()
   }
 }
 
@@ -206,11 +256,11 @@ async function ensureStream(
 export async function rememberLast(
   store: Store,
   service: string,
-  created: string,
+  { created, filled }: Pick<KnownStream, 'created'> & { filled?: string | undefined },
   last: { seq: number; id: string }
 ): Promise<void> {
   await collectionOf(store.db, streamStates).updateOne(
-    { _id: service, created, lastSeq: { $lt: last.seq } },
+    { _id: service, created, lastSeq: { $lt: last.seq }, ...(filled === undefined ? {} : { filled }) },
     { $set: { lastSeq: last.seq, lastId: last.id } }
   )
 }

@@ -237,7 +237,7 @@ t.test('a stream that was cut is refused as well; generations are counted', asyn
   await collectionOf(store.db, readModels).deleteOne({ _id: 'content--tallies' })
   // It was further than it is.
   const { created } = await jsm.streams.info('content')
-  await rememberLast(store, 'content', created, { seq: 1_000, id: 'gone' })
+  await rememberLast(store, 'content', { created }, { seq: 1_000, id: 'gone' })
   const relay = startRelay(common)
   await waitFor(() => relay.owner())
   await t.rejects(command(bench, 'rebuild'), /PARTIAL: .* it was cut, and refilled with what the outbox kept/)

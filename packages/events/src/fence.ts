@@ -1,0 +1,75 @@
+import { JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
+import { collectionOf, newId, randomBucket, readRoles, type Store } from '@skerry/store'
+import { type Partition, relayRoleOf } from './partitions.ts'
+import { streamStates } from './streams.ts'
+
+/** What a stretch of relaying to a partition publishes with: JetStream refuses what comes after another one has taken it. */
+export type Fence = {
+  /** What each message of the stretch is to expect: that this is still the partition's last mark. */
+  readonly expect: { lastSubjectSequence: number; lastSubjectSequenceSubject: string }
+  /** Says that nothing of this stretch is on its way any more: the next one needs no mark. */
+  release(): Promise<void>
+}
+
+export type FenceOptions = {
+  store: Store
+  jsm: JetStreamManager
+  js: JetStreamClient
+  service: string
+  instance: string
+  /** When the stream was made. */
+  created: string
+  partition: Partition
+}
+
+const WRONG_LAST_SEQUENCE = 10071
+
+/** The fence was not to be had: the role is another's by now, or another one takes the fence at this moment. */
+class NotOurs extends Error {}
+
+/** Under which subject the marks of a partition lie in the stream, each the beginning of a stretch that could not rely on the one before. */
+export const markSubjectOf = (service: string, { index }: Partition) => `${service}.relay.${index}`
+
+/** Whether JetStream has refused a message since the fence is another's. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE
+}
+
+/**
+ * Takes a partition over. Where the stretch before it has ended in order nothing of it can come any more, and its mark serves on. Where it has
+ * not, its owner may be paused with something on its way: a new mark in the stream makes JetStream refuse that.
+ *
+ * The last mark is read before the look at who has the role, and the new one is stored only where no other came between: whoever had lost the role when
+ * its successor took the fence cannot take it back.
+ */
+export async function takeFence(options: FenceOptions): Promise<Fence> {
+  const { store, jsm, js, service, instance, created, partition } = options
+  const subject = markSubjectOf(service, partition)
+  const states = collectionOf(store.db, streamStates)
+  const stretch = newId(randomBucket())
+  const relays = `relays.${partition.index}`
+  const here = { _id: service, created }
+  const clean =
+    (await states.updateOne({ ...here, [relays]: { $exists: false } }, { $set: { [relays]: stretch } }))
+      .matchedCount === 1
+  let mark = (await jsm.streams.getMessage(service, { last_by_subj: subject }))?.seq ?? 0
+  await assertOurs(options)
+  if (!clean) {
+    // First, so that the one before does not say that it has ended in order, of a mark that is no more its own.
+    await states.updateOne(here, { $set: { [relays]: stretch } })
+    const expect = { streamName: service, lastSubjectSequence: mark }
+    mark = (await js.publish(subject, JSON.stringify({ instance, stretch }), { expect, timeout: 5_000 })).seq
+  }
+  return {
+    expect: { lastSubjectSequence: mark, lastSubjectSequenceSubject: subject },
+    async release() {
+      await states.updateOne({ ...here, [relays]: stretch }, { $unset: { [relays]: 1 } })
+    }
+  }
+}
+
+async function assertOurs({ store, service, instance, partition }: FenceOptions): Promise<void> {
+  const owner = (await readRoles(store)).owners.get(relayRoleOf(service, partition))
+  if (owner !== instance)
+    throw new NotOurs(`the role is ${owner === undefined ? "nobody's" : `that of ${owner}`} by now`)
+}

@@ -1,0 +1,341 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { collectionOf, type Store } from '@skerry/store'
+import type { ChangeStream, ChangeStreamInsertDocument } from 'mongodb'
+import { watchConnection } from './connection.ts'
+import { type Fence, takeFence } from './fence.ts'
+import type { EventMetrics, Log } from './metrics.ts'
+import { type OutboxDocument, outbox } from './outbox.ts'
+import { bucketsOf, type Partition, partitionOfBucket } from './partitions.ts'
+import { createPublisher, type Publisher, WINDOW } from './publisher.ts'
+import { createRelayMarks, type RelayMarks } from './relay-marks.ts'
+import type { StreamWatch } from './stream-watch.ts'
+import { inspectStream, type KnownStream, operationTime } from './streams.ts'
+import { untilAborted } from './until-aborted.ts'
+
+export type CarrierOptions = {
+  store: Store
+  nc: NatsConnection
+  service: string
+  instance: string
+  log: Log
+  metrics: EventMetrics
+  watch: StreamWatch
+}
+
+/** What an instance has to do in one partition. */
+export type Errand = {
+  partition: Partition
+  /** Lasts as long as the role. */
+  signal: AbortSignal
+  /** All that was pending is on its way. */
+  working(): void
+  /** The stream has other partitions. */
+  repartitioned(): void
+}
+
+/** Carries records to the partitions that an instance has, all of them from one change stream. */
+export type Carrier = { carry(errand: Errand): Promise<void> }
+
+type Part = Errand & {
+  /** Of its stretch, its role, and a fault of its own. */
+  ends: AbortSignal
+  failed: AbortController
+  /** Gives up what is on its way. */
+  abandon: AbortController
+  publisher: Publisher | undefined
+  fence: Fence | undefined
+  /** What the change stream has brought while what was pending before it is read. */
+  held: OutboxDocument[] | undefined
+  /** Something was passed over: it is pending, and is read again once what is on its way has ended. */
+  missed: boolean
+}
+
+type Stretch = { readonly over: boolean; closed: Promise<void>; carry(errand: Errand): Promise<void> }
+
+const SCAN_BATCH = 500
+const LOOK_AGAIN_MS = 50
+/** How long a partition that takes no more keeps the others waiting before it is passed over. */
+const PATIENCE_MS = 250
+/** How long the acknowledgements of what is on its way are waited for when a role is given up. */
+const LAST_ANSWERS_MS = 1_000
+
+/** One stretch at a time, which lasts as long as the connection does, the stream is what it was, and somebody needs it. */
+export function createCarrier(options: CarrierOptions): Carrier {
+  let current: Stretch | undefined
+  return {
+    async carry(errand) {
+      if (current === undefined || current.over) current = openStretch(options, current?.closed)
+      await current.carry(errand)
+    }
+  }
+}
+
+function openStretch(options: CarrierOptions, before: Promise<void> | undefined): Stretch {
+  const { store, nc, service, instance, log, metrics, watch } = options
+  const records = collectionOf(store.db, outbox)
+  const broken = new AbortController()
+  const ends = broken.signal
+  const parts = new Map<number, Part>()
+  const closed = Promise.withResolvers<void>()
+  const back = Promise.withResolvers<void>()
+  let lost = false
+  let members = 0
+  let joining: Part[] = []
+  let marks: RelayMarks | undefined
+  let following: Promise<void> | undefined
+  let stopWatching: (() => void) | undefined
+
+  const disconnected = new AbortController()
+  watchConnection(nc, disconnected.signal, (what) => {
+    if (what === 'back') return back.resolve()
+    lost = true
+    broken.abort(new Error('the connection to NATS was lost'))
+  })
+
+  type Ready = { jsm: JetStreamManager; js: JetStreamClient; known: KnownStream; marks: RelayMarks }
+  const ready = prepare()
+  ready.catch((error: unknown) => broken.abort(error))
+
+  async function prepare(): Promise<Ready> {
+    await before
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
+    const known = await whenWhole(jsm)
+    const js = jetstream(nc, { timeout: 5_000 })
+    const created = createRelayMarks({ store, service, known, log, metrics })
+    marks = created
+    stopWatching = watch.on((found) => {
+      if (found.damage !== undefined) broken.abort(new Error(`the stream was damaged: ${found.damage}`))
+      else if (!isSame(found.known, known)) broken.abort(new Error('the stream was filled again'))
+    })
+    following = follow(known)
+    return { jsm, js, known, marks: created }
+  }
+
+  /** Another role looks after the stream: it may be about to make it, or to make it good. */
+  async function whenWhole(jsm: JetStreamManager): Promise<KnownStream> {
+    for (;;) {
+      ends.throwIfAborted()
+      const { known } = await inspectStream(store, jsm, service)
+      if (known !== undefined) return known
+      await delay(LOOK_AGAIN_MS, undefined, { signal: ends })
+    }
+  }
+
+  /** Gives what is committed from now on to the partitions that this instance has by then. */
+  async function follow({ partitions }: KnownStream): Promise<void> {
+    const changes = records.watch([{ $match: { operationType: 'insert' } }], {
+      startAtOperationTime: await operationTime(store),
+      maxAwaitTimeMS: 1_000
+    }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
+    const end = () =>
+      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'failed to close a change stream'))
+    ends.addEventListener('abort', end)
+    try {
+      while (!ends.aborted) {
+        // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
+        const change = await changes.tryNext()
+        if (change === null) continue
+        const { fullDocument: record } = change
+        const part = parts.get(partitionOfBucket(partitions, record.bucket).index)
+        if (part !== undefined) await receive(part, record)
+      }
+    } catch (error) {
+      broken.abort(error)
+    } finally {
+      ends.removeEventListener('abort', end)
+      await changes.close()
+    }
+  }
+
+  async function receive(part: Part, record: OutboxDocument): Promise<void> {
+    if (part.missed) return
+    if (part.held === undefined) {
+      if (!(await take(part, record))) fallBehind(part)
+    } else if (part.held.length < WINDOW / part.partition.of) part.held.push(record)
+    else part.missed = true
+  }
+
+  async function take(part: Part, record: OutboxDocument): Promise<boolean> {
+    return part.ends.aborted || (await part.publisher!.take(record, PATIENCE_MS))
+  }
+
+  /** No other partition waits for this one: what it cannot take stays pending, and is read when it can. */
+  function fallBehind(part: Part): void {
+    part.missed = true
+    log.debug({ service, partition: part.partition.index }, 'a partition takes no more: it is passed over')
+    part
+      .publisher!.idle()
+      .then(() => catchUp([part]))
+      .catch((error: unknown) => broken.abort(error))
+  }
+
+  /**
+   * Publishes what is pending, then what the change stream has brought meanwhile. What is taken to be pending is nothing newer than the
+   * beginning of that: the scan takes time, and could see an event and have passed the place of an earlier one that committed meanwhile. And
+   * nothing less: a majority may have the newest a moment later, and the change stream would not bring it.
+   */
+  async function catchUp(group: readonly Part[]): Promise<void> {
+    const here = group.filter((part) => !part.ends.aborted)
+    if (here.length === 0) return
+    for (const part of here) {
+      part.held = []
+      part.missed = false
+    }
+    await scan(here)
+    await Promise.all(here.map(takeHeld))
+  }
+
+  async function scan(group: readonly Part[]): Promise<void> {
+    const until = await operationTime(store)
+    const session = store.client.startSession({ causalConsistency: true })
+    // Reads with it wait until a majority has what was written by then.
+    session.advanceOperationTime(until)
+    const { partitions } = (await ready).known
+    const byIndex = new Map(group.map((part) => [part.partition.index, part]))
+    const full = new Set<Part>()
+    const ranges = group.map(({ partition }) => {
+      const { first, last } = bucketsOf(partition)
+      return { bucket: { $gte: first, $lte: last } }
+    })
+    try {
+      for await (const record of records.find(
+        { pending: true, seq: { $lte: until }, ...(group.length === partitions.length ? {} : { $or: ranges }) },
+        { sort: { seq: 1 }, batchSize: SCAN_BATCH, comment: 'relay-pending', session }
+      )) {
+        if (ends.aborted) return
+        const part = byIndex.get(partitionOfBucket(partitions, record.bucket).index)
+        if (part === undefined || full.has(part) || (await take(part, record))) continue
+        full.add(part)
+        if (full.size === group.length) break
+      }
+    } finally {
+      for (const part of full) part.missed = true
+      await session.endSession()
+    }
+  }
+
+  async function takeHeld(part: Part): Promise<void> {
+    while (!part.missed && part.held!.length > 0) if (!(await take(part, part.held!.shift()!))) part.missed = true
+    part.held = undefined
+    if (part.ends.aborted) return
+    part.working()
+    if (part.missed) fallBehind(part)
+  }
+
+  /** Takes the partitions over that came at the same time: one scan is for all of them. */
+  async function begin(group: readonly Part[], isFirst: boolean): Promise<void> {
+    const { jsm, js, known, marks } = await ready
+    if (!isFirst) {
+      const now = await inspectStream(store, jsm, service)
+      if (now.known === undefined || !isSame(now.known, known)) throw new Error('the stream is not what it was')
+    }
+    await Promise.all(
+      group.map(async (part) => {
+        const { partition } = part
+        try {
+          const here = known.partitions[partition.index]
+          if (known.partitions.length !== partition.of || here?.token !== partition.token) {
+            part.repartitioned()
+            throw new Error('the stream has other partitions')
+          }
+          if (part.ends.aborted) return
+          const fence = await takeFence({ store, jsm, js, service, instance, created: known.created, partition })
+          part.fence = fence
+          part.publisher = createPublisher({
+            ...{ js, service, partition, refill: known.refill, fence, marks, log },
+            ...{ signal: part.ends, abandon: part.abandon.signal },
+            refused(error) {
+              part.failed.abort(error)
+              // It may be that the mark is gone, with more.
+              void watch.look()
+            }
+          })
+          part.held = []
+          parts.set(partition.index, part)
+        } catch (error) {
+          part.failed.abort(error)
+        }
+      })
+    )
+    await catchUp(group.filter((part) => parts.get(part.partition.index) === part))
+  }
+
+  let groups = 0
+  function join(part: Part): void {
+    joining.push(part)
+    if (joining.length > 1) return
+    setImmediate(() => {
+      const group = joining
+      joining = []
+      begin(group, groups++ === 0).catch((error: unknown) => broken.abort(error))
+    })
+  }
+
+  /** What was acknowledged is marked, and if nothing can come any more the next owner is told so. */
+  async function giveUp(part: Part): Promise<void> {
+    if (parts.get(part.partition.index) === part) parts.delete(part.partition.index)
+    const { publisher, fence } = part
+    if (publisher === undefined || fence === undefined) return
+    if (!lost) await Promise.race([publisher.idle(), delay(LAST_ANSWERS_MS)])
+    part.abandon.abort(new Error('the stretch ended'))
+    await publisher.idle()
+    await marks?.flush()
+    if (publisher.isThrough()) await fence.release()
+  }
+
+  async function close(): Promise<void> {
+    if (!ends.aborted) broken.abort(new Error('nobody relays here'))
+    stopWatching?.()
+    await ready.catch(() => 'told already')
+    await following
+    await marks?.close()
+    disconnected.abort()
+    closed.resolve()
+  }
+
+  return {
+    get over() {
+      return ends.aborted
+    },
+    closed: closed.promise,
+    async carry(errand) {
+      const failed = new AbortController()
+      const part: Part = {
+        ...{
+          ...errand,
+          failed,
+          abandon: new AbortController(),
+          ends: AbortSignal.any([errand.signal, ends, failed.signal])
+        },
+        ...{ publisher: undefined, fence: undefined, held: undefined, missed: false }
+      }
+      members++
+      const ended = untilAborted(part.ends)(new Promise<never>(() => undefined))
+      join(part)
+      try {
+        await ended.catch(() => 'it is over')
+        await giveUp(part).catch((error: unknown) =>
+          log.warn({ err: error, service, partition: errand.partition.index }, 'failed to give a partition up in order')
+        )
+        // The next stretch begins with a look at the stream, which needs NATS.
+        if (lost && !errand.signal.aborted) await Promise.race([back.promise, whenAborted(errand.signal)])
+      } finally {
+        if (--members === 0) await close()
+      }
+      if (!errand.signal.aborted) throw failed.signal.aborted ? failed.signal.reason : ends.reason
+    }
+  }
+}
+
+function isSame(a: KnownStream, b: KnownStream): boolean {
+  return a.created === b.created && a.filled === b.filled && a.refill === b.refill
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
