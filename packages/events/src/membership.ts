@@ -126,14 +126,17 @@ function createMembership({ store, instance, log, leaseMs }: MembershipOptions):
     const renewed = await renewRoles(store, { member: instance, wants, shares: [...shares], ttlMs: leaseMs })
     heardAt = at
     hear(renewed)
+    let given = false
     for (const [name, role] of roles) {
       if (renewed.mine.has(name)) {
-        if (!role.yielding) stand(name, role, 'owner', '')
+        // It may have been given up while this was on its way, or have become another's share: then the next renewal says so.
+        if (role.standing !== 'owner' && !isOurs(role)) given = true
+        else if (!role.yielding) stand(name, role, 'owner', '')
       } else if (wants.includes(name) || !isOurs(role)) stand(name, role, 'standby', 'another instance has the role')
     }
     yieldShares()
     // What has become this instance's share since it asked, and is free.
-    if (isAnyFree(renewed.owners)) void ask().catch(failed)
+    if (given || isAnyFree(renewed.owners)) void ask().catch(failed)
   }
 
   function isAnyFree(owners: RolesNow['owners']): boolean {

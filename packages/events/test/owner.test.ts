@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { collectionOf, leases, openStore, readRoles, type Store, storeWith } from '@skerry/store'
@@ -122,6 +123,35 @@ t.test('views of one store are one member: none of them gives up what another ha
     ['two', 'a']
   ])
   await Promise.all(all.map((one) => one.stop()))
+})
+
+t.test('shares go over however quickly their work ends, and whatever renewal is on its way', async (t) => {
+  const store = await openStore({ url: stores.mongoUrl, database: stores.database('quick'), collections: [leases] })
+  t.teardown(() => store.close())
+  const start = (instance: string) =>
+    Array.from({ length: 8 }, (_, part) =>
+      runOwned({
+        ...{ store, name: `part ${part}`, instance, log, leaseMs: 900, share: { what: 'parts', part, of: 8 } },
+        work: async (signal, working) => {
+          working()
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+          // As long as a renewal, now and then.
+          await delay(part)
+        }
+      })
+    )
+  const countOf = async (instance: string) =>
+    [...(await readRoles(store)).owners.values()].filter((owner) => owner === instance).length
+  const one = start('one')
+  for (let round = 0; round < 5; round++) {
+    await waitFor(async () => (await countOf('one')) === 8, { message: 'one has all' })
+    const two = start('two')
+    await waitFor(async () => (await countOf('one')) === 4 && (await countOf('two')) === 4, {
+      message: 'both have as many'
+    })
+    await Promise.all(two.map((part) => part.stop()))
+  }
+  await Promise.all(one.map((part) => part.stop()))
 })
 
 t.test('work that fails starts again', async (t) => {
