@@ -39,31 +39,29 @@ export function isRefused(error: unknown): boolean {
  * Takes a partition over. Where the stretch before it has ended in order nothing of it can come any more, and its mark serves on. Where it has
  * not, its owner may be paused with something on its way: a new mark in the stream makes JetStream refuse that.
  *
- * The last mark is read before the look at who has the role, and the new one is stored only where no other came between: whoever had lost the role when
- * its successor took the fence cannot take it back.
+ * What is known of the partition is read before the look at who has the role, and changed only where it is still so: whoever had lost the role
+ * when its successor took the fence cannot take it back.
  */
 export async function takeFence(options: FenceOptions): Promise<Fence> {
   const { store, jsm, js, service, instance, created, partition } = options
   const subject = markSubjectOf(service, partition)
   const states = collectionOf(store.db, streamStates)
   const stretch = newId(randomBucket())
-  const relays = `relays.${partition.index}`
   const here = { _id: service, created }
-  const clean =
-    (await states.updateOne({ ...here, [relays]: { $exists: false } }, { $set: { [relays]: stretch } }))
-      .matchedCount === 1
+  const key = `relays.${partition.index}`
+  const before = (await states.findOne(here))?.relays?.[partition.index]
   let mark = (await jsm.streams.getMessage(service, { last_by_subj: subject }))?.seq ?? 0
   await assertOurs(options)
-  if (!clean) {
-    // First, so that the one before does not say that it has ended in order, of a mark that is no more its own.
-    await states.updateOne(here, { $set: { [relays]: stretch } })
+  const taken = await states.updateOne({ ...here, [key]: before ?? { $exists: false } }, { $set: { [key]: stretch } })
+  if (taken.matchedCount === 0) throw new NotOurs('another one takes the partition over')
+  if (before !== undefined) {
     const expect = { streamName: service, lastSubjectSequence: mark }
     mark = (await js.publish(subject, JSON.stringify({ instance, stretch }), { expect, timeout: 5_000 })).seq
   }
   return {
     expect: { lastSubjectSequence: mark, lastSubjectSequenceSubject: subject },
     async release() {
-      await states.updateOne({ ...here, [relays]: stretch }, { $unset: { [relays]: 1 } })
+      await states.updateOne({ ...here, [key]: stretch }, { $unset: { [key]: 1 } })
     }
   }
 }
