@@ -55,7 +55,9 @@ type Part = Errand & {
 type Stretch = { readonly over: boolean; closed: Promise<void>; carry(errand: Errand): Promise<void> }
 
 const SCAN_BATCH = 500
-const LOOK_AGAIN_MS = 50
+/** How often a stream that is not whole is looked at: soon at first. */
+const SOON_MS = 20
+const LATER_MS = 500
 /** How long a partition that takes no more keeps the others waiting before it is passed over. */
 const PATIENCE_MS = 250
 /** How long the acknowledgements of what is on its way are waited for when a role is given up. */
@@ -115,11 +117,11 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
 
   /** Another role looks after the stream: it may be about to make it, or to make it good. */
   async function whenWhole(jsm: JetStreamManager): Promise<KnownStream> {
-    for (;;) {
+    for (let waitMs = SOON_MS; ; waitMs = Math.min(waitMs * 2, LATER_MS)) {
       ends.throwIfAborted()
       const { known } = await inspectStream(store, jsm, service)
       if (known !== undefined) return known
-      await delay(LOOK_AGAIN_MS, undefined, { signal: ends })
+      await delay(waitMs, undefined, { signal: ends })
     }
   }
 
@@ -247,7 +249,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
             ...{ js, service, partition, refill: known.refill, fence, marks, log },
             ...{ signal: part.ends, abandon: part.abandon.signal },
             refused(error) {
-              part.failed.abort(error)
+              part.failed.abort(new Error('another one has taken the partition over', { cause: error }))
               // It may be that the mark is gone, with more.
               void watch.look()
             }
@@ -278,9 +280,9 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     if (parts.get(part.partition.index) === part) parts.delete(part.partition.index)
     const { publisher, fence } = part
     if (publisher === undefined || fence === undefined) return
-    if (!lost) await Promise.race([publisher.idle(), delay(LAST_ANSWERS_MS)])
-    part.abandon.abort(new Error('the stretch ended'))
+    const late = setTimeout(() => part.abandon.abort(new Error('no answer has come')), lost ? 0 : LAST_ANSWERS_MS)
     await publisher.idle()
+    clearTimeout(late)
     await marks?.flush()
     if (publisher.isThrough()) await fence.release()
   }
