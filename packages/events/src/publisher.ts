@@ -28,6 +28,8 @@ type PublisherOptions = {
   partition: Partition
   /** The mark of the stream's last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
   refill: string | undefined
+  /** The stream has replicas: while a message that expects something is on its way to them the server refuses the next one that does. */
+  replicated: boolean
   fence: Fence
   marks: RelayMarks
   /** What is not sent by then is not sent any more. */
@@ -48,7 +50,7 @@ const REMEMBERED = 20_000
  * release before order keys have none: they are ordered by entity, and never in flight beside those that have one.
  */
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { js, service, partition, refill, fence, marks, signal, abandon, refused, log } = options
+  const { js, service, partition, refill, replicated, fence, marks, signal, abandon, refused, log } = options
   const capacity = WINDOW / partition.of
   const queue = createKeyedQueue(capacity)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
@@ -131,7 +133,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
       taken.add(record._id)
       if (taken.size > REMEMBERED / partition.of) taken.delete(taken.values().next().value as string)
       allKeyed = keyed
-      await queue.add(record.orderKey ?? record.entity, () => publishOne(record).finally(settled), signal)
+      const key = replicated ? '' : (record.orderKey ?? record.entity)
+      await queue.add(key, () => publishOne(record).finally(settled), signal)
       return true
     },
     idle: () => queue.idle(),

@@ -22,7 +22,7 @@ const MOST = 1_000
 export function createRelayMarks(options: {
   store: Store
   service: string
-  known: KnownStream
+  known: Pick<KnownStream, 'created' | 'filled'>
   log: Log
   metrics: EventMetrics
 }): RelayMarks {

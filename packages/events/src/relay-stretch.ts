@@ -246,7 +246,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
           const fence = await takeFence({ store, jsm, js, service, instance, created: known.created, partition })
           part.fence = fence
           part.publisher = createPublisher({
-            ...{ js, service, partition, refill: known.refill, fence, marks, log },
+            ...{ js, service, partition, refill: known.refill, replicated: known.replicated, fence, marks, log },
             ...{ signal: part.ends, abandon: part.abandon.signal },
             refused(error) {
               part.failed.abort(new Error('another one has taken the partition over', { cause: error }))
@@ -332,7 +332,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
 }
 
 function isSame(a: KnownStream, b: KnownStream): boolean {
-  return a.created === b.created && a.filled === b.filled && a.refill === b.refill
+  return a.created === b.created && a.filled === b.filled && a.refill === b.refill && a.replicated === b.replicated
 }
 
 function whenAborted(signal: AbortSignal): Promise<void> {

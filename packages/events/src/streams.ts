@@ -107,6 +107,8 @@ export type KnownStream = {
   /** The mark of the last refill. JetStream still knows the ids of messages that it has lost, and would drop them as repeats. */
   refill: string | undefined
   filled: string | undefined
+  /** It is kept by several servers. */
+  replicated: boolean
 }
 
 /** How a stream is that may be published to; otherwise what is wrong with it. */
@@ -129,7 +131,13 @@ export async function inspectStream(
   if (damage !== undefined) return { damage }
   const { created, config } = look.info
   return {
-    known: { created, partitions: partitionsOf(config), refill: look.refill?.mark, filled: before.filled }
+    known: {
+      created,
+      partitions: partitionsOf(config),
+      refill: look.refill?.mark,
+      filled: before.filled,
+      replicated: config.num_replicas > 1
+    }
   }
 }
 
