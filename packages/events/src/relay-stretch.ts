@@ -36,7 +36,12 @@ export type Errand = {
 }
 
 /** Carries records to the partitions that an instance has, all of them from one change stream. */
-export type Carrier = { carry(errand: Errand): Promise<void> }
+export type Carrier = {
+  /** Resolves when the role has ended and nothing is on its way any more; rejects when the errand is to begin again. */
+  carry(errand: Errand): Promise<void>
+  /** Resolves when what the last stretch had open is closed. */
+  closed(): Promise<void>
+}
 
 type Part = Errand & {
   /** Of its stretch, its role, and a fault of its own. */
@@ -70,6 +75,9 @@ export function createCarrier(options: CarrierOptions): Carrier {
     async carry(errand) {
       if (current === undefined || current.over) current = openStretch(options, current?.closed)
       await current.carry(errand)
+    },
+    async closed() {
+      await current?.closed
     }
   }
 }
@@ -290,11 +298,14 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
   async function close(): Promise<void> {
     if (!ends.aborted) broken.abort(new Error('nobody relays here'))
     stopWatching?.()
-    await ready.catch(() => 'told already')
-    await following
-    await marks?.close()
-    disconnected.abort()
-    closed.resolve()
+    try {
+      await ready.catch(() => 'told already')
+      await following
+      await marks?.close()
+    } finally {
+      disconnected.abort()
+      closed.resolve()
+    }
   }
 
   return {
@@ -324,7 +335,9 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
         // The next stretch begins with a look at the stream, which needs NATS.
         if (lost && !errand.signal.aborted) await Promise.race([back.promise, whenAborted(errand.signal)])
       } finally {
-        if (--members === 0) await close()
+        // Nobody waits for that to give a role up.
+        if (--members === 0)
+          close().catch((error: unknown) => log.warn({ err: error }, 'failed to end relaying in order'))
       }
       if (!errand.signal.aborted) throw failed.signal.aborted ? failed.signal.reason : ends.reason
     }

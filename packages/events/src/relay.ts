@@ -109,6 +109,7 @@ export function startRelay(options: RelayOptions): Owned {
       measuring.abort()
       await measured
       await Promise.all([keeper.stop(), parts.stop()])
+      await carrier.closed()
       watch.stop()
     }
   }

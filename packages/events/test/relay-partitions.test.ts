@@ -41,7 +41,7 @@ async function writeAll(store: Store, all: People, times = 1): Promise<void> {
 async function published({ jsm }: Service): Promise<Map<string, number[]>> {
   const found = new Map<string, number[]>()
   const { state } = await jsm.streams.info('content')
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('content', { seq })
     if (message === null || fromHeaders(message.subject, message.header) === undefined) continue
     const { owner } = message.json<{ owner: { id: string; n: number } }>()
