@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { collectionOf, type Store } from '@skerry/store'
-import type { ChangeStream, ChangeStreamInsertDocument } from 'mongodb'
+import type { ChangeStream, ChangeStreamInsertDocument, Timestamp } from 'mongodb'
 import { watchConnection } from './connection.ts'
 import { type Fence, takeFence } from './fence.ts'
 import type { EventMetrics, Log } from './metrics.ts'
@@ -49,14 +49,19 @@ type Part = Errand & {
   failed: AbortController
   /** Gives up what is on its way. */
   abandon: AbortController
+  /** Resolves when it has its fence, or has none. */
+  begun: PromiseWithResolvers<void>
   publisher: Publisher | undefined
   fence: Fence | undefined
   /** What the change stream has brought while what was pending before it is read. */
   held: OutboxDocument[] | undefined
+  /** A change stream is open for it. */
+  served: boolean
   /** Something was passed over: it is pending, and is read again once what is on its way has ended. */
   missed: boolean
 }
 
+type Changes = ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
 type Stretch = { readonly over: boolean; closed: Promise<void>; carry(errand: Errand): Promise<void> }
 
 const SCAN_BATCH = 500
@@ -94,7 +99,12 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
   let members = 0
   let joining: Part[] = []
   let marks: RelayMarks | undefined
-  let following: Promise<void> | undefined
+  /** What is followed now; another one that is open is about to end. */
+  let changes: Changes | undefined
+  const open = new Set<Changes>()
+  let noneOpen: (() => void) | undefined
+  let following = Promise.resolve()
+  let queued: Promise<void> | undefined
   let stopWatching: (() => void) | undefined
 
   const disconnected = new AbortController()
@@ -119,7 +129,6 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
       if (found.damage !== undefined) broken.abort(new Error(`the stream was damaged: ${found.damage}`))
       else if (!isSame(found.known, known)) broken.abort(new Error('the stream was filled again'))
     })
-    following = follow(known)
     return { jsm, js, known, marks: created }
   }
 
@@ -133,29 +142,66 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     }
   }
 
-  /** Gives what is committed from now on to the partitions that this instance has by then. */
-  async function follow({ partitions }: KnownStream): Promise<void> {
-    const changes = records.watch([{ $match: { operationType: 'insert' } }], {
-      startAtOperationTime: await operationTime(store),
+  /**
+   * Follows what is committed from now on in the buckets of the partitions that this instance has by now, instead of those that it had. What the
+   * change stream before has not brought yet is pending: whoever was served by that reads it by a scan.
+   */
+  function followMine(): Promise<void> {
+    queued ??= following = following.then(async () => {
+      const from = await operationTime(store)
+      queued = undefined
+      if (ends.aborted || parts.size === 0) return
+      const before = changes
+      const mine = watchOf([...parts.values()], from)
+      changes = mine
+      for (const part of parts.values()) {
+        if (part.served && part.held === undefined && !part.missed) fallBehind(part)
+        else part.missed = part.served
+        part.served = true
+      }
+      if (before !== undefined) void closeChanges(before)
+      open.add(mine)
+      follow(mine).catch((error: unknown) => broken.abort(error))
+    })
+    return queued
+  }
+
+  function watchOf(mine: readonly Part[], startAtOperationTime: Timestamp): Changes {
+    const $or = mine.map(({ partition }) => ({ 'fullDocument.bucket': rangeOf(partition) }))
+    const all = mine.length === mine[0]!.partition.of
+    return records.watch([{ $match: { operationType: 'insert', ...(all ? {} : { $or }) } }], {
+      startAtOperationTime,
       maxAwaitTimeMS: 1_000
-    }) as ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDocument>>
-    const end = () =>
-      void changes.close().catch((error: unknown) => log.warn({ err: error }, 'failed to close a change stream'))
+    }) as Changes
+  }
+
+  async function closeChanges(stream: Changes): Promise<void> {
+    try {
+      await stream.close()
+    } catch (error) {
+      log.warn({ err: error }, 'failed to close a change stream')
+    }
+  }
+
+  async function follow(mine: Changes): Promise<void> {
+    const { partitions } = (await ready).known
+    const end = () => void closeChanges(mine)
     ends.addEventListener('abort', end)
     try {
-      while (!ends.aborted) {
+      while (mine === changes && !ends.aborted) {
         // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
-        const change = await changes.tryNext()
-        if (change === null) continue
-        const { fullDocument: record } = change
-        const part = parts.get(partitionOfBucket(partitions, record.bucket).index)
-        if (part !== undefined) await receive(part, record)
+        const change = await mine.tryNext()
+        if (change === null || mine !== changes) continue
+        const part = parts.get(partitionOfBucket(partitions, change.fullDocument.bucket).index)
+        if (part?.served) await receive(part, change.fullDocument)
       }
     } catch (error) {
-      broken.abort(error)
+      if (mine === changes) throw error
     } finally {
       ends.removeEventListener('abort', end)
-      await changes.close()
+      await closeChanges(mine)
+      open.delete(mine)
+      if (open.size === 0) noneOpen?.()
     }
   }
 
@@ -205,10 +251,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     const { partitions } = (await ready).known
     const byIndex = new Map(group.map((part) => [part.partition.index, part]))
     const full = new Set<Part>()
-    const ranges = group.map(({ partition }) => {
-      const { first, last } = bucketsOf(partition)
-      return { bucket: { $gte: first, $lte: last } }
-    })
+    const ranges = group.map(({ partition }) => ({ bucket: rangeOf(partition) }))
     try {
       for await (const record of records.find(
         { pending: true, seq: { $lte: until }, ...(group.length === partitions.length ? {} : { $or: ranges }) },
@@ -266,9 +309,12 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
           parts.set(partition.index, part)
         } catch (error) {
           part.failed.abort(error)
+        } finally {
+          part.begun.resolve()
         }
       })
     )
+    await followMine()
     await catchUp(group.filter((part) => parts.get(part.partition.index) === part))
   }
 
@@ -279,13 +325,20 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     setImmediate(() => {
       const group = joining
       joining = []
-      begin(group, groups++ === 0).catch((error: unknown) => broken.abort(error))
+      begin(group, groups++ === 0).catch((error: unknown) => {
+        broken.abort(error)
+        for (const { begun } of group) begun.resolve()
+      })
     })
   }
 
   /** What was acknowledged is marked, and if nothing can come any more the next owner is told so. */
   async function giveUp(part: Part): Promise<void> {
-    if (parts.get(part.partition.index) === part) parts.delete(part.partition.index)
+    if (parts.get(part.partition.index) === part) {
+      parts.delete(part.partition.index)
+      // What is another's by now is not to be read here.
+      if (parts.size > 0) followMine().catch((error: unknown) => broken.abort(error))
+    }
     const { publisher, fence } = part
     if (publisher === undefined || fence === undefined) return
     const late = setTimeout(() => part.abandon.abort(new Error('no answer has come')), lost ? 0 : LAST_ANSWERS_MS)
@@ -301,6 +354,10 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     try {
       await ready.catch(() => 'told already')
       await following
+      if (open.size > 0)
+        await new Promise<void>((resolve) => {
+          noneOpen = resolve
+        })
       await marks?.close()
     } finally {
       disconnected.abort()
@@ -322,13 +379,21 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
           abandon: new AbortController(),
           ends: AbortSignal.any([errand.signal, ends, failed.signal])
         },
-        ...{ publisher: undefined, fence: undefined, held: undefined, missed: false }
+        ...{
+          begun: Promise.withResolvers<void>(),
+          publisher: undefined,
+          fence: undefined,
+          held: undefined,
+          missed: false,
+          served: false
+        }
       }
       members++
       const ended = untilAborted(part.ends)(new Promise<never>(() => undefined))
       join(part)
       try {
         await ended.catch(() => 'it is over')
+        await part.begun.promise
         await giveUp(part).catch((error: unknown) =>
           log.warn({ err: error, service, partition: errand.partition.index }, 'failed to give a partition up in order')
         )
@@ -342,6 +407,11 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
       if (!errand.signal.aborted) throw failed.signal.aborted ? failed.signal.reason : ends.reason
     }
   }
+}
+
+function rangeOf(partition: Partition): { $gte: number; $lte: number } {
+  const { first, last } = bucketsOf(partition)
+  return { $gte: first, $lte: last }
 }
 
 function isSame(a: KnownStream, b: KnownStream): boolean {
