@@ -61,4 +61,5 @@ export {
   watchTraffic
 } from './traffic.ts'
 export { sharesOf, type VersionsPresent } from './traffic-shares.ts'
+export { trimAllocator } from './trim-allocator.ts'
 export { type Validator, validatorOf } from './validation.ts'
