@@ -1,4 +1,4 @@
-import { shrinkHeap, trimAllocator } from '@skerry/service'
+import { shrinkHeap } from '@skerry/service'
 
 export type ReturnMemoryOptions = {
   /** Resident memory, bytes. */
@@ -23,7 +23,7 @@ const LEAST_BYTES = 24 * 1_048_576
  * @returns one look, which timers do
  */
 export function returnMemory(options: ReturnMemoryOptions = {}): { look(): boolean; stop(): void } {
-  const { rss = () => process.memoryUsage.rss(), busy = busyShare(), collect = giveBack } = options
+  const { rss = () => process.memoryUsage.rss(), busy = busyShare(), collect = shrinkHeap } = options
   let floor = rss()
   const look = () => {
     const now = rss()
@@ -37,12 +37,6 @@ export function returnMemory(options: ReturnMemoryOptions = {}): { look(): boole
   }
   const timer = setInterval(look, EVERY_MS).unref()
   return { look, stop: () => clearInterval(timer) }
-}
-
-function giveBack(): void {
-  shrinkHeap()
-  // What was garbage is free in the C library's heap now, which keeps it.
-  trimAllocator()
 }
 
 function busyShare(): () => number {

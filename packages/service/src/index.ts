@@ -61,5 +61,4 @@ export {
   watchTraffic
 } from './traffic.ts'
 export { sharesOf, type VersionsPresent } from './traffic-shares.ts'
-export { trimAllocator } from './trim-allocator.ts'
 export { type Validator, validatorOf } from './validation.ts'
