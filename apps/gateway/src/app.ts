@@ -121,7 +121,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
     ejected(upstream, reason, pauseMs) {
-      counts.ejected(upstream.id, reason)
+      counts.ejected(upstream.service, reason)
       log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
     back(upstream, awayMs) {
@@ -130,7 +130,10 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
     hedgeLost: (service) => counts.hedgeLost(service),
-    moved: (upstream, count) => counts.moved(upstream.id, count),
+    moved(upstream, count) {
+      counts.moved(upstream.service, count)
+      log.info({ upstream: upstream.id, streams: count }, 'streams of a silent upstream ended')
+    },
     faulted: (error) => onFault('answer', error)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
