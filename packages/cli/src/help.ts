@@ -191,7 +191,8 @@ address (PATCH /v1/auth/account) or is deleted; a tag, its posts are edited.
     more: `./skerry subscriber
 
 Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a read-only user:
-eval "$(./skerry subscriber)". docs/subscribe-python.md shows a subscriber.
+eval "$(./skerry subscriber)". Subscribers are shown in docs/subscribe-python.md,
+docs/subscribe-go.md and docs/subscribe-java.md.
 `
   },
   test: {
