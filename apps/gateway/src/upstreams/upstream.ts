@@ -213,6 +213,11 @@ export class Upstream {
     return now - this.measuredAt < FADE_MS
   }
 
+  /** It serves nobody, and has not for so long. */
+  isQuiet(now: number, quietMs: number): boolean {
+    return this.inFlight === 0 && this.streams === 0 && now - this.measuredAt > quietMs
+  }
+
   private took(tookMs: number, now: number): void {
     const kept = Math.exp((this.measuredAt - now) / FADE_MS)
     this.latencyMs =
