@@ -107,7 +107,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       const idle = asked.delivered === delivered && held.size === 0 && replay === undefined
       if (idle && ++asked.looks < IDLE_LOOKS) return
       const now = delivered
-      const info = await noteProgress(jsm, options, look)
+      const info = await noteProgress(jsm, options, look, beginning)
       asked = { delivered: isThrough(info) ? now : -1, looks: 0 }
       stretches.late(partition.index, info.num_pending + Math.max(held.size, info.num_ack_pending))
       await control.progress(info)
