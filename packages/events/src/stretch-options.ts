@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Store } from '@skerry/store'
-import type { Application, Outcome } from './application.ts'
+import type { Batches } from './batches.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import type { Partition } from './partitions.ts'
 import type { Places } from './places.ts'
@@ -30,8 +30,8 @@ export type StretchOptions = ConsumingOptions & {
   working(): void
   /** What bounds the transactions at once, in all partitions of this instance. */
   places: Places
-  /** Applies an event, together with others of any partition where several wait; undefined: it has to be applied by itself. */
-  join(application: Application, signal: AbortSignal): Promise<Outcome>
+  /** What applies events together with others, of any partition, where several wait. */
+  batches: Batches
   stretches: Stretches
   /** The stream has other partitions than this one is of. */
   repartitioned(): void
