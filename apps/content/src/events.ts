@@ -12,6 +12,7 @@ import {
   eventMetrics,
   type Log,
   onIdempotent,
+  onManyIdempotent,
   startConsumer,
   startJobs,
   startReadModel,
@@ -49,7 +50,16 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     replays: 'safe',
     concurrency: deps.feeds.FANOUT_CONCURRENCY,
     subscriptions: [
-      onIdempotent(PostCreated, ({ data }) => fanOut(deps, { postId: data.postId, authorId: data.authorId })),
+      // An entry is what it is however often it is written, and one of a post that is gone is not shown.
+      ...onManyIdempotent(
+        [PostCreated],
+        (posts) =>
+          fanOut(
+            deps,
+            posts.map(({ data }) => ({ postId: data.postId, authorId: data.authorId }))
+          ),
+        { inbox: 'never' }
+      ),
       onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId))
     ]
   })
