@@ -109,11 +109,18 @@ export async function addToCount(
   return matchedCount === 1
 }
 
-/** Counts a post of somebody, also when their profile has not been made yet. */
-export async function addToPosts(store: Store, tx: Tx, id: string, by: 1 | -1): Promise<void> {
-  await collectionOf(store.db, profiles).updateOne(
-    key(id),
-    { $inc: { 'counts.posts': by }, $setOnInsert: { state: 'expected', 'counts.followers': 0, 'counts.following': 0 } },
-    { upsert: true, session: tx.session }
+/** Counts posts of some people, also when their profiles have not been made yet, by one write. */
+export async function addToPosts(store: Store, tx: Tx, counts: ReadonlyMap<string, number>): Promise<void> {
+  const updates = [...counts].map(([id, by]) => ({
+    filter: key(id),
+    update: {
+      $inc: { 'counts.posts': by },
+      $setOnInsert: { state: 'expected' as const, 'counts.followers': 0, 'counts.following': 0 }
+    },
+    upsert: true
+  }))
+  await collectionOf(store.db, profiles).bulkWrite(
+    updates.map((updateOne) => ({ updateOne })),
+    { session: tx.session }
   )
 }
