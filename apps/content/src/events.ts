@@ -60,7 +60,7 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
           ),
         { inbox: 'never' }
       ),
-      onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId))
+      onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId), { inbox: 'never' })
     ]
   })
   const people = startConsumer({
@@ -79,8 +79,9 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     collections: [authorsCollection],
     concurrency: deps.feeds.PEOPLE_CONCURRENCY,
     subscriptions: (model) => [
-      onIdempotent(ProfileCreated, ({ data }) => keepProfile(model, data)),
-      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data))
+      // The version says whether it is news.
+      onIdempotent(ProfileCreated, ({ data }) => keepProfile(model, data), { inbox: 'never' }),
+      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data), { inbox: 'never' })
     ]
   })
   const jobs = startJobs({

@@ -8,7 +8,7 @@ export type Marks = {
 }
 
 /** How long marks wait for others: nothing waits for them but the acknowledgement. In milliseconds. */
-const EVERY_MS = 100
+const EVERY_MS = 250
 /** What is written without waiting for more. */
 const MOST = 500
 

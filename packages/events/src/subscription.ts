@@ -41,8 +41,12 @@ export function on<E extends EventContract>(
 }
 
 /** Handles an event whose effect is the same when repeated, such as upserts by key, outside of a transaction: for fan-outs. */
-export function onIdempotent<E extends EventContract>(event: E, handle: IdempotentHandler<E>): Subscription {
-  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox: 'always' }
+export function onIdempotent<E extends EventContract>(
+  event: E,
+  handle: IdempotentHandler<E>,
+  { inbox = 'always' }: { inbox?: InboxUse } = {}
+): Subscription {
+  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox }
 }
 
 /**

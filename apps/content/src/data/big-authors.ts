@@ -34,7 +34,10 @@ export async function saveBigState(store: Store, authorId: string, state: BigSta
 
 /** Whether there is, or ever was, one. */
 export async function hasBigAuthors(store: Store): Promise<boolean> {
-  const known = await collectionOf(store.db, bigAuthors).findOne({ _id: { $gte: '' } }, { projection: { _id: 1 } })
+  const known = await collectionOf(store.db, bigAuthors).findOne(
+    { _id: { $gte: '' } },
+    { projection: { _id: 1 }, comment: 'any-merged' }
+  )
   return known !== null
 }
 

@@ -93,20 +93,17 @@ export async function deleteProfile(store: Store, tx: Tx, id: string, at: Date):
   return existing(before)
 }
 
-/** Adds to one of a profile's counts; false when there is no such profile. */
-export async function addToCount(
-  store: Store,
-  tx: Tx,
-  id: string,
-  count: 'followers' | 'following',
-  by: 1 | -1
-): Promise<boolean> {
-  const { matchedCount } = await collectionOf(store.db, profiles).updateOne(
-    { ...key(id), ...EXISTS },
-    { $inc: { [`counts.${count}`]: by } },
+export type CountChange = { id: string; count: 'followers' | 'following'; by: 1 | -1 }
+
+/** Adds to counts of different profiles by one write; false when one of them is not there. */
+export async function addToCounts(store: Store, tx: Tx, changes: readonly CountChange[]): Promise<boolean> {
+  const { matchedCount } = await collectionOf(store.db, profiles).bulkWrite(
+    changes.map(({ id, count, by }) => ({
+      updateOne: { filter: { ...key(id), ...EXISTS }, update: { $inc: { [`counts.${count}`]: by } } }
+    })),
     { session: tx.session }
   )
-  return matchedCount === 1
+  return matchedCount === changes.length
 }
 
 /** Counts posts of some people, also when their profiles have not been made yet, by one write. */
