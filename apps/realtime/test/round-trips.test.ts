@@ -49,7 +49,7 @@ t.test('what streams and events ask of the stores', async (t) => {
     await waitFor(() => client.lastId() !== undefined)
   }
   await count('GET /v1/live, the first in a day', () => open(fan))
-  await count('GET /v1/live', () => open(fan))
+  await count('GET /v1/live, the same user again', () => open(fan))
   const follow = { followerId: fan, followedId: author }
   await count('users.follow.created', () => emit(back.nc, FollowCreated, { ...follow, at: at() }))
   const postId = newId(bucketOf(author))

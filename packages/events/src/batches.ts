@@ -8,8 +8,12 @@ import type { Subscription } from './subscription.ts'
 const MOST = 32
 /** What a handler that takes many gets at most; one event alone may have more bytes. */
 export const MANY = { events: 128, bytes: 1_000_000 } as const
-/** Batches at once: few, so that events that come meanwhile share the next, and seldom meet in a document. */
+/** Transactions at once: few, so that events that come meanwhile share the next, and seldom meet in a document. */
 const LANES = 2
+/** Batches of a handler that takes many: what comes while one is under way is the next, unless that is slow. */
+const LANES_MANY = 1
+/** A batch of such a handler that takes longer than this makes room for the next. In milliseconds. */
+const SLOW_MS = 50
 /** The same while a full one waits: enough to keep a process busy where each answer takes a millisecond. */
 const LANES_FULL = 8
 /** A batch that takes longer makes the next ones smaller. In milliseconds. */
@@ -37,6 +41,10 @@ type Waiting = {
 type Lanes = {
   /** Events of a batch at most. */
   most: number
+  /** Batches at once, while no full one waits. */
+  lanes: number
+  /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
+  slowMs: number
   boundMs: number
   concurrency: number
   /** Applies a single event; what is wrong with it is told. */
@@ -61,18 +69,19 @@ export function createBatches(options: ConsumingOptions): Batches {
     outcome: await applyOnce(options, application)
   })
   const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
-  const one = createLanes({ concurrency, boundMs: BOUND_MS, alone, together, most: MOST })
+  const shared = { lanes: LANES, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
+  const one = createLanes({ ...shared, concurrency, alone, together })
   const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
   for (const { handle, many, idempotent } of options.subscriptions) {
     if (!many || ofHandlers.has(handle)) continue
-    const lanes = idempotent
+    const work = idempotent
       ? {
           ...{ concurrency, boundMs: REPEATABLE_BOUND_MS },
           alone: async (application: Application) => (await applyRepeatable(options, [application], marks))[0]!,
           together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
         }
       : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
-    ofHandlers.set(handle, createLanes({ ...lanes, most: MANY.events }))
+    ofHandlers.set(handle, createLanes({ ...work, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
   }
   return {
     join: (applications, signal) =>
@@ -81,24 +90,36 @@ export function createBatches(options: ConsumingOptions): Batches {
   }
 }
 
-function createLanes({ most: full, boundMs, concurrency, alone, together }: Lanes) {
+function createLanes({ most: full, lanes, slowMs, boundMs, concurrency, alone, together }: Lanes) {
   const waiting: Waiting[] = []
   let events = 0
   let running = 0
+  /** Of those that run, how many take no lane any more. */
+  let slow = 0
   /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
   let most = full
 
   function begin(): void {
     while (waiting.length > 0) {
-      const lanes = events >= full ? LANES_FULL : LANES
-      if (running >= Math.min(lanes, concurrency)) return
-      const batch = take()
-      running++
-      void apply(batch).finally(() => {
-        running--
-        begin()
-      })
+      const free = events >= full ? LANES_FULL : lanes
+      if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
+      void run(take())
     }
+  }
+
+  async function run(batch: readonly Waiting[]): Promise<void> {
+    running++
+    let isSlow = false
+    const timer = setTimeout(() => {
+      isSlow = true
+      slow++
+      begin()
+    }, slowMs)
+    await apply(batch)
+    clearTimeout(timer)
+    if (isSlow) slow--
+    running--
+    begin()
   }
 
   /** What shares the next batch: whatever a key has is not divided. */
