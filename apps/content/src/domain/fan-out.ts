@@ -22,7 +22,12 @@ export async function fanOut(deps: Deps, posts: readonly PostRef[]): Promise<voi
     posts.map((post) => post.authorId)
   )
   large.push(...(await writeTogether(deps, together)))
-  for (const work of large) await writeInChunks(deps, work)
+  // What one of the workers has taken the others pass over.
+  const works = large.values()
+  const worker = async () => {
+    for (const work of works) await writeInChunks(deps, work)
+  }
+  await Promise.all(Array.from({ length: LARGE_AT_ONCE }, worker))
 }
 
 /** The posts of an author that are to be written. `written`: into whose feeds they have been, as far as that is known. */
@@ -30,6 +35,8 @@ type Work = { authorId: string; posts: readonly PostRef[]; known?: readonly stri
 
 /** Who comes and goes while posts are written into feeds is looked at again; more often than this nobody can. */
 const MOST_CHANGES = 100
+/** Authors with many followers whose posts are written at once: with a few batches beside each other, fewer than there are connections. */
+const LARGE_AT_ONCE = 4
 /** Followers of several authors that are read by one query. */
 const FOLLOWERS_MAX = 10_000
 
