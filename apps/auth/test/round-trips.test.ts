@@ -1,7 +1,7 @@
 import { authRoutes, type Grant } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
 import { newId } from '@skerry/store'
-import { type Counted, countRoundTrips, isSettled, roundTripTable, waitFor } from '@skerry/testing'
+import { type Counted, countRoundTrips, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startAuth } from './support/system.ts'
 
@@ -12,7 +12,7 @@ await stopEvents(0)
 const jsm = await managerOf(nc)
 const settled = () => waitFor(() => isSettled(store.db, jsm, ['auth']), { message: 'all that follows is done' })
 
-// An idle system has run its first jobs.
+await putJobsOff(store.db)
 await signUp()
 await settled()
 

@@ -1,7 +1,7 @@
 import { type Comment, contentRoutes, type Post } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
 import { newId } from '@skerry/store'
-import { type Counted, countRoundTrips, isSettled, roundTripTable, waitFor } from '@skerry/testing'
+import { type Counted, countRoundTrips, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startContent } from './support/system.ts'
 
@@ -22,7 +22,8 @@ const [author, reader] = [person('author'), person('reader')]
 for (const someone of [author, reader]) await users.profile(someone)
 for (let i = 0; i < FOLLOWERS; i++) await users.follow(i === 0 ? reader.id : person().id, author.id)
 await settled()
-// Who follows is known from an author's last post on, and an idle system has run its first jobs.
+await putJobsOff(store.db)
+// Who follows is known from an author's last post on.
 await author.post('the first', { tags: ['sea'] })
 await settled()
 

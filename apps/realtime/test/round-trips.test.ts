@@ -9,7 +9,15 @@ import {
 } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
 import { bucketOf, newId } from '@skerry/store'
-import { type Counted, countRoundTrips, isSettled, roundTripTable, useStores, waitFor } from '@skerry/testing'
+import {
+  type Counted,
+  countRoundTrips,
+  isSettled,
+  putJobsOff,
+  roundTripTable,
+  useStores,
+  waitFor
+} from '@skerry/testing'
 import t from 'tap'
 import { openSse } from './clients.ts'
 import { emit, newUserId, startInstance, tokenFor } from './setup.ts'
@@ -24,6 +32,8 @@ const settled = () =>
   waitFor(() => isSettled(back.store.db, jsm, ['content', 'users', 'realtime']), {
     message: 'all that follows is done'
   })
+
+await putJobsOff(back.store.db)
 
 const asked = countRoundTrips(front.store.client)
 const follows = countRoundTrips(back.store.client, back.nc)

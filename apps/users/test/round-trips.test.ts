@@ -1,6 +1,6 @@
 import { type Profile, usersRoutes } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
-import { type Counted, countRoundTrips, isSettled, roundTripTable, waitFor } from '@skerry/testing'
+import { type Counted, countRoundTrips, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startUsers } from './support/system.ts'
 
@@ -14,8 +14,8 @@ const settled = () =>
 
 const [ada, bob] = [person('ada'), person('bob')]
 for (const someone of [ada, bob]) await neighbours.created(someone)
+await putJobsOff(store.db)
 await settled()
-// An idle system has run its first jobs.
 await ada.me()
 
 const asked = countRoundTrips(front.client)

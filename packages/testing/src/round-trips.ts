@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { CommandStartedEvent, CommandSucceededEvent, Db } from 'mongodb'
+import { waitFor } from './wait.ts'
 
 type Client = {
   on(event: 'commandStarted', listener: (event: CommandStartedEvent) => void): unknown
@@ -71,6 +72,21 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
 
 type Streams = {
   consumers: { list(stream: string): AsyncIterable<{ num_pending: number; num_ack_pending: number }> }
+}
+
+const PLANNED = { name: { $gte: '' } }
+
+/** Waits for the first runs of a service's periodic jobs, which begin with it, and puts the next ones off for a day: they come by time. */
+export async function putJobsOff(db: Db): Promise<void> {
+  const jobs = db.collection('jobs')
+  await waitFor(
+    async () => {
+      const planned = await jobs.find(PLANNED, { comment: 'jobs-due' }).toArray()
+      return planned.length > 0 && planned.every(({ lastDueAt }) => lastDueAt !== undefined)
+    },
+    { message: 'every periodic job has run' }
+  )
+  await jobs.updateMany(PLANNED, { $set: { dueAt: new Date(Date.now() + 24 * 3600_000) } }, { comment: 'jobs-due' })
 }
 
 /** Whether all that a service has written is published and marked, and all that these streams hold is done with. */
