@@ -340,3 +340,43 @@ t.test('the inbox is asked only about what is older than the receiver remembers,
   t.same(await run(3_600_000), [...ids].sort(), 'young: not asked for')
   t.same(await run(0), [], 'old: known')
 })
+
+/** The same store, whose first insert into a collection fails. */
+function failingOnce(store: Store, collection: string): { store: Store; failed(): boolean } {
+  let failed = false
+  const wrapped = (name: string) =>
+    new Proxy(store.db.collection(name), {
+      get(target, member) {
+        const value = Reflect.get(target, member, target) as unknown
+        if (typeof value !== 'function') return value
+        if (name !== collection || member !== 'insertMany' || failed) return value.bind(target)
+        return async () => {
+          failed = true
+          throw new Error('no room')
+        }
+      }
+    })
+  const db = new Proxy(store.db, {
+    get: (target, member) => (member === 'collection' ? wrapped : Reflect.get(target, member, target))
+  })
+  return { store: { ...store, db }, failed: () => failed }
+}
+
+t.test('where marks cannot be written their events come again, in order, and are marked then', async (t) => {
+  const ids = makeIds(3)
+  const service = await openWith(t, 'marks', events(ids, 5))
+  const { store, failed } = failingOnce(service.store, 'inbox')
+  const seen: string[] = []
+  const one = consume(
+    { ...service, common: { ...service.common, store } },
+    repeatable(),
+    async (all) => void seen.push(...all.map(({ data }) => `${data.id} ${data.n}`))
+  )
+  await waitFor(async () => (await marksOf(service)) === 15)
+  await one.end(15)
+  t.equal(failed(), true)
+  for (const id of ids) {
+    const numbers = seen.flatMap((event) => (event.startsWith(id) ? [Number(event.split(' ')[1])] : []))
+    t.same(numbers.slice(-5), [1, 2, 3, 4, 5], 'the last time in order, from the first on')
+  }
+})
