@@ -1,8 +1,8 @@
 import { type Store, transaction } from '@skerry/store'
 import type { Application, Applied } from './application.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
 import { findApplied, isAlreadyApplied, keepApplied, keyOf, markAlso, markApplied } from './inbox.ts'
 import type { Marks } from './marks.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
 
 /** A transaction lives for seconds; what is longer than this does not come back. */
 const HANDLER_LIMIT_MS = 60_000

@@ -1,7 +1,7 @@
 import type { Application, Applied, Outcomes } from './application.ts'
 import { applyOnce, applyRepeatable, applyTogether } from './apply-once.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
 import { createMarks } from './marks.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Events of handlers that take one, which share a transaction, at most. */

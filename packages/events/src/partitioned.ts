@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { createBatches } from './batches.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { type Partition, partitionsOf, roleOf } from './partitions.ts'
 import { createPlaces } from './places.ts'
 import { consumePartition } from './stream-consumer.ts'
 import { isStreamNotFound } from './streams.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
 import { createStretches } from './stretches.ts'
 
 type Options = ConsumingOptions & {
