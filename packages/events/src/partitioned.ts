@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { createBatches } from './batches.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { type Partition, partitionsOf, roleOf } from './partitions.ts'
 import { createPlaces } from './places.ts'
 import { consumePartition } from './stream-consumer.ts'
 import { isStreamNotFound } from './streams.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
 import { createStretches } from './stretches.ts'
 
 type Options = ConsumingOptions & {
@@ -28,7 +28,7 @@ export function consumePartitions(options: Options): Owned {
   const { nc, stream, consumer, log } = options
   const stopping = new AbortController()
   const places = createPlaces(options.concurrency)
-  const join = createBatches(options)
+  const batches = createBatches(options)
   const manager = () => jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
   const stretches = createStretches({ ...options, manager })
   const stopLooking = options.onLook(stretches.wake)
@@ -42,7 +42,7 @@ export function consumePartitions(options: Options): Owned {
       ...(of === 1 ? {} : { share: { what: `${stream}:${consumer}`, part: index, of } }),
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
       work: (signal, working) =>
-        consumePartition({ ...options, partition, signal, working, places, join, stretches, repartitioned })
+        consumePartition({ ...options, partition, signal, working, places, batches, stretches, repartitioned })
     })
   }
 

@@ -33,7 +33,10 @@ type PublisherOptions = {
 
 /** Records on their way at once: enough to keep JetStream's disk busy, few enough to repeat after a crash. */
 const WINDOW = 256
-const MARK_EVERY_MS = 50
+/** Marks are written so often, for all that was acknowledged: what ends in between publishes that again, and JetStream drops it. */
+const MARK_EVERY_MS = 500
+/** What is marked without waiting for more. */
+const MARK_MOST = 1_000
 const REMEMBERED = 20_000
 
 /**
@@ -46,7 +49,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const records = collectionOf(store.db, outbox)
   // Scan and change stream overlap: the later sight of a record is dropped here, beyond that JetStream and the inboxes do it.
   const taken = new Set<string>()
-  let acknowledged: OutboxDocument[] = []
+  let acknowledged: Pick<OutboxDocument, '_id' | 'bucket'>[] = []
   let last = { seq: 0, id: '' }
   /** Which kind of records is in flight. */
   let allKeyed = true
@@ -75,7 +78,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
           })
         )
         if (ack.seq > last.seq) last = { seq: ack.seq, id: record._id }
-        acknowledged.push(record)
+        acknowledged.push({ _id: record._id, bucket: record.bucket })
+        if (acknowledged.length >= MARK_MOST) markSoon()
         return
       } catch (error) {
         if (signal.aborted) return
@@ -106,9 +110,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  const timer = setInterval(() => {
+  function markSoon(): void {
     marking = marking.then(mark)
-  }, MARK_EVERY_MS)
+  }
+  const timer = setInterval(markSoon, MARK_EVERY_MS)
 
   return {
     async submit(record) {
