@@ -16,6 +16,12 @@ export type PairsWriter = {
   writePairs(status: number, pairs: readonly string[], common: HeadPart): void
 }
 
+/** An answer that writes head, body and end at once. */
+export type WholeWriter = {
+  /** The body's memory is the caller's again when this returns. */
+  endWhole(body: Uint8Array): void
+}
+
 /**
  * An answer over HTTP/1.1. `writePairs` is Node's `writeHead` for headers whose names are proper already, byte for byte as Node would write them
  * (`head-text.ts`). Whatever is not the ordinary case is Node's to write: no length, no body, a connection that ends with this answer.
@@ -59,6 +65,14 @@ export function writePairs(
   const writer = response as ServerResponse & Partial<PairsWriter>
   if (writer.writePairs !== undefined) writer.writePairs(status, pairs, common)
   else response.writeHead(status, joined(common, pairs))
+}
+
+/** Ends an answer with a short body, the only part of it, whose memory is the caller's again when this returns. */
+export function endWhole(response: ServerResponse, body: Buffer): void {
+  const writer = response as ServerResponse & Partial<WholeWriter>
+  if (writer.endWhole !== undefined) writer.endWhole(body)
+  // As a string, because Node joins a string to the head and sends a buffer beside it.
+  else response.end(body.toString('latin1'), 'latin1')
 }
 
 /** Lets the head of an answer say how long its connection is kept, where Node does not keep it by a timer of its own. */

@@ -12,8 +12,13 @@ export type WireRequest = {
   path: string
   /** Name, value, name, value; without `host`. They must have been checked: they are written as they are. */
   headers: readonly string[]
+  /** How long its sender waits, ms, which it is told as a header. */
+  deadlineMs?: number | undefined
   body: Buffer | BodySource | null
 }
+
+/** The header that says `deadlineMs`. */
+export const DEADLINE = 'x-skerry-deadline'
 
 /** A request that has no connection yet, or one that is looked at first. */
 export type Waiting = { request: WireRequest; handler: Dispatcher.DispatchHandler }
@@ -44,7 +49,6 @@ const BEFORE_ITS_END_MS = 1_000
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
 const ONE_WRITE = 16 * 1024
-const NO_LINES: readonly string[] = []
 
 /** A request that would have been more than one on the wire. */
 export class BadRequestHeadError extends Error {
@@ -135,13 +139,22 @@ export class Connection implements Dispatcher.DispatchController {
     this.discarding = false
     this.discardingSince = 0
     if (this.paused) this.resume()
-    const { headers, body } = request
+    const { headers, deadlineMs, body } = request
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
-    const framing = isSource(body) ? framingOf(body) : NO_LINES
-    for (const line of framing) text += `${line}\r\n`
+    let lines = headers.length / 2 + 3
+    if (deadlineMs !== undefined) {
+      text += `${DEADLINE}: ${deadlineMs}\r\n`
+      lines++
+    }
+    if (isSource(body)) {
+      for (const line of framingOf(body)) {
+        text += `${line}\r\n`
+        lines++
+      }
+    }
     text += '\r\n'
-    if (!hasLines(text, headers.length / 2 + framing.length + 3)) {
+    if (!hasLines(text, lines)) {
       // Whoever made it has not checked it; nothing of it is sent.
       this.handler = undefined
       this.owner.free(this)
