@@ -86,6 +86,7 @@ export function createDoor(options: DoorOptions): Door {
     visit.address = clientAddress(raw, trusted)
     visit.protocol = clientProtocol(raw, trusted)
     if (onRequest !== undefined) {
+      visit.shown = true
       const refused = onRequest(visit)
       if (refused !== undefined) {
         done(refused)

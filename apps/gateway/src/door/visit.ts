@@ -27,6 +27,8 @@ export class Visit {
   own = false
   /** It needs no token, so none is looked at: of the gateway's own routes; those of services say so in their rules. */
   ignoresToken = false
+  /** A policy has seen it, which may have changed its headers. */
+  shown = false
   /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
   path = ''
   /** The client's address, behind proxies that are trusted. */

@@ -1,8 +1,5 @@
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
-import { hasLines } from '../head-lines.ts'
-
-/** The part of a head that is the same for many answers, as text that was looked at once; it says nothing of connections. */
-export type HeadPart = { readonly pairs: readonly string[]; readonly text: string; readonly sized: boolean }
+import { type HeadPart, hasLines } from '../head-lines.ts'
 
 export const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
 

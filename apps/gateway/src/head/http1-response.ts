@@ -1,5 +1,6 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { type HeadPart, headText, NOTHING } from './head-text.ts'
+import type { HeadPart } from '../head-lines.ts'
+import { headText, NOTHING } from './head-text.ts'
 
 /** What of Node's response its types do not name: the head that waits for the first part of the body, and what the head says of the connection. */
 type Inside = {

@@ -8,8 +8,8 @@ import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Visit } from '../door/visit.ts'
-import type { HeadPart } from '../head/head-text.ts'
 import { endWhole } from '../head/http1-response.ts'
+import type { HeadPart } from '../head-lines.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 
 export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net'
-import type { Exchange } from './exchange.ts'
 
 /** One exchange in so many is kept, and so many of them: requests come in several protocols and go several ways. */
 const EVERY = 256
 const KEPT = 8
 
-const kept: { readonly exchange: Exchange; readonly handle: unknown }[] = []
+/** What of an exchange is looked at. */
+type Over = { readonly body: Buffer | null; readonly req: { readonly socket: Socket } }
+
+const kept: { readonly exchange: Over; readonly handle: unknown }[] = []
 let closed = 0
 
 /**
@@ -14,7 +16,7 @@ let closed = 0
  * requests of the next burst cost twice as much (docs/gateway-design.md has the figures). What an exchange refers to has the shapes of all
  * that is made for one: requests, answers, attempts, connections and their sockets. Those with a body are not kept: they may be large.
  */
-export function keepSpecimen(exchange: Exchange): void {
+export function keepSpecimen(exchange: Over): void {
   if (closed++ % EVERY !== 0 || exchange.body !== null) return
   const { _handle: handle } = exchange.req.socket as Socket & { _handle?: unknown }
   kept[((closed / EVERY) % KEPT) | 0] = { exchange, handle }

@@ -53,9 +53,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     if (request.stream) this.upstream.streams++
     else this.upstream.inFlight++
     this.upstream.await(this)
-    const { method, path, headers, body, stream } = request
+    const { method, path, common, headers, body, stream } = request
     const deadlineMs = stream ? undefined : this.call.remainingMs(now)
-    this.upstream.dispatch({ method, path, headers, deadlineMs, body }, stream, this)
+    this.upstream.dispatch({ method, path, common, headers, deadlineMs, body }, stream, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -108,7 +108,7 @@ export class Balancer extends Dispatcher implements CallHost {
       this.wheel.stop(late)
     }
     this.wheel.start(late, performance.now() + request.timeoutMs)
-    const { method, path, body } = request
+    const { method, path, common, body } = request
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart: (started) => {
         controller = started
@@ -119,7 +119,7 @@ export class Balancer extends Dispatcher implements CallHost {
       onResponseEnd: end,
       onResponseError: end
     }
-    upstream.dispatch({ method, path, headers, body }, false, handler)
+    upstream.dispatch({ method, path, common, headers, body }, false, handler)
     return true
   }
 

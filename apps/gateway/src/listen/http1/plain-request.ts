@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
-import type { PlainHead } from './plain-head.ts'
+import type { Fields, PlainHead } from './plain-head.ts'
 
 /** A plain request, as a handler of Node's requests knows it. It has no body, so nobody listens to it. */
 export class PlainRequest {
@@ -17,6 +17,8 @@ export class PlainRequest {
   /** Its own: somebody may change them. */
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
+  /** What `headers` are a copy of, which is the connection's. */
+  readonly fields: Fields
 
   constructor(socket: Socket, { method, target, fields }: PlainHead) {
     this.socket = socket
@@ -24,6 +26,7 @@ export class PlainRequest {
     this.url = target
     this.headers = { ...fields.headers }
     this.rawHeaders = fields.raw
+    this.fields = fields
   }
 
   /** There is nothing to read. */

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { type HeadPart, headText } from '../../head/head-text.ts'
+import { headText } from '../../head/head-text.ts'
 import type { PairsWriter, WholeWriter } from '../../head/http1-response.ts'
+import type { HeadPart } from '../../head-lines.ts'
 import type { PlainRequest } from './plain-request.ts'
 
 type Written = (error?: Error | null) => void

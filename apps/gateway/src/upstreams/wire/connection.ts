@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
-import { hasLines } from '../../head-lines.ts'
+import { type HeadPart, hasLines } from '../../head-lines.ts'
 import { type BodySource, BodyWriter, framingOf, isSource } from './body.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
@@ -10,6 +10,8 @@ import { headEnd } from './head-end.ts'
 export type WireRequest = {
   method: string
   path: string
+  /** Said beside `headers`; it was looked at when it was made. */
+  common?: HeadPart | undefined
   /** Name, value, name, value; without `host`. They must have been checked: they are written as they are. */
   headers: readonly string[]
   /** How long its sender waits, ms, which it is told as a header. */
@@ -139,10 +141,10 @@ export class Connection implements Dispatcher.DispatchController {
     this.discarding = false
     this.discardingSince = 0
     if (this.paused) this.resume()
-    const { headers, deadlineMs, body } = request
+    const { common, headers, deadlineMs, body } = request
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
-    let lines = headers.length / 2 + 3
+    let lines = headers.length / 2 + 2
     if (deadlineMs !== undefined) {
       text += `${DEADLINE}: ${deadlineMs}\r\n`
       lines++
@@ -153,7 +155,6 @@ export class Connection implements Dispatcher.DispatchController {
         lines++
       }
     }
-    text += '\r\n'
     if (!hasLines(text, lines)) {
       // Whoever made it has not checked it; nothing of it is sent.
       this.handler = undefined
@@ -161,6 +162,7 @@ export class Connection implements Dispatcher.DispatchController {
       handler.onResponseError?.(this, new BadRequestHeadError())
       return
     }
+    text += common === undefined ? '\r\n' : `${common.text}\r\n`
     handler.onRequestStart?.(this, undefined)
     if (this.closed || this.handler !== handler) return
     if (isSource(body)) {
