@@ -86,7 +86,8 @@ export function createDoor(options: DoorOptions): Door {
     visit.address = clientAddress(raw, trusted)
     visit.protocol = clientProtocol(raw, trusted)
     if (onRequest !== undefined) {
-      visit.shown = true
+      // It may change headers.
+      raw.ownHeaders?.()
       const refused = onRequest(visit)
       if (refused !== undefined) {
         done(refused)

@@ -14,6 +14,8 @@ export type Incoming = {
   readonly httpVersionMajor: number
   readonly httpVersionMinor: number
   readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean }
+  /** Of one whose headers are not its own: makes them so. */
+  ownHeaders?(): void
 }
 
 /** One request, and what the gateway has found out about it so far. */
@@ -27,8 +29,6 @@ export class Visit {
   own = false
   /** It needs no token, so none is looked at: of the gateway's own routes; those of services say so in their rules. */
   ignoresToken = false
-  /** A policy has seen it, which may have changed its headers. */
-  shown = false
   /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
   path = ''
   /** The client's address, behind proxies that are trusted. */

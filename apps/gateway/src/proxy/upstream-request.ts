@@ -29,9 +29,9 @@ export function upstreamRequest(
     traceparent: trace.traceparent,
     traceContinued: trace.parentId !== undefined
   }
-  // Those of a plain request are as they came, but where a policy has had its hands on them.
+  // Those of a connection, which are the same again and again.
   const { common, headers: list } =
-    raw instanceof PlainRequest && headers === raw.headers && body === null && !visit.shown
+    raw instanceof PlainRequest && headers === raw.fields.headers && body === null
       ? splitHeaders(raw.fields, told)
       : { common: undefined, headers: requestHeaders(headers, told, body) }
   return {

@@ -57,7 +57,8 @@ export function readPlainHead(buffer: Buffer, bytes: number, known: Fields | und
 /** @param at where `text` is in `buffer` */
 function readFields(text: string, buffer: Buffer, at: number): Fields | undefined {
   if (!FIELDS.test(text)) return undefined
-  const headers: Record<string, string> = {}
+  // A dictionary from the beginning: clients send these in any order, and V8 would make a shape of each, and of all code that reads them.
+  const headers: Record<string, string> = Object.create(null)
   const raw: string[] = []
   const last = text.length - 2
   for (let start = 2; start < last; ) {
