@@ -42,11 +42,11 @@ export abstract class Place implements Candidate {
   }
 
   /** Gives it back, where it is taken. */
-  settle(outcome: Outcome): void {
+  settle(outcome: Outcome, now = performance.now()): void {
     const { since } = this
     if (Number.isNaN(since)) return
     this.since = Number.NaN
-    this.overload.settle(this.lane, performance.now() - since, outcome)
+    this.overload.settle(this.lane, now - since, outcome)
   }
 }
 

@@ -50,8 +50,12 @@ export function createEntry(
   const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>
     refuse(deps, new Visit(request, performance.now()), request, response, error)
 
+  // Apart: what a function has in a closure is made for each call, also of those that never make the closure.
+  const wait = (request: IncomingMessage, response: ServerResponse) =>
+    inTurn(request.socket, response, () => enter(request, response), deps.turns)
+
   return (request, response) => {
     if (isItsTurn(response)) enter(request, response)
-    else inTurn(request.socket, response, () => enter(request, response), deps.turns)
+    else wait(request, response)
   }
 }

@@ -10,6 +10,7 @@ import type { Balancer } from '../upstreams/balancer.ts'
 import type { AnswerWriterDeps } from './answer-writer.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
+import { keepSpecimen } from './specimen.ts'
 import type { StreamedBounds } from './streamed/places.ts'
 import type { OpenStreams } from './streams.ts'
 import { timingOf } from './timing.ts'
@@ -102,6 +103,7 @@ export class Exchange {
     if (this.isAnswered && !isStreaming) recordAnswer(this.deps, this.visit, res.statusCode)
     this.isGone = isStreaming || !res.writableFinished
     carrier?.closed(this.isGone)
+    keepSpecimen(this)
   }
 
   /** What the gateway says of the time it took, behind what the service says. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { awaitsWord, tellToGoOn } from '@skerry/service'
+import { PlainResponse } from '../listen/http1/plain-response.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
@@ -15,8 +16,10 @@ import { SAFE } from './upstream-request.ts'
  */
 export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
   const exchange = new Exchange(deps, req, res, performance.now())
+  const closed = () => exchange.closed()
   // 'close' comes once by itself.
-  res.on('close', () => exchange.closed())
+  if (res instanceof PlainResponse) res.onClosed(closed)
+  else res.on('close', closed)
   deps.door(exchange.visit, (error) => {
     try {
       if (error !== undefined) exchange.refuse(error)

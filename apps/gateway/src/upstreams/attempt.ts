@@ -53,14 +53,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     if (request.stream) this.upstream.streams++
     else this.upstream.inFlight++
     this.upstream.await(this)
-    const headers = request.stream
-      ? request.headers
-      : [...request.headers, 'x-skerry-deadline', String(this.call.remainingMs(now))]
-    this.upstream.dispatch(
-      { method: request.method, path: request.path, headers, body: request.body },
-      request.stream,
-      this
-    )
+    const { method, path, common, headers, body, stream } = request
+    const deadlineMs = stream ? undefined : this.call.remainingMs(now)
+    this.upstream.dispatch({ method, path, common, headers, deadlineMs, body }, stream, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

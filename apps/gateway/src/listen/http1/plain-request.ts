@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
-import type { PlainHead } from './plain-head.ts'
+import type { Fields, PlainHead } from './plain-head.ts'
 
 /** A plain request, as a handler of Node's requests knows it. It has no body, so nobody listens to it. */
 export class PlainRequest {
@@ -14,16 +14,23 @@ export class PlainRequest {
   readonly socket: Socket
   readonly method: string
   url: string
-  /** Its own: somebody may change them. */
-  readonly headers: IncomingHttpHeaders
+  /** The connection's, while its lines are the same: nobody may change them before `ownHeaders`. */
+  headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
+  readonly fields: Fields
 
   constructor(socket: Socket, { method, target, fields }: PlainHead) {
     this.socket = socket
     this.method = method
     this.url = target
-    this.headers = { ...fields.headers }
+    this.headers = fields.headers
     this.rawHeaders = fields.raw
+    this.fields = fields
+  }
+
+  /** Gives it headers of its own, for somebody who may change them. */
+  ownHeaders(): void {
+    this.headers = { ...this.fields.headers }
   }
 
   /** There is nothing to read. */

@@ -47,6 +47,9 @@ type FamiliarLine = {
   readonly name: string
   /** A line before has the same name. */
   readonly repeated: boolean
+  /** What it said last, and the whole line with its end when it has said that twice: most say the same for as long as a server lives. */
+  value: string
+  text: string
 }
 const MOST_FAMILIAR = 64
 
@@ -70,16 +73,19 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
   for (let place = 0; at < text.length; place++) {
     if (place === MOST_LINES) throw new ProtocolError('more header lines than any answer has')
     const start = at + 2
-    at = lineEnd(text, start)
     let line = familiar[place]
-    if (line === undefined || !text.startsWith(line.start, start)) {
-      line = newLine(text, start, at, headers)
-      // What came after another line says nothing of what comes after this one.
-      if (place < familiar.length) familiar.length = place
-      if (place < MOST_FAMILIAR) familiar.push(line)
+    if (line !== undefined && line.text !== '' && text.startsWith(line.text, start)) at = start + line.text.length - 2
+    else {
+      at = lineEnd(text, start)
+      if (line === undefined || !text.startsWith(line.start, start)) {
+        line = newLine(text, start, at, headers)
+        // What came after another line says nothing of what comes after this one.
+        if (place < familiar.length) familiar.length = place
+        if (place < MOST_FAMILIAR) familiar.push(line)
+      }
+      says(line, valueFrom(text, start + line.start.length, at), text, start, at)
     }
-    const { name, repeated } = line
-    const value = valueFrom(text, start + line.start.length, at)
+    const { name, repeated, value } = line
     switch (name) {
       case 'content-length':
         if (!LENGTH.test(value) || repeated) throw new ProtocolError('a bad content-length')
@@ -169,8 +175,23 @@ function newLine(text: string, start: number, end: number, before: object): Fami
   const name = raw.toLowerCase()
   // A name that is a member of every object would be read as one.
   if (name === '__proto__') throw new ProtocolError('a bad header name')
-  // Of its own: a part of the head's text would keep all of it.
-  return { start: Buffer.from(`${raw}:`, 'latin1').toString('latin1'), name, repeated: Object.hasOwn(before, name) }
+  return { start: own(`${raw}:`), name, repeated: Object.hasOwn(before, name), value: '', text: '' }
+}
+
+/** Takes in what a line says, in `text` from `start` to `end`. */
+function says(line: FamiliarLine, value: string, text: string, start: number, end: number): void {
+  if (value !== line.value) {
+    line.value = value
+    line.text = ''
+  } else if (line.text === '' && end < text.length) {
+    line.value = own(value)
+    line.text = own(text.slice(start, end + 2))
+  }
+}
+
+/** A copy: a part of a text keeps all of it in memory. */
+function own(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** The name, in lower case, and value of one header line by itself; undefined for what is none. */
