@@ -219,6 +219,7 @@ long the rest is going to take. What each round came to is kept in SKERRY_HOME/f
 
   ./skerry faults --list                          the parts, what each shows, the time that it takes
   ./skerry faults system-kills gateway-rolling    some of them: system-kills stands for system-kills-1, -2, …
+  ./skerry faults gateway                         all whose names begin with gateway-
   ./skerry faults --rounds 7 system-kills         one round alone
 
   --resume       not what came to its end before, with this commit and this seed
