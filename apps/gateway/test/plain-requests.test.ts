@@ -358,9 +358,14 @@ const ANSWERS: Record<string, (response: ServerResponse) => void> = {
     response.end('three')
   },
   '/flushed': (response) => {
-    writePairs(response, 200, ['content-type', 'text/event-stream'])
+    writePairs(response, 200, ['content-type', 'text/event-stream', 'x-latin', 'caf\xe9'])
     response.flushHeaders()
     response.end()
+  },
+  '/flushed-sized': (response) => {
+    writePairs(response, 200, ['content-length', '1', 'x-latin', 'caf\xe9'])
+    response.flushHeaders()
+    response.end('x')
   },
   '/empty': (response) => {
     writePairs(response, 200, ['content-length', '0'])
@@ -407,6 +412,7 @@ t.test("answers are what Node's would be, byte for byte", async (t) => {
       const text = PLAIN.replace('GET /v1/x', `${method} ${path}`)
       const expected = await talk(bare.port, text)
       t.match(expected, /^HTTP\/1\.1 [23]0\d /)
+      t.notMatch(expected.split('\r\n\r\n')[0], /\xc3/, 'no header becomes UTF-8')
       plain.length = 0
       t.equal(unchunked(await talk(port, text)), unchunked(expected), `${method} ${path}`)
       t.equal(plain[0], true)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { Visit } from '../src/door/visit.ts'
 import { hooksOf } from '../src/policies/hooks.ts'
 import { POLICIES } from '../src/policies/list.ts'
 import { definePolicy } from '../src/policies/policy.ts'
@@ -143,6 +144,31 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
     g.lines.find(({ msg }) => msg === 'refused by a policy'),
     { policy: 'deny-list', code: 'FORBIDDEN' }
   )
+})
+
+t.test('what a policy does to the headers of a request is done to no other of its connection', async (t) => {
+  const forgets = (name: string, visit: Visit | undefined) => {
+    if (visit !== undefined) delete visit.raw.headers[name]
+  }
+  const early = definePolicy({
+    name: 'early',
+    onRequest(visit) {
+      forgets('x-early', visit)
+      return undefined
+    }
+  })
+  const late = definePolicy({ name: 'late', onHead: (_head, visit) => forgets('x-late', visit) })
+  for (const policies of [[early], [late], [early, late]]) {
+    const g = await startGateway(t, { policies })
+    const posts = await startUpstream(t, g.nc, {})
+    await g.live('content', 1)
+    const headers = { 'x-early': '1', 'x-late': '1' }
+    for (let i = 0; i < 4; i++) await (await fetch(`${g.url}/v1/posts`, { headers })).text()
+    const came = posts.requests.map((request) => [request.headers['x-early'], request.headers['x-late']])
+    const expected = [policies.includes(early) ? undefined : '1', '1']
+    t.strictSame(came, Array(4).fill(expected), policies.map(({ name }) => name).join())
+    await posts.leave()
+  }
 })
 
 t.test('nothing but the checks of load balancers passes beside the door', async (t) => {

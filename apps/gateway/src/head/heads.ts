@@ -64,7 +64,12 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     return said
   }
   const security = headPart(SECURITY_HEADERS.flat())
-  const see = (head: AnswerHead, visit: Visit | undefined) => onHead?.(head, visit)
+  const see = (head: AnswerHead, visit: Visit | undefined) => {
+    if (onHead === undefined) return
+    // It may change headers of the request, which are not its own where no policy has seen it at the door.
+    visit?.raw.ownHeaders?.()
+    onHead(head, visit)
+  }
 
   return {
     ours,
@@ -97,7 +102,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
         return
       }
       const whole = common === undefined ? list : [...common.pairs, ...list]
-      onHead(headInList(status, whole), visit)
+      see(headInList(status, whole), visit)
       writePairs(response, status, whole)
     },
     switching(visit, list) {

@@ -9,6 +9,8 @@ type Inside = {
   _keepAliveTimeout: number
   _expect_continue: boolean
   _sent100: boolean
+  _implicitHeader(): void
+  _send(data: string, encoding: BufferEncoding): boolean
 }
 
 /** An answer that writes its own head of `pairs` (name, value, name, value; names in lower case). */
@@ -40,6 +42,13 @@ export class GatewayResponse extends ServerResponse<IncomingMessage> implements 
     this.statusCode = status
     inside._header = head.text
     inside._headerSent = false
+  }
+
+  /** Node would write it as UTF-8, and what a service says in latin1 would be other bytes. */
+  override flushHeaders(): void {
+    const inside = this as unknown as Inside
+    if (inside._header === null) inside._implicitHeader()
+    inside._send('', 'latin1')
   }
 
   private isOrdinary(status: number, { _header, _expect_continue, _sent100 }: Inside): boolean {

@@ -155,8 +155,11 @@ export class AnswerWriter implements SlowAnswer {
   end(): void {
     const { whole, encoder, res } = this
     this.behind?.ended()
-    if (whole !== undefined) this.encode(whole)
-    else if (encoder !== undefined) encoder.end()
+    if (whole !== undefined) {
+      // This writer may be kept for longer than its answer.
+      this.whole = undefined
+      this.encode(whole)
+    } else if (encoder !== undefined) encoder.end()
     else if (!res.writableEnded) res.end()
   }
 

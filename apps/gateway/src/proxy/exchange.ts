@@ -103,7 +103,8 @@ export class Exchange {
     if (this.isAnswered && !isStreaming) recordAnswer(this.deps, this.visit, res.statusCode)
     this.isGone = isStreaming || !res.writableFinished
     carrier?.closed(this.isGone)
-    keepSpecimen(this)
+    // What had come of a body is still at the request of a client that has gone.
+    if (!this.isGone) keepSpecimen(this)
   }
 
   /** What the gateway says of the time it took, behind what the service says. */

@@ -14,7 +14,8 @@ let closed = 0
  * Keeps an exchange that is over, now and then. V8 throws optimised code away when the last object of a shape that the code knows is
  * collected, which a quiet gateway does: nothing is under way, so a few seconds later nothing was optimised any more, and the first 30,000
  * requests of the next burst cost twice as much (docs/gateway-design.md has the figures). What an exchange refers to has the shapes of all
- * that is made for one: requests, answers, attempts, connections and their sockets. Those with a body are not kept: they may be large.
+ * that is made for one: requests, answers, attempts, connections and their sockets. Those with a body are not kept: they may be large. Nor is one
+ * whose client has gone, which may hold a part of one.
  */
 export function keepSpecimen(exchange: Over): void {
   if (closed++ % EVERY !== 0 || exchange.body !== null) return

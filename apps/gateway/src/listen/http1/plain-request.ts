@@ -28,9 +28,9 @@ export class PlainRequest {
     this.fields = fields
   }
 
-  /** Gives it headers of its own, for somebody who may change them. */
+  /** Gives it headers of its own, where it has none yet, for somebody who may change them. */
   ownHeaders(): void {
-    this.headers = { ...this.fields.headers }
+    if (this.headers === this.fields.headers) this.headers = { ...this.fields.headers }
   }
 
   /** There is nothing to read. */

@@ -132,6 +132,15 @@ export function isProper(status: number, headers: IncomingHttpHeaders): boolean 
   return true
 }
 
+/** Makes the headers of another parser those of this one: it gives each that is repeated as a list. */
+export function joinRepeated(headers: IncomingHttpHeaders): void {
+  for (const name in headers) {
+    const value = headers[name]
+    if (name === 'set-cookie') headers[name] = typeof value === 'string' ? [value] : value
+    else if (Array.isArray(value)) headers[name] = value.join(', ')
+  }
+}
+
 /**
  * Whether the head of an answer over TLS says where its body ends. The end of the connection does not: without the closing alert of TLS a part
  * would be taken for the whole (RFC 9112, 9.8), and nothing tells us of that alert; even a reset is the end to undici. A live stream is never
