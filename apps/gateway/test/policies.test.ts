@@ -85,6 +85,14 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     ['no HTTP', 400, 'GET / HTTP/1.1\r\nbad header\r\n\r\n'],
     ['a head that is too long', 431, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`],
     ['an address that is too long', 414, `GET /${'a'.repeat(100_000)} HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['no host', 400, 'GET /v1/posts HTTP/1.1\r\n\r\n'],
+    ['no host, and an expectation', 400, 'GET /v1/posts HTTP/1.1\r\nexpect: 100-continue\r\n\r\n'],
+    [
+      'a WebSocket without host',
+      400,
+      'GET /v1/posts/live HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n' +
+        'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+    ],
     ['two hosts', 400, 'GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n'],
     ['a body that is too large', 413, 'POST /v1/posts HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n']
   ]
@@ -93,7 +101,9 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), about)
     t.match(answer, /\r\nx-team: platform\r\n/, `${about}: x-team`)
     t.match(answer, /\r\nx-content-type-options: nosniff\r\n/, `${about}: what all answers say`)
+    t.match(answer, /\r\ncontent-type: application\/problem\+json.*"code":"[A-Z_]+"/s, `${about}: a problem`)
   }
+  t.match(await talk(g.port, 'GET /v1/posts HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /, 'HTTP/1.0 knows no host')
   const session = openSession(t, g.url)
   t.match(await ask(session, { ':path': '/v1/posts' }), { status: 200, headers: { 'x-team': 'platform' } }, 'HTTP/2')
   const twoHosts = await ask(session, { ':authority': 'a.example', host: 'b.example' })

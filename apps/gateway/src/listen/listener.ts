@@ -110,6 +110,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     IncomingMessage: GatewayRequest as typeof IncomingMessage,
     ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
+    // The door refuses what says none, in the one shape of all refusals, and handshakes as well, which Node would let through.
+    requireHostHeader: false,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     // `kept` does it for less.

@@ -61,7 +61,7 @@ function door({
     const { own = false, ...raw } = rest
     const visit = new Visit(
       {
-        ...{ method: 'GET', url, headers: {}, rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 },
+        ...{ method: 'GET', url, headers: {}, rawHeaders: ['host', 'x'], httpVersionMajor: 1, httpVersionMinor: 1 },
         ...{ socket: { remoteAddress: '198.51.100.7' } },
         ...raw
       },
@@ -76,7 +76,7 @@ function door({
     let decided = false
     const visit = new Visit(
       {
-        ...{ method: 'GET', url, headers, rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 },
+        ...{ method: 'GET', url, headers, rawHeaders: ['host', 'x'], httpVersionMajor: 1, httpVersionMinor: 1 },
         ...{ socket: { remoteAddress: '198.51.100.9' } }
       },
       0
