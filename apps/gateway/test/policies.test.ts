@@ -11,7 +11,7 @@ import { definePolicy } from '../src/policies/policy.ts'
 import { denyList } from './fixtures/policies/deny-list.ts'
 import { maintenance } from './fixtures/policies/maintenance.ts'
 import { teamHeader } from './fixtures/policies/team-header.ts'
-import { ask, openSession, talk } from './helpers/clients.ts'
+import { ask, getters, openSession, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -130,7 +130,9 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
     ['a document of the gateway', '/openapi.json'],
     ['what is not there', '/docs/nothing'],
     ['a preflight', '/v1/posts', { method: 'OPTIONS', headers: { origin: 'https://a.example' } }],
-    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }]
+    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }],
+    ['a path of its own that not all read in one way', '/docs/a//b'],
+    ['such a path of a service', '/v1/posts//b']
   ]
   for (const [about, path, init] of asks) {
     const answer = await fetch(g.url + path, { ...init, headers: { ...init?.headers, ...DENIED } })
@@ -141,13 +143,19 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
   const [, refused] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage]
   t.equal(refused.statusCode, 403, 'a WebSocket')
   socket.on('error', () => {}).terminate()
+  for (const [protocol, get] of Object.entries(getters(t, g.url)))
+    for (const [method, path] of [
+      ['TRACE', '/v1/posts'],
+      ['PURGE', '/livez']
+    ] as const)
+      t.equal((await get(path, DENIED, method)).status, 403, `${method} over ${protocol}`)
   t.equal(posts.requests.length, 0)
   const other = { headers: { 'x-forwarded-for': '203.0.114.9' } }
   t.equal((await fetch(`${g.url}/v1/posts`, other)).status, 200, 'others are not concerned')
   t.equal((await fetch(`${g.url}/livez`, { headers: DENIED })).status, 200, 'load balancers are not asked')
   t.match(
     await g.metrics.text(),
-    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 1}\n`)
+    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 5}\n`)
   )
   t.match(
     g.lines.find(({ msg }) => msg === 'refused by a policy'),
@@ -164,15 +172,20 @@ t.test('nothing but the checks of load balancers passes beside the door', async 
     ['OPTIONS', 204, 'OPTIONS', '/v1/posts'],
     ['what the gateway does not have', 404, 'GET', '/docs/nothing'],
     ['a method that its own path does not take', 405, 'PUT', '/openapi.json'],
-    ['its documents', 200, 'GET', '/docs/events']
+    ['its documents', 200, 'GET', '/docs/events'],
+    ['a method that nobody takes', 405, 'TRACE', '/v1/posts'],
+    ['such a method for a check', 405, 'PURGE', '/livez'],
+    ['a method that a check does not take', 405, 'PUT', '/livez'],
+    ['a path of its own that not all read in one way', 400, 'GET', '/docs/a//b'],
+    ['another', 400, 'GET', '/docs/a;b'],
+    ['such a path of a service', 400, 'GET', '/v1/posts//b']
   ]
+  const { 'HTTP/1.1': get } = getters(t, g.url)
   for (const [i, [about, status, method, path, headers]] of asks.entries()) {
     const from = { 'x-forwarded-for': `198.51.100.${i}` }
     const found: number[] = []
     for (let n = 0; n < 6; n++) {
-      const answer = await fetch(g.url + path, { method, headers: { ...headers, ...from } })
-      await answer.arrayBuffer()
-      found.push(answer.status)
+      found.push((await get(path, { ...headers, ...from }, method)).status)
     }
     t.strictSame(found, [status, status, status, status, 429, 429], about)
   }
