@@ -26,7 +26,7 @@ import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
 import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { ownDoor } from './door/own-door.ts'
-import { publicRequestId } from './door/request-id.ts'
+import { visitOf } from './door/visit.ts'
 import { createHeads } from './head/heads.ts'
 import { speakInReplies } from './head/in-replies.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'
@@ -39,6 +39,7 @@ import { hooksOf } from './policies/hooks.ts'
 import { POLICIES } from './policies/list.ts'
 import type { Policy } from './policies/policy.ts'
 import { createEntry } from './proxy/entry.ts'
+import { recordAnswer } from './proxy/record.ts'
 import { createSpool } from './proxy/spool.ts'
 import { createPlaces } from './proxy/streamed/places.ts'
 import { createOpenStreams } from './proxy/streams.ts'
@@ -165,6 +166,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,
+    onAnswered: (visit, status) => recordAnswer({ metrics: counts, log }, visit, status),
     clientError: createParserRefusal(heads),
     draining,
     log,
@@ -213,7 +215,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   })
   listener.takeClientErrors()
-  app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
+  app.setGenReqId((raw) => visitOf(raw).id)
   app.decorateRequest('visit', undefined)
   speakInReplies(app, heads)
   registerCors(app, config.CORS_ORIGINS)

@@ -57,7 +57,7 @@ export type GatewayMetrics = {
 }
 
 const NO_ROUTE = {}
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
 export function createGatewayMetrics(
   metrics: Metrics,
@@ -115,19 +115,24 @@ export function createGatewayMetrics(
   })
   metrics.gauge('skerry_gateway_streams', 'Open live streams.', [], (gauge) => gauge.set(streams.size))
 
-  const recorders = new WeakMap<object, Record<string, RouteRecorder>>()
+  const recorders = new WeakMap<object, Map<string, RouteRecorder>>()
   return {
     answered(route, method, status, seconds) {
       let byMethod = recorders.get(route ?? NO_ROUTE)
       if (byMethod === undefined) {
-        byMethod = {}
+        byMethod = new Map()
         recorders.set(route ?? NO_ROUTE, byMethod)
       }
-      let recorder = byMethod[method]
+      // Others are whatever a client writes.
+      const known = METHODS.has(method) ? method : 'other'
+      let recorder = byMethod.get(known)
       if (recorder === undefined) {
-        const labels = { upstream: route?.service ?? 'none', route: route?.path ?? 'none' }
-        recorder = durations.recorder({ ...labels, method: METHODS.includes(method) ? method : 'other' })
-        byMethod[METHODS.includes(method) ? method : 'other'] = recorder
+        recorder = durations.recorder({
+          upstream: route?.service ?? 'none',
+          route: route?.path ?? 'none',
+          method: known
+        })
+        byMethod.set(known, recorder)
       }
       recorder(status, seconds)
     },

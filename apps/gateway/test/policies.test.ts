@@ -12,7 +12,7 @@ import { definePolicy } from '../src/policies/policy.ts'
 import { denyList } from './fixtures/policies/deny-list.ts'
 import { maintenance } from './fixtures/policies/maintenance.ts'
 import { teamHeader } from './fixtures/policies/team-header.ts'
-import { ask, openSession, talk } from './helpers/clients.ts'
+import { ask, getters, openSession, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -86,6 +86,14 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     ['no HTTP', 400, 'GET / HTTP/1.1\r\nbad header\r\n\r\n'],
     ['a head that is too long', 431, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`],
     ['an address that is too long', 414, `GET /${'a'.repeat(100_000)} HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['no host', 400, 'GET /v1/posts HTTP/1.1\r\n\r\n'],
+    ['no host, and an expectation', 400, 'GET /v1/posts HTTP/1.1\r\nexpect: 100-continue\r\n\r\n'],
+    [
+      'a WebSocket without host',
+      400,
+      'GET /v1/posts/live HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n' +
+        'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+    ],
     ['two hosts', 400, 'GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n'],
     ['a body that is too large', 413, 'POST /v1/posts HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n']
   ]
@@ -94,7 +102,9 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), about)
     t.match(answer, /\r\nx-team: platform\r\n/, `${about}: x-team`)
     t.match(answer, /\r\nx-content-type-options: nosniff\r\n/, `${about}: what all answers say`)
+    t.match(answer, /\r\ncontent-type: application\/problem\+json.*"code":"[A-Z_]+"/s, `${about}: a problem`)
   }
+  t.match(await talk(g.port, 'GET /v1/posts HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /, 'HTTP/1.0 knows no host')
   const session = openSession(t, g.url)
   t.match(await ask(session, { ':path': '/v1/posts' }), { status: 200, headers: { 'x-team': 'platform' } }, 'HTTP/2')
   const twoHosts = await ask(session, { ':authority': 'a.example', host: 'b.example' })
@@ -121,7 +131,9 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
     ['a document of the gateway', '/openapi.json'],
     ['what is not there', '/docs/nothing'],
     ['a preflight', '/v1/posts', { method: 'OPTIONS', headers: { origin: 'https://a.example' } }],
-    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }]
+    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }],
+    ['a path of its own that not all read in one way', '/docs/a//b'],
+    ['such a path of a service', '/v1/posts//b']
   ]
   for (const [about, path, init] of asks) {
     const answer = await fetch(g.url + path, { ...init, headers: { ...init?.headers, ...DENIED } })
@@ -132,13 +144,19 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
   const [, refused] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage]
   t.equal(refused.statusCode, 403, 'a WebSocket')
   socket.on('error', () => {}).terminate()
+  for (const [protocol, get] of Object.entries(getters(t, g.url)))
+    for (const [method, path] of [
+      ['TRACE', '/v1/posts'],
+      ['PURGE', '/livez']
+    ] as const)
+      t.equal((await get(path, DENIED, method)).status, 403, `${method} over ${protocol}`)
   t.equal(posts.requests.length, 0)
   const other = { headers: { 'x-forwarded-for': '203.0.114.9' } }
   t.equal((await fetch(`${g.url}/v1/posts`, other)).status, 200, 'others are not concerned')
   t.equal((await fetch(`${g.url}/livez`, { headers: DENIED })).status, 200, 'load balancers are not asked')
   t.match(
     await g.metrics.text(),
-    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 1}\n`)
+    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 5}\n`)
   )
   t.match(
     g.lines.find(({ msg }) => msg === 'refused by a policy'),
@@ -180,15 +198,20 @@ t.test('nothing but the checks of load balancers passes beside the door', async 
     ['OPTIONS', 204, 'OPTIONS', '/v1/posts'],
     ['what the gateway does not have', 404, 'GET', '/docs/nothing'],
     ['a method that its own path does not take', 405, 'PUT', '/openapi.json'],
-    ['its documents', 200, 'GET', '/docs/events']
+    ['its documents', 200, 'GET', '/docs/events'],
+    ['a method that nobody takes', 405, 'TRACE', '/v1/posts'],
+    ['such a method for a check', 405, 'PURGE', '/livez'],
+    ['a method that a check does not take', 405, 'PUT', '/livez'],
+    ['a path of its own that not all read in one way', 400, 'GET', '/docs/a//b'],
+    ['another', 400, 'GET', '/docs/a;b'],
+    ['such a path of a service', 400, 'GET', '/v1/posts//b']
   ]
+  const { 'HTTP/1.1': get } = getters(t, g.url)
   for (const [i, [about, status, method, path, headers]] of asks.entries()) {
     const from = { 'x-forwarded-for': `198.51.100.${i}` }
     const found: number[] = []
     for (let n = 0; n < 6; n++) {
-      const answer = await fetch(g.url + path, { method, headers: { ...headers, ...from } })
-      await answer.arrayBuffer()
-      found.push(answer.status)
+      found.push((await get(path, { ...headers, ...from }, method)).status)
     }
     t.strictSame(found, [status, status, status, status, 429, 429], about)
   }

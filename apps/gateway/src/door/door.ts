@@ -37,9 +37,9 @@ type Done = (error?: Error) => void
 export type Door = (visit: Visit, done: Done) => void
 
 /**
- * What each request passes, in this order (docs/gateway-clients.md, "The door"): it is what it seems, and so is its path; the gateway is not
- * under pressure; no policy refuses it; its token, if it has one, is good; its limit is not used up; somebody answers its path. A request
- * whose token is known and whose quota is leased passes without a promise.
+ * What each request passes, in this order (docs/gateway-clients.md, "The door"): it is what it seems; the gateway is not under pressure; no
+ * policy refuses it; its token, if it has one, is good; its limit is not used up; nothing is wrong with its path or its body, and somebody
+ * answers it. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
   const {
@@ -60,22 +60,23 @@ export function createDoor(options: DoorOptions): Door {
     const { raw } = visit
     try {
       guardMessage(raw)
-      visit.path = guardPath(raw.url ?? '', urlLimit)
     } catch (error) {
       done(error as Error)
       return
     }
-    // The gateway's own routes are no service's, whatever it announces.
-    const match = visit.own ? undefined : routes.find(visit.method, visit.path)
+    try {
+      visit.path = guardPath(raw.url ?? '', urlLimit)
+    } catch (error) {
+      visit.fault ??= error as Error
+    }
+    // The gateway's own routes are no service's, whatever it announces; and a path that is none has no route.
+    const match = visit.own || visit.path === '' ? undefined : routes.find(visit.method, visit.path)
     const route = match?.route
     if (match !== undefined) {
       visit.route = match.route
       visit.params = match.params
     }
-    if (hasBodyWithoutMeaning(raw)) {
-      done(bodyRefusal(raw.method, takersOfBody(visit)))
-      return
-    }
+    if (hasBodyWithoutMeaning(raw)) visit.fault ??= bodyRefusal(raw.method, takersOfBody(visit))
     visit.priority = priorityOf(route?.rules, visit.method, raw.headers)
     // Before whatever costs more than to refuse.
     const refusedBy = overload.atDoor(visit.priority)
@@ -96,7 +97,8 @@ export function createDoor(options: DoorOptions): Door {
     }
 
     const header = raw.headers.authorization
-    const ignored = route?.ignoresToken === true || visit.ignoresToken
+    // What is refused anyway is no reason to verify one: it counts for its address.
+    const ignored = route?.ignoresToken === true || visit.ignoresToken || visit.fault !== undefined
     if (header === undefined || ignored || identity === undefined) {
       limit(visit, undefined, done)
       return
@@ -128,8 +130,9 @@ export function createDoor(options: DoorOptions): Door {
     else done(refusal(verdict))
   }
 
-  function enter({ route, caller, own }: Visit, done: Done): void {
-    if (route?.needsToken === true && caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
+  function enter({ route, caller, own, fault }: Visit, done: Done): void {
+    if (fault !== undefined) done(fault)
+    else if (route?.needsToken === true && caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
     else if (route === undefined && !own) done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
     else done()
   }

@@ -5,11 +5,11 @@ import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
 import type { BoundMet } from '../bounds.ts'
 import type { GatewayConfig } from '../config.ts'
-import { type Incoming, Visit } from '../door/visit.ts'
+import { type Incoming, visitOf } from '../door/visit.ts'
 import { answerProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 import { brokenByUs } from './broken-streams.ts'
-import { guard, type Handler } from './guard.ts'
+import { guard, type Handler, type OnAnswered } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import type { PieceShare } from './piece-share.ts'
@@ -27,6 +27,7 @@ export type Http2Options = {
   config: GatewayConfig
   handler: Handler
   heads: Heads
+  onAnswered: OnAnswered
   /** The gateway is leaving: each connection that brings a request is told to go elsewhere for its next. */
   draining(): boolean
   /** A connection was ended by a bound. */
@@ -80,7 +81,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, heads, draining, onEnded, onFault, countBody, share, slow, onBound } = options
+  const { config, handler, heads, onAnswered, draining, onEnded, onFault, countBody, share, slow, onBound } = options
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -174,8 +175,9 @@ export function createHttp2(options: Http2Options): Http2 {
   }
 
   function refuseStream(response: GatewayHttp2Response, error: SkerryError): void {
-    const visit = new Visit(response.req as Incoming, performance.now())
+    const visit = visitOf(response.req as Incoming)
     answerProblem(heads, visit, response as unknown as ServerResponse, error)
+    onAnswered(visit, error.status)
   }
 
   function controlled(connection: Connection): void {

@@ -9,7 +9,7 @@ import { createHeads, type Heads } from '../head/heads.ts'
 import { GatewayResponse, tellKeepAlive } from '../head/http1-response.ts'
 import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
-import { guard, guardRequests, type Handler, ignore } from './guard.ts'
+import { guard, guardRequests, type Handler, ignore, type OnAnswered } from './guard.ts'
 import { createLanes, type Lanes } from './http1/lanes.ts'
 import { canReadInto } from './http1/read-into.ts'
 import { GatewayRequest } from './http1-request.ts'
@@ -30,6 +30,8 @@ export type ListenerOptions = {
   handler: Handler
   /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
   heads?: Heads
+  /** One of these was given, or one in place of the handler's. */
+  onAnswered?: OnAnswered
   /**
    * Whether the handler takes requests for a target that are not Node's objects, but what the gateway uses of them (`http1/`); without it there are
    * none.
@@ -87,9 +89,10 @@ const CLOSING_GRACE_MS = 1_000
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onBound = () => {} } = options
+  const { onAnswered = () => {} } = options
   const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress } = options
   const { heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining }) } = options
-  const handler = guardRequests(options.handler, onFault, heads)
+  const handler = guardRequests(options.handler, onFault, heads, onAnswered)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
   const bodies = createBodyBudget({
@@ -101,7 +104,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse, pieces: Pieces) => {
     const hold = bodies.open(addressOf(request as IncomingMessage), pieces, (why) => {
       onBound(BOUND_OF[why], request.socket.remoteAddress)
-      refuseBody(why, request as IncomingMessage, response, heads)
+      refuseBody(why, request as IncomingMessage, response, heads, onAnswered)
     })
     request.hold = hold
     response.once('close', () => hold.close())
@@ -110,6 +113,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     IncomingMessage: GatewayRequest as typeof IncomingMessage,
     ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
+    // The door refuses what says none, in the one shape of all refusals, and handshakes as well, which Node would let through.
+    requireHostHeader: false,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     // `kept` does it for less.
@@ -159,7 +164,19 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, heads, countBody, share, draining, onEnded, onFault, slow, onBound })
+  const http2 = createHttp2({
+    config,
+    handler,
+    heads,
+    onAnswered,
+    countBody,
+    share,
+    draining,
+    onEnded,
+    onFault,
+    slow,
+    onBound
+  })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.

@@ -11,7 +11,8 @@ export type Policy = {
   readonly name: string
   /**
    * At the door, before a token is looked at: with an answer the request is refused by it, in the one shape of all problems. `visit` has its
-   * method, path, headers (`raw.headers`), address and route; no caller yet. What this throws is answered 500.
+   * method, path (empty where not all would read it in one way), headers (`raw.headers`), address and route; no caller yet. What this throws
+   * is answered 500.
    */
   onRequest?(visit: Visit): SkerryError | undefined
   /**

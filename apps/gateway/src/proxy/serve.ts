@@ -15,7 +15,19 @@ import { SAFE } from './upstream-request.ts'
  * breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
  */
 export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
+  throughDoor(new Exchange(deps, req, res, performance.now()))
+}
+
+/** Refuses what neither a service nor the gateway takes, behind the same door: it has its policies and limits, and is counted, like all else. */
+export function refuseBehindDoor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, fault: Error): void {
   const exchange = new Exchange(deps, req, res, performance.now())
+  exchange.visit.own = true
+  exchange.visit.fault = fault
+  throughDoor(exchange)
+}
+
+function throughDoor(exchange: Exchange): void {
+  const { deps, res } = exchange
   const closed = () => exchange.closed()
   // 'close' comes once by itself.
   if (res instanceof PlainResponse) res.onClosed(closed)

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Visit } from '../../door/visit.ts'
 import type { Fields, PlainHead } from './plain-head.ts'
 
 /** A plain request, as a handler of Node's requests knows it. It has no body, so nobody listens to it. */
@@ -11,6 +12,7 @@ export class PlainRequest {
   readonly hold = undefined
   /** As of Node's request; nothing of it has a time here. */
   passes = false
+  visit: Visit | undefined
   readonly socket: Socket
   readonly method: string
   url: string
