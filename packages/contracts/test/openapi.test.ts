@@ -107,10 +107,8 @@ t.test('headers, streams and cache policies are told', async (t) => {
     (operation(document, method, path).parameters ?? []).flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
   t.same(headers('post', '/v1/posts'), ['IdempotencyKey'])
   // As services read it (`packages/service/src/idempotency.ts`): what they refuse is not promised.
-  const { schema } = document.components?.parameters?.IdempotencyKey as {
-    schema: { pattern: string; maxLength: number }
-  }
-  const { pattern, maxLength } = schema
+  const { IdempotencyKey } = document.components?.parameters ?? {}
+  const { pattern, maxLength } = (IdempotencyKey as { schema: { pattern: string; maxLength: number } }).schema
   t.equal(maxLength, 255)
   const key = new RegExp(pattern)
   for (const good of ['a', '~!', '3f0c-#']) t.match(good, key)
