@@ -31,6 +31,7 @@ import { createHeads } from './head/heads.ts'
 import { speakInReplies } from './head/in-replies.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { createLimiter } from './limits/limiter.ts'
+import type { OnAnswered } from './listen/guard.ts'
 import { createListener } from './listen/listener.ts'
 import { createParserRefusal } from './listen/parser-refusal.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
@@ -151,6 +152,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const onFault = createFaultLog(log, metrics)
   const onBound = createBounds(log, metrics)
   const draining = () => app.skerry.draining
+  const onAnswered: OnAnswered = (visit, status) => recordAnswer({ metrics: counts, log }, visit, status)
   const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
   const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
 
@@ -166,7 +168,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,
-    onAnswered: (visit, status) => recordAnswer({ metrics: counts, log }, visit, status),
+    onAnswered,
     clientError: createParserRefusal(heads),
     draining,
     log,
@@ -239,6 +241,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
+      heads,
+      onAnswered,
       isStream(method, path) {
         const route = routes.find(method, path)?.route
         return route?.stream === true || route?.streamed !== undefined

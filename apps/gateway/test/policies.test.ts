@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { glob, readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { SkerryError } from '@skerry/contracts'
+import { type BatchAnswer, SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Visit } from '../src/door/visit.ts'
@@ -29,13 +29,15 @@ const ROUTES = [
 ]
 
 t.test('a header is in the head of every answer, whoever gives it', async (t) => {
-  const g = await startGateway(t, { env: { URL_LIMIT: '2000' }, policies: [teamHeader] })
+  const g = await startGateway(t, { env: { URL_LIMIT: '2000', BATCH_ANSWER_LIMIT: '4000' }, policies: [teamHeader] })
   const posts = await startUpstream(t, g.nc, {
     routes: ROUTES,
     answer(request, response) {
       response.setHeader('x-team', 'another')
       response.setHeader('content-type', 'application/json')
-      if (request.url === '/v1/posts/long') response.end(JSON.stringify('a'.repeat(5_000)))
+      if (request.url === '/v1/posts/broken') request.socket.destroy()
+      else if (request.url === '/v1/posts/text') response.setHeader('content-type', 'text/plain').end('x')
+      else if (request.url === '/v1/posts/long') response.end(JSON.stringify('a'.repeat(5_000)))
       else if (request.url === '/v1/posts/streamed') {
         response.write(JSON.stringify('b'.repeat(5_000)))
         response.end()
@@ -81,6 +83,35 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     t.equal(answer.status, status, about)
     t.equal(answer.headers.get('x-team'), 'platform', `${about}: x-team`)
     t.equal(answer.headers.get('x-content-type-options'), 'nosniff', `${about}: what all answers say`)
+  }
+  const members: [about: string, status: number, path: string, headers?: Record<string, string>][] = [
+    ['passed on', 200, '/v1/posts'],
+    ['refused by the door', 404, '/v1/nothing'],
+    ['a path that not all read in one way', 400, '/v1/posts//a'],
+    ['a batch', 400, '/v1/batch'],
+    ['a header of the batch', 400, '/v1/posts', { 'x-forwarded-for': '192.0.2.1' }],
+    ['a value that is none', 400, '/v1/posts', { accept: 'a\r\nb: c' }],
+    ['too large', 502, '/v1/posts/long'],
+    ['no JSON', 502, '/v1/posts/text'],
+    ['broken off', 502, '/v1/posts/broken']
+  ]
+  const batch = await fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...g.issuer.bearer() },
+    body: JSON.stringify({ requests: members.map(([, , path, headers]) => ({ method: 'GET', path, headers })) })
+  })
+  const { responses } = (await batch.json()) as { responses: BatchAnswer[] }
+  for (const [i, [about, status]] of members.entries()) {
+    const { headers, body, status: found } = responses[i]!
+    t.equal(found, status, `in a batch, ${about}`)
+    t.match(headers, { 'x-team': 'platform', 'x-content-type-options': 'nosniff', 'x-request-id': /./ }, about)
+    if (status === 200) continue
+    t.match(headers, { 'content-type': 'application/problem+json; charset=utf-8', 'cache-control': 'no-store' }, about)
+    const requestId = headers['x-request-id']
+    t.match(body, { status, requestId }, about)
+    const logged = g.lines.filter((line) => line.msg === 'request completed' && line.requestId === requestId)
+    t.ok(logged.length <= 1, `${about}: once at most`)
+    if (status === 400) t.match(logged, [{ method: 'GET', status }], `${about}: its log has the same id`)
   }
   const raw: [about: string, status: number, request: string][] = [
     ['no HTTP', 400, 'GET / HTTP/1.1\r\nbad header\r\n\r\n'],
@@ -296,12 +327,16 @@ t.test('names', async (t) => {
 
 t.test('nothing but the one place writes a head', async (t) => {
   const src = join(import.meta.dirname, '../src')
-  // What takes heads in Node's place, and where a batch keeps an answer from streaming.
-  const others = ['listen/http1/plain-response.ts', 'listen/http2-response.ts', 'routes/batch.ts']
+  // What takes heads in Node's place.
+  const others = ['listen/http1/plain-response.ts', 'listen/http2-response.ts']
   for await (const file of glob('**/*.ts', { cwd: src })) {
     if (file.startsWith('head/') || others.includes(file)) continue
     const text = await readFile(join(src, file), 'utf8')
-    t.notMatch(text, /\.writeHead\(|\bwritePairs\(|'HTTP\/1\.1 |\bsetHeader\(|addHook\('onSend'/, file)
+    t.notMatch(
+      text,
+      /\.writeHead\(|\bwritePairs\(|'HTTP\/1\.1 |\bsetHeader\(|addHook\('onSend'|\bproblem\('|'application\/problem/,
+      file
+    )
   }
 })
 
