@@ -4,6 +4,7 @@ import type { Logger, Metrics } from '@skerry/service'
 export const BOUNDS = [
   'MAX_CONNECTIONS',
   'PIPELINED_TOTAL',
+  'PLAIN_AHEAD_BYTES',
   'BODIES_BYTES',
   'BODY_PIECES',
   'BODY_PIECES_TURN',

@@ -107,6 +107,10 @@ const requests = {
     'Requests that may wait for their turn on one connection; above it nothing is read from it.'
   ),
   PIPELINED_TOTAL: Count(20_000, 'The same on all connections together; the connection that brings more is closed.'),
+  PLAIN_AHEAD_BYTES: Bytes(
+    67_108_864,
+    'What all clients together may send ahead while the answer to a plain request is under way; the connection that brings more is closed.'
+  ),
   BODIES_BYTES: Bytes(134_217_728, 'Memory for request bodies, all together; above it the newest are refused.'),
   BODIES_ADDRESS_BYTES: Bytes(33_554_432, 'The same for one client address.'),
   BODY_PIECES: Count(

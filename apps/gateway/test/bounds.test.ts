@@ -61,6 +61,26 @@ t.test('what the listener ends is told by the name of its bound', async (t) => {
   t.strictSame(met, ['MAX_CONNECTIONS'] satisfies Bound[])
 })
 
+t.test('so is the connection that sends too much ahead of the answer to a plain request', async (t) => {
+  const g = await startGateway(t, { env: { PLAIN_AHEAD_BYTES: '65536' } })
+  const upstream = await startUpstream(t, g.nc, { answer: () => undefined })
+  await g.live('content', 1)
+  const sockets = Array.from({ length: 8 }, () => open(t, g.port))
+  const ended = Promise.race(sockets.map((socket) => once(socket, 'close')))
+  for (const socket of sockets) socket.write('GET /v1/posts HTTP/1.1\r\nhost: x\r\n\r\n')
+  await waitFor(() => upstream.requests.length === sockets.length)
+  for (const socket of sockets) socket.write(Buffer.alloc(15_000, 'x'))
+  await ended
+  const text = await g.metrics.text()
+  t.match(text, /skerry_gateway_bounds_total\{bound="PLAIN_AHEAD_BYTES"[^}]*\} \d+\n/)
+  t.notMatch(text, /bounds_total\{bound="PIPELINED_TOTAL"/)
+  const told = g.lines.filter(({ msg }) => msg === 'a bound was met')
+  t.strictSame(
+    told.map(({ bound }) => bound),
+    ['PLAIN_AHEAD_BYTES']
+  )
+})
+
 t.test('so is what a gateway ends', async (t) => {
   const env = { PIPELINED_REQUESTS: '2', PIPELINED_TOTAL: '3', WS_EARLY_BYTES: '100', WS_MESSAGE_LIMIT: '200' }
   const g = await startGateway(t, { env })

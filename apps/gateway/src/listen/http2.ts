@@ -134,7 +134,9 @@ export function createHttp2(options: Http2Options): Http2 {
     session.on('ping', () => controlled(connection))
     // The connection is over then. What Node's parser ends by itself is a bound like ours: its floods, and what is no HTTP/2.
     session.on('error', (error: Error & { code?: string }) => {
-      if (error.code?.startsWith('ERR_HTTP2_') === true) onEnded('protocol', socket.remoteAddress)
+      if (error.code?.startsWith('ERR_HTTP2_') !== true) return
+      if (isOutOfResets(connection)) tell('resets', socket.remoteAddress)
+      else onEnded('protocol', socket.remoteAddress)
     })
     // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
     session.prependListener('stream', () => {
@@ -185,10 +187,21 @@ export function createHttp2(options: Http2Options): Http2 {
   /** GOAWAY with ENHANCE_YOUR_CALM, and its streams with it. */
   function endFor(connection: Connection, reason: keyof typeof BOUND_OF): void {
     if (connection.session.destroyed) return
-    const { remoteAddress } = connection.socket
-    onEnded(reason, remoteAddress)
-    onBound(BOUND_OF[reason], remoteAddress)
+    tell(reason, connection.socket.remoteAddress)
     connection.session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  function tell(reason: keyof typeof BOUND_OF, address: string | undefined): void {
+    onEnded(reason, address)
+    onBound(BOUND_OF[reason], address)
+  }
+
+  /**
+   * Whether it was for its resets that nghttp2 has ended a connection, which its error does not say: the streams have told of them before. nghttp2 earns
+   * new ones once in a second, the bucket here all the time.
+   */
+  function isOutOfResets({ resets: { left } }: Connection): boolean {
+    return left <= Math.min(resets.perSecond, resets.burst / 2)
   }
 
   /** Takes no more streams, and ends with the last one. */

@@ -207,6 +207,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       handOver: guard(onFault, 'connection', serveHttp1, (socket) => socket.destroy()),
       keepAliveMs: config.KEEP_ALIVE_TIMEOUT_MS,
       headerLimit: config.HEADER_LIMIT,
+      aheadBytes: config.PLAIN_AHEAD_BYTES,
       onBound,
       onFault
     })
