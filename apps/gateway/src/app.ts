@@ -165,7 +165,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,
-    clientError: createParserRefusal(heads),
+    clientError: createParserRefusal(heads, onBound),
     draining,
     log,
     onFault,
@@ -243,7 +243,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
-      answerLimit: config.BATCH_ANSWER_LIMIT
+      answerLimit: config.BATCH_ANSWER_LIMIT,
+      onBound
     })
   })
 
@@ -292,6 +293,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
         onTooMany: (address) => onBound('PIPELINED_TOTAL', address)
       },
       bodyLimit: config.BODY_LIMIT,
+      onBound,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
       streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
       streamed: {

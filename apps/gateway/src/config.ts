@@ -404,7 +404,10 @@ export const SETTINGS = {
   'API documents': documents
 } as const
 
-/** Every bound of the gateway has its name here. Durations are in milliseconds, sizes in bytes. */
+/**
+ * Durations are in milliseconds, sizes in bytes. Every bound that refuses or ends something for being too much, too large or too slow has its name here; which
+ * bounds are constants in the code, and why, is in docs/gateway-clients.md ("Settings and constants").
+ */
 export const GatewayConfigSchema = Type.Object({
   ...BaseConfigSchema.properties,
   ...network,

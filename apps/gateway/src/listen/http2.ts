@@ -36,7 +36,7 @@ export type Http2Options = {
   /** What the bodies of all connections may come in. */
   share: PieceShare
   slow: SlowReaders
-  /** An answer was broken off because its client does not read it, or a connection for what it costs. */
+  /** A request was refused or its answer broken off because of a bound, or a connection for what it costs. */
   onBound: BoundMet
   /** Takes in what the code of a connection threw. */
   onFault: FaultLog
@@ -158,9 +158,11 @@ export function createHttp2(options: Http2Options): Http2 {
     if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.
     if (stream.destroyed || stream.closed) return
+    const isTooLong = listSize(request.came) > config.HEADER_LIMIT
+    if (isTooLong) onBound('HEADER_LIMIT', request.socket.remoteAddress)
     const { fault } = request
     // Until a client has confirmed the settings, nghttp2 lets it send longer lists.
-    if (listSize(request.came) > config.HEADER_LIMIT) refuseStream(response, new SkerryError('HEADERS_TOO_LARGE'))
+    if (isTooLong) refuseStream(response, new SkerryError('HEADERS_TOO_LARGE'))
     else if (fault !== undefined) refuseStream(response, new SkerryError('BAD_REQUEST', { detail: fault }))
     else handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
   }
@@ -216,6 +218,7 @@ export function createHttp2(options: Http2Options): Http2 {
     if (!connection.begun) {
       if (now - since < config.HEADERS_TIMEOUT_MS) return
       onEnded('silent', socket.remoteAddress)
+      onBound('HEADERS_TIMEOUT_MS', socket.remoteAddress)
       socket.destroy()
     } else if (connection.answers.size === 0) {
       if (leftAt === undefined) {
@@ -230,7 +233,9 @@ export function createHttp2(options: Http2Options): Http2 {
     for (const [request, began] of connection.uploads) {
       if (now - began < config.REQUEST_TIMEOUT_MS) break
       connection.uploads.delete(request)
-      if (!request.complete && !request.passes) request.stream.close(constants.NGHTTP2_CANCEL)
+      if (request.complete || request.passes) continue
+      onBound('REQUEST_TIMEOUT_MS', socket.remoteAddress)
+      request.stream.close(constants.NGHTTP2_CANCEL)
     }
     for (const answer of connection.answers) look(answer, socket.remoteAddress, now)
     if (session.destroyed && socket.destroyed) connections.delete(session)

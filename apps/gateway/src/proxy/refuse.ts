@@ -1,18 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Logger, toSkerryError } from '@skerry/service'
+import type { BoundMet } from '../bounds.ts'
 import type { Visit } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
 import { dropRest } from './drop-rest.ts'
 import { endStreamWhenAnswered } from './end-stream.ts'
+import { boundMetBy } from './met-bound.ts'
 
 export type RefuseDeps = {
   log: Logger
   heads: Heads
   /** The largest body that is read. */
   bodyLimit: number
+  onBound: BoundMet
 }
 
-/** Answers a visit with the problem of an error, in the one shape of all errors, and logs what is ours. Answers its status. */
+/** Answers a visit with the problem of an error, in the one shape of all errors, logs what is ours and tells of a bound that was met. Answers its status. */
 export function refuse(
   deps: RefuseDeps,
   visit: Visit,
@@ -22,6 +25,8 @@ export function refuse(
 ): number {
   const known = toSkerryError(error)
   logRefusal(deps.log, visit, known)
+  const bound = boundMetBy(known)
+  if (bound !== undefined) deps.onBound(bound, visit.address === '' ? request.socket.remoteAddress : visit.address)
   const unread = unreadBody(request, deps.bodyLimit)
   const { status, list, body } = deps.heads.problem(visit, known, unread)
   deps.heads.write(response, visit, status, list)

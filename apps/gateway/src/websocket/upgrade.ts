@@ -2,7 +2,6 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
-import type { BoundMet } from '../bounds.ts'
 import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
@@ -33,7 +32,6 @@ export type UpgradeDeps = RefuseDeps & {
   /** Bytes of a client's message, and of what it may send before it is accepted. */
   messageLimit: number
   earlyBytes: number
-  onBound: BoundMet
   /** Silence allowed in a live stream, ms. */
   streamSilenceMs: number
   /** Certificates of services to trust, PEM. */
