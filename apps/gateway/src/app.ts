@@ -98,7 +98,10 @@ const SPOOL_BOUNDS = {
 /** How long live streams have to end when the gateway leaves. */
 const STREAMS_GRACE_MS = 1_000
 
-/** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
+/**
+ * Builds the gateway: each part after those that it needs. In which order a request meets them is in docs/gateway.md ("The way of a request"). It does not
+ * listen yet.
+ */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity, contracts = CONTRACTS, policies = POLICIES } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
@@ -153,7 +156,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
   const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
 
-  // Requests come before all that answers them is made, but not before it listens.
+  // The listener is made before what answers its requests, which comes below: `entry` (proxy/entry.ts) decides who does.
   let entry: RequestListener = () => undefined
   let fastify: RequestListener = () => undefined
   let upgrade: Upgrade = (_request, socket) => socket.destroy()
