@@ -296,9 +296,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
 /** Gives a server's connections to `take`, and returns what the server itself would have done with them. */
 function takeConnections(server: Server, take: (socket: Socket) => void): (socket: Socket) => void {
-  const [own] = server.listeners('connection') as ((socket: Socket) => void)[]
-  if (own === undefined) throw new Error('this Node takes connections in another way')
-  server.removeListener('connection', own)
+  const [ofServer] = server.listeners('connection') as ((socket: Socket) => void)[]
+  if (ofServer === undefined) throw new Error('this Node takes connections in another way')
+  server.removeListener('connection', ofServer)
   server.on('connection', take)
-  return (socket) => own.call(server, socket)
+  return (socket) => ofServer.call(server, socket)
 }
