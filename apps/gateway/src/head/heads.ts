@@ -28,8 +28,9 @@ export type HeadsOptions = {
 }
 
 /**
- * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write` (and `text`, where there
- * is no response to write to). Lists are name, value, name, value; names in lower case.
+ * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write`. Where there is no response to
+ * write to, `switching` and `refusal` make it as text; Fastify writes those of its replies, with what `ofReply` says. Lists are name, value, name, value;
+ * names in lower case.
  */
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */

@@ -1,4 +1,4 @@
-import type { BoundMet } from '../../bounds.ts'
+import type { BoundMet } from '../bounds.ts'
 
 /** How many streamed requests there may be at once. */
 export type StreamedPlaces = {
