@@ -3,8 +3,8 @@ import type { Visit } from '../door/visit.ts'
 import type { AnswerHead } from '../head/answer-head.ts'
 
 /**
- * What a team wants of its gateway beyond what everybody gets: one file in this folder, named in `list.ts`, which says their order. Both hooks are called at once
- * and answer at once: a policy that has to ask somebody reads what it needs beforehand. What they throw is a fault, which is counted.
+ * What a team wants of its gateway beyond what everybody gets: one file in this folder, named in `list.ts`, which says their order. Both hooks are
+ * called at once and answer at once: a policy that has to ask somebody reads what it needs beforehand. What they throw is a fault, which is counted.
  */
 export type Policy = {
   /** In metrics, and in the log. */
