@@ -87,7 +87,7 @@ export function createDoor(options: DoorOptions): Door {
     visit.protocol = clientProtocol(raw, trusted)
     if (onRequest !== undefined) {
       // It may change headers.
-      raw.unshareHeaders?.()
+      raw.ownHeaders?.()
       const refused = onRequest(visit)
       if (refused !== undefined) {
         done(refused)

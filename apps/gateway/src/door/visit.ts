@@ -14,8 +14,8 @@ export type Incoming = {
   readonly httpVersionMajor: number
   readonly httpVersionMinor: number
   readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean }
-  /** Of one whose headers are also another's: gives it a copy, which may be changed. */
-  unshareHeaders?(): void
+  /** Of one whose headers are not its own: makes them so. */
+  ownHeaders?(): void
 }
 
 /** One request, and what the gateway has found out about it so far. */

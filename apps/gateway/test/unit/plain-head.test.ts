@@ -292,7 +292,7 @@ t.test('the headers of a connection', (t) => {
   t.match(joined(splitHeaders(fields, { ...told, requestId: 'other' })), { 'x-request-id': 'other' })
 
   const request = new PlainRequest(new Socket(), again(fields))
-  request.unshareHeaders()
+  request.ownHeaders()
   request.headers.authorization = 'Bearer b'
   request.headers['x-more'] = '1'
   t.match(new PlainRequest(new Socket(), again(fields)).headers, { authorization: 'Bearer a', 'x-more': undefined })

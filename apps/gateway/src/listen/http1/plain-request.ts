@@ -14,7 +14,7 @@ export class PlainRequest {
   readonly socket: Socket
   readonly method: string
   url: string
-  /** The connection's, while its lines are the same: nobody may change them before `unshareHeaders`. */
+  /** The connection's, while its lines are the same: nobody may change them before `ownHeaders`. */
   headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
   readonly fields: Fields
@@ -28,8 +28,8 @@ export class PlainRequest {
     this.fields = fields
   }
 
-  /** Gives it a copy of its headers, for somebody who may change them. */
-  unshareHeaders(): void {
+  /** Gives it headers of its own, for somebody who may change them. */
+  ownHeaders(): void {
     this.headers = { ...this.fields.headers }
   }
 
