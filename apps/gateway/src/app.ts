@@ -42,7 +42,7 @@ import type { Policy } from './policies/policy.ts'
 import { createEntry } from './proxy/entry.ts'
 import { recordAnswer } from './proxy/record.ts'
 import { createSpool } from './proxy/spool.ts'
-import { createPlaces } from './proxy/streamed/places.ts'
+import { createPlaces } from './proxy/streamed-places.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -100,7 +100,10 @@ const SPOOL_BOUNDS = {
 /** How long live streams have to end when the gateway leaves. */
 const STREAMS_GRACE_MS = 1_000
 
-/** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
+/**
+ * Builds the gateway: each part after those that it needs. In which order a request meets them is in docs/gateway.md ("The way of a request"). It does not
+ * listen yet.
+ */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity, contracts = CONTRACTS, policies = POLICIES } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
@@ -156,7 +159,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
   const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
 
-  // Requests come before all that answers them is made, but not before it listens.
+  // The listener is made before what answers its requests, which comes below: `entry` (proxy/entry.ts) decides who does.
   let entry: RequestListener = () => undefined
   let fastify: RequestListener = () => undefined
   let upgrade: Upgrade = (_request, socket) => socket.destroy()
@@ -169,7 +172,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     listenFd: deps.listenFd,
     heads,
     onAnswered,
-    clientError: createParserRefusal(heads),
+    clientError: createParserRefusal(heads, onBound),
     draining,
     log,
     onFault,
@@ -249,7 +252,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
-      answerLimit: config.BATCH_ANSWER_LIMIT
+      answerLimit: config.BATCH_ANSWER_LIMIT,
+      onBound
     })
   })
 
@@ -298,6 +302,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
         onTooMany: (address) => onBound('PIPELINED_TOTAL', address)
       },
       bodyLimit: config.BODY_LIMIT,
+      onBound,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
       streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
       streamed: {

@@ -1,6 +1,9 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import t from 'tap'
-import { type HeadText, headPart, headText, NOTHING } from '../src/head/head-text.ts'
+import { corsHeadersFor } from '../src/door/cors.ts'
+import { Visit } from '../src/door/visit.ts'
+import { type HeadText, headPart, headText, NOTHING, wholeHeadText } from '../src/head/head-text.ts'
+import { createHeads } from '../src/head/heads.ts'
 import { writePairs } from '../src/head/http1-response.ts'
 import { talk } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
@@ -186,5 +189,27 @@ t.test('a head is the same whatever was written before it', (t) => {
   ] as const)
     for (let time = 0; time < 4; time++) t.equal(written(made(pairs)), expected, why)
   t.equal((written(made(['server', 'one', 'etag', '"1"', 'connection', 'close'])) as HeadText).closes, true)
+  t.end()
+})
+
+t.test('a head as text that no response writes has no lines but its own', (t) => {
+  t.equal(
+    wholeHeadText('HTTP/1.1 101 Switching Protocols', ['a', 'b']),
+    'HTTP/1.1 101 Switching Protocols\r\na: b\r\n\r\n'
+  )
+  const heads = createHeads({ corsHeaders: corsHeadersFor('*') })
+  const raw = {
+    method: 'GET',
+    url: '/',
+    headers: {},
+    rawHeaders: [],
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+    socket: {}
+  }
+  const visit = new Visit(raw, 0)
+  t.match(heads.switching(visit, ['x-a', 'b']), /^HTTP\/1\.1 101 .*\r\nx-a: b\r\n/s)
+  for (const value of ['a\r\nb: c', 'a\nb', 'a\u010ab'])
+    t.throws(() => heads.switching(visit, ['x-a', value]), { code: 'ERR_INVALID_CHAR' }, JSON.stringify(value))
   t.end()
 })

@@ -1,4 +1,5 @@
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
+import { copied } from '../copied.ts'
 import { type HeadPart, hasLines } from '../head-lines.ts'
 
 export const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
@@ -11,7 +12,7 @@ export function headPart(pairs: readonly string[]): HeadPart {
     validateHeaderValue(pairs[i]!, pairs[i + 1]!)
     text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
   }
-  return { pairs, text: own(text), sized: pairs.includes('content-length') }
+  return { pairs, text: copied(text), sized: pairs.includes('content-length') }
 }
 
 /** A head over HTTP/1.1 as text, and what it says of the body and of the connection. */
@@ -79,6 +80,19 @@ export function headText(
   }
 }
 
+/**
+ * A whole head as text, as it is: for what has no response to write to. Throws when a value would end its line.
+ *
+ * @param line the first one
+ * @param pairs name, value, name, value
+ */
+export function wholeHeadText(line: string, pairs: readonly string[]): string {
+  let text = `${line}\r\n`
+  for (let i = 0; i < pairs.length; i += 2) text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  if (!hasLines(text, 1 + pairs.length / 2)) throw new BadHeadError()
+  return `${text}\r\n`
+}
+
 /** What the last heads of one kind began with. */
 type Known = {
   readonly pairs: readonly string[]
@@ -129,19 +143,14 @@ function knownOf(pairs: readonly string[]): Known | undefined {
   if (text.length > LONGEST_KNOWN || !hasLines(text, pairs.length / 2)) return undefined
   const names = pairs.filter((_, at) => at % 2 === 0)
   return {
-    pairs: pairs.map(own),
-    text: own(text),
+    pairs: pairs.map((part) => copied(part)),
+    text: copied(text),
     sized: names.includes('content-length'),
     dated: names.includes('date')
   }
 }
 
 const OF_CONNECTIONS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer'])
-
-/** Written out by itself: what is put together in pieces would be joined anew for each answer, and a part would keep the whole in memory. */
-function own(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1')
-}
 
 /** `code` is Node's for a value that cannot be a header's. */
 class BadHeadError extends TypeError {
@@ -177,9 +186,8 @@ function restOf(dates: boolean, closes: boolean, chunked: boolean, keepAliveMs: 
     second = now
     keptFor = keepAliveMs
     date = `Date: ${new Date(now * 1_000).toUTCString()}\r\n`
-    // Written out, as what is common.
-    kept = Buffer.from(`${keptLines(keepAliveMs)}\r\n`).toString('latin1')
-    datedKept = Buffer.from(date + kept).toString('latin1')
+    kept = copied(`${keptLines(keepAliveMs)}\r\n`)
+    datedKept = copied(date + kept)
   }
   if (!closes && !chunked) return dates ? datedKept : kept
   const connection = closes ? '' : keptLines(keepAliveMs)

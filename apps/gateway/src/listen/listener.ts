@@ -26,7 +26,7 @@ import { openTls } from './tls.ts'
 
 export type ListenerOptions = {
   config: GatewayConfig
-  /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (docs/gateway-http2.md). */
+  /** Gets the requests of every protocol: `proxy/entry.ts`. Those of HTTP/2 look like HTTP/1.1's (docs/gateway-http2.md). */
   handler: Handler
   /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
   heads?: Heads
@@ -37,7 +37,7 @@ export type ListenerOptions = {
    * none.
    */
   takesPlain?: (target: string) => boolean
-  /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
+  /** Gets upgrades, which only HTTP/1.1 has: `websocket/upgrade.ts`. Their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Listens on this socket, whatever it is told. */
   listenFd?: number | undefined
@@ -85,7 +85,8 @@ const CLOSING_GRACE_MS = 1_000
 
 /**
  * One port for HTTP/1.1, HTTP/2 with prior knowledge (h2c) and, with a certificate, both over TLS. The first bytes of a connection say
- * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
+ * which it is (`protocol.ts`); afterwards it belongs to Node's own server of that protocol, or to the lanes (`http1/lanes.ts`) while it brings plain
+ * requests of HTTP/1.1 without TLS. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onBound = () => {} } = options
@@ -224,6 +225,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       handOver: guard(onFault, 'connection', serveHttp1, (socket) => socket.destroy()),
       keepAliveMs: config.KEEP_ALIVE_TIMEOUT_MS,
       headerLimit: config.HEADER_LIMIT,
+      aheadBytes: config.PLAIN_AHEAD_BYTES,
       onBound,
       onFault
     })
@@ -311,9 +313,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
 /** Gives a server's connections to `take`, and returns what the server itself would have done with them. */
 function takeConnections(server: Server, take: (socket: Socket) => void): (socket: Socket) => void {
-  const [own] = server.listeners('connection') as ((socket: Socket) => void)[]
-  if (own === undefined) throw new Error('this Node takes connections in another way')
-  server.removeListener('connection', own)
+  const [ofServer] = server.listeners('connection') as ((socket: Socket) => void)[]
+  if (ofServer === undefined) throw new Error('this Node takes connections in another way')
+  server.removeListener('connection', ofServer)
   server.on('connection', take)
-  return (socket) => own.call(server, socket)
+  return (socket) => ofServer.call(server, socket)
 }

@@ -29,7 +29,10 @@ export function mirror({ traffic, balancer }: ExchangeDeps, request: BalancedReq
   if (version !== undefined) balancer.mirror(request, version)
 }
 
-/** A request on its way to its service and the answer on its way back, written to the socket as it comes and at the client's pace. */
+/**
+ * A request on its way to its service (`upstreams/balancer.ts` finds the instance) and the answer on its way back, written to the socket as it comes and at
+ * the client's pace (`answer-writer.ts`).
+ */
 class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenStream {
   isStreaming = false
   private readonly exchange: Exchange

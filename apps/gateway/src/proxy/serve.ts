@@ -9,10 +9,10 @@ import { passBodies } from './streamed/streamed-exchange.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**
- * The way of one request to a service, from its head to its answer: through the door; with its body, if it writes (where bodies pass through, by
- * `streamed/`); to a version of its service; from the cache (`from-cache.ts`), or with a place in its service (`overload/place.ts`) to an
- * instance of it and back (`relay.ts`). Until the head of an answer is there an error is answered as a problem, afterwards the connection
- * breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
+ * The way of one request to a service, from its head to its answer: through the door (`door/door.ts`); with its body (`body.ts`), if it writes (where
+ * bodies pass through, by `streamed/`); to a version of its service (`traffic/traffic.ts`); from the cache (`from-cache.ts`), or with a place in its
+ * service (`overload/place.ts`) to an instance of it and back (`relay.ts`). Until the head of an answer is there an error is answered as a problem,
+ * afterwards the connection breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
  */
 export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
   throughDoor(new Exchange(deps, req, res, performance.now()))

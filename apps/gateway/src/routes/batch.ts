@@ -3,6 +3,7 @@ import { type BatchAnswer, type BatchRequest, gatewayRoutes, SkerryError } from 
 import { route } from '@skerry/service'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { inject } from 'light-my-request'
+import type { BoundMet } from '../bounds.ts'
 import { guardPath } from '../door/path-guard.ts'
 import { Visit, visitOf } from '../door/visit.ts'
 import { headInList } from '../head/answer-head.ts'
@@ -23,6 +24,7 @@ export type BatchDeps = {
   timeoutMs: number
   /** Bytes of all answers together. */
   answerLimit: number
+  onBound: BoundMet
 }
 
 /** What a request of a batch may say for itself. The rest holds for all: one phone sends a batch. */
@@ -70,10 +72,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       // What began in time may still take for ever; those that are done are not lost with it.
       const late = new AbortController()
       const timer = setTimeout(() => late.abort(), until - performance.now())
-      const budget = { left: deps.answerLimit }
+      const left = { bytes: deps.answerLimit }
       const signals = { gone: gone.signal, late: late.signal }
       try {
-        return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, budget, signals))) }
+        return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, left, signals))) }
       } finally {
         clearTimeout(timer)
       }
@@ -85,7 +87,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     one: BatchRequest,
     batch: FastifyRequest,
     until: number,
-    budget: BytesLeft,
+    left: BytesLeft,
     { gone, late }: { gone: AbortSignal; late: AbortSignal }
   ): Promise<BatchAnswer> {
     const id = one.id === undefined ? {} : { id: one.id }
@@ -120,7 +122,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
       return failed(new SkerryError('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
-    const answer = await inject(bounded(deps.entry, budget, share, isEncrypted(batch)) as never, {
+    const answer = await inject(bounded(deps, left, share, isEncrypted(batch)) as never, {
       method: one.method,
       url: one.path,
       remoteAddress: batch.raw.socket.remoteAddress ?? '',
@@ -146,7 +148,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
 }
 
 /** Bytes that the answers of a batch may still have, together. */
-type BytesLeft = { left: number }
+type BytesLeft = { bytes: number }
 /** What one answer has of them, and why it was cut off, if it was; and its request, as soon as the listener has it. */
 type Share = { used: number; cut: string | undefined; request: IncomingMessage | undefined }
 
@@ -154,23 +156,24 @@ type Share = { used: number; cut: string | undefined; request: IncomingMessage |
  * The listener with a bound on what all answers of a batch may write together: nothing holds them up here, as a slow client would. One that
  * does not fit gives back what it had, and takes nothing from the others. One that says that it is a stream has no end to wait for.
  */
-function bounded(entry: RequestListener, budget: BytesLeft, share: Share, encrypted: boolean): RequestListener {
+function bounded({ entry, onBound }: BatchDeps, left: BytesLeft, share: Share, encrypted: boolean): RequestListener {
   return (request, response) => {
     const { write } = response
     const cut = (why: string) => {
       share.cut ??= why
-      budget.left += share.used
+      left.bytes += share.used
       share.used = 0
       response.destroy()
     }
     response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
       const [part, encoding] = args
       const length = Buffer.byteLength(part, typeof encoding === 'string' ? encoding : undefined)
-      if (share.cut === undefined && length <= budget.left) {
-        budget.left -= length
+      if (share.cut === undefined && length <= left.bytes) {
+        left.bytes -= length
         share.used += length
         return write.apply(response, args)
       }
+      if (share.cut === undefined) onBound('BATCH_ANSWER_LIMIT', request.socket.remoteAddress)
       cut('The combined responses of this batch are too large.')
       return true
     } as typeof write

@@ -80,7 +80,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     const upstream = service.pick(request, now, undefined)
     if (typeof upstream === 'string') {
       this.done = true
-      this.handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(service.name, upstream))
+      this.handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(service.name, upstream, request.stream))
       return
     }
     this.deadline = new Deadline(balancer.wheel, now + request.timeoutMs, request.silenceMs, this)

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { copied } from '../../copied.ts'
 
 /** An answer that is not HTTP/1.1 as we take it. Its connection is closed, and it counts against the instance. */
 export class ProtocolError extends Error {
@@ -184,7 +185,7 @@ function newLine(text: string, start: number, end: number, before: object): Fami
   const name = raw.toLowerCase()
   // A name that is a member of every object would be read as one.
   if (name === '__proto__') throw new ProtocolError('a bad header name')
-  return { start: own(`${raw}:`), name, repeated: Object.hasOwn(before, name), value: '', text: '' }
+  return { start: copied(`${raw}:`), name, repeated: Object.hasOwn(before, name), value: '', text: '' }
 }
 
 /** Takes in what a line says, in `text` from `start` to `end`. */
@@ -193,14 +194,9 @@ function says(line: FamiliarLine, value: string, text: string, start: number, en
     line.value = value
     line.text = ''
   } else if (line.text === '' && end < text.length) {
-    line.value = own(value)
-    line.text = own(text.slice(start, end + 2))
+    line.value = copied(value)
+    line.text = copied(text.slice(start, end + 2))
   }
-}
-
-/** A copy: a part of a text keeps all of it in memory. */
-function own(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** The name, in lower case, and value of one header line by itself; undefined for what is none. */
@@ -230,7 +226,7 @@ let keptFor = Number.POSITIVE_INFINITY
 /** What `Keep-Alive` says (`timeout=5, max=100`), ms. It is the same again and again, so the last one is remembered. */
 function keptOf(value: string): number {
   if (value === keptValue) return keptFor
-  keptValue = Buffer.from(value, 'latin1').toString('latin1')
+  keptValue = copied(value)
   const seconds = /(?:^|[,\s])timeout\s*=\s*"?(\d{1,7})/i.exec(value)?.[1]
   keptFor = seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1_000
   if (/(?:^|[,\s])max\s*=\s*"?0+(?!\d)/i.test(value)) keptFor = 0
