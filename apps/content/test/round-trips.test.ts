@@ -1,7 +1,7 @@
 import { type Comment, contentRoutes, type Post } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
 import { newId } from '@skerry/store'
-import { type Counted, countRoundTrips, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
+import { countRoundTrips, countRows, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startContent } from './support/system.ts'
 
@@ -27,22 +27,7 @@ await putJobsOff(store.db)
 await author.post('the first', { tags: ['sea'] })
 await settled()
 
-const asked = countRoundTrips(front.store.client)
-const follows = countRoundTrips(back.store.client, nc)
-const rows = new Map<string, Counted>()
-
-/** Counts what one request, or one event of users, asks for, and what follows it. */
-async function count<T>(what: string, work: () => Promise<T>): Promise<T> {
-  await settled()
-  asked.take()
-  follows.take()
-  const done = await work()
-  await settled()
-  const [request, rest] = [asked.take(), follows.take()]
-  if (request.commands > 0) rows.set(what, request)
-  if (rest.commands > 0) rows.set(request.commands > 0 ? `${what}: then` : what, rest)
-  return done
-}
+const { rows, count } = countRows(settled, countRoundTrips(front.store.client), countRoundTrips(back.store.client, nc))
 
 /** A request that is to succeed. */
 async function send<T>(

@@ -1,6 +1,6 @@
 import { type Profile, usersRoutes } from '@skerry/contracts'
 import { managerOf } from '@skerry/service'
-import { type Counted, countRoundTrips, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
+import { countRoundTrips, countRows, isSettled, putJobsOff, roundTripTable, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { startUsers } from './support/system.ts'
 
@@ -18,22 +18,7 @@ await putJobsOff(store.db)
 await settled()
 await ada.me()
 
-const asked = countRoundTrips(front.client)
-const follows = countRoundTrips(back.client, nc)
-const rows = new Map<string, Counted>()
-
-/** Counts what one request, or one event of others, asks for, and what follows it. */
-async function count<T>(what: string, work: () => Promise<T>): Promise<T> {
-  await settled()
-  asked.take()
-  follows.take()
-  const done = await work()
-  await settled()
-  const [request, rest] = [asked.take(), follows.take()]
-  if (request.commands > 0) rows.set(what, request)
-  if (rest.commands > 0) rows.set(request.commands > 0 ? `${what}: then` : what, rest)
-  return done
-}
+const { rows, count } = countRows(settled, countRoundTrips(front.client), countRoundTrips(back.client, nc))
 
 /** A request that is to succeed. */
 function send(

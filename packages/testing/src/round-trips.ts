@@ -70,6 +70,31 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
   }
 }
 
+/**
+ * Counts by name what one request, or one event of another service, asks for, and what follows it, as the rows of a table.
+ *
+ * @param settled resolves when nothing that follows is under way
+ * @param asked of the instance that serves requests
+ * @param follows of the instance that does what follows
+ */
+export function countRows(settled: () => Promise<unknown>, asked: RoundTrips, follows: RoundTrips) {
+  const rows = new Map<string, Counted>()
+  return {
+    rows,
+    async count<T>(what: string, work: () => Promise<T>): Promise<T> {
+      await settled()
+      asked.take()
+      follows.take()
+      const done = await work()
+      await settled()
+      const [request, rest] = [asked.take(), follows.take()]
+      if (request.commands > 0) rows.set(what, request)
+      if (rest.commands > 0) rows.set(request.commands > 0 ? `${what}: then` : what, rest)
+      return done
+    }
+  }
+}
+
 type Streams = {
   consumers: { list(stream: string): AsyncIterable<{ num_pending: number; num_ack_pending: number }> }
 }
