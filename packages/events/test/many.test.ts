@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { defineEvent } from '@skerry/contracts'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx, transaction } from '@skerry/store'
-import { childEnv, startTestStores, waitFor } from '@skerry/testing'
+import { childEnv, waitFor } from '@skerry/testing'
 import t from 'tap'
 import Type from 'typebox'
 import { consumerStates } from '../src/consumer-states.ts'
@@ -22,6 +22,7 @@ import {
 import { NO_METRICS } from '../src/metrics.ts'
 import { Counted, tallies, tally } from './fixtures/counting.ts'
 import type { KillPoint } from './fixtures/kill-points.ts'
+import { startOwnStores } from './fixtures/own-stores.ts'
 import { openService, tallyOf } from './fixtures/service.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 
@@ -31,16 +32,8 @@ type Service = Awaited<ReturnType<typeof openService>>
 type Test = { teardown(f: () => Promise<void>): unknown }
 
 // Its own, since how long mongod keeps a transaction is part of some tests.
-const { shared, stop } = await startTestStores((line) => t.comment(line))
-t.teardown(stop)
-const nats = { url: shared.natsUrl, user: 'test0', password: 'test0' }
-const stores = {
-  mongoUrl: shared.mongoUrl,
-  database: (name: string) => `many_${name}`,
-  nats,
-  redis: { url: shared.redisUrl, prefix: '' },
-  envFor: () => ({})
-}
+const stores = await startOwnStores(t, 'many')
+const { nats } = stores
 const makeIds = (count: number) => Array.from({ length: count }, () => newId(randomBucket()))
 
 /** Publishes events, in this order. */
