@@ -33,7 +33,7 @@ async function applyEvent(commentId: string): Promise<void> {
   const data: DataOf<typeof CommentCreated> = {
     ...{ commentId, postId, postAuthorId: ada, authorId: bob, text: commentId, createdAt: at }
   }
-  await inTx(consuming, (tx) => subscription.handle({ data } as Incoming<never>, tx))
+  await inTx(consuming, (tx) => subscription.handle([{ data } as Incoming<never>], tx))
 }
 
 /** A front end's comment, whose API answers after `meanwhile`. Resolves with the number that the front end gets. */

@@ -6,6 +6,7 @@ import { hasBigAuthors } from './data/big-authors.ts'
 import { createAnyMerged } from './domain/any-merged.ts'
 import { createAuthorNames } from './domain/author-names.ts'
 import type { Deps } from './domain/deps.ts'
+import { createKnownFollowers } from './domain/known-followers.ts'
 import { createReads } from './domain/reads.ts'
 import { postRoutes } from './routes/posts.ts'
 import { reactionRoutes } from './routes/reactions.ts'
@@ -22,7 +23,8 @@ export function buildDeps(config: Config, store: Store): Deps {
     turns: createTurns(),
     reads: createReads(store, { followTtlMs: config.FOLLOW_TTL_MS, max: config.FOLLOW_CACHE }),
     authors: createAuthorNames(store, { ttlMs: config.AUTHOR_TTL_MS, max: config.AUTHOR_CACHE }),
-    anyMerged: createAnyMerged(() => hasBigAuthors(store), config.MERGE_CHECK_MS)
+    anyMerged: createAnyMerged(() => hasBigAuthors(store), config.MERGE_CHECK_MS),
+    knownFollowers: createKnownFollowers(config.FOLLOWER_CACHE)
   }
 }
 

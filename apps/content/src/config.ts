@@ -44,6 +44,8 @@ export const ConfigSchema = Type.Object({
   /** How long an instance trusts that somebody follows an author, in milliseconds: only what a race left in a feed shows for longer. */
   FOLLOW_TTL_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 10_000 }),
   FOLLOW_CACHE: Count(50_000, 1_000_000),
+  /** Ids that the fan-out remembers: of authors, and of those who followed them when they last posted. */
+  FOLLOWER_CACHE: Count(100_000, 10_000_000),
   AUTHOR_CACHE: Count(20_000, 1_000_000),
   /** Connections to MongoDB at most. */
   MONGO_POOL: Count(50, 1_000)

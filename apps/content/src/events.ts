@@ -12,6 +12,7 @@ import {
   eventMetrics,
   type Log,
   onIdempotent,
+  onManyIdempotent,
   startConsumer,
   startJobs,
   startReadModel,
@@ -49,8 +50,17 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     replays: 'safe',
     concurrency: deps.feeds.FANOUT_CONCURRENCY,
     subscriptions: [
-      onIdempotent(PostCreated, ({ data }) => fanOut(deps, { postId: data.postId, authorId: data.authorId })),
-      onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId))
+      // An entry is what it is however often it is written, and one of a post that is gone is not shown.
+      ...onManyIdempotent(
+        [PostCreated],
+        (posts) =>
+          fanOut(
+            deps,
+            posts.map(({ data }) => ({ postId: data.postId, authorId: data.authorId }))
+          ),
+        { inbox: 'never' }
+      ),
+      onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId), { inbox: 'never' })
     ]
   })
   const people = startConsumer({
@@ -69,8 +79,9 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
     collections: [authorsCollection],
     concurrency: deps.feeds.PEOPLE_CONCURRENCY,
     subscriptions: (model) => [
-      onIdempotent(ProfileCreated, ({ data }) => keepProfile(model, data)),
-      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data))
+      // The version says whether it is news.
+      onIdempotent(ProfileCreated, ({ data }) => keepProfile(model, data), { inbox: 'never' }),
+      onIdempotent(ProfileUpdated, ({ data }) => keepProfile(model, data), { inbox: 'never' })
     ]
   })
   const jobs = startJobs({

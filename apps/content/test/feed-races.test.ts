@@ -4,6 +4,7 @@ import { feeds } from '../src/data/feeds.ts'
 import type { Deps } from '../src/domain/deps.ts'
 import { fanOut } from '../src/domain/fan-out.ts'
 import { follow, unfollow } from '../src/domain/follow.ts'
+import { createKnownFollowers } from '../src/domain/known-followers.ts'
 import { startContent } from './support/system.ts'
 
 const {
@@ -62,7 +63,7 @@ t.test('who unfollows and follows again while a post is written into feeds has i
       }
     )
   }
-  await fanOut(racing, { postId: post.id, authorId: author.id })
+  await fanOut(racing, [{ postId: post.id, authorId: author.id }])
   t.equal(left, true)
   t.same(await entries(reader.id), [post.id])
 })
@@ -73,7 +74,7 @@ t.test('who leaves while a post is written into feeds, and stays away, does not 
   await follow(deps, pair)
   const post = await author.post('once more')
   const racing: Deps = { ...deps, store: pausedBefore(store, 'feeds', 'insertMany', () => unfollow(deps, pair)) }
-  await fanOut(racing, { postId: post.id, authorId: author.id })
+  await fanOut(racing, [{ postId: post.id, authorId: author.id }])
   t.same(await entries(reader.id), [])
 })
 
@@ -89,4 +90,69 @@ t.test('a follow that ended and began again while an earlier one was late has al
   )
   await follow({ ...deps, store: late }, pair)
   t.same(await entries(reader.id), [post.id])
+})
+
+/** What is asked of the database while `work` runs, as `command collection`. */
+async function commandsOf(work: () => Promise<void>): Promise<string[]> {
+  const seen: string[] = []
+  const note = ({ commandName, command }: { commandName: string; command: Record<string, unknown> }) =>
+    void (commandName !== 'explain' && seen.push(`${commandName} ${command[commandName]}`))
+  store.client.on('commandStarted', note)
+  await work()
+  store.client.off('commandStarted', note)
+  return seen
+}
+
+t.test('posts of several authors are written by one write, after one look at who follows', async (t) => {
+  const authors = [person(), person(), person()]
+  const readers = [person(), person(), person(), person()]
+  for (const author of authors)
+    for (const reader of readers) await follow(deps, { followerId: reader.id, followedId: author.id })
+  const post = async () => {
+    const all = await Promise.all([...authors, authors[0]!].map((author) => author.post('one of many')))
+    return all.map(({ id, author }) => ({ postId: id, authorId: author.id }))
+  }
+  await fanOut(deps, await post())
+  const posts = await post()
+  // Newest entries are cut back by chance, by as many commands.
+  const keeping: Deps = { ...deps, feeds: { ...deps.feeds, FEED_KEEP: 1e12 } }
+  t.same(await commandsOf(() => fanOut(keeping, posts)), ['insert feeds', 'find followers'])
+  for (const reader of readers) t.equal((await entries(reader.id)).length, 8)
+})
+
+t.test('who came or went since an author last posted gets, or does not keep, what is written', async (t) => {
+  const [author, other] = [person(), person()]
+  const [stays, goes, comes] = [person(), person(), person()]
+  const pairOf = (reader: { id: string }, followed = author) => ({ followerId: reader.id, followedId: followed.id })
+  for (const reader of [stays, goes]) await follow(deps, pairOf(reader))
+  await follow(deps, pairOf(goes, other))
+  const post = async (by = author) => ({ postId: (await by.post('again')).id, authorId: by.id })
+  const before = await post()
+  await fanOut(deps, [before])
+  // As another instance is told of it: this one guesses who followed last time.
+  const elsewhere = { ...deps, knownFollowers: createKnownFollowers(10) }
+  await unfollow(elsewhere, pairOf(goes))
+  await follow(elsewhere, pairOf(comes))
+  const [after, others] = [await post(), await post(other)]
+  await fanOut(deps, [after, others])
+  t.same(await entries(stays.id), [before.postId, after.postId])
+  t.same(await entries(comes.id), [before.postId, after.postId])
+  t.same(await entries(goes.id), [others.postId])
+})
+
+t.test('what is remembered of followers is bounded', (t) => {
+  const known = createKnownFollowers(10)
+  known.keep('a', ['x', 'y', 'z'])
+  known.keep('b', ['x', 'y', 'z'])
+  known.keep('a', ['x', 'y'])
+  known.keep('c', 'many')
+  t.strictSame([known.of('a'), known.of('b'), known.of('c')], [['x', 'y'], ['x', 'y', 'z'], 'many'])
+  known.keep('d', ['x', 'y'])
+  t.strictSame(
+    [known.of('a'), known.of('b'), known.of('c'), known.of('d')],
+    [['x', 'y'], undefined, 'many', ['x', 'y']]
+  )
+  known.forget('a')
+  t.equal(known.of('a'), undefined)
+  t.end()
 })

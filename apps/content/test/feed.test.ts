@@ -129,7 +129,7 @@ t.test('an unfollow during the fan-out leaves nothing behind', async (t) => {
   await Promise.all([
     ...fans.map((fan) => users.unfollow(fan.id, ada.id)),
     // Again and by hand, as an instance would that is late.
-    ...posts.map((post) => fanOut(first.deps, { postId: post.id, authorId: ada.id }))
+    ...posts.map((post) => fanOut(first.deps, [{ postId: post.id, authorId: ada.id }]))
   ])
   await eventually('the fan-out', async () => (await friend.feed()).items.length === 7)
   for (const fan of fans) await eventually('the unfollow', async () => (await fan.feed()).items.length === 0)
@@ -171,7 +171,7 @@ t.test('feeds are cut back to their newest entries', async (t) => {
 
   // A feed is cut after each sixteenth of its length on average; after each entry where 16 are kept.
   const deps = { ...first.deps, feeds: { ...first.deps.feeds, FEED_KEEP: 16 } }
-  await fanOut(deps, { postId: ids[0]!, authorId: ada.id })
+  await fanOut(deps, [{ postId: ids[0]!, authorId: ada.id }])
   t.strictSame(await wholeFeed(bob), ids.slice(0, 16))
   t.strictSame(await wholeFeed(ada), ids.slice(0, 16), "the author's own as well")
 })

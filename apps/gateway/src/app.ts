@@ -26,11 +26,12 @@ import { clientAddress, limitedAddress, parseNetworks } from './door/address.ts'
 import { corsHeadersFor, originAllowedBy, registerCors } from './door/cors.ts'
 import { createDoor } from './door/door.ts'
 import { ownDoor } from './door/own-door.ts'
-import { publicRequestId } from './door/request-id.ts'
+import { visitOf } from './door/visit.ts'
 import { createHeads } from './head/heads.ts'
 import { speakInReplies } from './head/in-replies.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { createLimiter } from './limits/limiter.ts'
+import type { OnAnswered } from './listen/guard.ts'
 import { createListener } from './listen/listener.ts'
 import { createParserRefusal } from './listen/parser-refusal.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
@@ -39,8 +40,9 @@ import { hooksOf } from './policies/hooks.ts'
 import { POLICIES } from './policies/list.ts'
 import type { Policy } from './policies/policy.ts'
 import { createEntry } from './proxy/entry.ts'
+import { recordAnswer } from './proxy/record.ts'
 import { createSpool } from './proxy/spool.ts'
-import { createPlaces } from './proxy/streamed/places.ts'
+import { createPlaces } from './proxy/streamed-places.ts'
 import { createOpenStreams } from './proxy/streams.ts'
 import { batchRoute } from './routes/batch.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -98,7 +100,10 @@ const SPOOL_BOUNDS = {
 /** How long live streams have to end when the gateway leaves. */
 const STREAMS_GRACE_MS = 1_000
 
-/** Builds the gateway: what is registered, in the order a request meets it. It does not listen yet. */
+/**
+ * Builds the gateway: each part after those that it needs. In which order a request meets them is in docs/gateway.md ("The way of a request"). It does not
+ * listen yet.
+ */
 export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const { config, log, metrics, identity, contracts = CONTRACTS, policies = POLICIES } = deps
   const ca = config.UPSTREAM_CA_FILE === undefined ? undefined : readFileSync(config.UPSTREAM_CA_FILE, 'utf8')
@@ -121,7 +126,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   })
   const balancer: Balancer = new Balancer(balancerOptions(config, ca), {
     ejected(upstream, reason, pauseMs) {
-      counts.ejected(upstream.id, reason)
+      counts.ejected(upstream.service, reason)
       log.warn({ upstream: upstream.id, url: upstream.url, reason, pauseMs }, 'upstream ejected')
     },
     back(upstream, awayMs) {
@@ -130,7 +135,10 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     retried: (service) => counts.retried(service),
     hedged: (service) => counts.hedged(service),
     hedgeLost: (service) => counts.hedgeLost(service),
-    moved: (upstream, count) => counts.moved(upstream.id, count),
+    moved(upstream, count) {
+      counts.moved(upstream.service, count)
+      log.info({ upstream: upstream.id, streams: count }, 'streams of a silent upstream ended')
+    },
     faulted: (error) => onFault('answer', error)
   })
   const counts: GatewayMetrics = createGatewayMetrics(metrics, balancer, streams)
@@ -147,10 +155,11 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
   const onFault = createFaultLog(log, metrics)
   const onBound = createBounds(log, metrics)
   const draining = () => app.skerry.draining
+  const onAnswered: OnAnswered = (visit, status) => recordAnswer({ metrics: counts, log }, visit, status)
   const { onRequest, onHead } = hooksOf(policies, { log, onFault, onRefused: (policy) => counts.refusedBy(policy) })
   const heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining, onHead })
 
-  // Requests come before all that answers them is made, but not before it listens.
+  // The listener is made before what answers its requests, which comes below: `entry` (proxy/entry.ts) decides who does.
   let entry: RequestListener = () => undefined
   let fastify: RequestListener = () => undefined
   let upgrade: Upgrade = (_request, socket) => socket.destroy()
@@ -162,7 +171,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     upgrade: (request, socket, head) => upgrade(request, socket, head),
     listenFd: deps.listenFd,
     heads,
-    clientError: createParserRefusal(heads),
+    onAnswered,
+    clientError: createParserRefusal(heads, onBound),
     draining,
     log,
     onFault,
@@ -210,7 +220,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   })
   listener.takeClientErrors()
-  app.setGenReqId((raw) => publicRequestId(raw.headers['x-request-id']))
+  app.setGenReqId((raw) => visitOf(raw).id)
   app.decorateRequest('visit', undefined)
   speakInReplies(app, heads)
   registerCors(app, config.CORS_ORIGINS)
@@ -234,13 +244,16 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
     eventRoutes(scope, { live: () => live, log, config, send })
     batchRoute(scope, {
       entry: (request, response) => entry(request, response),
+      heads,
+      onAnswered,
       isStream(method, path) {
         const route = routes.find(method, path)?.route
         return route?.stream === true || route?.streamed !== undefined
       },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
-      answerLimit: config.BATCH_ANSWER_LIMIT
+      answerLimit: config.BATCH_ANSWER_LIMIT,
+      onBound
     })
   })
 
@@ -289,6 +302,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
         onTooMany: (address) => onBound('PIPELINED_TOTAL', address)
       },
       bodyLimit: config.BODY_LIMIT,
+      onBound,
       silenceMs: config.UPSTREAM_IDLE_TIMEOUT_MS,
       streamSilenceMs: config.STREAM_IDLE_TIMEOUT_MS,
       streamed: {

@@ -1,9 +1,15 @@
 import type { Logger, Metrics } from '@skerry/service'
 
-/** What bounds a client, or an answer that it does not take, by the name of the setting. */
+/** What refuses or ends something of a client, or an answer that it does not take, by the name of the setting (docs/gateway-clients.md). */
 export const BOUNDS = [
   'MAX_CONNECTIONS',
+  'URL_LIMIT',
+  'HEADER_LIMIT',
+  'HEADERS_TIMEOUT_MS',
+  'REQUEST_TIMEOUT_MS',
   'PIPELINED_TOTAL',
+  'PLAIN_AHEAD_BYTES',
+  'BODY_LIMIT',
   'BODIES_BYTES',
   'BODY_PIECES',
   'BODY_PIECES_TURN',
@@ -17,7 +23,10 @@ export const BOUNDS = [
   'SPOOL_HELD',
   'SPOOL_PACE_BYTES',
   'WS_EARLY_BYTES',
-  'WS_MESSAGE_LIMIT'
+  'WS_MESSAGE_LIMIT',
+  'UPSTREAM_IN_FLIGHT',
+  'UPSTREAM_STREAMS',
+  'BATCH_ANSWER_LIMIT'
 ] as const
 export type Bound = (typeof BOUNDS)[number]
 

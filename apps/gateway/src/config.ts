@@ -107,6 +107,10 @@ const requests = {
     'Requests that may wait for their turn on one connection; above it nothing is read from it.'
   ),
   PIPELINED_TOTAL: Count(20_000, 'The same on all connections together; the connection that brings more is closed.'),
+  PLAIN_AHEAD_BYTES: Bytes(
+    67_108_864,
+    'What all clients together may send ahead while the answer to a plain request is under way; the connection that brings more is closed.'
+  ),
   BODIES_BYTES: Bytes(134_217_728, 'Memory for request bodies, all together; above it the newest are refused.'),
   BODIES_ADDRESS_BYTES: Bytes(33_554_432, 'The same for one client address.'),
   BODY_PIECES: Count(
@@ -400,7 +404,10 @@ export const SETTINGS = {
   'API documents': documents
 } as const
 
-/** Every bound of the gateway has its name here. Durations are in milliseconds, sizes in bytes. */
+/**
+ * Durations are in milliseconds, sizes in bytes. Every bound that refuses or ends something for being too much, too large or too slow has its name here; which
+ * bounds are constants in the code, and why, is in docs/gateway-clients.md ("Settings and constants").
+ */
 export const GatewayConfigSchema = Type.Object({
   ...BaseConfigSchema.properties,
   ...network,

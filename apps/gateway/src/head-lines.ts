@@ -1,3 +1,6 @@
+/** The part of a head that is the same for many messages, as text that was looked at once; it says nothing of connections. */
+export type HeadPart = { readonly pairs: readonly string[]; readonly text: string; readonly sized: boolean }
+
 /** Characters that latin1 does not have would be cut to a byte of theirs, which may be a line end. */
 const BEYOND_LATIN1 = /[\u0100-\uffff]/
 

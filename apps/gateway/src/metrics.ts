@@ -24,7 +24,10 @@ export type ShownLimits = {
   >
 }
 
-/** What the gateway counts besides its process. No label has more values than there are services, routes, instances or policies. */
+/**
+ * What the gateway counts besides its process. No label has more values than there are services, routes or policies, and of gauges instances: those
+ * come and go for as long as the gateway runs, and a counter would keep each for ever.
+ */
 export type GatewayMetrics = {
   /** An answer went out; `route` is undefined where no service answers the path. */
   answered(route: CountedRoute | undefined, method: string, status: number, seconds: number): void
@@ -34,8 +37,8 @@ export type GatewayMetrics = {
   retried(service: string): void
   hedged(service: string): void
   hedgeLost(service: string): void
-  ejected(upstream: string, reason: string): void
-  moved(upstream: string, count: number): void
+  ejected(service: string, reason: string): void
+  moved(service: string, count: number): void
   shed(reason: string, priority: string): void
   /** A request was refused for want of memory for its body. */
   bodyRefused(): void
@@ -54,7 +57,7 @@ export type GatewayMetrics = {
 }
 
 const NO_ROUTE = {}
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
 export function createGatewayMetrics(
   metrics: Metrics,
@@ -112,19 +115,24 @@ export function createGatewayMetrics(
   })
   metrics.gauge('skerry_gateway_streams', 'Open live streams.', [], (gauge) => gauge.set(streams.size))
 
-  const recorders = new WeakMap<object, Record<string, RouteRecorder>>()
+  const recorders = new WeakMap<object, Map<string, RouteRecorder>>()
   return {
     answered(route, method, status, seconds) {
       let byMethod = recorders.get(route ?? NO_ROUTE)
       if (byMethod === undefined) {
-        byMethod = {}
+        byMethod = new Map()
         recorders.set(route ?? NO_ROUTE, byMethod)
       }
-      let recorder = byMethod[method]
+      // Others are whatever a client writes.
+      const known = METHODS.has(method) ? method : 'other'
+      let recorder = byMethod.get(known)
       if (recorder === undefined) {
-        const labels = { upstream: route?.service ?? 'none', route: route?.path ?? 'none' }
-        recorder = durations.recorder({ ...labels, method: METHODS.includes(method) ? method : 'other' })
-        byMethod[METHODS.includes(method) ? method : 'other'] = recorder
+        recorder = durations.recorder({
+          upstream: route?.service ?? 'none',
+          route: route?.path ?? 'none',
+          method: known
+        })
+        byMethod.set(known, recorder)
       }
       recorder(status, seconds)
     },
@@ -133,8 +141,8 @@ export function createGatewayMetrics(
     retried: (service) => retried.inc({ upstream: service }),
     hedged: (service) => hedged.inc({ upstream: service }),
     hedgeLost: (service) => hedgeLost.inc({ upstream: service }),
-    ejected: (upstream, reason) => ejected.inc({ upstream, reason }),
-    moved: (upstream, count) => moved.inc({ upstream }, count),
+    ejected: (service, reason) => ejected.inc({ upstream: service, reason }),
+    moved: (service, count) => moved.inc({ upstream: service }, count),
     shed: (reason, priority) => shed.inc({ reason, priority }),
     bodyRefused: () => bodiesRefused.inc(),
     unread: () => unread.inc(),

@@ -1,6 +1,9 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import t from 'tap'
-import { headPart } from '../src/head/head-text.ts'
+import { corsHeadersFor } from '../src/door/cors.ts'
+import { Visit } from '../src/door/visit.ts'
+import { type HeadText, headPart, headText, NOTHING, wholeHeadText } from '../src/head/head-text.ts'
+import { createHeads } from '../src/head/heads.ts'
 import { writePairs } from '../src/head/http1-response.ts'
 import { talk } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
@@ -134,3 +137,79 @@ function writtenWithoutNode(response: ServerResponse, write: () => void): boolea
 function undated(text: string): string {
   return text.replace(/^Date: (?!Thu, 01 Jan 1970).*$/gm, 'Date: now')
 }
+
+t.test('a head is the same whatever was written before it', (t) => {
+  const written = (pairs: readonly string[]) => {
+    try {
+      const head = headText(200, NOTHING, pairs, 5_000, true)
+      return head === undefined ? undefined : { ...head, text: undated(head.text) }
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code
+    }
+  }
+  const ask = (pairs: readonly string[]) => {
+    const sized = pairs.includes('content-length')
+    const kept = `Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n${sized ? '' : 'Transfer-Encoding: chunked\r\n'}\r\n`
+    let lines = ''
+    for (let i = 0; i < pairs.length; i += 2) lines += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+    const dated = pairs.includes('date') ? '' : 'Date: now\r\n'
+    return { text: `HTTP/1.1 200 OK\r\n${lines}${dated}${kept}`, sized, chunked: !sized, closes: false }
+  }
+  // As long as each other, and with first values as long as each other: they have one place.
+  const kinds = [
+    ['server', 'one', 'content-type', 'text/a', 'content-length', '12', 'x-id', 'ID'],
+    ['server', 'two', 'content-type', 'text/a', 'content-length', '12', 'x-id', 'ID'],
+    ['server', 'one', 'content-type', 'text/a', 'content-length', '13', 'x-id', 'ID'],
+    ['server', 'one', 'content-type', 'text/a', 'x-other', '12', 'x-id', 'ID'],
+    ['server', 'one', 'date', 'today', 'etag', '"1"', 'x-id', 'ID'],
+    ['content-length', '123', 'server', 'one', 'content-type', 'text/a', 'x-id', 'ID']
+  ]
+  let id = 0
+  const made = (kind: readonly string[]) => kind.map((text) => (text === 'ID' ? String(id++) : text))
+  for (const first of kinds) {
+    for (const second of kinds) {
+      for (const kind of [first, first, first, second, first, second, second, second, first]) {
+        const pairs = made(kind)
+        const expected = ask(pairs)
+        const got = written(pairs)
+        if (JSON.stringify(got) !== JSON.stringify(expected)) t.strictSame(got, expected)
+      }
+    }
+  }
+  t.ok(id > 300)
+  for (const [why, pairs, expected] of [
+    [
+      'a line end in what is the same',
+      ['server', 'a\r\nset-cookie: b', 'etag', '"1"', 'x-id', 'ID'],
+      'ERR_INVALID_CHAR'
+    ],
+    ['a line end in what is not', ['server', 'one', 'etag', '"1"', 'x-id', 'a\nb'], 'ERR_INVALID_CHAR'],
+    ['a character beyond latin1', ['server', '\u010a', 'etag', '"1"', 'x-id', 'ID'], 'ERR_INVALID_CHAR'],
+    ["Node's to write", ['keep-alive', 'max=1', 'etag', '"1"', 'x-id', 'ID'], undefined]
+  ] as const)
+    for (let time = 0; time < 4; time++) t.equal(written(made(pairs)), expected, why)
+  t.equal((written(made(['server', 'one', 'etag', '"1"', 'connection', 'close'])) as HeadText).closes, true)
+  t.end()
+})
+
+t.test('a head as text that no response writes has no lines but its own', (t) => {
+  t.equal(
+    wholeHeadText('HTTP/1.1 101 Switching Protocols', ['a', 'b']),
+    'HTTP/1.1 101 Switching Protocols\r\na: b\r\n\r\n'
+  )
+  const heads = createHeads({ corsHeaders: corsHeadersFor('*') })
+  const raw = {
+    method: 'GET',
+    url: '/',
+    headers: {},
+    rawHeaders: [],
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+    socket: {}
+  }
+  const visit = new Visit(raw, 0)
+  t.match(heads.switching(visit, ['x-a', 'b']), /^HTTP\/1\.1 101 .*\r\nx-a: b\r\n/s)
+  for (const value of ['a\r\nb: c', 'a\nb', 'a\u010ab'])
+    t.throws(() => heads.switching(visit, ['x-a', value]), { code: 'ERR_INVALID_CHAR' }, JSON.stringify(value))
+  t.end()
+})

@@ -286,5 +286,10 @@ t.test('a batch has a time, which its requests share', async (t) => {
     })
   })
   t.equal(answer.status, 200)
-  t.match(await answer.json(), { responses: [{ status: 504 }, { status: 504 }] })
+  const late = {
+    status: 504,
+    headers: { 'x-request-id': /./, 'x-content-type-options': 'nosniff', ratelimit: /./ },
+    body: { code: 'TIMEOUT' }
+  }
+  t.match(await answer.json(), { responses: [late, late] }, 'each with what the gateway knows of it')
 })

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { BOUNDS, type Bound, createBounds } from '../src/bounds.ts'
 import { GatewayConfigSchema } from '../src/config.ts'
-import { talk } from './helpers/clients.ts'
+import { ask, openSession, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { echo, startListener } from './helpers/listener.ts'
 import { startUpstream } from './helpers/upstream.ts'
@@ -59,6 +59,108 @@ t.test('what the listener ends is told by the name of its bound', async (t) => {
   await once(second, 'close')
   await waitFor(() => met.length > 0)
   t.strictSame(met, ['MAX_CONNECTIONS'] satisfies Bound[])
+})
+
+t.test('so is the connection that sends too much ahead of the answer to a plain request', async (t) => {
+  const g = await startGateway(t, { env: { PLAIN_AHEAD_BYTES: '65536' } })
+  const upstream = await startUpstream(t, g.nc, { answer: () => undefined })
+  await g.live('content', 1)
+  const sockets = Array.from({ length: 8 }, () => open(t, g.port))
+  const ended = Promise.race(sockets.map((socket) => once(socket, 'close')))
+  for (const socket of sockets) socket.write('GET /v1/posts HTTP/1.1\r\nhost: x\r\n\r\n')
+  await waitFor(() => upstream.requests.length === sockets.length)
+  for (const socket of sockets) socket.write(Buffer.alloc(15_000, 'x'))
+  await ended
+  const text = await g.metrics.text()
+  t.match(text, /skerry_gateway_bounds_total\{bound="PLAIN_AHEAD_BYTES"[^}]*\} \d+\n/)
+  t.notMatch(text, /bounds_total\{bound="PIPELINED_TOTAL"/)
+  const told = g.lines.filter(({ msg }) => msg === 'a bound was met')
+  t.strictSame(
+    told.map(({ bound }) => bound),
+    ['PLAIN_AHEAD_BYTES']
+  )
+})
+
+t.test('so is what the parser refuses, or waits for in vain', async (t) => {
+  const met: Bound[] = []
+  const onBound = (bound: Bound) => met.push(bound)
+  const { port } = await startListener(t, { env: { HEADERS_TIMEOUT_MS: '200', REQUEST_TIMEOUT_MS: '400' }, onBound })
+  const cases: [what: string, bytes: string, status: number, bound: Bound][] = [
+    ['a long target', `GET /${'x'.repeat(20_000)}`, 414, 'URL_LIMIT'],
+    ['long headers', `GET / HTTP/1.1\r\nhost: x\r\nx-a: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'HEADER_LIMIT'],
+    ['a head that does not end', 'GET / HTTP/1.1\r\nhost: x\r\n', 408, 'HEADERS_TIMEOUT_MS']
+  ]
+  for (const [what, bytes, status, bound] of cases) {
+    t.match(await talk(port, bytes), new RegExp(`^HTTP/1\\.1 ${status} `), what)
+    t.strictSame(met.splice(0), [bound], what)
+  }
+})
+
+t.test('so is a body that does not end, over either protocol', async (t) => {
+  const met: Bound[] = []
+  const { port } = await startListener(t, {
+    env: { HEADERS_TIMEOUT_MS: '200', REQUEST_TIMEOUT_MS: '400' },
+    handler: (request) => request.resume(),
+    onBound: (bound) => met.push(bound)
+  })
+  await talk(port, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nx')
+  t.strictSame(met.splice(0), ['REQUEST_TIMEOUT_MS'] satisfies Bound[])
+  const stream = openSession(t, `http://127.0.0.1:${port}`).request({ ':method': 'POST', ':path': '/' })
+  stream.on('error', () => undefined)
+  stream.write('x')
+  await once(stream, 'close')
+  t.strictSame(met, ['REQUEST_TIMEOUT_MS'] satisfies Bound[])
+})
+
+t.test('so are headers that are too long for HTTP/2', async (t) => {
+  const met: Bound[] = []
+  const { port } = await startListener(t, { onBound: (bound) => met.push(bound) })
+  const { status } = await ask(openSession(t, `http://127.0.0.1:${port}`), { 'x-a': 'x'.repeat(20_000) })
+  t.equal(status, 431)
+  t.strictSame(met, ['HEADER_LIMIT'] satisfies Bound[])
+})
+
+t.test('so is what a request is refused for', async (t) => {
+  const g = await startGateway(t, {
+    env: { UPSTREAM_IN_FLIGHT: '1', UPSTREAM_STREAMS: '1', BATCH_ANSWER_LIMIT: '2000', BODY_LIMIT: '1024' }
+  })
+  const held: (() => void)[] = []
+  const upstream = await startUpstream(t, g.nc, {
+    routes: [{ method: 'GET', path: '/v1/posts/live', auth: 'optional', stream: true }],
+    answer(request, response) {
+      if (request.url === '/v1/posts/large') {
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify('x'.repeat(5_000)))
+      } else held.push(() => response.end('{}'))
+    }
+  })
+  await g.live('content', 1)
+  const counted = async (bound: Bound) =>
+    new RegExp(`skerry_gateway_bounds_total\\{bound="${bound}"[^}]*\\} 1\n`).test(await g.metrics.text())
+
+  t.equal((await fetch(`${g.url}/v1/posts/${'x'.repeat(9_000)}`)).status, 414)
+  t.ok(await counted('URL_LIMIT'), 'a target')
+  t.equal((await fetch(`${g.url}/v1/posts`, { method: 'POST', body: 'x'.repeat(2_000) })).status, 413)
+  t.ok(await counted('BODY_LIMIT'), 'a body')
+  const batch = await fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ requests: [{ method: 'GET', path: '/v1/posts/large' }] })
+  })
+  t.match(await batch.json(), { responses: [{ status: 502 }] })
+  t.ok(await counted('BATCH_ANSWER_LIMIT'), 'the answers of a batch')
+  const first = fetch(`${g.url}/v1/posts`)
+  await waitFor(() => held.length === 1)
+  t.equal((await fetch(`${g.url}/v1/posts`)).status, 503)
+  t.ok(await counted('UPSTREAM_IN_FLIGHT'), 'requests at an instance')
+  const stream = fetch(`${g.url}/v1/posts/live`)
+  await waitFor(() => held.length === 2)
+  t.equal((await fetch(`${g.url}/v1/posts/live`)).status, 503)
+  t.ok(await counted('UPSTREAM_STREAMS'), 'streams through an instance')
+  for (const end of held) end()
+  await Promise.all([first, stream])
+  t.equal(upstream.requests.length, 3)
+  t.equal(g.lines.filter(({ msg }) => msg === 'a bound was met').length, 5)
 })
 
 t.test('so is what a gateway ends', async (t) => {

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { faultRun, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { clientBytes, tagOf } from './fuzz/bytes.ts'
@@ -70,6 +71,17 @@ t.test('the reference frames what it refuses: its answer has a place among the o
 t.test('the reference reads a length with a tab behind it, as in round 18, case 19510', async (t) => {
   const answer = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\t\r\n\r\nab')
   t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
+})
+
+t.test('a fault that the gateway goes on after is found, as its end would be', async (t) => {
+  const planted = await openFuzz([join(import.meta.dirname, 'fixtures/fault-now-and-then.ts')])
+  try {
+    const { findings, cases } = await runRound(planted, { seed: 1, round: 1, cases: 2_000 })
+    t.match(findings, [{ what: /^a gateway had a fault: Error: planted, / }])
+    t.ok(cases < 2_000, 'the round ends with it')
+  } finally {
+    await planted.close()
+  }
 })
 
 // Nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory.

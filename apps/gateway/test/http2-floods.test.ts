@@ -1,5 +1,6 @@
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import type { Bound } from '../src/bounds.ts'
 import type { Reason } from '../src/listen/http2.ts'
 import { ask, openSession } from './helpers/clients.ts'
 import {
@@ -24,7 +25,7 @@ const setting = (id: number, value: number) => Buffer.concat([Buffer.from([0, id
 
 type Flood = {
   what: string
-  /** Under which the gateway counts its end; `protocol` where nghttp2 ends it by itself. */
+  /** Under which the gateway counts its end; `protocol` where nghttp2 ends it by itself for what is no bound of ours. */
   reason?: Reason
   send(client: RawClient): void
 }
@@ -49,6 +50,7 @@ const times = (count: number, make: (i: number) => Buffer) => (client: RawClient
 const FLOODS: readonly Flood[] = [
   {
     what: 'rapid reset (CVE-2023-44487)',
+    reason: 'resets',
     send: times(3_000, (i) => Buffer.concat([get(2 * i + 1), reset(2 * i + 1)]))
   },
   {
@@ -107,6 +109,7 @@ const FLOODS: readonly Flood[] = [
   { what: 'requests beyond the bound', send: times(2_000, (i) => post(2 * i + 1)) },
   {
     what: 'requests whose bodies are cut off',
+    reason: 'resets',
     send: times(1_000, (i) => Buffer.concat([post(2 * i + 1), frame(TYPE.data, 0, 2 * i + 1, 'x'), reset(2 * i + 1)]))
   },
   { what: 'resets of what has ended', send: times(5_000, () => Buffer.concat([reset(1)])) },
@@ -137,17 +140,20 @@ const SLOW_END: readonly Flood[] = [
   { what: 'window updates', send: times(50_000, () => frame(TYPE.windowUpdate, 0, 0, uint32(1))) }
 ]
 
+const BOUNDS_OF: Partial<Record<Reason, Bound>> = { resets: 'H2_RESET_BURST', control: 'H2_CONTROL_BURST' }
 /** Requests of a flood that may come to the handler before it is ended. */
 const MOST_HANDLED = 260
 const env = { KEEP_ALIVE_TIMEOUT_MS: '1000', HEADERS_TIMEOUT_MS: '1000', REQUEST_TIMEOUT_MS: '1000' }
 
-async function flood(t: Test, { send }: Flood): Promise<{ handled: number; ended: Reason[] }> {
+async function flood(t: Test, { send }: Flood): Promise<{ handled: number; ended: Reason[]; met: Bound[] }> {
   let handled = 0
+  const met: Bound[] = []
   const { port, ended, listener } = await startListener(t, {
     handler: (_request, response) => {
       handled++
       response.end('{}')
     },
+    onBound: (bound) => met.push(bound),
     env
   })
   const other = openSession(t, `http://127.0.0.1:${port}`)
@@ -156,7 +162,7 @@ async function flood(t: Test, { send }: Flood): Promise<{ handled: number; ended
   send(client)
   t.equal((await ask(other)).status, 200, 'another client is served')
   await client.closed
-  const found = { handled: handled - 2, ended: [...ended] }
+  const found = { handled: handled - 2, ended: [...ended], met: [...met] }
   await waitFor(() => listener.http2Connections() <= 1, { message: 'nothing of the flood is left' })
   // Its own connection may have been idle for as long meanwhile.
   t.equal((await ask(openSession(t, `http://127.0.0.1:${port}`))).status, 200, 'and so is a new one')
@@ -165,10 +171,11 @@ async function flood(t: Test, { send }: Flood): Promise<{ handled: number; ended
 
 for (const one of FLOODS)
   t.test(`${one.what}: ends its connection`, async (t) => {
-    const { handled, ended } = await flood(t, one)
+    const { handled, ended, met } = await flood(t, one)
     t.notOk(ended.includes('idle'), 'at once, not for its silence')
     // A farewell is heeded: there is nothing to count.
     t.same(ended, one.what === 'farewells' ? [] : [one.reason ?? 'protocol'], 'counted')
+    t.same(met, one.reason === undefined ? [] : [BOUNDS_OF[one.reason]], 'and so is the bound')
     t.ok(handled <= MOST_HANDLED, 'few of its requests reach the handler', { handled })
   })
 

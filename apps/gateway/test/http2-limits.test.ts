@@ -205,7 +205,10 @@ t.test('what comes unread is bounded', async (t) => {
 
 t.test('silence', async (t) => {
   const { handler } = holding()
-  const { port, ended, listener } = await startListener(t, { handler, env: { HEADERS_TIMEOUT_MS: '60' } })
+  const met: string[] = []
+  const onBound = (bound: string) => met.push(bound)
+  const env = { HEADERS_TIMEOUT_MS: '60' }
+  const { port, ended, listener } = await startListener(t, { handler, env, onBound })
   for (const part of ['', 'P', 'PR']) {
     const socket = connect(port, '127.0.0.1')
     socket.write(part)
@@ -218,6 +221,10 @@ t.test('silence', async (t) => {
     await once(socket.resume(), 'close')
   }
   t.strictSame(ended, ['silent', 'silent', 'silent'])
+  t.strictSame(
+    met,
+    ended.map(() => 'HEADERS_TIMEOUT_MS')
+  )
   await waitFor(() => listener.http2Connections() === 0)
 })
 

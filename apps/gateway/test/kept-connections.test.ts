@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import type { Bound } from '../src/bounds.ts'
 import { createKeptConnections } from '../src/listen/kept-connections.ts'
 import { talk } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
@@ -13,7 +14,8 @@ const LONG = 10_000
 
 /** A server whose answers wait in `held`, and whose connections are kept by the sweeps of the test alone. */
 async function serve(t: Test) {
-  const kept = createKeptConnections({ headMs: LONG })
+  const met: Bound[] = []
+  const kept = createKeptConnections({ headMs: LONG, onBound: (bound) => met.push(bound) })
   const held: (() => Promise<unknown>)[] = []
   const sockets: Socket[] = []
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
@@ -36,7 +38,7 @@ async function serve(t: Test) {
     await waitFor(() => sockets.length > before)
     return { client, socket: sockets.at(-1)! }
   }
-  return { kept, held, open }
+  return { kept, held, met, open }
 }
 
 t.test('a connection is idle from the first look after its last answer', async (t) => {
@@ -57,13 +59,14 @@ t.test('a connection is idle from the first look after its last answer', async (
 })
 
 t.test('one that was never used is idle from its beginning', async (t) => {
-  const { kept, open } = await serve(t)
+  const { kept, met, open } = await serve(t)
   const before = performance.now()
   const { socket } = await open()
   kept.sweep(before + LONG - 1, LONG)
   t.notOk(socket.destroyed)
   kept.sweep(performance.now() + LONG, LONG)
   t.ok(socket.destroyed)
+  t.strictSame(met, [], 'nothing was refused')
 })
 
 t.test('a head that comes in parts is not cut', async (t) => {
@@ -80,7 +83,7 @@ t.test('a head that comes in parts is not cut', async (t) => {
 })
 
 t.test('but bytes of which no request becomes keep nothing', async (t) => {
-  const { kept, open } = await serve(t)
+  const { kept, met, open } = await serve(t)
   const { client, socket } = await open()
   const start = performance.now()
   for (const part of ['\r\n', '\r\n']) {
@@ -92,6 +95,7 @@ t.test('but bytes of which no request becomes keep nothing', async (t) => {
   t.notOk(socket.destroyed)
   kept.sweep(performance.now() + 2 * LONG, LONG)
   t.ok(socket.destroyed)
+  t.strictSame(met, ['HEADERS_TIMEOUT_MS'] satisfies Bound[])
 })
 
 t.test('what has left is left alone', async (t) => {

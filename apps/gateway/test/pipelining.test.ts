@@ -165,17 +165,24 @@ t.test('beyond a limit they are refused, each in its turn', async (t) => {
   t.equal(statuses.filter((status) => status === 429).length, 2_495)
 })
 
+const TURNS = { waiting: 16, inAll: 20_000 }
+
 t.test('while requests wait for their turn nothing more is read', async (t) => {
   const held: ServerResponse[] = []
   const sockets: Socket[] = []
   let handled = 0
   const { port, listener } = await startListener(t, {
     handler(request, response) {
-      inTurn(request.socket, response, () => {
-        handled++
-        if (request.url === '/held') held.push(response)
-        else response.end(request.url)
-      })
+      inTurn(
+        request.socket,
+        response,
+        () => {
+          handled++
+          if (request.url === '/held') held.push(response)
+          else response.end(request.url)
+        },
+        TURNS
+      )
     }
   })
   listener.server.on('connection', (socket: Socket) => sockets.push(socket))
@@ -205,10 +212,15 @@ t.test('all connections together have a bound: those that bring too much end', a
   const sockets: Socket[] = []
   const { port, listener } = await startListener(t, {
     handler(request, response) {
-      inTurn(request.socket, response, () => {
-        if (request.url === '/held') held.push(response)
-        else response.end('x')
-      })
+      inTurn(
+        request.socket,
+        response,
+        () => {
+          if (request.url === '/held') held.push(response)
+          else response.end('x')
+        },
+        TURNS
+      )
     }
   })
   listener.server.on('connection', (socket: Socket) => sockets.push(socket))

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
-import { writePairs } from '../src/head/http1-response.ts'
+import { endWhole, writePairs } from '../src/head/http1-response.ts'
 import type { Handler } from '../src/listen/guard.ts'
 import { PlainRequest } from '../src/listen/http1/plain-request.ts'
 import { startListener } from './helpers/listener.ts'
@@ -358,9 +358,14 @@ const ANSWERS: Record<string, (response: ServerResponse) => void> = {
     response.end('three')
   },
   '/flushed': (response) => {
-    writePairs(response, 200, ['content-type', 'text/event-stream'])
+    writePairs(response, 200, ['content-type', 'text/event-stream', 'x-latin', 'caf\xe9'])
     response.flushHeaders()
     response.end()
+  },
+  '/flushed-sized': (response) => {
+    writePairs(response, 200, ['content-length', '1', 'x-latin', 'caf\xe9'])
+    response.flushHeaders()
+    response.end('x')
   },
   '/empty': (response) => {
     writePairs(response, 200, ['content-length', '0'])
@@ -407,6 +412,7 @@ t.test("answers are what Node's would be, byte for byte", async (t) => {
       const text = PLAIN.replace('GET /v1/x', `${method} ${path}`)
       const expected = await talk(bare.port, text)
       t.match(expected, /^HTTP\/1\.1 [23]0\d /)
+      t.notMatch(expected.split('\r\n\r\n')[0], /\xc3/, 'no header becomes UTF-8')
       plain.length = 0
       t.equal(unchunked(await talk(port, text)), unchunked(expected), `${method} ${path}`)
       t.equal(plain[0], true)
@@ -454,6 +460,50 @@ t.test('bodies that their clients do not read wait', async (t) => {
     came.text.match(/x/g)?.length,
     written * part.length + (came.text.split('\r\n\r\n')[0]!.match(/x/g)?.length ?? 0)
   )
+})
+
+t.test('whole answers that their client does not read stay as they are', async (t) => {
+  const answers: ServerResponse[] = []
+  const body = Buffer.alloc(15_996)
+  const { port, plain } = await startPlain(t, (request, response) => {
+    const name = request.url!.slice('/v1/'.length)
+    writePairs(response, 200, ['content-length', String(body.length)])
+    // The memory of a body is its owner's again when the call returns.
+    endWhole(response, body.fill(name))
+    body.fill('?')
+    answers.push(response)
+  })
+  const slow = await open(t, port)
+  slow.socket.pause()
+  let asked = 0
+  const ask = async ({ send }: typeof slow, name: string) => {
+    send(PLAIN.replace('x HTTP', `${name} HTTP`))
+    await waitFor(() => answers.length === asked + 1)
+    return answers[asked++]!
+  }
+  // Until the kernel takes no more.
+  while ((await ask(slow, `slow${asked % 10}-`)).writableFinished);
+  const unread = asked
+  const other = await open(t, port)
+  for (let i = 0; i < 20; i++) {
+    other.came.text = ''
+    await ask(other, 'other-')
+    await waitFor(() => other.came.text.length > body.length)
+  }
+  slow.socket.resume()
+  await waitFor(
+    () => slow.came.text.split('HTTP/1.1 200 OK').length === unread + 1 && answers[unread - 1]!.writableFinished
+  )
+  const bodies = () => slow.came.text.split('HTTP/1.1 200 OK').slice(1)
+  await waitFor(() => bodies().at(-1)!.endsWith('-'))
+  const wrong = bodies().filter((text, i) => {
+    const expected = Buffer.alloc(body.length)
+      .fill(`slow${i % 10}-`)
+      .toString('latin1')
+    return text.slice(text.indexOf('\r\n\r\n') + 4) !== expected
+  })
+  t.equal(wrong.length, 0)
+  t.notOk(plain.includes(false))
 })
 
 t.test('what the answer to a plain request does not do', async (t) => {

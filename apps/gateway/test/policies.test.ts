@@ -2,16 +2,17 @@ import { once } from 'node:events'
 import { glob, readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { SkerryError } from '@skerry/contracts'
+import { type BatchAnswer, SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { Visit } from '../src/door/visit.ts'
 import { hooksOf } from '../src/policies/hooks.ts'
 import { POLICIES } from '../src/policies/list.ts'
 import { definePolicy } from '../src/policies/policy.ts'
 import { denyList } from './fixtures/policies/deny-list.ts'
 import { maintenance } from './fixtures/policies/maintenance.ts'
 import { teamHeader } from './fixtures/policies/team-header.ts'
-import { ask, openSession, talk } from './helpers/clients.ts'
+import { ask, getters, openSession, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
 
@@ -28,13 +29,15 @@ const ROUTES = [
 ]
 
 t.test('a header is in the head of every answer, whoever gives it', async (t) => {
-  const g = await startGateway(t, { env: { URL_LIMIT: '2000' }, policies: [teamHeader] })
+  const g = await startGateway(t, { env: { URL_LIMIT: '2000', BATCH_ANSWER_LIMIT: '4000' }, policies: [teamHeader] })
   const posts = await startUpstream(t, g.nc, {
     routes: ROUTES,
     answer(request, response) {
       response.setHeader('x-team', 'another')
       response.setHeader('content-type', 'application/json')
-      if (request.url === '/v1/posts/long') response.end(JSON.stringify('a'.repeat(5_000)))
+      if (request.url === '/v1/posts/broken') request.socket.destroy()
+      else if (request.url === '/v1/posts/text') response.setHeader('content-type', 'text/plain').end('x')
+      else if (request.url === '/v1/posts/long') response.end(JSON.stringify('a'.repeat(5_000)))
       else if (request.url === '/v1/posts/streamed') {
         response.write(JSON.stringify('b'.repeat(5_000)))
         response.end()
@@ -81,10 +84,47 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     t.equal(answer.headers.get('x-team'), 'platform', `${about}: x-team`)
     t.equal(answer.headers.get('x-content-type-options'), 'nosniff', `${about}: what all answers say`)
   }
+  const members: [about: string, status: number, path: string, headers?: Record<string, string>][] = [
+    ['passed on', 200, '/v1/posts'],
+    ['refused by the door', 404, '/v1/nothing'],
+    ['a path that not all read in one way', 400, '/v1/posts//a'],
+    ['a batch', 400, '/v1/batch'],
+    ['a header of the batch', 400, '/v1/posts', { 'x-forwarded-for': '192.0.2.1' }],
+    ['a value that is none', 400, '/v1/posts', { accept: 'a\r\nb: c' }],
+    ['too large', 502, '/v1/posts/long'],
+    ['no JSON', 502, '/v1/posts/text'],
+    ['broken off', 502, '/v1/posts/broken']
+  ]
+  const batch = await fetch(`${g.url}/v1/batch`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...g.issuer.bearer() },
+    body: JSON.stringify({ requests: members.map(([, , path, headers]) => ({ method: 'GET', path, headers })) })
+  })
+  const { responses } = (await batch.json()) as { responses: BatchAnswer[] }
+  for (const [i, [about, status]] of members.entries()) {
+    const { headers, body, status: found } = responses[i]!
+    t.equal(found, status, `in a batch, ${about}`)
+    t.match(headers, { 'x-team': 'platform', 'x-content-type-options': 'nosniff', 'x-request-id': /./ }, about)
+    if (status === 200) continue
+    t.match(headers, { 'content-type': 'application/problem+json; charset=utf-8', 'cache-control': 'no-store' }, about)
+    const requestId = headers['x-request-id']
+    t.match(body, { status, requestId }, about)
+    const logged = g.lines.filter((line) => line.msg === 'request completed' && line.requestId === requestId)
+    t.ok(logged.length <= 1, `${about}: once at most`)
+    if (status === 400) t.match(logged, [{ method: 'GET', status }], `${about}: its log has the same id`)
+  }
   const raw: [about: string, status: number, request: string][] = [
     ['no HTTP', 400, 'GET / HTTP/1.1\r\nbad header\r\n\r\n'],
     ['a head that is too long', 431, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`],
     ['an address that is too long', 414, `GET /${'a'.repeat(100_000)} HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['no host', 400, 'GET /v1/posts HTTP/1.1\r\n\r\n'],
+    ['no host, and an expectation', 400, 'GET /v1/posts HTTP/1.1\r\nexpect: 100-continue\r\n\r\n'],
+    [
+      'a WebSocket without host',
+      400,
+      'GET /v1/posts/live HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n' +
+        'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+    ],
     ['two hosts', 400, 'GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n'],
     ['a body that is too large', 413, 'POST /v1/posts HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n']
   ]
@@ -93,7 +133,9 @@ t.test('a header is in the head of every answer, whoever gives it', async (t) =>
     t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), about)
     t.match(answer, /\r\nx-team: platform\r\n/, `${about}: x-team`)
     t.match(answer, /\r\nx-content-type-options: nosniff\r\n/, `${about}: what all answers say`)
+    t.match(answer, /\r\ncontent-type: application\/problem\+json.*"code":"[A-Z_]+"/s, `${about}: a problem`)
   }
+  t.match(await talk(g.port, 'GET /v1/posts HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /, 'HTTP/1.0 knows no host')
   const session = openSession(t, g.url)
   t.match(await ask(session, { ':path': '/v1/posts' }), { status: 200, headers: { 'x-team': 'platform' } }, 'HTTP/2')
   const twoHosts = await ask(session, { ':authority': 'a.example', host: 'b.example' })
@@ -120,7 +162,9 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
     ['a document of the gateway', '/openapi.json'],
     ['what is not there', '/docs/nothing'],
     ['a preflight', '/v1/posts', { method: 'OPTIONS', headers: { origin: 'https://a.example' } }],
-    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }]
+    ['OPTIONS that no browser sent', '/v1/posts', { method: 'OPTIONS' }],
+    ['a path of its own that not all read in one way', '/docs/a//b'],
+    ['such a path of a service', '/v1/posts//b']
   ]
   for (const [about, path, init] of asks) {
     const answer = await fetch(g.url + path, { ...init, headers: { ...init?.headers, ...DENIED } })
@@ -131,18 +175,49 @@ t.test('a list of addresses that get nothing, whatever they ask', async (t) => {
   const [, refused] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage]
   t.equal(refused.statusCode, 403, 'a WebSocket')
   socket.on('error', () => {}).terminate()
+  for (const [protocol, get] of Object.entries(getters(t, g.url)))
+    for (const [method, path] of [
+      ['TRACE', '/v1/posts'],
+      ['PURGE', '/livez']
+    ] as const)
+      t.equal((await get(path, DENIED, method)).status, 403, `${method} over ${protocol}`)
   t.equal(posts.requests.length, 0)
   const other = { headers: { 'x-forwarded-for': '203.0.114.9' } }
   t.equal((await fetch(`${g.url}/v1/posts`, other)).status, 200, 'others are not concerned')
   t.equal((await fetch(`${g.url}/livez`, { headers: DENIED })).status, 200, 'load balancers are not asked')
   t.match(
     await g.metrics.text(),
-    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 1}\n`)
+    new RegExp(`skerry_gateway_refused_total\\{policy="deny-list"[^}]*\\} ${asks.length + 5}\n`)
   )
   t.match(
     g.lines.find(({ msg }) => msg === 'refused by a policy'),
     { policy: 'deny-list', code: 'FORBIDDEN' }
   )
+})
+
+t.test('what a policy does to the headers of a request is done to no other of its connection', async (t) => {
+  const forgets = (name: string, visit: Visit | undefined) => {
+    if (visit !== undefined) delete visit.raw.headers[name]
+  }
+  const early = definePolicy({
+    name: 'early',
+    onRequest(visit) {
+      forgets('x-early', visit)
+      return undefined
+    }
+  })
+  const late = definePolicy({ name: 'late', onHead: (_head, visit) => forgets('x-late', visit) })
+  for (const policies of [[early], [late], [early, late]]) {
+    const g = await startGateway(t, { policies })
+    const posts = await startUpstream(t, g.nc, {})
+    await g.live('content', 1)
+    const headers = { 'x-early': '1', 'x-late': '1' }
+    for (let i = 0; i < 4; i++) await (await fetch(`${g.url}/v1/posts`, { headers })).text()
+    const came = posts.requests.map((request) => [request.headers['x-early'], request.headers['x-late']])
+    const expected = [policies.includes(early) ? undefined : '1', '1']
+    t.strictSame(came, Array(4).fill(expected), policies.map(({ name }) => name).join())
+    await posts.leave()
+  }
 })
 
 t.test('nothing but the checks of load balancers passes beside the door', async (t) => {
@@ -154,15 +229,20 @@ t.test('nothing but the checks of load balancers passes beside the door', async 
     ['OPTIONS', 204, 'OPTIONS', '/v1/posts'],
     ['what the gateway does not have', 404, 'GET', '/docs/nothing'],
     ['a method that its own path does not take', 405, 'PUT', '/openapi.json'],
-    ['its documents', 200, 'GET', '/docs/events']
+    ['its documents', 200, 'GET', '/docs/events'],
+    ['a method that nobody takes', 405, 'TRACE', '/v1/posts'],
+    ['such a method for a check', 405, 'PURGE', '/livez'],
+    ['a method that a check does not take', 405, 'PUT', '/livez'],
+    ['a path of its own that not all read in one way', 400, 'GET', '/docs/a//b'],
+    ['another', 400, 'GET', '/docs/a;b'],
+    ['such a path of a service', 400, 'GET', '/v1/posts//b']
   ]
+  const { 'HTTP/1.1': get } = getters(t, g.url)
   for (const [i, [about, status, method, path, headers]] of asks.entries()) {
     const from = { 'x-forwarded-for': `198.51.100.${i}` }
     const found: number[] = []
     for (let n = 0; n < 6; n++) {
-      const answer = await fetch(g.url + path, { method, headers: { ...headers, ...from } })
-      await answer.arrayBuffer()
-      found.push(answer.status)
+      found.push((await get(path, { ...headers, ...from }, method)).status)
     }
     t.strictSame(found, [status, status, status, status, 429, 429], about)
   }
@@ -247,12 +327,16 @@ t.test('names', async (t) => {
 
 t.test('nothing but the one place writes a head', async (t) => {
   const src = join(import.meta.dirname, '../src')
-  // What takes heads in Node's place, and where a batch keeps an answer from streaming.
-  const others = ['listen/http1/plain-response.ts', 'listen/http2-response.ts', 'routes/batch.ts']
+  // What takes heads in Node's place.
+  const others = ['listen/http1/plain-response.ts', 'listen/http2-response.ts']
   for await (const file of glob('**/*.ts', { cwd: src })) {
     if (file.startsWith('head/') || others.includes(file)) continue
     const text = await readFile(join(src, file), 'utf8')
-    t.notMatch(text, /\.writeHead\(|\bwritePairs\(|'HTTP\/1\.1 |\bsetHeader\(|addHook\('onSend'/, file)
+    t.notMatch(
+      text,
+      /\.writeHead\(|\bwritePairs\(|'HTTP\/1\.1 |\bsetHeader\(|addHook\('onSend'|\bproblem\('|'application\/problem/,
+      file
+    )
   }
 })
 

@@ -433,8 +433,9 @@ t.test('more than one instance', async (t) => {
       return answer.statusCode!
     }
     const first = await both()
-    while (before === 0)
-      t.equal(await upload(first.url, 'PUT', true), 200, 'PUT goes to the other while nothing of it was sent')
+    const puts: number[] = []
+    while (before === 0) puts.push(await upload(first.url, 'PUT', true))
+    t.strictSame([...new Set(puts)], [200], 'PUT goes to the other while nothing of it was sent')
     const second = await both()
     const ended = seen.ended
     const statuses: number[] = []

@@ -83,6 +83,7 @@ t.test('Idempotency-Key is passed on, and makes no body repeatable of which some
   const env = { EJECT_FAILURES: '1000000', UPSTREAM_RETRIES: '5', RETRY_BUDGET_BURST: '1000' }
   const gateway = await startStreaming(t, [dying.url, good.url], env, { idempotent: true })
   const statuses = new Set<number>()
+  const asked: number[] = []
   for (let i = 0; i < 40 && statuses.size < 2; i++) {
     const before = dying.requests.length + good.requests.length
     const up = request(`${gateway.url}/f/a`, { method: 'POST', headers: { 'idempotency-key': `key-${i}` } })
@@ -91,10 +92,12 @@ t.test('Idempotency-Key is passed on, and makes no body repeatable of which some
     const [answer] = await once(up, 'response')
     answer.resume()
     statuses.add(answer.statusCode)
-    t.equal(dying.requests.length + good.requests.length, before + 1, 'asked once')
+    asked.push(dying.requests.length + good.requests.length - before)
   }
+  t.strictSame([...new Set(asked)], [1], 'asked once')
   t.strictSame([...statuses].toSorted(), [200, 502], 'by both of them')
-  for (const { headers } of [...dying.requests, ...good.requests]) t.match(headers['idempotency-key'], /^key-\d+$/)
+  const keys = [...dying.requests, ...good.requests].map(({ headers }) => String(headers['idempotency-key']))
+  t.strictSame(keys.toSorted(), asked.map((_, i) => `key-${i}`).toSorted())
   t.equal(await metric(gateway, 'skerry_gateway_retries_total'), 0)
 })
 

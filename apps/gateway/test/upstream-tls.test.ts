@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { createSecureServer } from 'node:http2'
-import type { AddressInfo, Server } from 'node:net'
+import { type AddressInfo, createServer as createPlainServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { createServer } from 'node:tls'
+import { createServer, Server as TlsServer } from 'node:tls'
 import t, { type Test } from 'tap'
 import { createAuthority } from './helpers/certificates.ts'
 import { KIB, startStreaming } from './helpers/streamed.ts'
@@ -26,7 +26,7 @@ async function startBefore(t: Test, server: Server, more: Parameters<typeof star
   const { port } = server.address() as AddressInfo
   return await startStreaming(
     t,
-    [`https://127.0.0.1:${port}`],
+    [`${server instanceof TlsServer ? 'https' : 'http'}://127.0.0.1:${port}`],
     { UPSTREAM_CA_FILE: file, EJECT_FAILURES: '1000' },
     more
   )
@@ -103,4 +103,26 @@ t.test('an instance that would rather speak HTTP/2 is spoken to in HTTP/1.1', as
   for (const path of ['/f/a', '/f/whole/a'])
     t.equal(await (await fetch(`${gateway.url}${path}`, { method: 'POST', body })).text(), String(body.length))
   t.strictSame([...versions], ['1.1'])
+})
+
+t.test('what an instance says twice is one header, as without TLS', async (t) => {
+  const said = ['content-type: a/b', 'content-type: c/d', 'connection: x-hop', 'connection: keep-alive', 'x-hop: 1']
+  const lines = [...said, 'x-two: 1', 'x-two: 2', 'x-skerry-deadline: 1', 'x-skerry-deadline: 2', 'retry-after: 1']
+  const head = ['HTTP/1.1 503 Away', ...lines, 'retry-after: 2', 'set-cookie: a=1', 'set-cookie: b=2']
+  const answer = (socket: Socket) => {
+    socket
+      .on('error', () => undefined)
+      .on('data', () => socket.write(`${head.join('\r\n')}\r\ncontent-length: 2\r\n\r\nok`))
+  }
+  const found: unknown[] = []
+  for (const server of [createServer(authority.issue('127.0.0.1'), answer), createPlainServer(answer)]) {
+    const gateway = await startBefore(t, server, { body: undefined, bodyLimit: undefined })
+    const { status, headers } = await fetch(`${gateway.url}/f/a`)
+    const { 'x-two': two, 'content-type': type, 'x-hop': hop, 'retry-after': after } = Object.fromEntries(headers)
+    found.push({ status, two, type, hop, after, cookies: headers.getSetCookie() })
+    t.notMatch(await (await fetch(`${gateway.ops}/metrics`)).text(), /skerry_faults_total\{.*\} [1-9]/)
+  }
+  const [tls, plain] = found
+  t.match(plain, { status: 503, two: '1, 2', type: 'a/b, c/d', hop: undefined, cookies: ['a=1', 'b=2'] })
+  t.strictSame(tls, plain)
 })

@@ -4,7 +4,7 @@ import {
   type EventMetrics,
   type Owned,
   on,
-  onIdempotent,
+  onManyIdempotent,
   startConsumer,
   startJobs,
   startReadModel,
@@ -14,10 +14,12 @@ import {
 import type { Logger, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
 import { followers, putFollower, removeFollower } from './data/followers.ts'
-import { type FanOutDeps, fanOut } from './domain/fan-out.ts'
+import { CLOCK_SKEW_MS, type FanOutDeps, fanOut } from './domain/fan-out.ts'
 import { LIVE_RULES } from './domain/messages.ts'
 import { notify } from './domain/notify.ts'
 import { type PartDeps, realtimePart } from './domain/take-part.ts'
+import { tellingOf } from './domain/telling.ts'
+import { DUPLICATE_WINDOW_MS } from './log/log-stream.ts'
 
 export type EventsDeps = {
   store: Store
@@ -40,10 +42,16 @@ export function startEvents(deps: EventsDeps): Owned {
       ...base,
       purpose: 'live',
       replays: { refused: 'phones would be told again' },
-      subscriptions: LIVE_RULES.map((rule) =>
-        onIdempotent(rule.event, ({ id, data }) =>
-          fanOut(deps.fanOut, { rule, eventId: id, data: data as never, now: Date.now() })
-        )
+      subscriptions: onManyIdempotent(
+        LIVE_RULES.map(({ event }) => event),
+        (events) =>
+          fanOut(
+            deps.fanOut,
+            events.map((event) => tellingOf(event, deps.fanOut.messageBytes)),
+            Date.now()
+          ),
+        // Of a repeat that comes sooner the log knows the id, by clocks that differ by no more than they may.
+        { inbox: { afterMs: DUPLICATE_WINDOW_MS - CLOCK_SKEW_MS } }
       )
     }),
     startReadModel({

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import {
   CommentCreated,
   FollowCreated,
@@ -13,6 +14,8 @@ import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { followers } from '../src/data/followers.ts'
 import { notifications } from '../src/data/notifications.ts'
+import { type FanOutDeps, fanOut } from '../src/domain/fan-out.ts'
+import type { Telling } from '../src/domain/telling.ts'
 import { openSse, type SseClient } from './clients.ts'
 import { emit, newUserId, startInstance, tokenFor } from './setup.ts'
 
@@ -159,3 +162,53 @@ t.test('a post of somebody with many followers is written to the active ones alo
   for (const { types } of present) t.same(types(), ['post.created'])
   for (const id of absent.slice(0, 20)) t.equal((await one.live.read(id, 0)).entries.length, 0)
 })
+
+t.test(
+  'events that wait are told together: one look at who follows, one at who is active, each order kept',
+  async (t) => {
+    const { store } = one
+    const [ada, bob] = [newUserId(), newUserId()]
+    const [near, far] = [await online(), await online()]
+    const known = collectionOf(store.db, followers)
+    for (const author of [ada, bob])
+      for (const { id } of [near, far]) await known.insertOne({ _id: `${author}:${id}`, bucket: bucketOf(author) })
+    const tellings: Telling[] = Array.from({ length: 12 }, (_, n) => ({
+      message: { id: `${n}`, type: 'post.created', body: '{}' },
+      audience: n === 7 ? { users: [near.id] } : { followersOf: n % 2 === 0 ? ada : bob },
+      orderKey: n % 2 === 0 ? ada : bob
+    }))
+    const appended: string[] = []
+    const deps: FanOutDeps = {
+      ...{ store, messageBytes: 1_000, delivered() {} },
+      log: {
+        async appendSurely(userId, { id }) {
+          // The later ones would be there sooner, were they not to wait.
+          for (let turn = Number(id); turn < 12; turn++) await setImmediate()
+          appended.push(`${userId} ${id}`)
+        }
+      }
+    }
+    const idsOf = (userId: string, of: string) =>
+      appended
+        .flatMap((one) => (one.startsWith(userId) ? [Number(one.split(' ')[1])] : []))
+        .filter((n) => tellings[n]?.orderKey === of)
+    const tell = async (): Promise<string[]> => {
+      const seen: string[] = []
+      const note = ({ commandName, command }: { commandName: string; command: Record<string, unknown> }) =>
+        void (commandName === 'find' && seen.push(`${command.find}`))
+      store.client.on('commandStarted', note)
+      await fanOut(deps, tellings, Date.now())
+      store.client.off('commandStarted', note)
+      t.same(idsOf(near.id, ada), [0, 2, 4, 6, 8, 10])
+      t.same(idsOf(near.id, bob), [1, 3, 5, 7, 9, 11])
+      t.same(idsOf(far.id, ada), [0, 2, 4, 6, 8, 10])
+      t.same(idsOf(far.id, bob), [1, 3, 5, 9, 11])
+      return seen.filter((name) => ['followers', 'subscribers'].includes(name))
+    }
+    t.same(await tell(), ['followers', 'subscribers'])
+    // More than are looked at together: each by itself, in the same order.
+    await known.insertMany(Array.from({ length: 600 }, () => ({ _id: `${ada}:${newUserId()}`, bucket: bucketOf(ada) })))
+    appended.length = 0
+    t.ok((await tell()).length > 12)
+  }
+)

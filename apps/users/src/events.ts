@@ -1,10 +1,18 @@
-import { AccountCreated, AccountDeleted, AccountUpdated, PostCreated, PostDeleted } from '@skerry/contracts'
+import {
+  AccountCreated,
+  AccountDeleted,
+  AccountUpdated,
+  PostCreated,
+  PostDeleted,
+  wireSubject
+} from '@skerry/contracts'
 import {
   cleanUp,
   eventMetrics,
   type Log,
   on,
   onIdempotent,
+  onMany,
   startConsumer,
   startJobs,
   startRelay,
@@ -13,7 +21,7 @@ import {
 } from '@skerry/events'
 import type { Checks, Metrics, NatsConnection } from '@skerry/service'
 import type { Store } from '@skerry/store'
-import { countPost } from './domain/count-post.ts'
+import { countPosts } from './domain/count-posts.ts'
 import { createProfile } from './domain/create-profile.ts'
 import { removePerson } from './domain/delete-profile.ts'
 import { createDeps } from './domain/deps.ts'
@@ -21,6 +29,8 @@ import { renameProfile } from './domain/rename-profile.ts'
 import { usersPart } from './domain/take-part.ts'
 
 export type EventsOptions = { nc: NatsConnection; instance: string; log: Log; metrics: Metrics; leaseMs?: number }
+
+const DELETED = wireSubject(PostDeleted)
 
 /** Publishes what this service's outbox holds; makes and renames profiles as auth tells; counts posts as content tells. */
 export function startEvents(store: Store, options: EventsOptions): { checks: Checks; stop(): Promise<void> } {
@@ -46,10 +56,13 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       ...shared,
       purpose: 'posts',
       replays: { refused: 'posts would be counted twice' },
-      subscriptions: [
-        on(PostCreated, ({ data }, tx) => countPost(deps, tx, data.authorId, 1)),
-        on(PostDeleted, ({ data }, tx) => countPost(deps, tx, data.authorId, -1))
-      ]
+      subscriptions: onMany([PostCreated, PostDeleted], (posts, tx) =>
+        countPosts(
+          deps,
+          tx,
+          posts.map(({ subject, data }) => ({ authorId: data.authorId, by: subject === DELETED ? -1 : 1 }))
+        )
+      )
     }),
     ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })
   }

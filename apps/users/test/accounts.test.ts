@@ -1,9 +1,11 @@
-import { newId } from '@skerry/store'
+import { newId, transaction } from '@skerry/store'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
+import { countPosts } from '../src/domain/count-posts.ts'
+import { createDeps } from '../src/domain/deps.ts'
 import { startUsers } from './support/system.ts'
 
-const { person, neighbours, readEvents } = await startUsers(t, { instances: 2 })
+const { person, neighbours, readEvents, store } = await startUsers(t, { instances: 2 })
 const asker = person('asker')
 const holder = async (name: string) => (await asker.page(`/v1/users?username=${name}`)).items[0]?.id
 
@@ -63,6 +65,36 @@ t.test('posts are counted once, also those of somebody unknown', async (t) => {
   await waitFor(async () => (await marker.me()).counts.posts === 2)
   await waitFor(async () => (await eve.me()).counts.posts === 0)
   t.equal((await eve.me()).version, 1, 'counts are no edits')
+})
+
+t.test('posts that are counted together change each profile once', async (t) => {
+  const [zoe, kim, lou] = [person('zoe2'), person('kim'), person('lou')]
+  for (const { me } of [zoe, kim, lou]) await me()
+  const { client } = store
+  const statements: number[] = []
+  const note = ({ commandName, command }: { commandName: string; command: Record<string, unknown> }) =>
+    void (
+      commandName === 'update' &&
+      command.update === 'profiles' &&
+      statements.push((command.updates as unknown[]).length)
+    )
+  client.on('commandStarted', note)
+  const by = ({ id: authorId }: { id: string }, more: 1 | -1) => ({ authorId, by: more })
+  await transaction(store, {}, (tx) =>
+    countPosts(createDeps(store), tx, [
+      by(zoe, 1),
+      by(kim, 1),
+      by(zoe, 1),
+      by(lou, 1),
+      by(zoe, 1),
+      by(zoe, -1),
+      by(lou, -1)
+    ])
+  )
+  await transaction(store, {}, (tx) => countPosts(createDeps(store), tx, [by(lou, 1), by(lou, -1)]))
+  client.off('commandStarted', note)
+  t.same(statements, [2], 'one write, of those whose count has changed')
+  t.same([(await zoe.me()).counts.posts, (await kim.me()).counts.posts, (await lou.me()).counts.posts], [2, 1, 0])
 })
 
 t.test('who leaves is gone, with all follows', async (t) => {

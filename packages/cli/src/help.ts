@@ -191,7 +191,8 @@ address (PATCH /v1/auth/account) or is deleted; a tag, its posts are edited.
     more: `./skerry subscriber
 
 Prints SKERRY_URL, NATS_URL, NATS_USER and NATS_PASSWORD of the system that runs in SKERRY_HOME, for a read-only user:
-eval "$(./skerry subscriber)". docs/subscribe-python.md shows a subscriber.
+eval "$(./skerry subscriber)". Subscribers are shown in docs/subscribe-python.md,
+docs/subscribe-go.md and docs/subscribe-java.md.
 `
   },
   test: {
@@ -218,6 +219,7 @@ long the rest is going to take. What each round came to is kept in SKERRY_HOME/f
 
   ./skerry faults --list                          the parts, what each shows, the time that it takes
   ./skerry faults system-kills gateway-rolling    some of them: system-kills stands for system-kills-1, -2, …
+  ./skerry faults gateway                         all whose names begin with gateway-
   ./skerry faults --rounds 7 system-kills         one round alone
 
   --resume       not what came to its end before, with this commit and this seed

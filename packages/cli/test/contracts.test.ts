@@ -188,6 +188,18 @@ t.test('what this checkout’s services say is what they consume', async (t) => 
   t.match(await checkContracts(REPOSITORY), { ok: true })
 })
 
+t.test(
+  'every event has somebody who consumes it: each costs its writer an insert, a publication and a mark',
+  async (t) => {
+    const declared = declaredIn(own)
+    const uses = await findUses(REPOSITORY, own, declared)
+    t.same(
+      [...declared.events.keys()].filter((subject) => !uses.has(subject)),
+      []
+    )
+  }
+)
+
 t.test('the command says what it takes', async (t) => {
   const run = (...args: string[]) => runCli(['contracts', ...args], {})
   t.match(await run('check'), { code: 0, out: /\S/ })

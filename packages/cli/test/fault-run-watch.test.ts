@@ -70,6 +70,11 @@ t.test('progress is shown when a round ends, and else now and then', async (t) =
 
 t.test('parts and rounds by name', async (t) => {
   const parts = [part('kills-1', 4, [1, 2]), part('kills-2', 4, [3, 4]), part('kills-late', 1), part('whole', 3)]
+  const doors = [part('door-open', 1), part('door-open-late', 1), part('doors', 1)]
+  const called = (name: string) => chooseParts(doors, [name]).map((one) => one.name)
+  t.same(called('door'), ['door-open', 'door-open-late'], 'a name that is no part is the beginning of several')
+  t.same(called('door-open'), ['door-open'])
+  t.throws(() => chooseParts(doors, ['doo']), /there is no part "doo"/)
   const names = (...args: [string[], string?]) => chooseParts(parts, ...args).map(({ name, rounds }) => [name, rounds])
   t.same(names(['kills']), [
     ['kills-1', [1, 2]],

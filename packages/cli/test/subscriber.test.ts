@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,9 +10,9 @@ import { skipWithout, startSystem, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { findUses } from '../src/contracts/uses.ts'
 import { findApps, REPOSITORY, startedApps } from '../src/repository.ts'
-import { runCli } from './helpers/cli.ts'
 import { signUp } from './helpers/phone.ts'
 import { pythonPackages } from './helpers/python.ts'
+import { startSubscriber, subscriberVariables } from './helpers/subscriber.ts'
 
 const guide = await readFile(join(REPOSITORY, 'docs/subscribe-python.md'), 'utf8')
 const requirements = /pip install (.+)$/m.exec(guide)?.[1]?.split(' ') ?? []
@@ -25,54 +23,19 @@ const declared = declaredIn(contracts)
 const live = new Set(startedApps(findApps()).map(({ name }) => name))
 const published = [...declared.events].filter(([, event]) => live.has(contracts.ownerOf(event))).map(([name]) => name)
 
-/** What the shell of the guide has after `eval "$(./skerry subscriber)"`. */
-async function variables(): Promise<Record<string, string>> {
-  const { code, out, errors } = await runCli(['subscriber'], { SKERRY_HOME: system.home })
-  if (code !== 0) throw new Error(errors)
-  return Object.fromEntries(
-    [...out.matchAll(/^export (\w+)='([^']*)'$/gm)].map(([, name = '', value = '']) => [name, value])
-  )
-}
-
-type Printed = { id: string; entity: string; text: string }
-
 /** The program of the guide, in a file of its own. */
 async function startPython(t: Test) {
   const home = await mkdtemp(join(tmpdir(), 'skerry-python-'))
   t.teardown(() => rm(home, { recursive: true, force: true }))
   await writeFile(join(home, 'subscriber.py'), program)
-  const child: ChildProcess = spawn('python3', [join(home, 'subscriber.py')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, ...(await variables()), PYTHONPATH: 'folder' in packages ? packages.folder : '' }
+  return startSubscriber(t, 'python3', [join(home, 'subscriber.py')], {
+    cwd: home,
+    env: {
+      PATH: process.env.PATH,
+      ...(await subscriberVariables(system.home)),
+      PYTHONPATH: 'folder' in packages ? packages.folder : ''
+    }
   })
-  const ended = once(child, 'exit')
-  let out = ''
-  let errors = ''
-  child.stdout?.on('data', (chunk: Buffer) => {
-    out += chunk
-  })
-  child.stderr?.on('data', (chunk: Buffer) => {
-    errors += chunk
-  })
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
-    await ended
-  }
-  t.teardown(stop)
-  const events = () =>
-    out
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Printed)
-  const printed = (text: string) =>
-    waitFor(
-      () => {
-        if (child.exitCode !== null) throw new Error(`the program ended with ${child.exitCode}: ${errors}`)
-        return events().some((event) => event.text === text)
-      },
-      { timeoutMs: 30_000, message: `the program has printed ${text}` }
-    )
-  return { events, printed, stop }
 }
 
 const needs = skipWithout('missing' in packages ? packages.missing : undefined)
@@ -143,7 +106,7 @@ t.test('who consumes what is known from the sources', async (t) => {
 
 async function admin(t: Test) {
   const secrets = JSON.parse(await readFile(join(system.home, 'secrets.json'), 'utf8'))
-  const { NATS_URL } = await variables()
+  const { NATS_URL } = await subscriberVariables(system.home)
   const nc = await connect({ servers: NATS_URL!, user: 'admin', pass: secrets.natsAdmin })
   t.teardown(() => nc.close())
   return nc

@@ -101,6 +101,18 @@ t.test('folders of an app have an order', async (t) => {
   t.strictSame(await check(t, { ...files, 'apps/auth/src/d.ts': '' }), [])
 })
 
+t.test('so have folders within them, and the files beside those', async (t) => {
+  const files = {
+    'apps/auth/src/keys/serve.ts': `import { a } from './kept/a.ts'`,
+    'apps/auth/src/keys/kept/a.ts': `import type { B } from '../b.ts'`,
+    'apps/auth/src/keys/b.ts': `import type { C } from './kept/c.ts'`,
+    'apps/auth/src/keys/kept/c.ts': ''
+  }
+  const circle = ['apps/auth/src/keys/b.ts', 'apps/auth/src/keys/kept', 'apps/auth/src/keys/b.ts'].join(' → ')
+  t.strictSame(await check(t, files), [`apps/auth/src/keys/b.ts:1: ./kept/c.ts: imports in a circle: ${circle}`])
+  t.strictSame(await check(t, { ...files, 'apps/auth/src/keys/b.ts': '' }), [])
+})
+
 t.test('a circle that is known is not told, one that has grown is, and what is none any more is taken off', (t) => {
   const graph = (uses: Record<string, string[]>): ImportGraph =>
     new Map(Object.entries(uses).map(([file, all]) => [file, all.map((to) => ({ to, file, line: 1, source: to }))]))

@@ -106,6 +106,13 @@ t.test('headers, streams and cache policies are told', async (t) => {
   const headers = (method: string, path: string) =>
     (operation(document, method, path).parameters ?? []).flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
   t.same(headers('post', '/v1/posts'), ['IdempotencyKey'])
+  // As services read it (`packages/service/src/idempotency.ts`): what they refuse is not promised.
+  const { IdempotencyKey } = document.components?.parameters ?? {}
+  const { pattern, maxLength } = (IdempotencyKey as { schema: { pattern: string; maxLength: number } }).schema
+  t.equal(maxLength, 255)
+  const key = new RegExp(pattern)
+  for (const good of ['a', '~!', '3f0c-#']) t.match(good, key)
+  for (const bad of ['', 'a b', 'ä', '\x7f', 'a\t']) t.notMatch(bad, key)
   t.same(headers('get', '/v1/posts/{id}'), ['IfNoneMatch'])
   t.same(headers('patch', '/v1/posts/{id}'), ['IfMatch'])
   t.same(headers('get', '/v1/live'), ['LastEventId'])

@@ -1,7 +1,8 @@
-import { transaction } from '@skerry/store'
-import type { Application } from './application.ts'
-import { isAlreadyApplied, markAllApplied, markAlso, markApplied, wasApplied } from './inbox.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
+import { type Store, transaction } from '@skerry/store'
+import type { Application, Applied } from './application.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
+import { findApplied, isAlreadyApplied, keepApplied, keyOf, markAlso, markApplied } from './inbox.ts'
+import type { Marks } from './marks.ts'
 
 /** A transaction lives for seconds; what is longer than this does not come back. */
 const HANDLER_LIMIT_MS = 60_000
@@ -14,25 +15,21 @@ type Options = Pick<ConsumingOptions, 'store' | 'consumer' | 'handlerLimitMs'>
  * One attempt: the effect and its mark in the inbox, under `key` and, when that is a replay's, under the consumer's name as well, so that
  * the event is not applied once more after the replay.
  */
-export async function applyOnce(
-  { store, consumer, handlerLimitMs }: Options,
-  { subscription, envelope, incoming, key }: Application
-): Promise<'applied' | 'duplicate'> {
+export async function applyOnce(options: Options, application: Application): Promise<Applied['outcome']> {
+  const { store, consumer, handlerLimitMs } = options
+  const { subscription, envelope, incoming, key } = application
   const { id, entity, traceparent } = envelope
-  const also = key === consumer ? undefined : consumer
+  if (subscription.idempotent) {
+    const [applied] = await applyRepeatable(options, [application], { add: (marks) => keepApplied(store, marks) })
+    await applied?.marked
+    return applied!.outcome
+  }
   try {
-    if (subscription.idempotent) {
-      if (await wasApplied(store, key, id, entity)) return 'duplicate'
-      await ended(subscription.handle(incoming, undefined as never), handlerLimitMs ?? IDEMPOTENT_LIMIT_MS)
-      if (also !== undefined) await markAlso(store, undefined, also, id, entity)
-      await markApplied(store, undefined, key, id, entity)
-    } else {
-      await transaction(store, traceparent === undefined ? {} : { traceparent }, async (tx) => {
-        await markApplied(store, tx, key, id, entity)
-        if (also !== undefined) await markAlso(store, tx, also, id, entity)
-        await ended(subscription.handle(incoming, tx), handlerLimitMs ?? HANDLER_LIMIT_MS)
-      })
-    }
+    await transaction(store, traceparent === undefined ? {} : { traceparent }, async (tx) => {
+      await markApplied(store, tx, [{ consumer: key, id, entity }])
+      if (key !== consumer) await markAlso(store, tx, { consumer, id, entity })
+      await ended(subscription.handle([incoming], tx), handlerLimitMs ?? HANDLER_LIMIT_MS)
+    })
     return 'applied'
   } catch (error) {
     if (isAlreadyApplied(error)) return 'duplicate'
@@ -41,8 +38,7 @@ export async function applyOnce(
 }
 
 /**
- * The effects of several events of different order keys and their marks, in one transaction. Rejects when one of them cannot be had, and then
- * none is.
+ * The effects of several events and their marks, in one transaction. Rejects when one of them cannot be had, and then none is.
  *
  * @param over once it aborts no handler begins, and what is not committing does not commit
  * @param committing told whether all handlers are through; conflicts begin anew
@@ -52,22 +48,72 @@ export async function applyTogether(
   applications: readonly Application[],
   over: AbortSignal,
   committing: (now: boolean) => void
-): Promise<'applied'> {
+): Promise<readonly Applied[]> {
   const marks = applications.map(({ key, envelope: { id, entity } }) => ({ consumer: key, id, entity }))
+  const limitMs = handlerLimitMs ?? HANDLER_LIMIT_MS
   await transaction(store, {}, async (tx) => {
     committing(false)
     over.throwIfAborted()
-    await markAllApplied(store, tx, marks)
-    for (const { subscription, envelope, incoming, key } of applications) {
-      over.throwIfAborted()
-      if (key !== consumer) await markAlso(store, tx, consumer, envelope.id, envelope.entity)
-      const handled = subscription.handle(incoming, { ...tx, traceparent: envelope.traceparent })
-      await ended(handled, handlerLimitMs ?? HANDLER_LIMIT_MS)
-    }
+    await markApplied(store, tx, marks)
+    for (const { consumer: key, id, entity } of marks)
+      if (key !== consumer) await markAlso(store, tx, { consumer, id, entity })
+    const { many, handle } = applications[0]!.subscription
+    if (many) await ended(handle(incomingOf(applications), tx), limitMs)
+    else
+      for (const { subscription, envelope, incoming } of applications) {
+        over.throwIfAborted()
+        await ended(subscription.handle([incoming], { ...tx, traceparent: envelope.traceparent }), limitMs)
+      }
     over.throwIfAborted()
     committing(true)
   })
-  return 'applied'
+  return applications.map(() => ({ outcome: 'applied' }))
+}
+
+/**
+ * The effects of several events of one handler that are the same when repeated. What the inbox knows is left out, and the rest are marked when
+ * they have had their effect. Rejects when that is not known of all of them.
+ */
+export async function applyRepeatable(
+  { store, consumer, handlerLimitMs }: Options,
+  applications: readonly Application[],
+  marks: Marks
+): Promise<readonly Applied[]> {
+  const { handle, inbox } = applications[0]!.subscription
+  const fresh = inbox === 'never' ? new Set(applications) : await freshOf(store, applications, inbox)
+  if (fresh.size === 0) return applications.map(() => ({ outcome: 'duplicate' }))
+  await ended(handle(incomingOf([...fresh]), undefined as never), handlerLimitMs ?? IDEMPOTENT_LIMIT_MS)
+  if (inbox === 'never') return applications.map(() => ({ outcome: 'applied' }))
+  const marked = marks.add(
+    [...fresh].flatMap(({ key, envelope: { id, entity } }) =>
+      [...new Set([key, consumer])].map((name) => ({ consumer: name, id, entity }))
+    )
+  )
+  return applications.map((one) => (fresh.has(one) ? { outcome: 'applied', marked } : { outcome: 'duplicate' }))
+}
+
+/** Those that the inbox does not know, as far as it is to be asked, and each fact once. */
+async function freshOf(
+  store: Store,
+  applications: readonly Application[],
+  inbox: 'always' | { readonly afterMs: number }
+): Promise<Set<Application>> {
+  const young = inbox === 'always' ? Number.POSITIVE_INFINITY : Date.now() - inbox.afterMs
+  const asked = applications.filter(({ envelope }) => !(Date.parse(envelope.time) > young))
+  const known = await findApplied(
+    store,
+    asked.map(({ key, envelope: { id, entity } }) => ({ consumer: key, id, entity }))
+  )
+  return new Set(
+    applications.filter(({ key, envelope: { id, entity } }) => {
+      const { _id } = keyOf(key, id, entity)
+      return !known.has(_id) && known.add(_id)
+    })
+  )
+}
+
+function incomingOf(applications: readonly Application[]) {
+  return applications.map(({ incoming }) => incoming)
 }
 
 /**

@@ -1,71 +1,181 @@
-import type { Application, Outcome } from './application.ts'
-import { applyOnce, applyTogether } from './apply-once.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
+import type { Application, Applied, Outcomes } from './application.ts'
+import { applyOnce, applyRepeatable, applyTogether } from './apply-once.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
+import { createMarks } from './marks.ts'
+import type { Subscription } from './subscription.ts'
 
-/** Events that share a transaction, at most. */
+/** Events of handlers that take one, which share a transaction, at most. */
 const MOST = 32
+/** What a handler that takes many gets at most; one event alone may have more bytes. */
+export const MANY = { events: 128, bytes: 1_000_000 } as const
 /** Transactions at once: few, so that events that come meanwhile share the next, and seldom meet in a document. */
 const LANES = 2
+/** Batches of a handler that takes many: what comes while one is under way is the next, unless that is slow. */
+const LANES_MANY = 1
+/** A batch of such a handler that takes longer than this makes room for the next. In milliseconds. */
+const SLOW_MS = 50
 /** The same while a full one waits: enough to keep a process busy where each answer takes a millisecond. */
 const LANES_FULL = 8
-/** A transaction that takes longer makes the next ones smaller. In milliseconds. */
+/** A batch that takes longer makes the next ones smaller. In milliseconds. */
 const LONG_MS = 500
-/** How long events wait for the handlers of others, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
+/** How long events wait for others in a transaction, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
+/** The same for one handler that takes many: it is in the way of its own repeat until it ends, or until mongod ends its transaction. */
+const MANY_BOUND_MS = 4_000
+/** The same for effects that have no transaction: what has gone so far goes on beside its repeat. */
+const REPEATABLE_BOUND_MS = 10_000
 
-type Waiting = { application: Application; signal: AbortSignal; settle(outcome: Outcome | Promise<Outcome>): void }
+export type Batches = {
+  /** Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself. */
+  join(applications: readonly Application[], signal: AbortSignal): Promise<Outcomes>
+  /** How many events of a key a handler takes at once now. */
+  mostOf(handle: Subscription['handle']): number
+}
+
+type Waiting = {
+  applications: readonly Application[]
+  signal: AbortSignal
+  settle(outcomes: Outcomes | Promise<Outcomes>): void
+}
+
+type Lanes = {
+  /** Events of a batch at most. */
+  most: number
+  /** Batches at once, while no full one waits. */
+  lanes: number
+  /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
+  slowMs: number
+  boundMs: number
+  concurrency: number
+  /** Applies a single event; what is wrong with it is told. */
+  alone(application: Application): Promise<Applied>
+  together(
+    applications: readonly Application[],
+    over: AbortSignal,
+    committing: (now: boolean) => void
+  ): Promise<readonly Applied[]>
+}
 
 /**
- * Applies events of different order keys, together where they come faster than transactions end: those that wait when one has ended share
- * the next. What goes wrong in a shared one is not told: each of its events is to be applied by itself then, so that the error, and the
- * attempt, is the right one's. What was alone rejects as `applyOnce` does. What waits when its signal aborts is not begun.
+ * Applies events together where they come faster than batches end: those that wait when one has ended share the next. Handlers that take one
+ * event share a transaction; one that takes many has batches of its own. What goes wrong in a batch is not told: each of its events is to be applied
+ * by itself then, so that the error, and the attempt, is the right one's. What was alone rejects as `applyOnce` does. What waits when its signal
+ * aborts is not begun.
  */
-export function createBatches(
-  options: ConsumingOptions
-): (application: Application, signal: AbortSignal) => Promise<Outcome> {
+export function createBatches(options: ConsumingOptions): Batches {
+  const { concurrency } = options
+  const marks = createMarks(options.store)
+  const alone = async (application: Application): Promise<Applied> => ({
+    outcome: await applyOnce(options, application)
+  })
+  const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
+  const shared = { lanes: LANES, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
+  const one = createLanes({ ...shared, concurrency, alone, together })
+  const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
+  for (const { handle, many, idempotent } of options.subscriptions) {
+    if (!many || ofHandlers.has(handle)) continue
+    const work = idempotent
+      ? {
+          ...{ concurrency, boundMs: REPEATABLE_BOUND_MS },
+          alone: async (application: Application) => (await applyRepeatable(options, [application], marks))[0]!,
+          together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
+        }
+      : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
+    ofHandlers.set(handle, createLanes({ ...work, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
+  }
+  return {
+    join: (applications, signal) =>
+      (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal),
+    mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1
+  }
+}
+
+function createLanes({ most: full, lanes, slowMs, boundMs, concurrency, alone, together }: Lanes) {
   const waiting: Waiting[] = []
+  let events = 0
   let running = 0
-  /** How many may share the next transaction: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
-  let most = MOST
+  /** Of those that run, how many take no lane any more. */
+  let slow = 0
+  /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
+  let most = full
 
   function begin(): void {
     while (waiting.length > 0) {
-      const lanes = waiting.length >= MOST ? LANES_FULL : LANES
-      if (running >= Math.min(lanes, options.concurrency)) return
-      const batch = waiting.splice(0, most)
-      running++
-      void apply(batch).finally(() => {
-        running--
-        begin()
-      })
+      const free = events >= full ? LANES_FULL : lanes
+      if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
+      void run(take())
     }
+  }
+
+  async function run(batch: readonly Waiting[]): Promise<void> {
+    running++
+    let isSlow = false
+    const timer = setTimeout(() => {
+      isSlow = true
+      slow++
+      begin()
+    }, slowMs)
+    await apply(batch)
+    clearTimeout(timer)
+    if (isSlow) slow--
+    running--
+    begin()
+  }
+
+  /** What shares the next batch: whatever a key has is not divided. */
+  function take(): Waiting[] {
+    let count = 0
+    let size = 0
+    let bytes = 0
+    for (const { applications } of waiting) {
+      size += applications.length
+      bytes += applications.reduce((sum, one) => sum + one.bytes, 0)
+      if (count > 0 && (size > most || bytes > MANY.bytes)) break
+      count++
+    }
+    const batch = waiting.splice(0, count)
+    events -= eventsOf(batch)
+    return batch
   }
 
   /** Resolves when the lane is free: one that is stuck does not keep it. */
   async function apply(all: readonly Waiting[]): Promise<void> {
     for (const one of all) if (one.signal.aborted) one.settle(undefined)
     const batch = all.filter((one) => !one.signal.aborted)
-    const [first] = batch
+    const applications = batch.flatMap((one) => one.applications)
+    const [first] = applications
     if (first === undefined) return
-    if (batch.length === 1) {
-      const outcome = applyOnce(options, first.application)
-      first.settle(outcome)
-      await within(BOUND_MS, () => outcome)
+    if (applications.length === 1) {
+      const outcomes = alone(first).then((applied) => [applied])
+      batch[0]!.settle(outcomes)
+      await within(boundMs, () => outcomes)
       return
     }
-    const applications = batch.map((one) => one.application)
     const begun = performance.now()
-    const outcome = await within(BOUND_MS, (over, committing) => applyTogether(options, applications, over, committing))
-    if (performance.now() - begun > LONG_MS) most = Math.max(1, Math.floor(batch.length / 2))
-    else if (batch.length === most) most = Math.min(MOST, most + 1)
-    for (const one of batch) one.settle(outcome)
+    const outcomes = await within(boundMs, (over, committing) => together(applications, over, committing))
+    if (performance.now() - begun > LONG_MS) most = Math.max(1, Math.floor(applications.length / 2))
+    else if (applications.length >= most) most = Math.min(full, most + 1)
+    let from = 0
+    for (const one of batch) {
+      const until = from + one.applications.length
+      one.settle(outcomes?.slice(from, until))
+      from = until
+    }
   }
 
-  return (application, signal) =>
-    new Promise((settle) => {
-      waiting.push({ application, signal, settle })
-      begin()
-    })
+  return {
+    most: () => most,
+    join: (applications: readonly Application[], signal: AbortSignal) =>
+      new Promise<Outcomes>((settle) => {
+        waiting.push({ applications, signal, settle })
+        events += applications.length
+        begin()
+      })
+  }
+}
+
+function eventsOf(batch: readonly Waiting[]): number {
+  return batch.reduce((sum, { applications }) => sum + applications.length, 0)
 }
 
 /**
@@ -74,13 +184,13 @@ export function createBatches(
  */
 function within(
   ms: number,
-  work: (over: AbortSignal, committing: (now: boolean) => void) => Promise<Outcome>
-): Promise<Outcome> {
+  work: (over: AbortSignal, committing: (now: boolean) => void) => Promise<Outcomes>
+): Promise<Outcomes> {
   return new Promise((resolve) => {
     const over = new AbortController()
     let commits = false
     const timer = setTimeout(() => {
-      over.abort(new Error('events that share a transaction took too long'))
+      over.abort(new Error('events that are applied together took too long'))
       if (!commits) resolve(undefined)
     }, ms)
     work(over.signal, (now) => {

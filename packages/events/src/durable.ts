@@ -27,6 +27,8 @@ export type Beginning = {
   stream: string
   /** What is to be replayed first. */
   replay: Replay | undefined
+  /** The floor as it was last kept. */
+  noted: number
 }
 
 const nameOf = ({ consumer, partition }: StretchOptions) => durableOf(consumer, partition)
@@ -66,7 +68,7 @@ export async function prepareDurable(jsm: JetStreamManager, options: StretchOpti
     { upsert: true }
   )
   const starts = replay === undefined || replay.rewound ? consumer : await rewind(here, replay, from)
-  return { firstDelivery: starts.delivered.consumer_seq + 1, stream: identityOf(look), replay }
+  return { firstDelivery: starts.delivered.consumer_seq + 1, stream: identityOf(look), replay, noted: from }
 }
 
 /** Throws when the stream is not the one that the stretch began with, which no broken connection tells of. */
@@ -75,13 +77,23 @@ export function assertSame(look: Look, beginning: Beginning): void {
 }
 
 /** Reads how far the consumer has come in its partition and keeps it. Rejects when the durable is gone. */
-export async function noteProgress(jsm: JetStreamManager, options: StretchOptions, look: Look): Promise<ConsumerInfo> {
+export async function noteProgress(
+  jsm: JetStreamManager,
+  options: StretchOptions,
+  look: Look,
+  beginning: Beginning
+): Promise<ConsumerInfo> {
   const consumer = await infoOf(jsm, options.stream, nameOf(options))
   if (consumer === undefined) throw new StreamChanged('the durable is gone')
-  await collectionOf(options.store.db, consumerStates).updateOne(
-    { _id: keyOf(options), created: look.info.created },
-    { $max: { floor: consumer.ack_floor.stream_seq } }
-  )
+  const floor = consumer.ack_floor.stream_seq
+  // A write each, also one that changes nothing, would be most of what an idle service asks of its database.
+  if (floor !== beginning.noted) {
+    await collectionOf(options.store.db, consumerStates).updateOne(
+      { _id: keyOf(options), created: look.info.created },
+      { $max: { floor } }
+    )
+    beginning.noted = floor
+  }
   return consumer
 }
 

@@ -1,4 +1,4 @@
-import { collectionOf, defineCollection, isDuplicate, type Store, type Tx } from '@skerry/store'
+import { collectionOf, defineCollection, insertMissing, isDuplicate, type Store, type Tx } from '@skerry/store'
 import { factOf } from './outbox.ts'
 import { bucketOfKey } from './partitions.ts'
 
@@ -21,54 +21,45 @@ export const keyOf = (consumer: string, eventId: string, entity: string) => ({
   _id: `${consumer}:${factOf(eventId)}`
 })
 
-/** Records in the effect's transaction that `consumer` applied an event. A second time it fails with a duplicate key. */
-export async function markApplied(
-  store: Store,
-  tx: Tx | undefined,
-  consumer: string,
-  eventId: string,
-  entity: string
-): Promise<void> {
-  await collectionOf(store.db, inbox).insertOne(
-    { ...keyOf(consumer, eventId, entity), at: new Date() },
-    tx === undefined ? {} : { session: tx.session }
-  )
-}
+/** An event that a consumer has applied. */
+export type Applied = { consumer: string; id: string; entity: string }
 
-/** The same for several events at once. */
-export async function markAllApplied(
-  store: Store,
-  tx: Tx,
-  events: readonly { consumer: string; id: string; entity: string }[]
-): Promise<void> {
-  const at = new Date()
-  await collectionOf(store.db, inbox).insertMany(
-    events.map(({ consumer, id, entity }) => ({ ...keyOf(consumer, id, entity), at })),
-    { session: tx.session }
-  )
+/** Records in the effect's transaction which events were applied. A second time it fails with a duplicate key. */
+export async function markApplied(store: Store, tx: Tx, events: readonly Applied[]): Promise<void> {
+  const documents = collectionOf(store.db, inbox)
+  const [first, ...more] = events.map((event) => documentOf(event))
+  if (first === undefined) return
+  const { session } = tx
+  if (more.length === 0) await documents.insertOne(first, { session })
+  else await documents.insertMany([first, ...more], { session })
 }
 
 /** The same for an event that may have been recorded before: a replay's, beside its own record. */
-export async function markAlso(
-  store: Store,
-  tx: Tx | undefined,
-  consumer: string,
-  eventId: string,
-  entity: string
-): Promise<void> {
-  await collectionOf(store.db, inbox).updateOne(
-    keyOf(consumer, eventId, entity),
-    { $set: { at: new Date() } },
-    tx === undefined ? { upsert: true } : { upsert: true, session: tx.session }
-  )
+export async function markAlso(store: Store, tx: Tx, event: Applied): Promise<void> {
+  const { at, ...key } = documentOf(event)
+  await collectionOf(store.db, inbox).updateOne(key, { $set: { at } }, { upsert: true, session: tx.session })
 }
 
-/** Whether `consumer` has applied an event: for effects that have no transaction to fail in. */
-export async function wasApplied(store: Store, consumer: string, eventId: string, entity: string): Promise<boolean> {
-  const found = await collectionOf(store.db, inbox).findOne(keyOf(consumer, eventId, entity), {
-    projection: { _id: 1 }
-  })
-  return found !== null
+/** Records events whose effects have no transaction to fail in; those that are there stay. */
+export async function keepApplied(store: Store, events: readonly Applied[]): Promise<void> {
+  await insertMissing(collectionOf(store.db, inbox), events.map(documentOf))
+}
+
+/** Which of these were applied, by their keys: for effects that have no transaction to fail in. */
+export async function findApplied(store: Store, events: readonly Applied[]): Promise<Set<string>> {
+  if (events.length === 0) return new Set()
+  const keys = events.map(({ consumer, id, entity }) => keyOf(consumer, id, entity))
+  const found = await collectionOf(store.db, inbox)
+    .find(
+      { bucket: { $in: [...new Set(keys.map(({ bucket }) => bucket))] }, _id: { $in: keys.map(({ _id }) => _id) } },
+      { projection: { _id: 1 }, hint: { _id: 1 }, batchSize: keys.length + 1 }
+    )
+    .toArray()
+  return new Set(found.map(({ _id }) => _id))
+}
+
+function documentOf({ consumer, id, entity }: Applied): InboxDocument {
+  return { ...keyOf(consumer, id, entity), at: new Date() }
 }
 
 /** Whether an error says that the event had been applied before. */

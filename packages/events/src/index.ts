@@ -43,7 +43,15 @@ export { eraseEvents } from './sagas/erase-events.ts'
 export { pageByPage } from './sagas/page-by-page.ts'
 export { type Counts, type ExportItem, type Part, takePart } from './sagas/take-part.ts'
 export { WHOLE } from './streams.ts'
-export { type Incoming, on, onIdempotent, type Subscription } from './subscription.ts'
+export {
+  type InboxUse,
+  type Incoming,
+  on,
+  onIdempotent,
+  onMany,
+  onManyIdempotent,
+  type Subscription
+} from './subscription.ts'
 
 /** The collections that publishing and consuming need: part of every service's database. */
 export const eventCollections = [

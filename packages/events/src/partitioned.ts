@@ -1,11 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { createBatches } from './batches.ts'
 import { runByPartition } from './by-partition.ts'
+import type { ConsumingOptions } from './consuming-options.ts'
 import { type Owned, runOwned } from './owner.ts'
 import { type Partition, roleOf } from './partitions.ts'
 import { createPlaces } from './places.ts'
 import { consumePartition } from './stream-consumer.ts'
-import type { ConsumingOptions } from './stretch-options.ts'
 import { createStretches } from './stretches.ts'
 
 type Options = ConsumingOptions & {
@@ -22,7 +22,7 @@ type Options = ConsumingOptions & {
 export function consumePartitions(options: Options): Owned {
   const { nc, stream, consumer, log } = options
   const places = createPlaces(options.concurrency)
-  const join = createBatches(options)
+  const batches = createBatches(options)
   const manager = () => jetstreamManager(nc, { checkAPI: false, timeout: 3_000 })
   const stretches = createStretches({ ...options, manager })
   const stopLooking = options.onLook(stretches.wake)
@@ -35,7 +35,7 @@ export function consumePartitions(options: Options): Owned {
       ...(of === 1 ? {} : { share: { what: `${stream}:${consumer}`, part: index, of } }),
       ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
       work: (signal, working) =>
-        consumePartition({ ...options, partition, signal, working, places, join, stretches, repartitioned })
+        consumePartition({ ...options, partition, signal, working, places, batches, stretches, repartitioned })
     })
   }
 

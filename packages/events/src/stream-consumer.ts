@@ -1,5 +1,5 @@
 import { type ConsumerInfo, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { applyEvent } from './apply.ts'
+import { applyEvent, type Handled } from './apply.ts'
 import { watchConnection } from './connection.ts'
 import { ACK_WAIT_MS, assertSame, noteProgress, prepareDurable, StreamChanged } from './durable.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
@@ -7,10 +7,10 @@ import { createControl } from './operator/control.ts'
 import { replayKey } from './operator/replay.ts'
 import { orderKeyReader } from './order-key.ts'
 import { durableOf } from './partitions.ts'
+import { createRuns } from './runs.ts'
 import { ensureDeadLetters, type Look, lookAt } from './streams.ts'
 import type { StretchOptions } from './stretch-options.ts'
 import { LOOK_MS } from './stretches.ts'
-import { untilAborted } from './until-aborted.ts'
 
 /** Messages of a stream's partitions that are delivered and not yet worked off: the bound on what is held in memory, shared by them. */
 const MAX_HELD = 512
@@ -26,8 +26,6 @@ const IDLE_LOOKS = 6
  * come again only after ACK_WAIT_MS.
  */
 const PULL_MS = 5_000
-/** How long the server's word that it has an acknowledgement is waited for. */
-const ACK_TIMEOUT_MS = 5_000
 
 /**
  * One stretch of consuming a partition of a stream. It begins at the acknowledged floor: what an earlier owner had been given and not acknowledged is
@@ -52,26 +50,59 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
   const apply = applyEvent({ ...options, signal: ends }, (sequence) =>
     replay !== undefined && sequence >= replay.from && sequence <= replay.until ? replayKey(name, replay) : name
   )
-  const unlessEnding = untilAborted(ends)
+  const runs = createRuns(options.subscriptions, options.batches)
+  /** What has had its effect, and waits for its mark in the inbox. */
+  const marking = new Set<Promise<void>>()
 
-  async function work(message: JsMsg, orderKey: string): Promise<void> {
+  async function work(orderKey: string): Promise<void> {
     try {
-      if (ends.aborted) return
-      await apply(message, () => failing.add(orderKey))
-      failing.delete(orderKey)
-      await unlessEnding(message.ackAck({ timeout: ACK_TIMEOUT_MS })).catch((error: unknown) =>
-        log.debug(
-          { err: error, consumer: name },
-          'acknowledgement may be lost: the inbox will deduplicate the redelivery'
-        )
-      )
+      await workOff(runs.take(orderKey), orderKey)
       if (putOff.has(orderKey) && queue.heldOf(orderKey) === 1)
         failed.abort(new Error('retrying events that were postponed'))
     } catch (error) {
       if (!ends.aborted) failed.abort(error)
-    } finally {
-      held.delete(message.info.streamSequence)
     }
+  }
+
+  /**
+   * Applies what waits of a key, in order. What cannot be applied at once is halved until it can, down to single events, each of which has its
+   * attempts then.
+   *
+   * @param half this is what was left of more
+   */
+  async function workOff(run: readonly JsMsg[], orderKey: string, half = false): Promise<void> {
+    const [first, ...more] = run
+    if (first === undefined || ends.aborted) return
+    if (more.length === 0) {
+      acknowledge(first, await apply.one(first, () => failing.add(orderKey), half))
+      failing.delete(orderKey)
+      return
+    }
+    const applied = await apply.together(run)
+    if (applied !== undefined) {
+      for (const [i, message] of run.entries()) acknowledge(message, applied[i]!)
+      return
+    }
+    const middle = Math.ceil(run.length / 2)
+    await workOff(run.slice(0, middle), orderKey, true)
+    await workOff(run.slice(middle), orderKey, true)
+  }
+
+  /** Nobody waits for the server's word: the inbox knows what comes again, or its repeat does no harm. */
+  function acknowledge(message: JsMsg, { marked }: Handled): void {
+    const done = () => {
+      held.delete(message.info.streamSequence)
+      if (!nc.isClosed()) message.ack()
+    }
+    if (marked === undefined) {
+      done()
+      return
+    }
+    const kept = marked.then(done).catch((error: unknown) => {
+      if (!ends.aborted) failed.abort(error)
+    })
+    marking.add(kept)
+    void kept.finally(() => marking.delete(kept))
   }
 
   const consumer = await jetstream(nc).consumers.get(stream, durableOf(name, partition))
@@ -107,7 +138,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       const idle = asked.delivered === delivered && held.size === 0 && replay === undefined
       if (idle && ++asked.looks < IDLE_LOOKS) return
       const now = delivered
-      const info = await noteProgress(jsm, options, look)
+      const info = await noteProgress(jsm, options, look, beginning)
       asked = { delivered: isThrough(info) ? now : -1, looks: 0 }
       stretches.late(partition.index, info.num_pending + Math.max(held.size, info.num_ack_pending))
       await control.progress(info)
@@ -139,7 +170,8 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       if (failing.has(orderKey) && queue.heldOf(orderKey) > mostHeld * MAX_BEHIND) putOff.add(orderKey)
       if (putOff.has(orderKey)) continue
       held.set(streamSequence, message)
-      await queue.add(orderKey, () => work(message, orderKey), ends)
+      runs.add(orderKey, message)
+      await queue.add(orderKey, () => work(orderKey), ends)
       if (ends.aborted) break
     }
     if (restarting) return
@@ -153,6 +185,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
     await queue.idle()
+    await Promise.all(marking)
     stretches.late(partition.index, 0)
   }
 }

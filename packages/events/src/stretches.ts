@@ -23,8 +23,10 @@ export type Stretches = {
   stop(): void
 }
 
-/** How often a consumer looks at its stream, and for what operators have asked, should their wake-up be lost. */
+/** How often a consumer looks at its stream. */
 export const LOOK_MS = 5_000
+/** Looks at the stream until it looks for what operators have asked although nobody woke it: the message may be lost. */
+const LOOKS_UNWOKEN = 6
 
 export function createStretches(options: {
   store: Store
@@ -39,6 +41,7 @@ export function createStretches(options: {
   const counts = new Map<number, number>()
   let looking: Promise<void> | undefined
   let again = false
+  let looks = 0
 
   async function lookForOperations(): Promise<void> {
     try {
@@ -51,6 +54,8 @@ export function createStretches(options: {
   }
 
   function later(error: unknown): void {
+    // With the next look at the stream.
+    looks = -1
     log.warn({ err: error, consumer }, 'failed to look for operator commands, retrying')
   }
 
@@ -68,7 +73,7 @@ export function createStretches(options: {
 
   async function tick(): Promise<void> {
     if (joined.size === 0) return
-    wake()
+    if (++looks % LOOKS_UNWOKEN === 0) wake()
     try {
       const look = await lookAt(await options.manager(), stream)
       await Promise.all([...joined].map((stretch) => stretch.report(look)))

@@ -3,6 +3,7 @@ import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { on, publish, startConsumer, startRelay } from '../src/index.ts'
+import { NO_METRICS } from '../src/metrics.ts'
 import { outbox } from '../src/outbox.ts'
 import { Counted, tallies, tally, write } from './fixtures/counting.ts'
 import { openService } from './fixtures/service.ts'
@@ -121,6 +122,46 @@ t.test('a poison event becomes a dead letter and holds nobody else up', async (t
   t.same(letter?.json(), { id: bad, n: 1, poison: true })
   await waitFor(async () => (await jsm.consumers.info('content', 'content--poison')).num_ack_pending === 0)
   await consumer.stop()
+  await relay.stop()
+})
+
+t.test('an acknowledgement that is lost keeps nothing waiting, and its event has no second effect', async (t) => {
+  const { store, nc, jsm, common } = await open(t, 'lost-ack')
+  const id = newId(randomBucket())
+  for (let i = 0; i < 3; i++) await write(store, id, bucketOf(id))
+  const relay = startRelay(common)
+  const { protocol } = nc as unknown as { protocol: { publish(subject: string, ...rest: unknown[]): void } }
+  const plain = protocol.publish.bind(protocol)
+  let lost = 0
+  const asked: unknown[] = []
+  protocol.publish = (subject, ...rest) => {
+    if (subject.startsWith('$JS.ACK.')) asked.push((rest[1] as { reply?: string } | undefined)?.reply)
+    if (subject.startsWith('$JS.ACK.') && lost === 0) lost++
+    else plain(subject, ...rest)
+  }
+  const outcomes: string[] = []
+  const start = () =>
+    startConsumer({
+      ...common,
+      purpose: 'lost',
+      metrics: { ...NO_METRICS, handled: (_consumer, _subject, outcome) => void outcomes.push(outcome) },
+      subscriptions: [on(Counted, (e, tx) => tally(store, e, bucketOf(e.data.id), tx))]
+    })
+  const info = () => jsm.consumers.info('content', 'content--lost')
+  const first = start()
+  await waitFor(() => outcomes.length === 3)
+  await waitFor(async () => (await info()).num_ack_pending === 1)
+  t.equal(lost, 1)
+  t.same(asked, [undefined, undefined, undefined], 'nobody is to answer them')
+  await first.stop()
+  const second = start()
+  await waitFor(async () => (await info()).num_ack_pending + (await info()).num_pending === 0)
+  t.same(outcomes.slice(0, 3), ['applied', 'applied', 'applied'], 'the next ones did not wait for it')
+  t.same([...new Set(outcomes.slice(3))], ['duplicate'])
+  const row = await collectionOf(store.db, tallies).findOne({ bucket: bucketOf(id), _id: id })
+  t.match(row, { last: 3, applied: 3 })
+  t.notOk(row?.disorder)
+  await second.stop()
   await relay.stop()
 })
 

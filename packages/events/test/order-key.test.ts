@@ -194,7 +194,10 @@ t.test('events that share transactions keep the order of their keys: no two of a
     rows.map(() => ({ last: 4, applied: 4, disorder: undefined }))
   )
   t.ok([...transactions.values()].some((keys) => keys.length > 1))
-  for (const keys of transactions.values()) t.equal(new Set(keys).size, keys.length)
+  t.same(
+    [...transactions.values()].filter((keys) => new Set(keys).size < keys.length),
+    []
+  )
   await consumer.stop()
 })
 

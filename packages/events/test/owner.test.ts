@@ -4,6 +4,7 @@ import { connect } from '@nats-io/transport-node'
 import { collectionOf, leases, openStore, readRoles, type Store, storeWith } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
 import t from 'tap'
+import { on } from '../src/index.ts'
 import { NO_METRICS } from '../src/metrics.ts'
 import { runOwned } from '../src/owner.ts'
 import { createPlaces } from '../src/places.ts'
@@ -188,8 +189,8 @@ t.test('consuming that is stopped while it begins ends at once', async (t) => {
       ...{ concurrency: 1, backoffMs: [], working() {}, repartitioned() {}, places: createPlaces(1) },
       partition: { index: 0, of: 1, token: '.0' },
       stretches: { join: () => () => undefined, wake() {}, late() {}, stop() {} },
-      join: async () => undefined,
-      subscriptions: [{ event: Counted, idempotent: false, handle: async () => undefined }],
+      batches: { join: async () => undefined, mostOf: () => 1 },
+      subscriptions: [on(Counted, async () => undefined)],
       signal: AbortSignal.abort(new Error('stopping'))
     }).then(() => Promise.reject(new Error('ended'))),
     { message: /stopping|ended/ }

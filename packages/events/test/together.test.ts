@@ -2,13 +2,14 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx } from '@skerry/store'
-import { childEnv, startTestStores, waitFor } from '@skerry/testing'
+import { childEnv, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { consumerStates } from '../src/consumer-states.ts'
 import { type Incoming, on, startConsumer, startRelay } from '../src/index.ts'
 import { NO_METRICS } from '../src/metrics.ts'
 import { Counted, tallies, tally, write } from './fixtures/counting.ts'
 import type { KillPoint } from './fixtures/kill-points.ts'
+import { startOwnStores } from './fixtures/own-stores.ts'
 import { openService, tallyOf } from './fixtures/service.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 
@@ -18,17 +19,8 @@ type Service = Awaited<ReturnType<typeof openService>>
 type Test = { teardown(f: () => Promise<void>): unknown }
 
 // Its own, since how long mongod keeps a transaction is part of some tests.
-const { shared, stop } = await startTestStores((line) => t.comment(line))
-t.teardown(stop)
-const nats = { url: shared.natsUrl, user: 'test0', password: 'test0' }
-const stores = {
-  mongoUrl: shared.mongoUrl,
-  database: (name: string) => `together_${name}`,
-  nats,
-  redis: { url: shared.redisUrl, prefix: '' },
-  envFor: () => ({})
-}
-
+const stores = await startOwnStores(t, 'together')
+const { nats } = stores
 const makeIds = (count: number) => Array.from({ length: count }, () => newId(randomBucket()))
 const tallyOne: Handle = (store, event, tx) => tally(store, event, bucketOf(event.data.id), tx)
 

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { trimAllocator } from './trim-allocator.ts'
 
 /**
  * Gives back what loading a program has left behind, a third of a process that from now on does little: V8 itself would wait for work that
@@ -10,4 +11,6 @@ export function shrinkHeap(): void {
   const collect = runInNewContext('gc') as (options: object) => void
   setFlagsFromString('--no-expose-gc')
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+  // What was garbage is free in the C library's heap now, which keeps it.
+  trimAllocator()
 }

@@ -3,6 +3,15 @@ export { startBlockCounter } from './count-blocks.ts'
 export { type FaultRun, faultRun, parseRounds } from './fault-run.ts'
 export { startTestNats, type TestNats } from './nats-server.ts'
 export { randomOf, shuffled } from './random.ts'
+export {
+  type Counted,
+  countRoundTrips,
+  countRows,
+  isSettled,
+  putJobsOff,
+  type RoundTrips,
+  roundTripTable
+} from './round-trips.ts'
 export { missingCommand, skipWithout } from './skip.ts'
 export { type RunFile, type System, startSystem } from './system.ts'
 export {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Account, type Grant, SessionCreated } from '@skerry/contracts'
-import { publish } from '@skerry/events'
+import type { Account, Grant } from '@skerry/contracts'
 import { newId, type Tx } from '@skerry/store'
 import type { AccountDocument } from '../data/accounts.ts'
 import { insertSession, type SessionDocument } from '../data/sessions.ts'
@@ -64,7 +63,6 @@ export async function beginSession(
     expiresAt: new Date(now.getTime() + deps.limits.refreshTtlMs)
   }
   await insertSession(deps.store, tx, session)
-  publish(deps.store, tx, SessionCreated, { sessionId, userId })
   return grantOf(deps, account, session, token.text)
 }
 

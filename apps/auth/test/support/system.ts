@@ -32,6 +32,8 @@ export type Answer<T = unknown> = { status: number; body: T; headers: Record<str
 export type Clock = { now: number }
 export type System = {
   instances: Instance[]
+  /** Ends an instance's consumers, relay and jobs. */
+  stopEvents(instance: number): Promise<unknown>
   /** The database without anybody watching the queries. */
   peek(collection: string): Promise<Record<string, unknown>[]>
   store: Store
@@ -114,7 +116,8 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
     const app = buildApp({ config, store, signingKey, identity, metrics, tellRevoked, redis, logger: log, now })
     await app.ready()
     instances.push({ app, store, identity })
-    stops.push(() => events.stop())
+    let stopped: Promise<unknown> | undefined
+    stops.push(() => (stopped ??= events.stop()))
     ends.push(async () => {
       await app.close()
       await keeper.close()
@@ -151,6 +154,7 @@ export async function startAuth(t: Test, options: Options = {}): Promise<System>
   }
   return {
     instances,
+    stopEvents: (instance) => stops[instance]!(),
     peek: (collection) => plain.db.collection(collection).find().toArray(),
     store: instances[0]!.store,
     nc,

@@ -20,13 +20,24 @@ export async function findBigState(store: Store, authorId: string): Promise<BigS
   return (await collectionOf(store.db, bigAuthors).findOne({ _id: authorId }))?.state
 }
 
+/** Those of these authors who are big, or are becoming it. */
+export async function findBigAmong(store: Store, authorIds: readonly string[]): Promise<string[]> {
+  const found = await collectionOf(store.db, bigAuthors)
+    .find({ _id: { $in: [...authorIds] }, state: { $in: ['marking', 'big'] } }, { projection: { _id: 1 } })
+    .toArray()
+  return found.map(({ _id }) => _id)
+}
+
 export async function saveBigState(store: Store, authorId: string, state: BigState): Promise<void> {
   await collectionOf(store.db, bigAuthors).updateOne({ _id: authorId }, { $set: { state } }, { upsert: true })
 }
 
 /** Whether there is, or ever was, one. */
 export async function hasBigAuthors(store: Store): Promise<boolean> {
-  const known = await collectionOf(store.db, bigAuthors).findOne({ _id: { $gte: '' } }, { projection: { _id: 1 } })
+  const known = await collectionOf(store.db, bigAuthors).findOne(
+    { _id: { $gte: '' } },
+    { projection: { _id: 1 }, comment: 'any-merged' }
+  )
   return known !== null
 }
 

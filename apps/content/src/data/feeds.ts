@@ -1,6 +1,5 @@
-import { bucketOf, collectionOf, defineCollection, type Store, type Tx } from '@skerry/store'
-import { MongoBulkWriteError } from 'mongodb'
-import { AS_STORED, bucketsOf } from './common.ts'
+import { bucketOf, collectionOf, defineCollection, insertMissing, type Store, type Tx } from '@skerry/store'
+import { AS_STORED } from './common.ts'
 import type { ListOptions, PostRef } from './posts.ts'
 
 type FeedDocument = {
@@ -14,7 +13,6 @@ type FeedDocument = {
 export const feeds = defineCollection<FeedDocument>({ name: 'feeds', shardKey: { bucket: 1, _id: 1 }, indexes: [] })
 
 const BY_ID = { _id: 1 } as const
-const DUPLICATE = 11000
 
 /** What stands in somebody's feed, newest first. */
 export async function findEntries(store: Store, ownerId: string, { before, limit }: ListOptions): Promise<PostRef[]> {
@@ -40,31 +38,30 @@ export async function deleteOwnEntry(store: Store, tx: Tx, post: PostRef): Promi
   )
 }
 
+/** A post in somebody's feed. */
+export type Entry = { ownerId: string; post: PostRef }
+
+/** Entries of one write: enough for a batch of posts of ordinary authors, few enough to be done in time. */
+const WRITE = 2_000
+
 /** Puts posts into feeds; what is there already stays. */
-export async function insertEntries(
-  store: Store,
-  entries: readonly { ownerId: string; post: PostRef }[]
-): Promise<void> {
-  if (entries.length === 0) return
-  try {
-    await collectionOf(store.db, feeds).insertMany(
-      entries.map(({ ownerId, post }) => entryOf(ownerId, post)),
-      { ordered: false }
+export async function insertEntries(store: Store, entries: readonly Entry[]): Promise<void> {
+  for (let i = 0; i < entries.length; i += WRITE)
+    await insertMissing(
+      collectionOf(store.db, feeds),
+      entries.slice(i, i + WRITE).map(({ ownerId, post }) => entryOf(ownerId, post))
     )
-  } catch (error) {
-    if (!(error instanceof MongoBulkWriteError)) throw error
-    const failures = [error.writeErrors].flat()
-    if (failures.length === 0 || failures.some((failure) => failure.code !== DUPLICATE)) throw error
-  }
 }
 
-/** Takes one post out of feeds. */
-export async function deleteEntries(store: Store, ownerIds: readonly string[], postId: string): Promise<void> {
-  if (ownerIds.length === 0) return
-  await collectionOf(store.db, feeds).deleteMany({
-    bucket: { $in: bucketsOf(ownerIds) },
-    _id: { $in: ownerIds.map((ownerId) => `${ownerId}:${postId}`) }
-  })
+/** Takes posts out of feeds. */
+export async function deleteEntries(store: Store, entries: readonly Entry[]): Promise<void> {
+  for (let i = 0; i < entries.length; i += WRITE) {
+    const some = entries.slice(i, i + WRITE).map(({ ownerId, post }) => entryOf(ownerId, post))
+    await collectionOf(store.db, feeds).deleteMany({
+      bucket: { $in: [...new Set(some.map(({ bucket }) => bucket))] },
+      _id: { $in: some.map(({ _id }) => _id) }
+    })
+  }
 }
 
 /** Takes all of an author's posts out of a feed. */

@@ -119,6 +119,25 @@ export async function findFollowers(
   return found.map((follower) => follower._id.slice(27))
 }
 
+/** All followers of some authors, by one query; undefined where they are more than `limit` together. */
+export async function findFollowersOf(
+  store: Store,
+  followedIds: readonly string[],
+  limit: number
+): Promise<Map<string, string[]> | undefined> {
+  const ranges = followedIds.map((id) => ({ bucket: bucketOf(id), _id: { $gte: `${id}:`, $lt: `${id};` } }))
+  const found = await collectionOf(store.db, followers)
+    .find(ranges.length === 1 ? ranges[0]! : { $or: ranges }, {
+      ...{ limit: limit + 1, batchSize: limit + 2 },
+      ...{ projection: { _id: 1 }, hint: { bucket: 1, _id: 1 }, ...AS_STORED }
+    })
+    .toArray()
+  if (found.length > limit) return undefined
+  const byAuthor = new Map<string, string[]>(followedIds.map((id) => [id, []]))
+  for (const { _id } of found) byAuthor.get(_id.slice(0, 26))!.push(_id.slice(27))
+  return byAuthor
+}
+
 /** Which of these still follow somebody. */
 export async function findStillFollowing(
   store: Store,

@@ -8,8 +8,8 @@ import { createShortMemory } from './short-memory.ts'
 export type AuthorNames = {
   /** All of `ids`, also those of whom nothing is known yet. `caller` knows their own name, from their token. */
   get(ids: Iterable<string>, caller?: Person): Promise<(id: string) => Author>
-  /** Whether the read model has this author. */
-  knows(id: string): Promise<boolean>
+  /** What the read model says of one author; undefined: nothing. */
+  find(id: string): Promise<Author | undefined>
 }
 
 /** A name may be up to `ttlMs` old: names come by event, so they are late anyway. */
@@ -34,8 +34,8 @@ export function createAuthorNames(store: Store, options: { ttlMs: number; max: n
       const loaded = await batch.many(missing)
       return (id) => known.get(id) ?? loaded.get(id) ?? stranger(id, caller)
     },
-    async knows(id) {
-      return (memory.get(id) ?? (await batch.one(id))) !== undefined
+    async find(id) {
+      return memory.get(id) ?? (await batch.one(id))
     }
   }
 }

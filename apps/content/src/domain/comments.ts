@@ -36,9 +36,7 @@ export async function createComment(
     createdAt: now,
     live: true
   }
-  await introduce(deps, caller)
-  const authorOf = await deps.authors.get([caller.userId], caller)
-  const result = presentComment(comment, authorOf(caller.userId))
+  const result = presentComment(comment, await introduce(deps, caller))
   return deps.turns(postId, () =>
     transaction(store, call, async (tx) => {
       await insertComment(store, tx, comment)

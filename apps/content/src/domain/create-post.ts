@@ -1,4 +1,4 @@
-import { type BodyOf, type contentRoutes, type Post, PostCreated, SkerryError } from '@skerry/contracts'
+import { type Author, type BodyOf, type contentRoutes, type Post, PostCreated, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { bucketOf, type CallContext, newId, transaction } from '@skerry/store'
 import { saveAuthor } from '../data/authors.ts'
@@ -34,9 +34,7 @@ export async function createPost(deps: Deps, caller: Person, input: NewPost, cal
     live: true
   }
   const ref = { postId: post._id, authorId: post.authorId }
-  await introduce(deps, caller)
-  const authorOf = await deps.authors.get([caller.userId], caller)
-  const result = presentPost(post, authorOf(caller.userId), false)
+  const result = presentPost(post, await introduce(deps, caller), false)
   return transaction(store, call, async (tx) => {
     await insertPost(store, tx, post)
     await insertOwnEntry(store, tx, ref)
@@ -61,11 +59,14 @@ export function eventOf(post: PostDocument) {
   }
 }
 
-/** Others should see a name beside what somebody writes before their profile's event is here: their token has one. */
-export async function introduce(deps: Deps, caller: Person): Promise<void> {
-  if (await deps.authors.knows(caller.userId)) return
+/** What the caller is called. Others should see a name beside what somebody writes before their profile's event is here: their token has one. */
+export async function introduce(deps: Deps, caller: Person): Promise<Author> {
   const { userId: id, username, displayName } = caller
-  await saveAuthor(deps.store, { id, username, displayName, avatar: null }, -1)
+  const known = await deps.authors.find(id)
+  if (known !== undefined) return known
+  const told = { id, username, displayName, avatar: null }
+  await saveAuthor(deps.store, told, -1)
+  return told
 }
 
 function refuseMedia(mediaIds: readonly string[] | undefined): void {

@@ -1,9 +1,9 @@
 import { type BodyOf, type contentRoutes, type Post, PostDeleted, PostUpdated, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import type { Precondition } from '@skerry/service'
-import { bucketOf, type CallContext, type Tx, transaction } from '@skerry/store'
+import { bucketOf, type CallContext, transaction } from '@skerry/store'
 import { deleteOwnEntry } from '../data/feeds.ts'
-import { buryPost, editPost, findPost, findPostOrTombstone, type PostDocument, type PostEdit } from '../data/posts.ts'
+import { buryPost, editPost, findPostOrTombstone, type PostDocument, type PostEdit } from '../data/posts.ts'
 import { deleteTagged, insertTagged } from '../data/tagged.ts'
 import { eventOf } from './create-post.ts'
 import type { Deps } from './deps.ts'
@@ -26,7 +26,7 @@ export async function updatePost(
   const words = wordsOf(edit)
   const post = await deps.turns(target.id, () =>
     transaction(store, call, async (tx) => {
-      const before = await findOwn(deps, tx, caller, target)
+      const before = ownOf(await findPostOrTombstone(store, target.id, bucketOf(target.id), tx), caller, target)
       const changes = changesOf(before, words)
       if (changes === undefined) return before
       const now = new Date()
@@ -51,8 +51,9 @@ export async function deletePost(deps: Deps, caller: Person, target: Target, cal
   const { store } = deps
   return deps.turns(target.id, () =>
     transaction(store, call, async (tx) => {
-      if (await isDeletedBy(deps, tx, caller, target)) return false
-      const post = await findOwn(deps, tx, caller, target)
+      const found = await findPostOrTombstone(store, target.id, bucketOf(target.id), tx)
+      if (isDeletedBy(found, caller, target)) return false
+      const post = ownOf(found, caller, target)
       const ref = { postId: post._id, authorId: post.authorId }
       await buryPost(store, tx, post, new Date())
       await deleteOwnEntry(store, tx, ref)
@@ -67,17 +68,16 @@ export async function deletePost(deps: Deps, caller: Person, target: Target, cal
  * Whether the caller has deleted this post before. With a precondition only from the version that it names: then it "appears to have
  * already been applied" (RFC 9110 13.1.1).
  */
-async function isDeletedBy(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Target): Promise<boolean> {
-  const post = await findPostOrTombstone(deps.store, id, bucketOf(id), tx)
+function isDeletedBy(post: PostDocument | undefined, caller: Person, { ifMatch }: Target): boolean {
   if (post === undefined || post.live === true || post.authorId !== caller.userId) return false
   if (ifMatch !== undefined && ifMatch !== 'any' && !ifMatch.versions.includes(post.version - 1))
     throw new SkerryError('PRECONDITION_FAILED')
   return true
 }
 
-async function findOwn(deps: Deps, tx: Tx, caller: Person, { id, ifMatch }: Target): Promise<PostDocument> {
-  const post = await findPost(deps.store, id, bucketOf(id), tx)
-  if (post === undefined) throw new SkerryError('CNT_POST_NOT_FOUND')
+/** The post, if it is there, the caller's own, and of the version that was asked for. */
+function ownOf(post: PostDocument | undefined, caller: Person, { ifMatch }: Target): PostDocument {
+  if (post?.live !== true) throw new SkerryError('CNT_POST_NOT_FOUND')
   if (post.authorId !== caller.userId) throw new SkerryError('FORBIDDEN')
   if (ifMatch !== undefined && ifMatch !== 'any' && !ifMatch.versions.includes(post.version)) {
     throw new SkerryError('PRECONDITION_FAILED')

@@ -42,6 +42,7 @@ export async function follow(deps: Deps, pair: Follow): Promise<void> {
 
 /** Ends a follow, and then takes the author's posts out of the feed: a fan-out under way sees the end, or is swept up here. */
 export async function unfollow(deps: Deps, pair: Follow): Promise<void> {
+  deps.knownFollowers.forget(pair.followedId)
   await deleteFollow(deps.store, pair)
   await deleteEntriesOf(deps.store, pair.followerId, pair.followedId)
 }

@@ -29,6 +29,7 @@ export type System = {
   /** Somebody new with a client each: requests go to the instances in turn, or to one. */
   person(name?: string): Someone & Client
   store: Store
+  nc: NatsConnection
   /** Moves the clock that jobs go by. */
   clock: { offsetMs: number }
   /** All events in the stream of content. */
@@ -96,6 +97,7 @@ export async function startContent(t: Test, options: Options = {}): Promise<Syst
     users,
     clock,
     store: instances[0]!.store,
+    nc,
     readEvents: () => readEvents(nc),
     person: (name) => {
       const someone = somebody(name)

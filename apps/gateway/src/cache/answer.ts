@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { CacheCodec } from '@skerry/cache'
+import { copied } from '../copied.ts'
 import { HOP_BY_HOP } from '../hop-by-hop.ts'
 import { type CachedRequest, type CachedRoute, keyOf, learnVary } from './cached-route.ts'
 
@@ -127,14 +128,9 @@ function cleaned(
     if (NEVER_KEPT.has(name) || ofHop.includes(name)) continue
     if (name.startsWith('access-control-') || name.startsWith('x-skerry-')) continue
     if (use === 'keep' && CACHE_WORDS.has(name)) continue
-    list.push(name, use === 'keep' ? copied(headers[i + 1]!) : headers[i + 1]!)
+    list.push(name, use === 'keep' ? copied(headers[i + 1]!, 'utf8') : headers[i + 1]!)
   }
   return list
-}
-
-/** A part of a string keeps the whole of it in memory, such as the text of a head and what came behind it. */
-function copied(text: string): string {
-  return Buffer.from(text, 'utf8').toString('utf8')
 }
 
 function varyOf(names: readonly string[], route: CachedRoute): string {

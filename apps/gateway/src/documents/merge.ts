@@ -21,8 +21,8 @@ export function mergeDocuments(info: OpenApiDocument['info'], contributions: rea
   const tags = new Set<string>()
 
   for (const { service, document, paths: held } of contributions) {
-    const own = held.filter((path) => document.paths.has(path) && !paths.has(path))
-    const needed = reachable(document, own)
+    const added = held.filter((path) => document.paths.has(path) && !paths.has(path))
+    const needed = reachable(document, added)
     const renames = renamesOf(service, document, needed)
     for (const key of needed) {
       const value = withNames(document.components.get(key), renames)
@@ -30,9 +30,9 @@ export function mergeDocuments(info: OpenApiDocument['info'], contributions: rea
       const kept = name === undefined ? key : `${kindOf(key)}/${name}`
       if (!components.has(kept)) components.set(kept, { text: JSON.stringify(value), value })
     }
-    for (const path of own) {
+    for (const path of added) {
       const item = withNames(document.paths.get(path), renames) as PathItem
-      paths.set(path, withOwnIds(item, service))
+      paths.set(path, withFreeIds(item, service))
     }
   }
   return {
@@ -77,7 +77,7 @@ export function mergeDocuments(info: OpenApiDocument['info'], contributions: rea
     return name
   }
 
-  function withOwnIds(item: PathItem, service: string): PathItem {
+  function withFreeIds(item: PathItem, service: string): PathItem {
     const entries = Object.entries(item).map(([method, operation]) => {
       if (!(METHODS as readonly string[]).includes(method)) return [method, operation]
       const { operationId, tags: named } = operation as { operationId?: unknown; tags?: unknown }

@@ -25,8 +25,8 @@ export function readEvents(text: string, service: string): DescribedEvent[] {
     const messages = Object.values(objectOf(channel.messages ?? {}, `messages of ${subject}`))
     if (messages.length !== 1) throw new Error(`${subject} has ${messages.length} messages, and an event has one`)
     const message = objectOf(resolved(root, messages[0]), `the message of ${subject}`)
-    const budget = { nodes: NODES }
-    const payload = objectOf(inlined(root, message.payload ?? {}, budget, 0), `the payload of ${subject}`)
+    const left = { nodes: NODES }
+    const payload = objectOf(inlined(root, message.payload ?? {}, left, 0), `the payload of ${subject}`)
     const examples = Array.isArray(message.examples) ? message.examples.slice(0, 3) : []
     return [
       {
@@ -49,17 +49,17 @@ function isSubjectOf(service: string, subject: string): boolean {
 }
 
 /** A copy in which references stand no more. */
-function inlined(root: Json, value: unknown, budget: { nodes: number }, depth: number): unknown {
+function inlined(root: Json, value: unknown, left: { nodes: number }, depth: number): unknown {
   if (depth > DEPTH) throw new Error(`a payload is nested more than ${DEPTH} deep, or refers to itself`)
-  if (--budget.nodes < 0) throw new Error(`a payload has more than ${NODES} parts`)
+  if (--left.nodes < 0) throw new Error(`a payload has more than ${NODES} parts`)
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map((one) => inlined(root, one, budget, depth + 1))
+  if (Array.isArray(value)) return value.map((one) => inlined(root, one, left, depth + 1))
   const { $ref, ...rest } = value as Json
   if (typeof $ref === 'string') {
-    const target = inlined(root, resolved(root, value), budget, depth + 1)
+    const target = inlined(root, resolved(root, value), left, depth + 1)
     return Object.keys(rest).length === 0 ? target : { ...(target as Json), ...rest }
   }
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inlined(root, one, budget, depth + 1)]))
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inlined(root, one, left, depth + 1)]))
 }
 
 /** What a Reference Object refers to within the document, or the value itself. */

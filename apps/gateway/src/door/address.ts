@@ -1,4 +1,5 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import { copied } from '../copied.ts'
 import type { Incoming } from './visit.ts'
 
 /** A set of networks. */
@@ -50,12 +51,8 @@ export function clientAddress(raw: Incoming, trusted: Networks): string {
     address = named
     end = comma
   }
+  // A client writes most of this header.
   return header.length > LONGEST_HOP ? copied(address) : address
-}
-
-/** A part of a string keeps the whole of it in memory, and a client writes most of this header. */
-function copied(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** `https` when this connection is encrypted, or a trusted proxy says that its own was. */

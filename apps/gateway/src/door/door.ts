@@ -30,13 +30,16 @@ export type DoorOptions = {
 
 const WRITES = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
 
+/** Is called when a visit is in, or with why not. */
+type Done = (error?: Error) => void
+
 /** Lets a visit in, or calls `done` with why not; at once or later. */
-export type Door = (visit: Visit, done: (error?: Error) => void) => void
+export type Door = (visit: Visit, done: Done) => void
 
 /**
- * What each request passes, in this order (docs/gateway-clients.md, "The door"): it is what it seems, and so is its path; the gateway is not
- * under pressure; no policy refuses it; its token, if it has one, is good; its limit is not used up; somebody answers its path. A request
- * whose token is known and whose quota is leased passes without a promise.
+ * What each request passes, in this order (docs/gateway-clients.md, "The door"): it is what it seems; the gateway is not under pressure; no
+ * policy refuses it; its token, if it has one, is good; its limit is not used up; nothing is wrong with its path or its body, and somebody
+ * answers it. A request whose token is known and whose quota is leased passes without a promise.
  */
 export function createDoor(options: DoorOptions): Door {
   const {
@@ -57,23 +60,23 @@ export function createDoor(options: DoorOptions): Door {
     const { raw } = visit
     try {
       guardMessage(raw)
-      visit.path = guardPath(raw.url ?? '', urlLimit)
     } catch (error) {
       done(error as Error)
       return
     }
-    // The gateway's own routes are no service's, whatever it announces.
-    const match = visit.own ? undefined : routes.find(visit.method, visit.path)
+    try {
+      visit.path = guardPath(raw.url ?? '', urlLimit)
+    } catch (error) {
+      visit.fault ??= error as Error
+    }
+    // The gateway's own routes are no service's, whatever it announces; and a path that is none has no route.
+    const match = visit.own || visit.path === '' ? undefined : routes.find(visit.method, visit.path)
     const route = match?.route
     if (match !== undefined) {
       visit.route = match.route
       visit.params = match.params
     }
-    if (hasBodyWithoutMeaning(raw)) {
-      const declared = (method: string) => (routes.find(method, visit.path)?.route.method ?? '*') !== '*'
-      done(bodyRefusal(raw.method, declared(visit.method) ? [] : WRITES.filter(declared)))
-      return
-    }
+    if (hasBodyWithoutMeaning(raw)) visit.fault ??= bodyRefusal(raw.method, takersOfBody(visit))
     visit.priority = priorityOf(route?.rules, visit.method, raw.headers)
     // Before whatever costs more than to refuse.
     const refusedBy = overload.atDoor(visit.priority)
@@ -84,6 +87,8 @@ export function createDoor(options: DoorOptions): Door {
     visit.address = clientAddress(raw, trusted)
     visit.protocol = clientProtocol(raw, trusted)
     if (onRequest !== undefined) {
+      // It may change headers.
+      raw.ownHeaders?.()
       const refused = onRequest(visit)
       if (refused !== undefined) {
         done(refused)
@@ -92,64 +97,83 @@ export function createDoor(options: DoorOptions): Door {
     }
 
     const header = raw.headers.authorization
-    const ignored = route?.ignoresToken === true || visit.ignoresToken
-    if (header === undefined || ignored || identity === undefined) return limit(undefined)
+    // What is refused anyway is no reason to verify one: it counts for its address.
+    const ignored = route?.ignoresToken === true || visit.ignoresToken || visit.fault !== undefined
+    if (header === undefined || ignored || identity === undefined) {
+      limit(visit, undefined, done)
+      return
+    }
     const token = bearerOf(header)
     const known = token === undefined ? undefined : identity.verifyCached(token)
-    if (known !== undefined) return limit(known)
-    verify(identity, token)
+    if (known !== undefined) limit(visit, known, done)
+    else verify(visit, identity, token, done)
+  }
 
-    function limit(caller: Caller | undefined): void {
-      visit.caller = caller
-      const set = limitPolicies.setOf(route?.rules, caller)
-      const verdict = limiter.takeAll(set, caller, addressSubject(visit.address))
-      if (verdict === undefined) enter()
-      else if (verdict instanceof Promise) verdict.then(judge, done).catch(failed)
-      else judge(verdict)
+  // Not within: closures for each of these would be made for every visit.
+
+  function limit(visit: Visit, caller: Caller | undefined, done: Done): void {
+    visit.caller = caller
+    const set = limitPolicies.setOf(visit.route?.rules, caller)
+    const verdict = limiter.takeAll(set, caller, addressSubject(visit.address))
+    if (verdict === undefined) enter(visit, done)
+    else if (verdict instanceof Promise) judgeLater(visit, verdict, done)
+    else judge(visit, verdict, done)
+  }
+
+  function judgeLater(visit: Visit, verdict: Promise<Verdict>, done: Done): void {
+    verdict.then((one) => judge(visit, one, done), done).catch((error) => failed(error, done))
+  }
+
+  function judge(visit: Visit, verdict: Verdict, done: Done): void {
+    visit.verdict = verdict
+    if (verdict.allowed) enter(visit, done)
+    else done(refusal(verdict))
+  }
+
+  function enter({ route, caller, own, fault }: Visit, done: Done): void {
+    if (fault !== undefined) done(fault)
+    else if (route?.needsToken === true && caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
+    else if (route === undefined && !own) done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
+    else done()
+  }
+
+  /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
+  function verify(visit: Visit, identity: Identity, unknown: string | undefined, done: Done): void {
+    const subject = addressSubject(visit.address)
+    const refused = subject === undefined ? undefined : limiter.refused(limitPolicies.badToken, subject)
+    if (refused !== undefined) {
+      judge(visit, refused, done)
+      return
     }
-
-    function judge(verdict: Verdict): void {
-      visit.verdict = verdict
-      if (verdict.allowed) enter()
-      else done(refusal(verdict))
-    }
-
-    function enter(): void {
-      if (route?.needsToken === true && visit.caller === undefined) done(new SkerryError('UNAUTHENTICATED'))
-      else if (route === undefined && !visit.own)
-        done(new SkerryError('NOT_FOUND', { detail: 'There is no such route.' }))
-      else done()
-    }
-
-    /** Bad tokens count for their address; when it has had its share, unknown tokens from there cost no cryptography. */
-    function verify(identity: Identity, unknown: string | undefined): void {
-      const subject = addressSubject(visit.address)
-      const refused = subject === undefined ? undefined : limiter.refused(limitPolicies.badToken, subject)
-      if (refused !== undefined) {
-        judge(refused)
-        return
-      }
-      const verified =
-        unknown === undefined
-          ? Promise.reject(
-              new SkerryError('UNAUTHENTICATED', { detail: 'The Authorization header must be: Bearer <access token>.' })
-            )
-          : identity.verify(unknown, route?.endedSession)
-      verified
-        .then(limit, async (error: Error) => {
+    const verified =
+      unknown === undefined
+        ? Promise.reject(
+            new SkerryError('UNAUTHENTICATED', { detail: 'The Authorization header must be: Bearer <access token>.' })
+          )
+        : identity.verify(unknown, visit.route?.endedSession)
+    verified
+      .then(
+        (caller) => limit(visit, caller, done),
+        async (error: Error) => {
           if (subject === undefined) return done(error)
           const verdict = await limiter.take(limitPolicies.badToken, subject)
           visit.verdict = verdict
           done(verdict.allowed ? error : refusal(verdict))
-        })
-        .catch(failed)
-    }
+        }
+      )
+      .catch((error) => failed(error, done))
+  }
 
-    /** Behind a promise nobody else would hear of it. */
-    function failed(error: unknown): void {
-      onFault('door', error)
-      done(new SkerryError('INTERNAL', { cause: error }))
-    }
+  /** Behind a promise nobody else would hear of it. */
+  function failed(error: unknown, done: Done): void {
+    onFault('door', error)
+    done(new SkerryError('INTERNAL', { cause: error }))
+  }
+
+  /** The methods that take a body where that of a visit, which takes none, is not declared. */
+  function takersOfBody({ method, path }: Visit): readonly string[] {
+    const declared = (one: string) => (routes.find(one, path)?.route.method ?? '*') !== '*'
+    return declared(method) ? [] : WRITES.filter(declared)
   }
 
   function addressSubject(address: string): string | undefined {

@@ -13,7 +13,6 @@ export type TurnBounds = {
   onTooMany?(address: string | undefined): void
 }
 
-const USUAL: TurnBounds = { waiting: 16, inAll: 20_000 }
 let waitingInAll = 0
 
 /** Node's own name for the response whose turn it is on a connection. There is no public one for somebody else's response. */
@@ -42,7 +41,7 @@ export function isItsTurn(response: ServerResponse): boolean {
  *
  * @param socket the connection that the request came on; `response.socket` is null until it is its turn
  */
-export function inTurn(socket: Socket, response: ServerResponse, then: () => void, bounds: TurnBounds = USUAL): void {
+export function inTurn(socket: Socket, response: ServerResponse, then: () => void, bounds: TurnBounds): void {
   if (isItsTurn(response)) {
     then()
     return

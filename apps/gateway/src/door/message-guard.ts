@@ -4,7 +4,7 @@ import type { Incoming } from './visit.ts'
 
 /**
  * Refuses what Node's HTTP/1 parser lets through although another server could read it in another way: versions that are none of HTTP/1,
- * two hosts, codings other than chunked, a coding of an HTTP/1.0 sender, who knows none (RFC 9112, 3.2 and 6.1), expectations that
+ * no host or two, codings other than chunked, a coding of an HTTP/1.0 sender, who knows none (RFC 9112, 3.2 and 6.1), expectations that
  * nobody meets. The connection then closes, since what comes next on it is in doubt as well. Two lengths, folded lines and bare line ends the parser refuses itself; HTTP/2 delimits
  * messages in another way.
  */
@@ -15,7 +15,10 @@ export function guardMessage(raw: Incoming): void {
     // In the words of an HTTP/1 request it is only a claim.
     if (raw instanceof IncomingMessage) throw doubtful('This is not HTTP/1.')
   } else {
-    if (hasTwoHosts(raw.rawHeaders)) throw doubtful('There can only be one Host.')
+    const hosts = hostsOf(raw.rawHeaders)
+    if (hosts > 1) throw doubtful('There can only be one Host.')
+    // Senders of HTTP/1.0 need not know of it.
+    if (hosts === 0 && raw.httpVersionMinor > 0) throw doubtful('There must be a Host.')
     if (coding !== undefined && (raw.httpVersionMinor === 0 || coding.toLowerCase() !== 'chunked'))
       throw doubtful('Transfer-Encoding can only be chunked.')
     if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
@@ -36,14 +39,14 @@ export function bodyRefusal(method: string | undefined, allowed: readonly string
   return new SkerryError('BAD_REQUEST', { detail: `A ${method} request has no body.` })
 }
 
-/** Node keeps the first and drops the others, so that `headers` does not tell. */
-function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+/** How many lines say a host: Node keeps the first and drops the others, so that `headers` does not tell. */
+function hostsOf(rawHeaders: readonly string[]): number {
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  return hosts > 1
+  return hosts
 }
 
 function doubtful(detail: string): SkerryError {

@@ -1,7 +1,7 @@
 import { gatewayRoutes, type RouteContract } from '@skerry/contracts'
 import type { FastifyRequest } from 'fastify'
 import type { Door } from './door.ts'
-import { Visit } from './visit.ts'
+import { visitOf } from './visit.ts'
 
 /** Those of the gateway's own routes that look at a token: no other fails for one that has expired. */
 const TAKE_TOKENS: ReadonlySet<string | undefined> = new Set(
@@ -20,7 +20,7 @@ export function ownDoor(door: Door): (request: FastifyRequest, done: (error?: Er
       done()
       return
     }
-    const visit = new Visit(request.raw, performance.now())
+    const visit = visitOf(request.raw)
     visit.own = true
     visit.ignoresToken = !TAKE_TOKENS.has(request.routeOptions.url)
     request.visit = visit

@@ -14,6 +14,10 @@ export type Incoming = {
   readonly httpVersionMajor: number
   readonly httpVersionMinor: number
   readonly socket: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean }
+  /** Of one whose headers are not its own: makes them so. */
+  ownHeaders?(): void
+  /** What it became, as soon as it has. */
+  visit?: Visit | undefined
 }
 
 /** One request, and what the gateway has found out about it so far. */
@@ -25,6 +29,8 @@ export class Visit {
   readonly id: string
   /** The gateway answers it itself, so no service need have announced its path. */
   own = false
+  /** What it is refused with, but not before policies and limits: what they refuse costs nobody less for being wrong as well. */
+  fault: Error | undefined
   /** It needs no token, so none is looked at: of the gateway's own routes; those of services say so in their rules. */
   ignoresToken = false
   /** Decoded, without the query; set when it is known to be a path that all read in the same way. */
@@ -48,6 +54,7 @@ export class Visit {
     this.method = raw.method ?? ''
     this.startedAt = now
     this.id = publicRequestId(raw.headers['x-request-id'])
+    raw.visit = this
   }
 
   get trace(): Trace {
@@ -57,3 +64,8 @@ export class Visit {
 }
 
 const NO_PARAMS = {}
+
+/** The visit that a request has become, or now becomes: there is one, so that all who tell of it tell the same id. */
+export function visitOf(raw: Incoming): Visit {
+  return raw.visit ?? new Visit(raw, performance.now())
+}

@@ -1,8 +1,6 @@
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
-import { hasLines } from '../head-lines.ts'
-
-/** The part of a head that is the same for many answers, as text that was looked at once; it says nothing of connections. */
-export type HeadPart = { readonly pairs: readonly string[]; readonly text: string; readonly sized: boolean }
+import { copied } from '../copied.ts'
+import { type HeadPart, hasLines } from '../head-lines.ts'
 
 export const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
 
@@ -14,8 +12,7 @@ export function headPart(pairs: readonly string[]): HeadPart {
     validateHeaderValue(pairs[i]!, pairs[i + 1]!)
     text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
   }
-  // Written out: what was put together in pieces would be joined anew for each answer.
-  return { pairs, text: Buffer.from(text, 'latin1').toString('latin1'), sized: pairs.includes('content-length') }
+  return { pairs, text: copied(text), sized: pairs.includes('content-length') }
 }
 
 /** A head over HTTP/1.1 as text, and what it says of the body and of the connection. */
@@ -45,11 +42,13 @@ export function headText(
   keepAliveMs: number,
   mayHaveBody: boolean
 ): HeadText | undefined {
+  const known = knownFor(pairs)
+  const from = known?.pairs.length ?? 0
   let text = ''
-  let sized = common.sized
-  let dated = false
+  let sized = common.sized || known?.sized === true
+  let dated = known?.dated === true
   let closes = false
-  for (let i = 0; i < pairs.length; i += 2) {
+  for (let i = from; i < pairs.length; i += 2) {
     const name = pairs[i]!
     switch (name) {
       case 'connection':
@@ -69,12 +68,89 @@ export function headText(
     }
     text += `${name}: ${pairs[i + 1]}\r\n`
   }
-  // What is common was looked at when it was made.
-  if (!hasLines(text, pairs.length / 2)) throw new BadHeadError()
+  // What is common or known was looked at when it was made.
+  if (!hasLines(text, (pairs.length - from) / 2)) throw new BadHeadError()
   const chunked = mayHaveBody && !sized
   const rest = restOf(!dated, closes, chunked, keepAliveMs)
-  return { text: statusLine(status) + common.text + text + rest, sized, chunked, closes }
+  return {
+    text: statusLine(status) + common.text + (known === undefined ? '' : known.text) + text + rest,
+    sized,
+    chunked,
+    closes
+  }
 }
+
+/**
+ * A whole head as text, as it is: for what has no response to write to. Throws when a value would end its line.
+ *
+ * @param line the first one
+ * @param pairs name, value, name, value
+ */
+export function wholeHeadText(line: string, pairs: readonly string[]): string {
+  let text = `${line}\r\n`
+  for (let i = 0; i < pairs.length; i += 2) text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  if (!hasLines(text, 1 + pairs.length / 2)) throw new BadHeadError()
+  return `${text}\r\n`
+}
+
+/** What the last heads of one kind began with. */
+type Known = {
+  readonly pairs: readonly string[]
+  readonly text: string
+  readonly sized: boolean
+  readonly dated: boolean
+}
+type Kind = { known: Known | undefined; last: readonly string[] }
+
+/** Heads of several services and routes come in turns: by a cheap mark each kind mostly has a place to itself. */
+const kinds: Kind[] = Array.from({ length: 16 }, () => ({ known: undefined, last: [] }))
+/** Below this it costs more to look than to write. */
+const FEWEST_KNOWN = 4
+/** What is longer is not kept. */
+const LONGEST_KNOWN = 2_048
+
+/**
+ * The beginning of a head that is as that of the last two of its kind, as text that is made once: a service says the same again and again,
+ * before what the gateway says of each request.
+ */
+function knownFor(pairs: readonly string[]): Known | undefined {
+  if (pairs.length < FEWEST_KNOWN) return undefined
+  const kind = kinds[(pairs.length + pairs[1]!.length) % kinds.length]!
+  const { known } = kind
+  if (known !== undefined && sameUpTo(pairs, known.pairs) === known.pairs.length) return known
+  const same = sameUpTo(pairs, kind.last)
+  kind.last = pairs
+  if (same < FEWEST_KNOWN) return undefined
+  kind.known = knownOf(pairs.slice(0, same))
+  return kind.known
+}
+
+/** How many of both are the same, from the first on; whole pairs. */
+function sameUpTo(pairs: readonly string[], others: readonly string[]): number {
+  const most = Math.min(pairs.length, others.length)
+  let at = 0
+  while (at < most && pairs[at] === others[at]) at++
+  return at - (at % 2)
+}
+
+/** Undefined for what the caller has to look at each time, or refuse. */
+function knownOf(pairs: readonly string[]): Known | undefined {
+  let text = ''
+  for (let i = 0; i < pairs.length; i += 2) {
+    if (OF_CONNECTIONS.has(pairs[i]!)) return undefined
+    text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  }
+  if (text.length > LONGEST_KNOWN || !hasLines(text, pairs.length / 2)) return undefined
+  const names = pairs.filter((_, at) => at % 2 === 0)
+  return {
+    pairs: pairs.map((part) => copied(part)),
+    text: copied(text),
+    sized: names.includes('content-length'),
+    dated: names.includes('date')
+  }
+}
+
+const OF_CONNECTIONS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer'])
 
 /** `code` is Node's for a value that cannot be a header's. */
 class BadHeadError extends TypeError {
@@ -110,9 +186,8 @@ function restOf(dates: boolean, closes: boolean, chunked: boolean, keepAliveMs: 
     second = now
     keptFor = keepAliveMs
     date = `Date: ${new Date(now * 1_000).toUTCString()}\r\n`
-    // Written out, as what is common.
-    kept = Buffer.from(`${keptLines(keepAliveMs)}\r\n`).toString('latin1')
-    datedKept = Buffer.from(date + kept).toString('latin1')
+    kept = copied(`${keptLines(keepAliveMs)}\r\n`)
+    datedKept = copied(date + kept)
   }
   if (!closes && !chunked) return dates ? datedKept : kept
   const connection = closes ? '' : keptLines(keepAliveMs)

@@ -3,10 +3,11 @@ import { ERRORS, type ErrorCode, problem, type SkerryError } from '@skerry/contr
 import { PROBLEM_TYPE, problemAnswer } from '@skerry/service'
 import type { CorsHeaders } from '../door/cors.ts'
 import type { Visit } from '../door/visit.ts'
+import type { HeadPart } from '../head-lines.ts'
 import { type AnswerHead, headInList } from './answer-head.ts'
-import { type HeadPart, headPart } from './head-text.ts'
+import { headPart, wholeHeadText } from './head-text.ts'
 import { writePairs } from './http1-response.ts'
-import { limitHeaders, responseHeaders, saysAny, withOwn } from './lists.ts'
+import { limitHeaders, responseHeaders, saysAny, withOurs } from './lists.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** What the gateway says itself in a head, by name in lower case. */
@@ -27,8 +28,9 @@ export type HeadsOptions = {
 }
 
 /**
- * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write` (and `text`, where there
- * is no response to write to). Lists are name, value, name, value; names in lower case.
+ * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write`. Where there is no response to
+ * write to, `switching` and `refusal` make it as text; Fastify writes those of its replies, with what `ofReply` says. Lists are name, value, name, value;
+ * names in lower case.
  */
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
@@ -63,7 +65,12 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     return said
   }
   const security = headPart(SECURITY_HEADERS.flat())
-  const see = (head: AnswerHead, visit: Visit | undefined) => onHead?.(head, visit)
+  const see = (head: AnswerHead, visit: Visit | undefined) => {
+    if (onHead === undefined) return
+    // It may change headers of the request, which are not its own where no policy has seen it at the door.
+    visit?.raw.ownHeaders?.()
+    onHead(head, visit)
+  }
 
   return {
     ours,
@@ -79,8 +86,8 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
       saysAny(came, SECURITY_HEADERS)
         ? { list: responseHeaders(came, said, SECURITY_HEADERS), common: undefined }
         : { list: responseHeaders(came, said, []), common: security },
-    ofKept: (list, said) => withOwn(list, said, SECURITY_HEADERS),
-    common: (list) => headPart(withOwn(list, {}, SECURITY_HEADERS)),
+    ofKept: (list, said) => withOurs(list, said, SECURITY_HEADERS),
+    common: (list) => headPart(withOurs(list, {}, SECURITY_HEADERS)),
     problem(visit, error, closing = false) {
       const { body, headers } = problemAnswer(error, visit.id)
       const said: GatewayHeaders = { ...headers, 'content-type': PROBLEM_TYPE, ...ours(visit) }
@@ -96,12 +103,18 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
         return
       }
       const whole = common === undefined ? list : [...common.pairs, ...list]
-      onHead(headInList(status, whole), visit)
+      see(headInList(status, whole), visit)
       writePairs(response, status, whole)
     },
     switching(visit, list) {
       see(headInList(101, list), visit)
-      return headText('HTTP/1.1 101 Switching Protocols', ['connection', 'Upgrade', 'upgrade', 'websocket', ...list])
+      return wholeHeadText('HTTP/1.1 101 Switching Protocols', [
+        'connection',
+        'Upgrade',
+        'upgrade',
+        'websocket',
+        ...list
+      ])
     },
     refusal(code, origin, withBody) {
       const { status, title } = ERRORS[code]
@@ -111,13 +124,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
       see(headInList(status, list), undefined)
       const body = withBody ? JSON.stringify(problem(code)) : ''
       if (withBody) list.push('content-length', String(Buffer.byteLength(body)))
-      return headText(`HTTP/1.1 ${status} ${title}`, [...list, 'connection', 'close']) + body
+      return wholeHeadText(`HTTP/1.1 ${status} ${title}`, [...list, 'connection', 'close']) + body
     }
   }
-}
-
-function headText(line: string, list: readonly string[]): string {
-  let text = `${line}\r\n`
-  for (let i = 0; i < list.length; i += 2) text += `${list[i]}: ${list[i + 1]}\r\n`
-  return `${text}\r\n`
 }

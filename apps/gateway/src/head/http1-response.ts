@@ -1,5 +1,6 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { type HeadPart, headText, NOTHING } from './head-text.ts'
+import type { HeadPart } from '../head-lines.ts'
+import { headText, NOTHING } from './head-text.ts'
 
 /** What of Node's response its types do not name: the head that waits for the first part of the body, and what the head says of the connection. */
 type Inside = {
@@ -8,12 +9,20 @@ type Inside = {
   _keepAliveTimeout: number
   _expect_continue: boolean
   _sent100: boolean
+  _implicitHeader(): void
+  _send(data: string, encoding: BufferEncoding): boolean
 }
 
 /** An answer that writes its own head of `pairs` (name, value, name, value; names in lower case). */
 export type PairsWriter = {
   /** @param common comes before them */
   writePairs(status: number, pairs: readonly string[], common: HeadPart): void
+}
+
+/** An answer that writes head, body and end at once. */
+export type WholeWriter = {
+  /** The body's memory is the caller's again when this returns. */
+  endWhole(body: Uint8Array): void
 }
 
 /**
@@ -33,6 +42,13 @@ export class GatewayResponse extends ServerResponse<IncomingMessage> implements 
     this.statusCode = status
     inside._header = head.text
     inside._headerSent = false
+  }
+
+  /** Node would write it as UTF-8, and what a service says in latin1 would be other bytes. */
+  override flushHeaders(): void {
+    const inside = this as unknown as Inside
+    if (inside._header === null) inside._implicitHeader()
+    inside._send('', 'latin1')
   }
 
   private isOrdinary(status: number, { _header, _expect_continue, _sent100 }: Inside): boolean {
@@ -59,6 +75,14 @@ export function writePairs(
   const writer = response as ServerResponse & Partial<PairsWriter>
   if (writer.writePairs !== undefined) writer.writePairs(status, pairs, common)
   else response.writeHead(status, joined(common, pairs))
+}
+
+/** Ends an answer with a short body, the only part of it, whose memory is the caller's again when this returns. */
+export function endWhole(response: ServerResponse, body: Buffer): void {
+  const writer = response as ServerResponse & Partial<WholeWriter>
+  if (writer.endWhole !== undefined) writer.endWhole(body)
+  // As a string, because Node joins a string to the head and sends a buffer beside it.
+  else response.end(body.toString('latin1'), 'latin1')
 }
 
 /** Lets the head of an answer say how long its connection is kept, where Node does not keep it by a timer of its own. */

@@ -48,7 +48,7 @@ export function saysAny(
 }
 
 /** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
-export function withOwn(
+export function withOurs(
   list: string[],
   ours: Readonly<Record<string, string>>,
   defaults: readonly (readonly [name: string, value: string])[]

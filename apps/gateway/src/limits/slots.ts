@@ -34,11 +34,11 @@ export type Slots = {
   peek(policy: LimitPolicy, subject: string): Slot | undefined
 }
 
-type Places = (Slot | undefined)[]
+type SubjectSlots = (Slot | undefined)[]
 
 /** @param most of each kind of subject; who was not seen for longest is forgotten first */
 export function createSlots(most: number): Slots {
-  const kinds: Partial<Record<CountedBy, LRUCache<string, Places>>> = {}
+  const kinds: Partial<Record<CountedBy, LRUCache<string, SubjectSlots>>> = {}
   return {
     of(policy, subject) {
       const { by, place } = policy

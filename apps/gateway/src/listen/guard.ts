@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
-import { Visit } from '../door/visit.ts'
+import { type Visit, visitOf } from '../door/visit.ts'
 import { answerProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 
 /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** Takes in that an answer was given in place of a handler's. */
+export type OnAnswered = (visit: Visit, status: number) => void
 
 /**
  * Where bytes from outside enter, what they call is guarded: what it throws is told, and ends what these bytes belong to. Anything later that
@@ -30,12 +33,12 @@ export function guard<A extends unknown[]>(
 }
 
 /** The same for requests, without anything made for each. One that fails is answered 500, or broken off where its answer has begun. */
-export function guardRequests(handler: Handler, onFault: FaultLog, heads: Heads): Handler {
+export function guardRequests(handler: Handler, onFault: FaultLog, heads: Heads, onAnswered: OnAnswered): Handler {
   return (request, response) => {
     try {
       handler(request, response)
     } catch (error) {
-      failRequest(onFault, heads, request, response, error)
+      failRequest(onFault, heads, onAnswered, request, response, error)
     }
   }
 }
@@ -44,6 +47,7 @@ export function guardRequests(handler: Handler, onFault: FaultLog, heads: Heads)
 function failRequest(
   onFault: FaultLog,
   heads: Heads,
+  onAnswered: OnAnswered,
   request: IncomingMessage,
   response: ServerResponse,
   error: unknown
@@ -55,8 +59,9 @@ function failRequest(
       return
     }
     // What else is on this connection is in doubt, so it ends.
-    const visit = new Visit(request, performance.now())
+    const visit = visitOf(request)
     answerProblem(heads, visit, response, new SkerryError('INTERNAL', { cause: error }), true)
+    onAnswered(visit, 500)
   } catch {
     // There is nothing left to say to this client.
     request.socket.destroy()

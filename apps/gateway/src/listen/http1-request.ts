@@ -1,4 +1,5 @@
 import { IncomingMessage } from 'node:http'
+import type { Visit } from '../door/visit.ts'
 import type { BodyHold } from './body-budget.ts'
 import { Gather } from './gather.ts'
 
@@ -8,6 +9,7 @@ export class GatewayRequest extends IncomingMessage {
   hold: BodyHold | undefined
   /** Its body passes through, at a pace of its own: the time of whole requests does not hold. */
   passes = false
+  visit: Visit | undefined
   private gather: Gather | undefined
 
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type IncomingHttpHeaders as Http2Headers, Http2ServerRequest, type ServerHttp2Stream } from 'node:http2'
 import type { ReadableOptions } from 'node:stream'
+import type { Visit } from '../door/visit.ts'
 import type { BodyHold } from './body-budget.ts'
 import { breakStream } from './broken-streams.ts'
 import { Gather } from './gather.ts'
@@ -26,6 +27,7 @@ export class GatewayHttp2Request extends Http2ServerRequest {
   hold: BodyHold | undefined
   /** Its body passes through, at a pace of its own: the time of whole requests does not hold. */
   passes = false
+  visit: Visit | undefined
   private gather: Gather | undefined
 
   constructor(stream: ServerHttp2Stream, headers: Http2Headers, _options: ReadableOptions, raw: readonly string[]) {

@@ -5,11 +5,11 @@ import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
 import type { BoundMet } from '../bounds.ts'
 import type { GatewayConfig } from '../config.ts'
-import { type Incoming, Visit } from '../door/visit.ts'
+import { type Incoming, visitOf } from '../door/visit.ts'
 import { answerProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 import { brokenByUs } from './broken-streams.ts'
-import { guard, type Handler } from './guard.ts'
+import { guard, type Handler, type OnAnswered } from './guard.ts'
 import { GatewayHttp2Request } from './http2-request.ts'
 import { GatewayHttp2Response } from './http2-response.ts'
 import type { PieceShare } from './piece-share.ts'
@@ -27,6 +27,7 @@ export type Http2Options = {
   config: GatewayConfig
   handler: Handler
   heads: Heads
+  onAnswered: OnAnswered
   /** The gateway is leaving: each connection that brings a request is told to go elsewhere for its next. */
   draining(): boolean
   /** A connection was ended by a bound. */
@@ -36,7 +37,7 @@ export type Http2Options = {
   /** What the bodies of all connections may come in. */
   share: PieceShare
   slow: SlowReaders
-  /** An answer was broken off because its client does not read it, or a connection for what it costs. */
+  /** A request was refused or its answer broken off because of a bound, or a connection for what it costs. */
   onBound: BoundMet
   /** Takes in what the code of a connection threw. */
   onFault: FaultLog
@@ -80,7 +81,7 @@ type Connection = {
  * CVE-2023-44487, CVE-2025-8671), pings and settings, silence, and the time a body takes.
  */
 export function createHttp2(options: Http2Options): Http2 {
-  const { config, handler, heads, draining, onEnded, onFault, countBody, share, slow, onBound } = options
+  const { config, handler, heads, onAnswered, draining, onEnded, onFault, countBody, share, slow, onBound } = options
   const connections = new Map<ServerHttp2Session, Connection>()
   const resets: Allowance = { burst: config.H2_RESET_BURST, perSecond: config.H2_RESETS_PER_SECOND }
   const control: Allowance = { burst: config.H2_CONTROL_BURST, perSecond: config.H2_CONTROL_PER_SECOND }
@@ -134,7 +135,9 @@ export function createHttp2(options: Http2Options): Http2 {
     session.on('ping', () => controlled(connection))
     // The connection is over then. What Node's parser ends by itself is a bound like ours: its floods, and what is no HTTP/2.
     session.on('error', (error: Error & { code?: string }) => {
-      if (error.code?.startsWith('ERR_HTTP2_') === true) onEnded('protocol', socket.remoteAddress)
+      if (error.code?.startsWith('ERR_HTTP2_') !== true) return
+      if (isOutOfResets(connection)) tell('resets', socket.remoteAddress)
+      else onEnded('protocol', socket.remoteAddress)
     })
     // Before Node makes a request of it; a stream that was reset meanwhile no longer knows its session.
     session.prependListener('stream', () => {
@@ -156,9 +159,11 @@ export function createHttp2(options: Http2Options): Http2 {
     if (draining()) leave(connection)
     // Reset in the same breath as it came: nobody waits for an answer.
     if (stream.destroyed || stream.closed) return
+    const isTooLong = listSize(request.came) > config.HEADER_LIMIT
+    if (isTooLong) onBound('HEADER_LIMIT', request.socket.remoteAddress)
     const { fault } = request
     // Until a client has confirmed the settings, nghttp2 lets it send longer lists.
-    if (listSize(request.came) > config.HEADER_LIMIT) refuseStream(response, new SkerryError('HEADERS_TOO_LARGE'))
+    if (isTooLong) refuseStream(response, new SkerryError('HEADERS_TOO_LARGE'))
     else if (fault !== undefined) refuseStream(response, new SkerryError('BAD_REQUEST', { detail: fault }))
     else handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
   }
@@ -174,8 +179,9 @@ export function createHttp2(options: Http2Options): Http2 {
   }
 
   function refuseStream(response: GatewayHttp2Response, error: SkerryError): void {
-    const visit = new Visit(response.req as Incoming, performance.now())
+    const visit = visitOf(response.req as Incoming)
     answerProblem(heads, visit, response as unknown as ServerResponse, error)
+    onAnswered(visit, error.status)
   }
 
   function controlled(connection: Connection): void {
@@ -185,10 +191,21 @@ export function createHttp2(options: Http2Options): Http2 {
   /** GOAWAY with ENHANCE_YOUR_CALM, and its streams with it. */
   function endFor(connection: Connection, reason: keyof typeof BOUND_OF): void {
     if (connection.session.destroyed) return
-    const { remoteAddress } = connection.socket
-    onEnded(reason, remoteAddress)
-    onBound(BOUND_OF[reason], remoteAddress)
+    tell(reason, connection.socket.remoteAddress)
     connection.session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  }
+
+  function tell(reason: keyof typeof BOUND_OF, address: string | undefined): void {
+    onEnded(reason, address)
+    onBound(BOUND_OF[reason], address)
+  }
+
+  /**
+   * Whether it was for its resets that nghttp2 has ended a connection, which its error does not say: the streams have told of them before. nghttp2 earns
+   * new ones once in a second, the bucket here all the time.
+   */
+  function isOutOfResets({ resets: { left } }: Connection): boolean {
+    return left <= Math.min(resets.perSecond, resets.burst / 2)
   }
 
   /** Takes no more streams, and ends with the last one. */
@@ -203,6 +220,7 @@ export function createHttp2(options: Http2Options): Http2 {
     if (!connection.begun) {
       if (now - since < config.HEADERS_TIMEOUT_MS) return
       onEnded('silent', socket.remoteAddress)
+      onBound('HEADERS_TIMEOUT_MS', socket.remoteAddress)
       socket.destroy()
     } else if (connection.answers.size === 0) {
       if (leftAt === undefined) {
@@ -217,7 +235,9 @@ export function createHttp2(options: Http2Options): Http2 {
     for (const [request, began] of connection.uploads) {
       if (now - began < config.REQUEST_TIMEOUT_MS) break
       connection.uploads.delete(request)
-      if (!request.complete && !request.passes) request.stream.close(constants.NGHTTP2_CANCEL)
+      if (request.complete || request.passes) continue
+      onBound('REQUEST_TIMEOUT_MS', socket.remoteAddress)
+      request.stream.close(constants.NGHTTP2_CANCEL)
     }
     for (const answer of connection.answers) look(answer, socket.remoteAddress, now)
     if (session.destroyed && socket.destroyed) connections.delete(session)

@@ -22,7 +22,7 @@ export type KeptOptions = {
   /** How long the head of a request may take. */
   headMs?: number
   slow?: SlowReaders | undefined
-  /** A connection was ended because its client does not read. */
+  /** A connection was ended because its client does not read, or does not finish its head. */
   onBound?: BoundMet
 }
 
@@ -47,7 +47,10 @@ export function createKeptConnections(options: KeptOptions = {}): KeptConnection
       socket[ANSWER] = undefined
     } else if (now - state.since >= idleMs) {
       // The head of a request may come in parts, and has a time of its own for that. Empty lines ahead of one are no part of it.
-      if (socket.bytesRead === state.bytesRead || now - state.since >= idleMs + headMs) socket.destroy()
+      const isSilent = socket.bytesRead === state.bytesRead
+      if (!isSilent && now - state.since < idleMs + headMs) return
+      if (!isSilent) onBound?.('HEADERS_TIMEOUT_MS', socket.remoteAddress)
+      socket.destroy()
     }
   }
 

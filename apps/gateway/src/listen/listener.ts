@@ -9,7 +9,7 @@ import { createHeads, type Heads } from '../head/heads.ts'
 import { GatewayResponse, tellKeepAlive } from '../head/http1-response.ts'
 import { takeOffNamed } from '../hop-by-hop.ts'
 import { createBodyBudget } from './body-budget.ts'
-import { guard, guardRequests, type Handler, ignore } from './guard.ts'
+import { guard, guardRequests, type Handler, ignore, type OnAnswered } from './guard.ts'
 import { createLanes, type Lanes } from './http1/lanes.ts'
 import { canReadInto } from './http1/read-into.ts'
 import { GatewayRequest } from './http1-request.ts'
@@ -26,16 +26,18 @@ import { openTls } from './tls.ts'
 
 export type ListenerOptions = {
   config: GatewayConfig
-  /** Gets the requests of every protocol; those of HTTP/2 look like HTTP/1.1's (docs/gateway-http2.md). */
+  /** Gets the requests of every protocol: `proxy/entry.ts`. Those of HTTP/2 look like HTTP/1.1's (docs/gateway-http2.md). */
   handler: Handler
   /** Makes the heads of what is refused before the handler gets it; without it they have no policies. */
   heads?: Heads
+  /** One of these was given, or one in place of the handler's. */
+  onAnswered?: OnAnswered
   /**
    * Whether the handler takes requests for a target that are not Node's objects, but what the gateway uses of them (`http1/`); without it there are
    * none.
    */
   takesPlain?: (target: string) => boolean
-  /** Gets upgrades, which only HTTP/1.1 has; their connections are its own from then on, however long they are silent. */
+  /** Gets upgrades, which only HTTP/1.1 has: `websocket/upgrade.ts`. Their connections are its own from then on, however long they are silent. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Listens on this socket, whatever it is told. */
   listenFd?: number | undefined
@@ -83,13 +85,15 @@ const CLOSING_GRACE_MS = 1_000
 
 /**
  * One port for HTTP/1.1, HTTP/2 with prior knowledge (h2c) and, with a certificate, both over TLS. The first bytes of a connection say
- * which it is; afterwards it belongs to Node's own server of that protocol. Throws when the certificate cannot be used.
+ * which it is (`protocol.ts`); afterwards it belongs to Node's own server of that protocol, or to the lanes (`http1/lanes.ts`) while it brings plain
+ * requests of HTTP/1.1 without TLS. Throws when the certificate cannot be used.
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { config, draining = () => false, onEnded = () => {}, onFault = () => {}, onBound = () => {} } = options
+  const { onAnswered = () => {} } = options
   const { addressOf = ({ socket }: IncomingMessage) => socket.remoteAddress } = options
   const { heads = createHeads({ corsHeaders: corsHeadersFor(config.CORS_ORIGINS), draining }) } = options
-  const handler = guardRequests(options.handler, onFault, heads)
+  const handler = guardRequests(options.handler, onFault, heads, onAnswered)
   const clientError = guard(onFault, 'connection', options.clientError, (_error, socket) => socket.destroy())
   let closing = false
   const bodies = createBodyBudget({
@@ -101,7 +105,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const countBody = (request: GatewayRequest | GatewayHttp2Request, response: ServerResponse, pieces: Pieces) => {
     const hold = bodies.open(addressOf(request as IncomingMessage), pieces, (why) => {
       onBound(BOUND_OF[why], request.socket.remoteAddress)
-      refuseBody(why, request as IncomingMessage, response, heads)
+      refuseBody(why, request as IncomingMessage, response, heads, onAnswered)
     })
     request.hold = hold
     response.once('close', () => hold.close())
@@ -110,6 +114,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     IncomingMessage: GatewayRequest as typeof IncomingMessage,
     ServerResponse: GatewayResponse,
     maxHeaderSize: config.HEADER_LIMIT,
+    // The door refuses what says none, in the one shape of all refusals, and handshakes as well, which Node would let through.
+    requireHostHeader: false,
     headersTimeout: config.HEADERS_TIMEOUT_MS,
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     // `kept` does it for less.
@@ -159,7 +165,19 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   const newcomers = createNewcomers()
-  const http2 = createHttp2({ config, handler, heads, countBody, share, draining, onEnded, onFault, slow, onBound })
+  const http2 = createHttp2({
+    config,
+    handler,
+    heads,
+    onAnswered,
+    countBody,
+    share,
+    draining,
+    onEnded,
+    onFault,
+    slow,
+    onBound
+  })
   const begin = guard(onFault, 'connection', assign, (_protocol, socket) => socket.destroy())
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
@@ -207,6 +225,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       handOver: guard(onFault, 'connection', serveHttp1, (socket) => socket.destroy()),
       keepAliveMs: config.KEEP_ALIVE_TIMEOUT_MS,
       headerLimit: config.HEADER_LIMIT,
+      aheadBytes: config.PLAIN_AHEAD_BYTES,
       onBound,
       onFault
     })
@@ -294,9 +313,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
 /** Gives a server's connections to `take`, and returns what the server itself would have done with them. */
 function takeConnections(server: Server, take: (socket: Socket) => void): (socket: Socket) => void {
-  const [own] = server.listeners('connection') as ((socket: Socket) => void)[]
-  if (own === undefined) throw new Error('this Node takes connections in another way')
-  server.removeListener('connection', own)
+  const [ofServer] = server.listeners('connection') as ((socket: Socket) => void)[]
+  if (ofServer === undefined) throw new Error('this Node takes connections in another way')
+  server.removeListener('connection', ofServer)
   server.on('connection', take)
-  return (socket) => own.call(server, socket)
+  return (socket) => ofServer.call(server, socket)
 }

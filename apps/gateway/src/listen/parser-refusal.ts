@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { parserRefusal } from '@skerry/service'
+import type { Bound, BoundMet } from '../bounds.ts'
 import { currentResponse } from '../door/in-turn.ts'
 import type { Heads } from '../head/heads.ts'
 import type { GatewayRequest } from './http1-request.ts'
@@ -18,12 +19,17 @@ const refused = new WeakSet<Socket>()
  * their place would tell a client that what a service is doing was not done. The connection then stays for a moment, so that the
  * client gets to read the answer.
  */
-export function createParserRefusal(heads: Pick<Heads, 'refusal'>): (error: ParseError, socket: Socket) => void {
+export function createParserRefusal(
+  heads: Pick<Heads, 'refusal'>,
+  onBound: BoundMet = () => {}
+): (error: ParseError, socket: Socket) => void {
   return (error, socket) => {
     if (refused.has(socket)) return
     // Its body passes through, at a pace of its own. Node tells of it once.
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && passes(socket)) return
     refused.add(socket)
+    const bound = boundMetBy(error, socket)
+    if (bound !== undefined) onBound(bound, socket.remoteAddress)
     whenAnswered(socket, (answered) => {
       if (answered) socket.end()
       else if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
@@ -37,6 +43,12 @@ export function createParserRefusal(heads: Pick<Heads, 'refusal'>): (error: Pars
       setTimeout(() => socket.destroy(), LINGER_MS).unref()
     })
   }
+}
+
+function boundMetBy(error: ParseError, socket: Socket): Bound | undefined {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return isLongUrl(error) ? 'URL_LIMIT' : 'HEADER_LIMIT'
+  if (error.code !== 'ERR_HTTP_REQUEST_TIMEOUT') return undefined
+  return isInBody(socket) ? 'REQUEST_TIMEOUT_MS' : 'HEADERS_TIMEOUT_MS'
 }
 
 function passes(socket: Socket): boolean {

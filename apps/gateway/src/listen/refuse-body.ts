@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
-import { Visit } from '../door/visit.ts'
+import { visitOf } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
 import type { Refused } from './body-budget.ts'
+import type { OnAnswered } from './guard.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 import { dropRead } from './stop-reading.ts'
 
@@ -11,7 +12,13 @@ import { dropRead } from './stop-reading.ts'
 const LINGER_MS = 1_000
 
 /** Answers a request whose body is not taken, lets go of what has come of it, and ends its connection, or its stream. */
-export function refuseBody(why: Refused, request: IncomingMessage, response: ServerResponse, heads: Heads): void {
+export function refuseBody(
+  why: Refused,
+  request: IncomingMessage,
+  response: ServerResponse,
+  heads: Heads,
+  onAnswered: OnAnswered
+): void {
   // Whoever reads it has the parts that came, and is not to hear that it has ended or broken off.
   for (const event of ['data', 'end', 'error', 'close', 'aborted']) request.removeAllListeners(event)
   const http2 = request.httpVersionMajor >= 2
@@ -25,9 +32,10 @@ export function refuseBody(why: Refused, request: IncomingMessage, response: Ser
     }
     return
   }
-  const visit = new Visit(request, performance.now())
+  const visit = visitOf(request)
   const { status, list, body } = heads.problem(visit, refusalOf(why), true)
   heads.write(response, visit, status, list)
+  onAnswered(visit, status)
   if (http2) {
     const { stream } = request as unknown as GatewayHttp2Request
     response.end(body)

@@ -155,9 +155,11 @@ function refusalsOf(reason: Refusal['reason']): Refusal[] {
   return list
 }
 
+const ORIGIN = performance.timeOrigin
+
 /** Steady like `performance.now()`, and near enough the same on all machines. */
 function sharedClock(): number {
-  return performance.timeOrigin + performance.now()
+  return ORIGIN + performance.now()
 }
 
 function repeat(ms: number, work: () => void): () => void {

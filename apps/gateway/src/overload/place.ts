@@ -2,20 +2,20 @@ import { type Priority, SkerryError } from '@skerry/contracts'
 import { type Outcome, outcomeOfAnswer, outcomeOfFailure } from './outcome.ts'
 import type { Candidate, Overload, Refusal } from './overload.ts'
 
-type Places = Pick<Overload, 'admit' | 'settle'>
+type Admission = Pick<Overload, 'admit' | 'settle'>
 
 /**
  * The place of one request among all that its service has to do: it is asked for, perhaps waited for, and given back once. Whatever goes to a
  * service and ends gets there by one.
  */
 export abstract class Place implements Candidate {
-  private readonly overload: Places
+  private readonly overload: Admission
   private readonly lane: string
   protected readonly priority: Priority
   /** Since when it is taken, `performance.now()`; NaN while it is not. */
   private since = Number.NaN
 
-  constructor(overload: Places, lane: string, priority: Priority) {
+  constructor(overload: Admission, lane: string, priority: Priority) {
     this.overload = overload
     this.lane = lane
     this.priority = priority
@@ -42,17 +42,17 @@ export abstract class Place implements Candidate {
   }
 
   /** Gives it back, where it is taken. */
-  settle(outcome: Outcome): void {
+  settle(outcome: Outcome, now = performance.now()): void {
     const { since } = this
     if (Number.isNaN(since)) return
     this.since = Number.NaN
-    this.overload.settle(this.lane, performance.now() - since, outcome)
+    this.overload.settle(this.lane, now - since, outcome)
   }
 }
 
 /** Does work that has to have a place in its service: waits for one within the overload's bounds, or rejects with a NoPlaceError. */
 export function withPlace<T extends { status: number }>(
-  overload: Places,
+  overload: Admission,
   lane: string,
   priority: Priority,
   work: () => Promise<T>
@@ -70,7 +70,7 @@ class PlaceOfWork<T extends { status: number }> extends Place {
   private readonly reject: (error: Error) => void
 
   constructor(
-    overload: Places,
+    overload: Admission,
     lane: string,
     priority: Priority,
     work: PlaceOfWork<T>['work'],

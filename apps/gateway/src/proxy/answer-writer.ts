@@ -11,6 +11,7 @@ import { type Coding, negotiate, ON_THE_WAY } from '../bytes/negotiate.ts'
 import { limitedAddress } from '../door/address.ts'
 import type { Visit } from '../door/visit.ts'
 import type { Heads, ServiceHead } from '../head/heads.ts'
+import { endWhole } from '../head/http1-response.ts'
 import { CallerGoneError } from '../upstreams/errors.ts'
 import type { Behind, SlowAnswer, Spool } from './spool.ts'
 
@@ -94,8 +95,8 @@ export class AnswerWriter implements SlowAnswer {
     if (encoder === undefined) {
       this.missing -= chunk.length
       if (this.missing === 0 && chunk.length <= ONE_WRITE) {
-        // Head, body and end in one write; as a string, because Node joins a string to the head and sends a buffer beside it.
-        res.end(chunk.toString('latin1'), 'latin1')
+        // Head, body and end in one write.
+        endWhole(res, chunk)
         return
       }
     }
@@ -154,8 +155,11 @@ export class AnswerWriter implements SlowAnswer {
   end(): void {
     const { whole, encoder, res } = this
     this.behind?.ended()
-    if (whole !== undefined) this.encode(whole)
-    else if (encoder !== undefined) encoder.end()
+    if (whole !== undefined) {
+      // This writer may be kept for longer than its answer.
+      this.whole = undefined
+      this.encode(whole)
+    } else if (encoder !== undefined) encoder.end()
     else if (!res.writableEnded) res.end()
   }
 

@@ -4,12 +4,10 @@ import { tellToGoOn } from '@skerry/service'
 import { inTurn, isItsTurn, type TurnBounds } from '../door/in-turn.ts'
 import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
 import { guardPath } from '../door/path-guard.ts'
-import { Visit } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
 import type { ExchangeDeps } from './exchange.ts'
-import { refuse } from './refuse.ts'
-import { serve } from './serve.ts'
+import { refuseBehindDoor, serve } from './serve.ts'
 
 const PROXIED = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 const ALLOWED = [...PROXIED, 'OPTIONS'].join(', ')
@@ -28,18 +26,11 @@ export function createEntry(
     else answerHere(request, response)
   }
   const answerHere = (request: IncomingMessage, response: ServerResponse) => {
-    try {
-      guardMessage(request)
-      if (hasBodyWithoutMeaning(request))
-        throw bodyRefusal(request.method, request.url === gatewayRoutes.batch.path ? ['POST'] : [])
-      if (!PROXIED.has(request.method ?? '') && request.method !== 'OPTIONS')
-        throw new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
-      // It asks for no path, but for the gateway (RFC 9110 9.3.7).
-      if (request.method === 'OPTIONS' && request.url === '*') request.url = '/'
-      // Before Fastify, which would refuse some of them in its own way.
-      guardPath(request.url ?? '', deps.urlLimit)
-    } catch (error) {
-      refuseHere(request, response, error)
+    // It asks for no path, but for the gateway (RFC 9110 9.3.7).
+    if (request.method === 'OPTIONS' && request.url === '*') request.url = '/'
+    const fault = faultOf(request, deps.urlLimit)
+    if (fault !== undefined) {
+      refuseBehindDoor(deps, request, response, fault)
       return
     }
     // Fastify would wait for the body that a type announces.
@@ -47,11 +38,28 @@ export function createEntry(
     tellToGoOn(request, response)
     fastify(request, response)
   }
-  const refuseHere = (request: IncomingMessage, response: ServerResponse, error: unknown) =>
-    refuse(deps, new Visit(request, performance.now()), request, response, error)
+
+  // Apart: what a function has in a closure is made for each call, also of those that never make the closure.
+  const wait = (request: IncomingMessage, response: ServerResponse) =>
+    inTurn(request.socket, response, () => enter(request, response), deps.turns)
 
   return (request, response) => {
     if (isItsTurn(response)) enter(request, response)
-    else inTurn(request.socket, response, () => enter(request, response), deps.turns)
+    else wait(request, response)
+  }
+}
+
+/** What Fastify must not get: it would refuse some of it in its own way, and the checks of load balancers have no door to look at it. */
+function faultOf(request: IncomingMessage, urlLimit: number): Error | undefined {
+  const { method = '', url = '' } = request
+  try {
+    guardMessage(request)
+    if (hasBodyWithoutMeaning(request)) return bodyRefusal(method, url === gatewayRoutes.batch.path ? ['POST'] : [])
+    if (!PROXIED.has(method) && method !== 'OPTIONS')
+      return new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
+    guardPath(url, urlLimit)
+    return undefined
+  } catch (error) {
+    return error as Error
   }
 }

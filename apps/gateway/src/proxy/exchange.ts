@@ -10,7 +10,8 @@ import type { Balancer } from '../upstreams/balancer.ts'
 import type { AnswerWriterDeps } from './answer-writer.ts'
 import { recordAnswer } from './record.ts'
 import { type RefuseDeps, refuse } from './refuse.ts'
-import type { StreamedBounds } from './streamed/places.ts'
+import { keepSpecimen } from './specimen.ts'
+import type { StreamedBounds } from './streamed-places.ts'
 import type { OpenStreams } from './streams.ts'
 import { timingOf } from './timing.ts'
 import type { Silences } from './upstream-request.ts'
@@ -102,6 +103,8 @@ export class Exchange {
     if (this.isAnswered && !isStreaming) recordAnswer(this.deps, this.visit, res.statusCode)
     this.isGone = isStreaming || !res.writableFinished
     carrier?.closed(this.isGone)
+    // What had come of a body is still at the request of a client that has gone.
+    if (!this.isGone) keepSpecimen(this)
   }
 
   /** What the gateway says of the time it took, behind what the service says. */

@@ -8,7 +8,8 @@ import type { CachedRoute } from '../cache/cached-route.ts'
 import { cachedHeaders, isNotModified, lastingHeaders, passingHeaders } from '../cache/client-headers.ts'
 import type { ResponseCache, Served } from '../cache/response-cache.ts'
 import type { Visit } from '../door/visit.ts'
-import type { HeadPart } from '../head/head-text.ts'
+import { endWhole } from '../head/http1-response.ts'
+import type { HeadPart } from '../head-lines.ts'
 import { type AnswerWriterDeps, ONE_WRITE } from './answer-writer.ts'
 
 export type KeptAnswerDeps = AnswerWriterDeps & { cache: Pick<ResponseCache, 'addVariant'> }
@@ -60,8 +61,7 @@ export function sendKept(
       heads.write(res, visit, answer.status, heads.ofKept(list, ours))
     }
     if (visit.method === 'HEAD' || answer.status === 204) res.end()
-    // As a string, because Node joins a string to the head and sends a buffer beside it.
-    else if (body.length <= ONE_WRITE) res.end(body.toString('latin1'), 'latin1')
+    else if (body.length <= ONE_WRITE) endWhole(res, body)
     else res.end(body)
   }
 }

@@ -1,18 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Logger, toSkerryError } from '@skerry/service'
+import type { BoundMet } from '../bounds.ts'
 import type { Visit } from '../door/visit.ts'
+import { writeProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 import { dropRest } from './drop-rest.ts'
 import { endStreamWhenAnswered } from './end-stream.ts'
+import { boundMetBy } from './met-bound.ts'
 
 export type RefuseDeps = {
   log: Logger
   heads: Heads
   /** The largest body that is read. */
   bodyLimit: number
+  onBound: BoundMet
 }
 
-/** Answers a visit with the problem of an error, in the one shape of all errors, and logs what is ours. Answers its status. */
+/** Answers a visit with the problem of an error, in the one shape of all errors, logs what is ours and tells of a bound that was met. Answers its status. */
 export function refuse(
   deps: RefuseDeps,
   visit: Visit,
@@ -22,14 +26,15 @@ export function refuse(
 ): number {
   const known = toSkerryError(error)
   logRefusal(deps.log, visit, known)
+  const bound = boundMetBy(known)
+  if (bound !== undefined) deps.onBound(bound, visit.address === '' ? request.socket.remoteAddress : visit.address)
   const unread = unreadBody(request, deps.bodyLimit)
-  const { status, list, body } = deps.heads.problem(visit, known, unread)
-  deps.heads.write(response, visit, status, list)
+  const { status, body } = writeProblem(deps.heads, visit, response, known, unread)
   if (!request.complete) endStreamWhenAnswered(request)
-  if (!unread) response.end(visit.method === 'HEAD' ? undefined : body)
+  if (!unread) response.end(body)
   else {
     // Written, but ended only when the body is over.
-    response.write(body)
+    if (body !== undefined) response.write(body)
     dropRest(request, () => response.end(() => request.socket.destroySoon()))
   }
   return status

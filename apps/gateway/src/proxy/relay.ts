@@ -29,7 +29,10 @@ export function mirror({ traffic, balancer }: ExchangeDeps, request: BalancedReq
   if (version !== undefined) balancer.mirror(request, version)
 }
 
-/** A request on its way to its service and the answer on its way back, written to the socket as it comes and at the client's pace. */
+/**
+ * A request on its way to its service (`upstreams/balancer.ts` finds the instance) and the answer on its way back, written to the socket as it comes and at
+ * the client's pace (`answer-writer.ts`).
+ */
 class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenStream {
   isStreaming = false
   private readonly exchange: Exchange
@@ -88,7 +91,7 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
     const request = upstreamRequest(visit, { headers, body, timeoutMs, version }, deps)
     mirror(deps, request)
     // Until it is sent the call is what can be aborted.
-    this.controller = deps.balancer.call(request, this) ?? this.controller
+    this.controller = deps.balancer.call(request, this, now) ?? this.controller
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -102,8 +105,9 @@ class Relay extends Place implements Dispatcher.DispatchHandler, Carrier, OpenSt
   onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
     const { exchange } = this
     this.controller = controller
-    this.settle(outcomeOfAnswer(status))
-    exchange.headAt = performance.now()
+    const now = performance.now()
+    this.settle(outcomeOfAnswer(status), now)
+    exchange.headAt = now
     this.revokeSessions(came['x-skerry-revoked'])
     // A refusal (4xx) has changed nothing; a failure may have.
     const tags = status < 400 || status >= 500 ? tagsEndedBy(exchange.visit) : undefined

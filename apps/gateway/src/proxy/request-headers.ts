@@ -1,6 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { untagHeader } from '../bytes/etags.ts'
+import { headPart } from '../head/head-text.ts'
+import type { HeadPart } from '../head-lines.ts'
 import { connectionOptions, HOP_BY_HOP } from '../hop-by-hop.ts'
+import type { Fields } from '../listen/http1/plain-head.ts'
 
 /** What a client may not tell a service: it is hop-by-hop, or only the gateway knows it. */
 const NEVER_FORWARDED = new Set([
@@ -44,11 +47,33 @@ export type Told = {
 
 /** The headers a service gets, as undici takes them: name, value, name, value. `body` is what will be sent, if anything. */
 export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | null): string[] {
+  const list = passedOn(came, told.traceContinued)
+  tell(list, told, body)
+  return list
+}
+
+/** The same in two parts for what came in `fields`: what is the same for each request with these, and what is not. */
+export function splitHeaders(fields: Fields, told: Told): { common: HeadPart | undefined; headers: string[] } {
+  const headers: string[] = []
+  if (fields.passed === undefined) {
+    // Most connections ask more than once, with the same headers; for one request it costs more than it spares.
+    if (!fields.asked || fields.headers.tracestate !== undefined) {
+      fields.asked = true
+      return { common: undefined, headers: requestHeaders(fields.headers, told, null) }
+    }
+    fields.passed = headPart(passedOn(fields.headers, false))
+  }
+  tell(headers, told, null)
+  return { common: fields.passed, headers }
+}
+
+/** What a service gets of what came. */
+function passedOn(came: IncomingHttpHeaders, traceContinued: boolean): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
     if (isWithheld(name)) continue
-    if (name === 'tracestate' && !told.traceContinued) continue
+    if (name === 'tracestate' && !traceContinued) continue
     if (named?.has(name) === true) continue
     const value = came[name]
     if (typeof value !== 'string') continue
@@ -56,10 +81,13 @@ export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buff
     if (name === 'if-none-match') list.push(name, untagHeader(value, came['accept-encoding'] as string | undefined))
     else list.push(name, name === 'if-match' ? untagHeader(value) : value)
   }
+  return list
+}
+
+function tell(list: string[], told: Told, body: Buffer | null): void {
   list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
   list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
   if (body !== null) list.push('content-length', String(body.length))
-  return list
 }
 
 const withheld = new Map<string, boolean>()

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { awaitsWord, tellToGoOn } from '@skerry/service'
+import { PlainResponse } from '../listen/http1/plain-response.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
@@ -8,15 +9,29 @@ import { passBodies } from './streamed/streamed-exchange.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**
- * The way of one request to a service, from its head to its answer: through the door; with its body, if it writes (where bodies pass through, by
- * `streamed/`); to a version of its service; from the cache (`from-cache.ts`), or with a place in its service (`overload/place.ts`) to an
- * instance of it and back (`relay.ts`). Until the head of an answer is there an error is answered as a problem, afterwards the connection
- * breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
+ * The way of one request to a service, from its head to its answer: through the door (`door/door.ts`); with its body (`body.ts`), if it writes (where
+ * bodies pass through, by `streamed/`); to a version of its service (`traffic/traffic.ts`); from the cache (`from-cache.ts`), or with a place in its
+ * service (`overload/place.ts`) to an instance of it and back (`relay.ts`). Until the head of an answer is there an error is answered as a problem,
+ * afterwards the connection breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
  */
 export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
+  throughDoor(new Exchange(deps, req, res, performance.now()))
+}
+
+/** Refuses what neither a service nor the gateway takes, behind the same door: it has its policies and limits, and is counted, like all else. */
+export function refuseBehindDoor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, fault: Error): void {
   const exchange = new Exchange(deps, req, res, performance.now())
+  exchange.visit.own = true
+  exchange.visit.fault = fault
+  throughDoor(exchange)
+}
+
+function throughDoor(exchange: Exchange): void {
+  const { deps, res } = exchange
+  const closed = () => exchange.closed()
   // 'close' comes once by itself.
-  res.on('close', () => exchange.closed())
+  if (res instanceof PlainResponse) res.onClosed(closed)
+  else res.on('close', closed)
   deps.door(exchange.visit, (error) => {
     try {
       if (error !== undefined) exchange.refuse(error)

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Visit } from '../door/visit.ts'
+import { PlainRequest } from '../listen/http1/plain-request.ts'
 import type { BalancedRequest } from '../upstreams/types.ts'
-import { requestHeaders } from './request-headers.ts'
+import { requestHeaders, splitHeaders } from './request-headers.ts'
 
 /** Silence allowed in an answer and in a live stream, ms. */
 export type Silences = { silenceMs: number; streamSilenceMs: number }
@@ -20,22 +21,25 @@ export function upstreamRequest(
   const { headers, body, timeoutMs, version } = asked
   const route = visit.route!
   const stream = isStream(visit)
-  const { trace } = visit
+  const { trace, raw } = visit
+  const told = {
+    address: visit.address,
+    protocol: visit.protocol,
+    requestId: visit.id,
+    traceparent: trace.traceparent,
+    traceContinued: trace.parentId !== undefined
+  }
+  // Those of a connection, which are the same again and again.
+  const { common, headers: list } =
+    raw instanceof PlainRequest && headers === raw.fields.headers && body === null
+      ? splitHeaders(raw.fields, told)
+      : { common: undefined, headers: requestHeaders(headers, told, body) }
   return {
     origin: route.service,
-    path: visit.raw.url!,
+    path: raw.url!,
     method: visit.method,
-    headers: requestHeaders(
-      headers,
-      {
-        address: visit.address,
-        protocol: visit.protocol,
-        requestId: visit.id,
-        traceparent: trace.traceparent,
-        traceContinued: trace.parentId !== undefined
-      },
-      body
-    ),
+    common,
+    headers: list,
     body,
     // A key means nothing to a service that does not say that it honours keys.
     repeatable: IDEMPOTENT.has(visit.method) || (route.idempotent && headers['idempotency-key'] !== undefined),

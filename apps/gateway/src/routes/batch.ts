@@ -1,13 +1,22 @@
-import type { RequestListener } from 'node:http'
-import { type BatchAnswer, type BatchRequest, gatewayRoutes, problem, type SkerryError } from '@skerry/contracts'
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { type BatchAnswer, type BatchRequest, gatewayRoutes, SkerryError } from '@skerry/contracts'
 import { route } from '@skerry/service'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { inject } from 'light-my-request'
+import type { BoundMet } from '../bounds.ts'
 import { guardPath } from '../door/path-guard.ts'
+import { Visit, visitOf } from '../door/visit.ts'
+import { headInList } from '../head/answer-head.ts'
+import type { Heads } from '../head/heads.ts'
+import type { OnAnswered } from '../listen/guard.ts'
 
 export type BatchDeps = {
   /** The listener that each request of a batch goes through, as if it had come by itself: the same door, limits, cache and dispatcher. */
   entry: RequestListener
+  /** Makes the heads of what is refused here; nobody writes them. */
+  heads: Pick<Heads, 'problem' | 'see'>
+  /** A request was refused before that listener got it. */
+  onAnswered: OnAnswered
   /** Whether the answer to a request does not end by itself, as its route says. */
   isStream(method: string, path: string): boolean
   urlLimit: number
@@ -15,6 +24,7 @@ export type BatchDeps = {
   timeoutMs: number
   /** Bytes of all answers together. */
   answerLimit: number
+  onBound: BoundMet
 }
 
 /** What a request of a batch may say for itself. The rest holds for all: one phone sends a batch. */
@@ -62,10 +72,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       // What began in time may still take for ever; those that are done are not lost with it.
       const late = new AbortController()
       const timer = setTimeout(() => late.abort(), until - performance.now())
-      const budget = { left: deps.answerLimit }
+      const left = { bytes: deps.answerLimit }
       const signals = { gone: gone.signal, late: late.signal }
       try {
-        return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, budget, signals))) }
+        return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, left, signals))) }
       } finally {
         clearTimeout(timer)
       }
@@ -77,40 +87,42 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     one: BatchRequest,
     batch: FastifyRequest,
     until: number,
-    budget: BytesLeft,
+    left: BytesLeft,
     { gone, late }: { gone: AbortSignal; late: AbortSignal }
   ): Promise<BatchAnswer> {
     const id = one.id === undefined ? {} : { id: one.id }
-    const failed = (status: number, answer: object) => ({
-      ...id,
-      status,
-      headers: { 'content-type': 'application/problem+json' },
-      body: answer
-    })
-    let path: string
+    const share: Share = { used: 0, cut: undefined, request: undefined }
+    const failed = (error: SkerryError): BatchAnswer => {
+      const { request } = share
+      const visit = request === undefined ? outside(one, batch, path) : visitOf(request)
+      const { status, list, body } = deps.heads.problem(visit, error)
+      deps.heads.see(headInList(status, list), visit)
+      if (request === undefined) deps.onAnswered(visit, status)
+      const headers: Record<string, string> = {}
+      for (let i = 0; i < list.length; i += 2) if (!LEFT_OUT.has(list[i]!)) headers[list[i]!] = list[i + 1]!
+      return { ...id, status, headers, body: JSON.parse(body) }
+    }
+    let path = ''
     try {
       // Here, because what injects would mend a path that is not what it seems.
       path = guardPath(one.path, deps.urlLimit)
     } catch (error) {
-      const { code, status, detail } = error as SkerryError
-      return failed(status, problem(code, detail === undefined ? {} : { detail }))
+      return failed(error as SkerryError)
     }
     const asksForStream = Object.entries(one.headers ?? {}).some(
       ([name, value]) => name.toLowerCase() === 'accept' && value.includes('text/event-stream')
     )
     if (path === gatewayRoutes.batch.path || asksForStream || deps.isStream(one.method, path))
-      return failed(400, problem('BAD_REQUEST', { detail: 'A batch cannot contain batches or streams.' }))
+      return failed(new SkerryError('BAD_REQUEST', { detail: 'A batch cannot contain batches or streams.' }))
     const refused = Object.keys(one.headers ?? {}).find((name) => !PART_HEADERS.has(name.toLowerCase()))
     if (refused !== undefined)
       return failed(
-        400,
-        problem('BAD_REQUEST', { detail: `A request in a batch cannot set ${refused}: set it on the batch.` })
+        new SkerryError('BAD_REQUEST', { detail: `A request in a batch cannot set ${refused}: set it on the batch.` })
       )
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
-      return failed(400, problem('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
-    const share: Share = { used: 0, cut: undefined }
-    const answer = await inject(bounded(deps.entry, budget, share, isEncrypted(batch)) as never, {
+      return failed(new SkerryError('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
+    const answer = await inject(bounded(deps, left, share, isEncrypted(batch)) as never, {
       method: one.method,
       url: one.path,
       remoteAddress: batch.raw.socket.remoteAddress ?? '',
@@ -118,10 +130,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       ...(one.body === undefined ? {} : { payload: JSON.stringify(one.body) }),
       signal: AbortSignal.any([gone, late])
     }).catch(() => undefined)
-    if (share.cut !== undefined) return failed(502, problem('BAD_GATEWAY', { detail: share.cut }))
-    if (answer === undefined && late.aborted) return failed(504, problem('TIMEOUT'))
+    if (share.cut !== undefined) return failed(new SkerryError('BAD_GATEWAY', { detail: share.cut }))
+    if (answer === undefined && late.aborted) return failed(new SkerryError('TIMEOUT'))
     // A service that broke off in the middle of its answer breaks no connection here.
-    if (answer === undefined) return failed(502, problem('BAD_GATEWAY'))
+    if (answer === undefined) return failed(new SkerryError('BAD_GATEWAY'))
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(answer.headers))
       if (value !== undefined && !LEFT_OUT.has(name))
@@ -129,59 +141,79 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     const content = contentOf(answer.payload, headers['content-type'])
     if (content === undefined)
       return failed(
-        502,
-        problem('BAD_GATEWAY', { detail: 'The response is not JSON: a batch supports only JSON responses.' })
+        new SkerryError('BAD_GATEWAY', { detail: 'The response is not JSON: a batch supports only JSON responses.' })
       )
     return { ...id, status: answer.statusCode, headers, body: content.value }
   }
 }
 
 /** Bytes that the answers of a batch may still have, together. */
-type BytesLeft = { left: number }
-/** What one answer has of them, and why it was cut off, if it was. */
-type Share = { used: number; cut: string | undefined }
+type BytesLeft = { bytes: number }
+/** What one answer has of them, and why it was cut off, if it was; and its request, as soon as the listener has it. */
+type Share = { used: number; cut: string | undefined; request: IncomingMessage | undefined }
 
 /**
  * The listener with a bound on what all answers of a batch may write together: nothing holds them up here, as a slow client would. One that
  * does not fit gives back what it had, and takes nothing from the others. One that says that it is a stream has no end to wait for.
  */
-function bounded(entry: RequestListener, budget: BytesLeft, share: Share, encrypted: boolean): RequestListener {
+function bounded({ entry, onBound }: BatchDeps, left: BytesLeft, share: Share, encrypted: boolean): RequestListener {
   return (request, response) => {
     const { write } = response
     const cut = (why: string) => {
       share.cut ??= why
-      budget.left += share.used
+      left.bytes += share.used
       share.used = 0
       response.destroy()
     }
     response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
       const [part, encoding] = args
       const length = Buffer.byteLength(part, typeof encoding === 'string' ? encoding : undefined)
-      if (share.cut === undefined && length <= budget.left) {
-        budget.left -= length
+      if (share.cut === undefined && length <= left.bytes) {
+        left.bytes -= length
         share.used += length
         return write.apply(response, args)
       }
+      if (share.cut === undefined) onBound('BATCH_ANSWER_LIMIT', request.socket.remoteAddress)
       cut('The combined responses of this batch are too large.')
       return true
     } as typeof write
     response.flushHeaders = () => cut('The response is a stream: a batch supports only responses that end.')
     // What services are told of the way that their caller came.
     if (encrypted) Object.assign(request.socket, { encrypted })
+    share.request = request
     entry(request, response)
   }
+}
+
+/** One that the listener does not get: of its batch is known who asks. */
+function outside({ method, path: url }: BatchRequest, batch: FastifyRequest, path: string): Visit {
+  const { socket } = batch.raw
+  const http1 = { rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 }
+  const visit = new Visit({ ...http1, method, url, headers: commonHeaders(batch), socket }, performance.now())
+  visit.path = path
+  if (batch.visit !== undefined) {
+    visit.address = batch.visit.address
+    visit.protocol = batch.visit.protocol
+    visit.caller = batch.visit.caller
+  }
+  return visit
 }
 
 function isEncrypted({ raw }: FastifyRequest): boolean {
   return (raw.socket as { encrypted?: boolean }).encrypted === true
 }
 
-function headersOf(one: BatchRequest, batch: FastifyRequest, until: number): Record<string, string> {
+function commonHeaders(batch: FastifyRequest): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const name of COMMON_HEADERS) {
     const value = batch.headers[name]
     if (typeof value === 'string') headers[name] = value
   }
+  return headers
+}
+
+function headersOf(one: BatchRequest, batch: FastifyRequest, until: number): Record<string, string> {
+  const headers = commonHeaders(batch)
   if (one.body !== undefined) headers['content-type'] = 'application/json'
   for (const [name, value] of Object.entries(one.headers ?? {})) headers[name.toLowerCase()] = value
   headers['x-skerry-deadline'] = String(Math.max(1, Math.floor(until - performance.now())))

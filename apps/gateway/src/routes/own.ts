@@ -12,6 +12,8 @@ const OWN = new Set(['/livez', '/readyz', '/openapi.json', '/asyncapi.json', '/d
 
 /** Whether the gateway answers a request target itself. */
 export function isOwn(url: string): boolean {
+  // Nearly all that is asked begins so, and one path of the gateway's own.
+  if (url.startsWith('/v1/') && !url.startsWith('batch', 4)) return false
   const end = url.indexOf('?')
   const path = end === -1 ? url : url.slice(0, end)
   return OWN.has(path) || path.startsWith('/docs/') || path.startsWith('/schemas/events/')

@@ -200,13 +200,13 @@ export function createRoutes(options: RoutesOptions): Routes {
   }
 
   /** What the rules of paths that this one may be taken for demand beyond those of its own route; undefined: nothing. */
-  function closedRoute(service: string, method: string, path: string, own: Route | undefined): Route | undefined {
+  function closedRoute(service: string, method: string, path: string, named: Route | undefined): Route | undefined {
     let found: Route | undefined
     for (const one of foldedPaths(path)) {
       const match = folded.find(method as HTTPMethod, one)?.store as Folded | undefined
       for (const route of match?.routes ?? []) {
         const other = ownedBy(service, route)
-        if (other === undefined || !isStricter(other, found ?? own)) continue
+        if (other === undefined || !isStricter(other, found ?? named)) continue
         found = other
       }
     }
@@ -245,12 +245,12 @@ export function createRoutes(options: RoutesOptions): Routes {
   /** A rule that is known before anybody announced it belongs to whoever holds the prefix. */
   function adopted(route: Route, service: string): Route {
     const key = `${service} ${route.method} ${route.path}`
-    let own = taken.get(key)
-    if (own === undefined) {
-      own = { ...route, service, latencies: latenciesOf(key) }
-      taken.set(key, own)
+    let made = taken.get(key)
+    if (made === undefined) {
+      made = { ...route, service, latencies: latenciesOf(key) }
+      taken.set(key, made)
     }
-    return own
+    return made
   }
 
   function plainRoute(service: string, reads: boolean): Route {

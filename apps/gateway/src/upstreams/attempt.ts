@@ -6,7 +6,7 @@ import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream, Waiting } from './upstream.ts'
 import { isSource } from './wire/body.ts'
 import { Connection } from './wire/connection.ts'
-import { isProper, ProtocolError, tellsItsEnd } from './wire/head.ts'
+import { isProper, joinRepeated, ProtocolError, tellsItsEnd } from './wire/head.ts'
 
 /** The call that an attempt belongs to, as far as it is told. */
 export type AttemptHost = {
@@ -53,14 +53,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
     if (request.stream) this.upstream.streams++
     else this.upstream.inFlight++
     this.upstream.await(this)
-    const headers = request.stream
-      ? request.headers
-      : [...request.headers, 'x-skerry-deadline', String(this.call.remainingMs(now))]
-    this.upstream.dispatch(
-      { method: request.method, path: request.path, headers, body: request.body },
-      request.stream,
-      this
-    )
+    const { method, path, common, headers, body, stream } = request
+    const deadlineMs = stream ? undefined : this.call.remainingMs(now)
+    this.upstream.dispatch({ method, path, common, headers, deadlineMs, body }, stream, this)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -84,6 +79,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Waiting {
       controller.abort(new ProtocolError('a bad status or header'))
       return
     }
+    if (!isOurs) joinRepeated(headers)
     // 100 and 103 announce an answer, they are none.
     if (status < 200) return
     if (!isOurs && !tellsItsEnd(this.call.request.method, status, headers)) {

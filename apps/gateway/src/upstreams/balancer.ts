@@ -72,13 +72,12 @@ export class Balancer extends Dispatcher implements CallHost {
   }
 
   /** As `dispatch`, in its own terms. Answers the call, by which it can be aborted before it was sent; undefined when nobody is there. */
-  call(request: BalancedRequest, handler: Dispatcher.DispatchHandler): Call | undefined {
+  call(request: BalancedRequest, handler: Dispatcher.DispatchHandler, now = performance.now()): Call | undefined {
     const service = this.services.get(request.origin)
     if (service === undefined || service.size === 0) {
       handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(request.origin, 'away'))
       return undefined
     }
-    const now = performance.now()
     const call = new Call(this, service, request, handler)
     call.start(now)
     return call
@@ -108,7 +107,7 @@ export class Balancer extends Dispatcher implements CallHost {
       this.wheel.stop(late)
     }
     this.wheel.start(late, performance.now() + request.timeoutMs)
-    const { method, path, body } = request
+    const { method, path, common, body } = request
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart: (started) => {
         controller = started
@@ -119,7 +118,7 @@ export class Balancer extends Dispatcher implements CallHost {
       onResponseEnd: end,
       onResponseError: end
     }
-    upstream.dispatch({ method, path, headers, body }, false, handler)
+    upstream.dispatch({ method, path, common, headers, body }, false, handler)
     return true
   }
 

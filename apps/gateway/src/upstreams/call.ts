@@ -8,7 +8,7 @@ import { isRetried, Retries } from './retries.ts'
 import type { ServiceUpstreams } from './service-upstreams.ts'
 import type { BalancedRequest, Failure } from './types.ts'
 import type { Upstream } from './upstream.ts'
-import { Timer, type Wheel } from './wheel.ts'
+import { Timed, type Wheel } from './wheel.ts'
 import { isSource } from './wire/body.ts'
 import { NOTHING_SENT } from './wire/pool.ts'
 
@@ -52,7 +52,7 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   private readonly service: ServiceUpstreams
   private readonly handler: Dispatcher.DispatchHandler
   private deadline: Deadline | undefined
-  private hedging: Timer | undefined
+  private hedging: Hedging | undefined
   /** Made for the first further attempt. */
   private made: Retries | undefined
   private first: Attempt | undefined
@@ -80,14 +80,14 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     const upstream = service.pick(request, now, undefined)
     if (typeof upstream === 'string') {
       this.done = true
-      this.handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(service.name, upstream))
+      this.handler.onResponseError?.(NOTHING_SENT, new NoUpstreamError(service.name, upstream, request.stream))
       return
     }
     this.deadline = new Deadline(balancer.wheel, now + request.timeoutMs, request.silenceMs, this)
     if (request.hedgeable && service.size > 1) {
       const after = balancer.hedgeAfter(request.latencies)
       if (after < request.timeoutMs) {
-        this.hedging = new Timer(() => this.sendHedge())
+        this.hedging = new Hedging(this)
         balancer.wheel.start(this.hedging, now + after)
       }
     }
@@ -267,7 +267,8 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
     this.first.send(now)
   }
 
-  private sendHedge(): void {
+  /** The first attempt is late. */
+  sendHedge(): void {
     const { first, service, balancer } = this
     if (this.done || this.winner !== undefined || this.hedge !== undefined || first === undefined) return
     const now = performance.now()
@@ -322,5 +323,19 @@ export class Call implements Dispatcher.DispatchController, AttemptHost, Watched
   /** Takes in what an instance's failure means for it. */
   blame(upstream: Upstream, failure: Failure | undefined, tookMs: number, now: number, pauseMs = 0): void {
     if (failure !== undefined) this.balancer.failed(this.service, upstream, failure, tookMs, now, pauseMs)
+  }
+}
+
+/** Sends the hedge of a call when it is time. */
+class Hedging extends Timed {
+  private readonly call: Call
+
+  constructor(call: Call) {
+    super()
+    this.call = call
+  }
+
+  fire(): void {
+    this.call.sendHedge()
   }
 }

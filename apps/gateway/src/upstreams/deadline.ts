@@ -1,4 +1,4 @@
-import { Timer, type Wheel } from './wheel.ts'
+import { Timed, type Wheel } from './wheel.ts'
 
 /** Who is told, and asked. */
 export type Watched = {
@@ -20,23 +20,23 @@ const SLOWEST_CALLER_MS = 60_000
 const LEAST_WAIT_MS = 20
 
 /** The time that one request has: until an answer must have begun, and then between two parts of it. One timer for both. */
-export class Deadline {
+export class Deadline extends Timed {
   readonly at: number
   private readonly wheel: Wheel
   private readonly silenceMs: number
   private readonly watched: Watched
-  private readonly timer = new Timer(() => this.fired())
   private answering = false
   /** When a part was last known to have come; 0: one has come since. */
   private heardAt = 0
 
   /** @param at when an answer must have begun, of the wheel's clock, ms */
   constructor(wheel: Wheel, at: number, silenceMs: number, watched: Watched) {
+    super()
     this.wheel = wheel
     this.at = at
     this.silenceMs = silenceMs
     this.watched = watched
-    wheel.start(this.timer, at)
+    wheel.start(this, at)
   }
 
   /** The answer has begun. */
@@ -51,17 +51,17 @@ export class Deadline {
   }
 
   stop(): void {
-    this.wheel.stop(this.timer)
+    this.wheel.stop(this)
   }
 
   /** The deadline, and later the looks for silence, of which there is one at a time. */
-  private fired(): void {
+  fire(): void {
     const now = this.wheel.now()
     const { watched, silenceMs } = this
     if (!this.answering) {
       const at = watched.postponed?.(now) ?? 0
       // The wheel may be early by less than that.
-      if (at - now > LEAST_WAIT_MS) this.wheel.start(this.timer, at)
+      if (at - now > LEAST_WAIT_MS) this.wheel.start(this, at)
       else watched.late(now)
       return
     }
@@ -70,7 +70,7 @@ export class Deadline {
     else if (!watched.paused) this.heardAt = Math.max(this.heardAt, watched.busyUntil?.(now) ?? 0)
     // A slow caller is no silence.
     const silentAt = this.heardAt + (watched.paused ? Math.max(SLOWEST_CALLER_MS, silenceMs) : silenceMs)
-    if (silentAt > now) this.wheel.start(this.timer, silentAt)
+    if (silentAt > now) this.wheel.start(this, silentAt)
     else watched.silent()
   }
 }

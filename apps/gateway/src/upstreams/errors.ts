@@ -4,11 +4,14 @@ import type { Failure } from './types.ts'
 export class NoUpstreamError extends Error {
   /** `away`: none is live, or none can be reached; `full`: each has all the work it may have. */
   readonly reason: 'away' | 'full'
+  /** For a live stream: instances have another number of those. */
+  readonly stream: boolean
 
-  constructor(service: string, reason: 'away' | 'full') {
+  constructor(service: string, reason: 'away' | 'full', stream = false) {
     super(`${service}: ${reason === 'away' ? 'no live instance' : 'every instance is full'}`)
     this.name = 'NoUpstreamError'
     this.reason = reason
+    this.stream = stream
   }
 }
 

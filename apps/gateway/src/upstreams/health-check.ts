@@ -14,11 +14,16 @@ export type HealthCheckOptions = {
   ca: string | undefined
 }
 
+/** An instance that has had no request for so long is checked only each so many turns: most of what an idle system costs would be checks. */
+const QUIET_MS = 15_000
+const QUIET_TURNS = 4
+
 type CheckResult = 'ok' | 'refused' | 'hung' | 'status'
 
 /**
  * Asks each instance how it is. What does not answer in time twice in a row, or refuses the connection, is ejected whatever its traffic
  * says, so a service that nobody calls is known, too. An instance whose path answers 404 has no check: that it answers is enough.
+ * One that has no requests is asked less often, as long as all is well.
  */
 export function startHealthChecks(balancer: Balancer, options: HealthCheckOptions): { close(): void } {
   const { everyMs, longestMs } = options
@@ -26,10 +31,12 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
   const checking = new Set<Upstream>()
   /** Those that go on failing: how often in a row, and when they are due. */
   const failing = new WeakMap<Upstream, { instance: string; times: number; dueAt: number }>()
+  /** Turns until a quiet one is checked. */
+  const turns = new WeakMap<Upstream, number>()
   const timer = setInterval(() => {
     const now = performance.now()
     for (const upstream of balancer.checked()) {
-      if (checking.has(upstream) || !isDue(upstream, now)) continue
+      if (checking.has(upstream) || rests(upstream, now) || !isDue(upstream, now)) continue
       checking.add(upstream)
       // Spread over the interval: services should not feel a beat.
       setTimeout(() => look(upstream), Math.random() * everyMs * 0.2).unref()
@@ -37,6 +44,12 @@ export function startHealthChecks(balancer: Balancer, options: HealthCheckOption
   }, everyMs)
   timer.unref()
   return { close: () => clearInterval(timer) }
+
+  function rests(upstream: Upstream, now: number): boolean {
+    const left = turns.get(upstream) ?? 0
+    turns.set(upstream, left > 0 ? left - 1 : QUIET_TURNS - 1)
+    return left > 0 && upstream.isQuiet(now, QUIET_MS) && !upstream.circuit.isOpen && !failing.has(upstream)
+  }
 
   function isDue(upstream: Upstream, now: number): boolean {
     const state = failing.get(upstream)

@@ -1,3 +1,4 @@
+import type { HeadPart } from '../head-lines.ts'
 import type { LatencyWindow } from './latency.ts'
 import type { BodySource } from './wire/body.ts'
 
@@ -7,6 +8,8 @@ export type BalancedRequest = {
   origin: string
   method: string
   path: string
+  /** Said beside `headers`, as text that is made once for many requests. */
+  common?: HeadPart | undefined
   /** Name, value, name, value; checked, without `host` and `content-length`'s lies: they are sent as they are. */
   headers: readonly string[]
   /** As a whole, or as it comes. */

@@ -3,7 +3,7 @@ import { Pool } from 'undici'
 import { Circuit } from './circuit.ts'
 import type { LiveStream } from './types.ts'
 import { isSource, readableOf } from './wire/body.ts'
-import type { WireRequest } from './wire/connection.ts'
+import { DEADLINE, type WireRequest } from './wire/connection.ts'
 import { WirePool } from './wire/pool.ts'
 
 /** One live instance of a service, as the registry or a fixed list tells of it. */
@@ -213,6 +213,11 @@ export class Upstream {
     return now - this.measuredAt < FADE_MS
   }
 
+  /** It serves nobody, and has not for so long. */
+  isQuiet(now: number, quietMs: number): boolean {
+    return this.inFlight === 0 && this.streams === 0 && now - this.measuredAt > quietMs
+  }
+
   private took(tookMs: number, now: number): void {
     const kept = Math.exp((this.measuredAt - now) / FADE_MS)
     this.latencyMs =
@@ -264,9 +269,10 @@ function connectionsTo(url: string, options: UpstreamOptions, connections: numbe
 }
 
 /** undici says how a body is delimited only where it has it whole, and takes no word on connections. */
-function headersForUndici({ headers, body }: WireRequest): string[] {
-  const list: string[] = []
+function headersForUndici({ common, headers, deadlineMs, body }: WireRequest): string[] {
+  const list: string[] = common === undefined ? [] : [...common.pairs]
   for (let i = 0; i < headers.length; i += 2) if (headers[i] !== 'connection') list.push(headers[i]!, headers[i + 1]!)
+  if (deadlineMs !== undefined) list.push(DEADLINE, String(deadlineMs))
   if (isSource(body) && body.length !== undefined) list.push('content-length', String(body.length))
   return list
 }

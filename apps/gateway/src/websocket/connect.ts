@@ -25,7 +25,7 @@ export async function connect(balancer: Balancer, request: ConnectRequest): Prom
   service.budget.deposit()
   const wanted = { stream: true, repeatable: true, version: request.version }
   const first = service.pick(wanted, performance.now(), undefined)
-  if (typeof first === 'string') throw new NoUpstreamError(service.name, first)
+  if (typeof first === 'string') throw new NoUpstreamError(service.name, first, true)
   const retries = new Retries(service, wanted, balancer.options.retries)
   let refusal: Connected | undefined
   let error: Error | undefined

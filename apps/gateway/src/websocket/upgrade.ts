@@ -2,7 +2,6 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SkerryError } from '@skerry/contracts'
 import type { FaultLog } from '@skerry/service'
-import type { BoundMet } from '../bounds.ts'
 import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
@@ -33,7 +32,6 @@ export type UpgradeDeps = RefuseDeps & {
   /** Bytes of a client's message, and of what it may send before it is accepted. */
   messageLimit: number
   earlyBytes: number
-  onBound: BoundMet
   /** Silence allowed in a live stream, ms. */
   streamSilenceMs: number
   /** Certificates of services to trust, PEM. */
@@ -116,7 +114,7 @@ export function createUpgrade(deps: UpgradeDeps): Upgrade {
         return
       }
       recordAnswer(deps, visit, answer.status)
-      if (answer.socket === undefined) relay(deps, visit, response, answer)
+      if (answer.socket === undefined) passRefusal(deps, visit, response, answer)
       else {
         response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0])
         open(deps, visit, socket, early(), withProtocol(answer, protocol), answer.socket)
@@ -235,7 +233,7 @@ function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, ans
 }
 
 /** Passes a service's refusal on. */
-function relay(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
+function passRefusal(deps: UpgradeDeps, visit: Visit, response: ServerResponse, answer: Connected): void {
   const ours = { ...deps.heads.ours(visit), connection: 'close', 'content-length': String(answer.bytes.length) }
   const { 'content-length': _length, ...headers } = answer.headers
   const { list, common } = deps.heads.ofService(headers, ours)

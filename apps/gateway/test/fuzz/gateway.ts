@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { makeCertificate } from '../helpers/self-signed.ts'
 import type { ProbeAnswer } from './probe.ts'
 
@@ -10,8 +11,8 @@ export type Gateway = {
   readonly port: number
   /** Why it ended, with the last that it said; undefined while it lives. */
   death(): string | undefined
-  /** All that it has said to its standard error and output. */
-  output(): string
+  /** Faults of its own that it has logged and gone on after, since they were last taken; the first of them. */
+  readonly faults: string[]
   /** Asks it what it holds. */
   probe(): Promise<ProbeAnswer>
   stop(): Promise<void>
@@ -54,8 +55,20 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 /** Where a gateway's routes lead. */
 export type Routes = { hostile: string; calm: string }
 
-/** Starts a gateway alone in front of two services, with a certificate or without. */
-export async function startGateway(routes: Routes, withTls: boolean): Promise<Gateway> {
+/** What a gateway logs of an error that nobody caught, and that ends a request or a connection and not the process. */
+const FAULT = '"fault: '
+const MOST_FAULTS = 20
+
+/**
+ * Starts a gateway alone in front of two services, with a certificate or without.
+ *
+ * @param imports modules that are loaded into it before its own code
+ */
+export async function startGateway(
+  routes: Routes,
+  withTls: boolean,
+  imports: readonly string[] = []
+): Promise<Gateway> {
   const folder = await mkdtemp(join(tmpdir(), 'skerry-fuzz-'))
   const rules = [
     ...METHODS.map((method) => ({ method, path: '/s/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS })),
@@ -83,13 +96,21 @@ export async function startGateway(routes: Routes, withTls: boolean): Promise<Ga
       ROUTES: `/s=${hostile};/f=${hostile};/pub=${hostile};/calm=${calm}`
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    execArgv: ['--expose-gc', '--import', join(import.meta.dirname, 'probe.ts')]
+    execArgv: [
+      '--expose-gc',
+      ...[join(import.meta.dirname, 'probe.ts'), ...imports].flatMap((file) => ['--import', file])
+    ]
   })
   let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk) => {
+  const faults: string[] = []
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on('data', (chunk) => {
       output = `${output}${chunk}`.slice(-200_000)
     })
+    createInterface({ input: stream }).on('line', (line) => {
+      if (faults.length < MOST_FAULTS && line.includes(FAULT)) faults.push(line)
+    })
+  }
   let death: string | undefined
   let stopping = false
   const exited = once(child, 'close').then(async ([code, signal]) => {
@@ -110,7 +131,7 @@ export async function startGateway(routes: Routes, withTls: boolean): Promise<Ga
   return {
     port: Number(new URL(url).port),
     death: () => death ?? (child.exitCode === null && child.signalCode === null ? undefined : 'ended'),
-    output: () => output,
+    faults,
     probe: () =>
       new Promise((resolve, reject) => {
         const number = ++questions

@@ -79,7 +79,7 @@ export function createRequestReference(headerLimit: number): (bytes: Buffer) => 
     if (response === undefined) framed.whole = true
   }
   const server = createServer(
-    // Node would answer what says no host by itself, and its place among the answers would be missing.
+    // As the gateway: Node would answer what says no host by itself, and its place among the answers would be missing.
     { maxHeaderSize: headerLimit, shouldUpgradeCallback: isWebSocket, requireHostHeader: false } as object,
     take
   )

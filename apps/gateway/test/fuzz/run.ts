@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '@skerry/testing'
 import { type Doors, type Outcome, playCase, prepare } from './batch.ts'
 import { tagOf } from './bytes.ts'
-import { type Routes, startGateway } from './gateway.ts'
+import { type Gateway, type Routes, startGateway } from './gateway.ts'
 import type { Prepared } from './judge.ts'
 import { type ClientPlan, caseOf } from './model.ts'
 import { type HostileService, startHostile } from './upstream.ts'
@@ -12,15 +12,16 @@ import { behaveWell, startCalm } from './well-behaved.ts'
 export type Fuzz = {
   readonly doors: Doors
   readonly service: HostileService
-  /** Starts those gateways anew that have ended; answers how each of them ended. */
+  /** Starts those gateways anew that have ended; answers how each of them ended, and the faults that others had and went on after. */
   revive(): Promise<string[]>
   close(): Promise<void>
 }
 
-export async function openFuzz(): Promise<Fuzz> {
+/** @param imports modules that are loaded into the gateways before their own code */
+export async function openFuzz(imports: readonly string[] = []): Promise<Fuzz> {
   const [service, calm] = await Promise.all([startHostile(), startCalm()])
   const routes: Routes = { hostile: service.url, calm: calm.url }
-  const [plain, tls] = await Promise.all([startGateway(routes, false), startGateway(routes, true)])
+  const [plain, tls] = await Promise.all([startGateway(routes, false, imports), startGateway(routes, true, imports)])
   const doors: Doors = { plain, tls }
   return {
     doors,
@@ -28,11 +29,12 @@ export async function openFuzz(): Promise<Fuzz> {
     async revive() {
       const deaths: string[] = []
       for (const door of ['plain', 'tls'] as const) {
+        for (const fault of doors[door].faults.splice(0)) deaths.push(`the gateway (${door}) had a fault: ${fault}`)
         if (doors[door].death() === undefined) continue
         // All that it said before it ended.
         await waitFor(() => doors[door].death()?.includes(' with ') === true)
         deaths.push(`the gateway (${door}) ${doors[door].death()}`)
-        doors[door] = await startGateway(routes, door === 'tls')
+        doors[door] = await startGateway(routes, door === 'tls', imports)
       }
       return deaths
     },
@@ -91,7 +93,7 @@ export function preparedCase(
   )
 }
 
-/** How long a suspect may take to end a gateway. */
+/** How long a suspect may take to end a gateway, or to have it fail. */
 const SUSPECT_MS = 400
 const SETTLE_MS = 30
 const GROUP = 24
@@ -101,7 +103,7 @@ const RECENT = 200
 
 /**
  * Plays the cases of one round, many at once, while well-behaved clients ask for theirs, and says what was found. When a gateway ends,
- * the cases that were under way are played again one by one, to find the one that did it.
+ * or logs a fault of its own, the cases that were under way are played again one by one, to find the one that did it.
  */
 export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<RoundResult> {
   const { seed, round, from = 1, cases, parallel = 64, mostDeaths = 1, onProgress, without } = options
@@ -138,7 +140,7 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
         under.set(prepared.number, prepared)
         const outcome = await playCase(prepared, doors, service)
         under.delete(prepared.number)
-        if (outcome.refused || hasEnded(fuzz)) {
+        if (outcome.refused || hasFailed(fuzz)) {
           dead = true
           void good.stop()
         }
@@ -154,7 +156,8 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
     // What the last cases have done shows a moment later.
     await delay(SETTLE_MS)
     await Promise.allSettled([doors.plain.probe(), doors.tls.probe()])
-    dead ||= hasEnded(fuzz)
+    await delay(SETTLE_MS)
+    dead ||= hasFailed(fuzz)
     const { tally } = good
     result.calm += tally.calm
     result.shared += tally.shared
@@ -166,7 +169,12 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
       const guilty = await findGuilty(fuzz, [
         ...new Set([...under.values(), ...recent.slice(-RECENT - parallel).reverse()])
       ])
-      for (const one of how) find(`a gateway ended: ${signature(one)}`, guilty, one)
+      for (const one of how)
+        find(
+          `${one.includes(' had a fault: ') ? 'a gateway had a fault' : 'a gateway ended'}: ${signature(one)}`,
+          guilty,
+          one
+        )
     } else for (const fault of tally.faults) find(fault.replace(/\d{3,}/g, 'N'), undefined, fault)
     for (const fault of service.faults.splice(0)) find(`the service was sent ${fault.split(':')[0]}`, undefined, fault)
   }
@@ -179,13 +187,13 @@ async function findGuilty(fuzz: Fuzz, suspects: readonly Prepared[]): Promise<nu
   for (let at = 0; at < suspects.length; at += each) {
     const group = suspects.slice(at, at + each)
     // Some times each: what depends on who is faster does not show each time.
-    for (let i = 0; i < TIMES && !hasEnded(fuzz); i++)
+    for (let i = 0; i < TIMES && !hasFailed(fuzz); i++)
       await Promise.all(group.map((one) => playCase(one, fuzz.doors, fuzz.service, SUSPECT_MS)))
     // What shows in a later turn of the gateway is theirs, too.
     await delay(SETTLE_MS)
     await Promise.allSettled([fuzz.doors.plain.probe(), fuzz.doors.tls.probe()])
-    if (!hasEnded(fuzz)) continue
-    const door = fuzz.doors.plain.death() === undefined ? 'tls' : 'plain'
+    if (!hasFailed(fuzz)) continue
+    const door = isWell(fuzz.doors.plain) ? 'tls' : 'plain'
     await fuzz.revive()
     return each === 1
       ? group[0]?.number
@@ -197,11 +205,15 @@ async function findGuilty(fuzz: Fuzz, suspects: readonly Prepared[]): Promise<nu
   return undefined
 }
 
-function hasEnded({ doors }: Fuzz): boolean {
-  return doors.plain.death() !== undefined || doors.tls.death() !== undefined
+function hasFailed({ doors }: Fuzz): boolean {
+  return !isWell(doors.plain) || !isWell(doors.tls)
 }
 
-/** The error that ended a process and where it was made, without what differs from run to run. */
+function isWell({ death, faults }: Gateway): boolean {
+  return death() === undefined && faults.length === 0
+}
+
+/** The error that ended a process, or that it had, and where it was made, without what differs from run to run. */
 function signature(death: string): string {
   const [, message, at] = /(\w*Error[^\n"\\]*: [^\n"\\]*)(?:\n|\\n)\s+at ([^\n"\\]*)/.exec(death) ?? []
   return message === undefined ? death.slice(-200) : `${message}, ${at!.replace(/\(?file:.*\/(src\/.*?)\)?$/, '($1)')}`

@@ -24,7 +24,7 @@ export async function startListener(
   const listener = await createListener({
     config: readConfig({ NATS_URL: 'nats://unused', NATS_USER: 'x', NATS_PASSWORD: 'x', ...options.env }),
     handler: (_request: IncomingMessage, response: ServerResponse) => response.end('{}'),
-    clientError: createParserRefusal(createHeads({ corsHeaders: corsHeadersFor('*') })),
+    clientError: createParserRefusal(createHeads({ corsHeaders: corsHeadersFor('*') }), options.onBound),
     onEnded: (reason) => ended.push(reason),
     ...options
   })

@@ -61,7 +61,7 @@ function door({
     const { own = false, ...raw } = rest
     const visit = new Visit(
       {
-        ...{ method: 'GET', url, headers: {}, rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 },
+        ...{ method: 'GET', url, headers: {}, rawHeaders: ['host', 'x'], httpVersionMajor: 1, httpVersionMinor: 1 },
         ...{ socket: { remoteAddress: '198.51.100.7' } },
         ...raw
       },
@@ -76,7 +76,7 @@ function door({
     let decided = false
     const visit = new Visit(
       {
-        ...{ method: 'GET', url, headers, rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 },
+        ...{ method: 'GET', url, headers, rawHeaders: ['host', 'x'], httpVersionMajor: 1, httpVersionMinor: 1 },
         ...{ socket: { remoteAddress: '198.51.100.9' } }
       },
       0
@@ -145,7 +145,7 @@ t.test('who may not', async (t) => {
   t.match(await of('/x/open', { headers: issuer.bearer({ exp: 1 }) }), { code: 'TOKEN_EXPIRED' })
   const refused = await come('/x//open')
   t.equal(refused.visit.path, '', 'its path is not known to be one')
-  t.equal(refused.visit.verdict, undefined, 'and it counts for nobody')
+  t.equal(refused.visit.verdict?.policy.name, 'address', 'and it counts for its address')
 })
 
 t.test('a token where none is taken is not looked at', async (t) => {

@@ -13,7 +13,7 @@ import { type Incoming, Visit } from '../../src/door/visit.ts'
 
 function message(headers: Record<string, string> = {}, rest: Partial<Incoming> = {}): Incoming {
   return {
-    ...{ method: 'GET', url: '/', headers, rawHeaders: Object.entries(headers).flat() },
+    ...{ method: 'GET', url: '/', headers, rawHeaders: Object.entries({ host: 'a', ...headers }).flat() },
     ...{ httpVersionMajor: 1, httpVersionMinor: 1, socket: {} },
     ...rest
   }
@@ -41,8 +41,13 @@ t.test('messages that another server could read in another way', async (t) => {
   const post = { method: 'POST' }
   fine(message(), 'nothing special')
   fine(message({ host: 'a' }), 'one host')
+  fine(message({ host: '' }), 'that of an address without one')
+  doubtful(message({}, { rawHeaders: [] }), 'There must be a Host.')
+  doubtful(message({}, { rawHeaders: ['x', 'host', 'Hosts', 'c'] }), 'There must be a Host.')
+  fine(message({}, { rawHeaders: [], httpVersionMinor: 0 }), 'HTTP/1.0 knows no host')
+  fine(message({}, { rawHeaders: [], httpVersionMajor: 2, httpVersionMinor: 0 }), 'HTTP/2 has another field for it')
   doubtful(message({}, { rawHeaders: ['Host', 'a', 'X', 'y', 'hOST', 'b'] }), 'There can only be one Host.')
-  fine(message({}, { rawHeaders: ['x', 'host', 'y', 'host'] }), 'values are no names')
+  fine(message({}, { rawHeaders: ['x', 'host', 'y', 'host', 'Host', 'd'] }), 'values are no names')
   fine(message({}, { rawHeaders: ['Most', 'a', 'Lost', 'b', 'Hosts', 'c', 'Host', 'd'] }), 'other names')
   fine(message({ 'transfer-encoding': 'chunked' }, post), 'a chunked body')
   fine(message({ 'transfer-encoding': 'Chunked' }, post), 'however it is spelt')

@@ -67,6 +67,7 @@ function make(pass: (exchange: Exchange) => void) {
     },
     log: { isLevelEnabled: () => false },
     onFault: (_where: string, error: unknown) => t.fail(String(error)),
+    onBound: () => undefined,
     overload: { gate: () => undefined },
     spool: {
       add: () => ({

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { waitFor } from '@skerry/testing'
 import fc from 'fast-check'
 import t from 'tap'
 import { type Fields, type PlainHead, readPlainHead } from '../../src/listen/http1/plain-head.ts'
+import { PlainRequest } from '../../src/listen/http1/plain-request.ts'
+import { splitHeaders } from '../../src/proxy/request-headers.ts'
 
 /** What is read of these bytes, which may lie before others from an earlier read. */
 function read(text: string, known?: Fields): PlainHead | undefined {
@@ -130,7 +133,7 @@ t.test('the lines of the last head are known', (t) => {
   t.match(other, { target: '/v1/y?a=1' })
   t.equal(other.fields, fields)
   const longer = read(PLAIN.replace('a, b', 'a, bc'), fields)!
-  t.strictSame(longer.fields.headers, { host: 'x.example', accept: 'a, bc' })
+  t.strictSame({ ...longer.fields.headers }, { host: 'x.example', accept: 'a, bc' })
   for (const text of [`${PLAIN}x`, PLAIN.slice(0, -1), `${PLAIN}${PLAIN}`, PLAIN.replace(' HTTP', '\xe9 HTTP')])
     t.equal(read(text, fields), undefined, JSON.stringify(text))
   t.end()
@@ -261,4 +264,44 @@ t.test("what is read as plain, Node's parser reads the same", async (t) => {
     { numRuns: 6_000 }
   )
   t.ok(plain > 500, 'many of them are plain')
+})
+
+t.test('the headers of a connection', (t) => {
+  const told = {
+    address: '1.2.3.4',
+    protocol: 'http',
+    requestId: 'id',
+    traceparent: '00-a-b-01',
+    traceContinued: false
+  }
+  const head = Buffer.from(
+    'GET /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nX-Forwarded-For: 1\r\nIf-None-Match: "a~gzip"\r\nAccept: a\r\n\r\n'
+  )
+  const again = (known?: Fields) => readPlainHead(head, head.length, known)!
+  const { fields } = again()
+  const joined = ({ common, headers }: ReturnType<typeof splitHeaders>) => {
+    const all = [...(common?.pairs ?? []), ...headers]
+    return Object.fromEntries(all.flatMap((name, i) => (i % 2 === 0 ? [[name, all[i + 1]]] : [])))
+  }
+  const first = splitHeaders(fields, told)
+  t.equal(first.common, undefined, 'one request is not worth it')
+  const second = splitHeaders(again(fields).fields, told)
+  t.match(second.common?.text, /^authorization: Bearer a\r\nif-none-match: .*\r\naccept: a\r\n$/)
+  t.strictSame(joined(second), joined(first))
+  t.equal(splitHeaders(fields, { ...told, requestId: 'other' }).common, second.common)
+  t.match(joined(splitHeaders(fields, { ...told, requestId: 'other' })), { 'x-request-id': 'other' })
+
+  const request = new PlainRequest(new Socket(), again(fields))
+  request.ownHeaders()
+  request.headers.authorization = 'Bearer b'
+  request.headers['x-more'] = '1'
+  t.match(new PlainRequest(new Socket(), again(fields)).headers, { authorization: 'Bearer a', 'x-more': undefined })
+
+  const traced = Buffer.from('GET /x HTTP/1.1\r\nHost: x\r\nTracestate: a=b\r\n\r\n')
+  const state = readPlainHead(traced, traced.length, undefined)!.fields
+  for (const traceContinued of [true, false, true]) {
+    const told2 = { ...told, traceContinued }
+    t.equal(joined(splitHeaders(state, told2)).tracestate, traceContinued ? 'a=b' : undefined)
+  }
+  t.end()
 })

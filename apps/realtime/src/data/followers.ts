@@ -40,6 +40,29 @@ export async function pageOfFollowers(
   return documents.map((d) => d._id.slice(followedId.length + 1))
 }
 
+/** All followers of some users, by one query; undefined where they are more than `limit` together. */
+export async function followersOfAll(
+  store: Store,
+  followedIds: readonly string[],
+  limit: number
+): Promise<Map<string, string[]> | undefined> {
+  const byFollowed = new Map<string, string[]>(followedIds.map((id) => [id, []]))
+  if (followedIds.length === 0) return byFollowed
+  const ranges = followedIds.map((id) => ({ bucket: bucketOf(id), _id: { $gt: `${id}:`, $lt: `${id};` } }))
+  const documents = await collectionOf(store.db, followers)
+    .find(ranges.length === 1 ? ranges[0]! : { $or: ranges }, {
+      ...{ projection: { _id: 1 }, hint: { _id: 1 }, maxTimeMS: 5_000 },
+      ...{ limit: limit + 1, batchSize: limit + 2 }
+    })
+    .toArray()
+  if (documents.length > limit) return undefined
+  for (const { _id } of documents) {
+    const [followedId, followerId] = _id.split(':') as [string, string]
+    byFollowed.get(followedId)!.push(followerId)
+  }
+  return byFollowed
+}
+
 /** Removes all who follow somebody. Answers how many. */
 export async function deleteFollowersOf(store: Store, followedId: string): Promise<number> {
   const { deletedCount } = await collectionOf(store.db, followers).deleteMany({

@@ -93,27 +93,31 @@ export async function deleteProfile(store: Store, tx: Tx, id: string, at: Date):
   return existing(before)
 }
 
-/** Adds to one of a profile's counts; false when there is no such profile. */
-export async function addToCount(
-  store: Store,
-  tx: Tx,
-  id: string,
-  count: 'followers' | 'following',
-  by: 1 | -1
-): Promise<boolean> {
-  const { matchedCount } = await collectionOf(store.db, profiles).updateOne(
-    { ...key(id), ...EXISTS },
-    { $inc: { [`counts.${count}`]: by } },
+export type CountChange = { id: string; count: 'followers' | 'following'; by: 1 | -1 }
+
+/** Adds to counts of different profiles by one write; false when one of them is not there. */
+export async function addToCounts(store: Store, tx: Tx, changes: readonly CountChange[]): Promise<boolean> {
+  const { matchedCount } = await collectionOf(store.db, profiles).bulkWrite(
+    changes.map(({ id, count, by }) => ({
+      updateOne: { filter: { ...key(id), ...EXISTS }, update: { $inc: { [`counts.${count}`]: by } } }
+    })),
     { session: tx.session }
   )
-  return matchedCount === 1
+  return matchedCount === changes.length
 }
 
-/** Counts a post of somebody, also when their profile has not been made yet. */
-export async function addToPosts(store: Store, tx: Tx, id: string, by: 1 | -1): Promise<void> {
-  await collectionOf(store.db, profiles).updateOne(
-    key(id),
-    { $inc: { 'counts.posts': by }, $setOnInsert: { state: 'expected', 'counts.followers': 0, 'counts.following': 0 } },
-    { upsert: true, session: tx.session }
+/** Counts posts of some people, also when their profiles have not been made yet, by one write. */
+export async function addToPosts(store: Store, tx: Tx, counts: ReadonlyMap<string, number>): Promise<void> {
+  const updates = [...counts].map(([id, by]) => ({
+    filter: key(id),
+    update: {
+      $inc: { 'counts.posts': by },
+      $setOnInsert: { state: 'expected' as const, 'counts.followers': 0, 'counts.following': 0 }
+    },
+    upsert: true
+  }))
+  await collectionOf(store.db, profiles).bulkWrite(
+    updates.map((updateOne) => ({ updateOne })),
+    { session: tx.session }
   )
 }

@@ -2,7 +2,7 @@ import { FollowDeleted } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, transaction } from '@skerry/store'
 import { deleteFollow, type Follow, findEdges, type Side } from '../data/follows.ts'
-import { addToCount, deleteProfile } from '../data/profiles.ts'
+import { addToCounts, deleteProfile } from '../data/profiles.ts'
 import { deleteUsername } from '../data/usernames.ts'
 import type { Deps } from './deps.ts'
 
@@ -49,7 +49,7 @@ async function removeFollow(
 ): Promise<void> {
   await transaction(store, call, async (tx) => {
     if (!(await deleteFollow(store, tx, follow))) return
-    await addToCount(store, tx, otherId, side === 'following' ? 'followers' : 'following', -1)
+    await addToCounts(store, tx, [{ id: otherId, count: side === 'following' ? 'followers' : 'following', by: -1 }])
     publish(store, tx, FollowDeleted, { ...follow, at: new Date().toISOString() })
   })
 }

@@ -2,7 +2,7 @@ import { FollowCreated, FollowDeleted, SkerryError } from '@skerry/contracts'
 import { publish } from '@skerry/events'
 import { type CallContext, transaction } from '@skerry/store'
 import { deleteFollow, insertFollow } from '../data/follows.ts'
-import { addToCount, findProfile } from '../data/profiles.ts'
+import { addToCounts } from '../data/profiles.ts'
 import { ownProfile } from './create-profile.ts'
 import type { Deps, Person } from './deps.ts'
 
@@ -20,8 +20,8 @@ export async function unfollow(deps: Deps, caller: Person, followedId: string, c
   await change(deps, caller.userId, followedId, -1, call)
 }
 
-async function requireUser({ store }: Deps, id: string): Promise<void> {
-  if ((await findProfile(store, id)) === null) throw new SkerryError('USR_NOT_FOUND')
+async function requireUser({ profiles }: Deps, id: string): Promise<void> {
+  if ((await profiles.one(id)) === undefined) throw new SkerryError('USR_NOT_FOUND')
 }
 
 async function change(
@@ -35,11 +35,12 @@ async function change(
     transaction(store, call, async (tx) => {
       const changed = await (by === 1 ? insertFollow : deleteFollow)(store, tx, { followerId, followedId })
       if (!changed) return
-      const counted =
-        (await addToCount(store, tx, followerId, 'following', by)) &&
-        (await addToCount(store, tx, followedId, 'followers', by))
+      const changes = [
+        { id: followerId, count: 'following', by },
+        { id: followedId, count: 'followers', by }
+      ] as const
       // One of them was deleted since they were looked up.
-      if (!counted) throw new SkerryError('USR_NOT_FOUND')
+      if (!(await addToCounts(store, tx, changes))) throw new SkerryError('USR_NOT_FOUND')
       const at = new Date().toISOString()
       publish(store, tx, by === 1 ? FollowCreated : FollowDeleted, { followerId, followedId, at })
     })

@@ -27,6 +27,11 @@ export type SeenEvent = { subject: string; data: Record<string, unknown> }
 export type System = {
   apps: FastifyInstance[]
   store: Store
+  /** One of each instance. */
+  stores: Store[]
+  nc: NatsConnection
+  /** Ends an instance's consumers and relay. */
+  stopEvents(instance: number): Promise<unknown>
   neighbours: Neighbours
   /** Somebody new with a client whose requests go to the instances in turn. */
   person(username?: string, id?: string): Someone & Client
@@ -69,7 +74,8 @@ export async function startUsers(t: Test, options: { instances?: number; events?
     await app.ready()
     apps.push(app)
     opened.push(store)
-    stops.push(async () => events?.stop())
+    let stopped: Promise<void> | undefined
+    stops.push(() => (stopped ??= events?.stop() ?? Promise.resolve()))
     ends.push(async () => {
       await app.close()
       await store.close()
@@ -83,6 +89,9 @@ export async function startUsers(t: Test, options: { instances?: number; events?
   return {
     apps,
     store: opened[0]!,
+    stores: opened,
+    nc,
+    stopEvents: (instance) => stops[instance]!(),
     neighbours,
     readEvents: () => readEvents(nc),
     person(username, id) {

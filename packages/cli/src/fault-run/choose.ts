@@ -2,16 +2,15 @@ import { parseRounds } from '@skerry/testing'
 import type { Part } from './parts.ts'
 
 /**
- * The parts that are named, and of them the rounds. `system-kills` stands for all of system-kills-1, system-kills-2, …
+ * The parts that are named, and of them the rounds. `system-kills` stands for all of system-kills-1, system-kills-2, …, and `gateway`, which is
+ * no part's name, for all that begin with it.
  *
  * @param rounds `3`, `2-5`, `1,4-6`; parts that have none of these are left out
  * @throws for a name or a round that is none's
  */
 export function chooseParts(parts: readonly Part[], names: readonly string[], rounds?: string): Part[] {
-  const chosen = names.length === 0 ? [...parts] : parts.filter((part) => names.some((name) => isCalled(part, name)))
-  for (const name of names)
-    if (!parts.some((part) => isCalled(part, name)))
-      throw new Error(`there is no part "${name}": there are ${parts.map((part) => part.name).join(', ')}`)
+  const named = new Set(names.flatMap((name) => partsCalled(parts, name)))
+  const chosen = names.length === 0 ? [...parts] : parts.filter((part) => named.has(part))
   if (rounds === undefined) return chosen
   const wanted = parseRounds(rounds)
   const there = chosen.flatMap((part) => part.rounds ?? [])
@@ -43,8 +42,16 @@ export function formatRounds(rounds: readonly number[]): string {
   return spans.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',')
 }
 
-function isCalled({ name }: Part, asked: string): boolean {
-  return name === asked || (name.startsWith(`${asked}-`) && /^\d+$/.test(name.slice(asked.length + 1)))
+function partsCalled(parts: readonly Part[], asked: string): Part[] {
+  const rests = parts.flatMap((part) => {
+    if (part.name === asked) return [{ part, rest: '' }]
+    return part.name.startsWith(`${asked}-`) ? [{ part, rest: part.name.slice(asked.length + 1) }] : []
+  })
+  if (rests.length === 0)
+    throw new Error(`there is no part "${asked}": there are ${parts.map((part) => part.name).join(', ')}`)
+  // gateway-rolling is itself, and not gateway-rolling-services as well.
+  const itself = rests.filter(({ rest }) => /^\d*$/.test(rest))
+  return (itself.length > 0 ? itself : rests).map(({ part }) => part)
 }
 
 function describeRounds(parts: readonly Part[]): string {

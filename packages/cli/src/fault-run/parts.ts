@@ -74,6 +74,13 @@ export const PARTS: readonly Part[] = [
     minutes: 4
   },
   {
+    name: 'subscribers',
+    proves: 'the Go and the Java program of the guides are built, get each post, and go on from where they were',
+    folder: 'packages/cli',
+    file: 'test/subscriber-languages.test.ts',
+    minutes: 2
+  },
+  {
     name: 'openapi',
     proves:
       'what the OpenAPI documents say is what is: requests made from them, right and wrong ones, get what they promise',

@@ -1,6 +1,6 @@
 import { glob, readdir, readFile } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
-import { type Edge, findCircles, foldersOf } from './import-circles.ts'
+import { type Edge, findCircles, foldersOf, innerFoldersOf } from './import-circles.ts'
 
 /** What a line of a source file imports. */
 type Use = { line: number; source: string }
@@ -52,7 +52,7 @@ export async function checkImports(repo: string): Promise<string[]> {
   const circles = findCircles(graph)
   faults.push(...circles)
   // Files that import each other in a circle are often in two folders: once is enough.
-  if (circles.length === 0) faults.push(...findCircles(foldersOf(graph)))
+  if (circles.length === 0) faults.push(...findCircles(foldersOf(graph)), ...findCircles(innerFoldersOf(graph)))
   return faults.sort()
 }
 

@@ -37,14 +37,26 @@ export function findCircles(graph: ImportGraph, known: readonly (readonly string
  * that is in no folder stands for itself.
  */
 export function foldersOf(graph: ImportGraph): ImportGraph {
+  return grouped(graph, folderOf)
+}
+
+/**
+ * The same for folders within folders. The files beside such a folder each stand for themselves: some of them use it, and it may use others of them, as long
+ * as those do not use it.
+ */
+export function innerFoldersOf(graph: ImportGraph): ImportGraph {
+  return grouped(graph, (file) => (folderOf(file) === undefined ? undefined : (innerFolderOf(file) ?? file)))
+}
+
+function grouped(graph: ImportGraph, groupOf: (file: string) => string | undefined): ImportGraph {
   const folders = new Map<string, Edge[]>()
   for (const [file, edges] of graph) {
-    const from = folderOf(file)
+    const from = groupOf(file)
     if (from === undefined) continue
     const of = folders.get(from) ?? []
     folders.set(from, of)
     for (const edge of edges) {
-      const to = folderOf(edge.to)
+      const to = groupOf(edge.to)
       if (to !== undefined && to !== from) of.push({ ...edge, to })
     }
   }
@@ -53,6 +65,10 @@ export function foldersOf(graph: ImportGraph): ImportGraph {
 
 function folderOf(file: string): string | undefined {
   return /^apps\/[^/]+\/src\/[^/]+/.exec(file)?.[0]
+}
+
+function innerFolderOf(file: string): string | undefined {
+  return /^apps\/[^/]+\/src\/[^/]+\/.+(?=\/)/.exec(file)?.[0]
 }
 
 /** Groups of files of which each imports each, by way of others (Tarjan, "Depth-First Search and Linear Graph Algorithms", 1972). */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { shrinkHeap } from '@skerry/service/shrink-heap'
 import { type App, externalUrls, prepareHome, StartError, type Stores, startStores } from '@skerry/stores'
 import { findApps, homeFolder, startedApps } from '../repository.ts'
 import { say } from '../say.ts'
@@ -89,6 +90,8 @@ export async function up(options: {
     const url = ready[gatewayAt]?.url ?? ''
     await noteStores()
     await routesKnown(ready[gatewayAt]?.ops ?? '', apps, stopping.stop)
+    // From here on it only waits.
+    shrinkHeap()
     const pids = [process.pid, ...ready.map((r) => r.pid), ...stores.parts.flatMap((p) => p.server.pid() ?? [])]
     const memory = await memoryOf(pids)
     say(

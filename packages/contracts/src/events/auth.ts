@@ -44,15 +44,6 @@ export const AccountDeleted = defineEvent({
   data: Type.Object({ userId, erasureId: Type.Optional(Id(EXAMPLE_IDS.deletion)) })
 })
 
-export const SessionCreated = defineEvent({
-  subject: 'auth.session.created',
-  version: 1,
-  summary: 'Session created',
-  description: 'A user signed in.',
-  entity: (d) => d.sessionId,
-  data: Type.Object({ sessionId, userId })
-})
-
 export const SessionRevoked = defineEvent({
   subject: 'auth.session.revoked',
   version: 1,

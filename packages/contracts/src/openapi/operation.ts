@@ -140,7 +140,7 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
       'IdempotencyKey',
       'Idempotency-Key',
       'Makes retries safe: the first response is stored for 24 hours and replayed.',
-      { type: 'string', minLength: 1, maxLength: 255 }
+      { type: 'string', pattern: '^[!-~]+$', minLength: 1, maxLength: 255 }
     )
   }
   if (method === 'GET' && tagged) {

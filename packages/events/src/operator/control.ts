@@ -84,7 +84,13 @@ export function createControl(options: StretchOptions, stretch: Stretch) {
     for (let attempt = 1; ; attempt++) {
       ends.throwIfAborted()
       try {
-        const outcome = await applyOnce(options, { subscription, envelope, incoming, key: inboxKey })
+        const outcome = await applyOnce(options, {
+          subscription,
+          envelope,
+          incoming,
+          key: inboxKey,
+          bytes: data.length
+        })
         return outcome === 'applied' ? 'applied' : 'had been applied before'
       } catch (error) {
         if (!isTransient(error)) throw new RetryFailed(`${(error as Error).name}: ${(error as Error).message}`)

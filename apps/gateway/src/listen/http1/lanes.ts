@@ -18,7 +18,9 @@ export type LanesOptions = {
   keepAliveMs: number
   /** Bytes of a head. */
   headerLimit: number
-  /** What waits behind an answer is more than may be: its connection was ended. */
+  /** Bytes that may wait behind answers, on all connections together. */
+  aheadBytes: number
+  /** What waits behind answers is more than may be: its connection was ended. */
   onBound: BoundMet
   onFault: FaultLog
 }
@@ -35,11 +37,9 @@ export type Lanes = {
 
 /** All connections are read into the same memory: what a read brings is dealt with before the next read of any of them. */
 const INPUT = Buffer.allocUnsafeSlow(64 * 1024)
-/** What may come while an answer is under way, on one connection: then no more is read. */
+/** What may come while an answer is under way, on one connection: then no more is read. Nothing is refused for it, so it is no setting. */
 const MOST_READS = 8
 const ENOUGH_BYTES = 16 * 1024
-/** The same of all connections together. */
-const MOST_HELD = 64 * 1024 * 1024
 /** Header lines that are remembered for the next request of a connection. */
 const MOST_REMEMBERED = 4 * 1024
 
@@ -49,7 +49,7 @@ const MOST_REMEMBERED = 4 * 1024
  * over to Node's server for good, with the bytes in question unread.
  */
 export function createLanes(options: LanesOptions): Lanes {
-  const { takes, handler, handOver, keepAliveMs, headerLimit, onBound, onFault } = options
+  const { takes, handler, handOver, keepAliveMs, headerLimit, aheadBytes, onBound, onFault } = options
   const lanes = new Set<Lane>()
   let heldInAll = 0
 
@@ -116,8 +116,8 @@ export function createLanes(options: LanesOptions): Lanes {
       const came = INPUT.subarray(0, bytes)
       this.held = this.held === undefined ? Buffer.from(came) : Buffer.concat([this.held, came])
       heldInAll += bytes
-      if (heldInAll > MOST_HELD) {
-        onBound('PIPELINED_TOTAL', this.socket.remoteAddress)
+      if (heldInAll > aheadBytes) {
+        onBound('PLAIN_AHEAD_BYTES', this.socket.remoteAddress)
         this.socket.destroy()
       }
       return ++this.reads < MOST_READS && this.held.length < ENOUGH_BYTES

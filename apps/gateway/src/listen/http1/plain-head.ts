@@ -1,3 +1,5 @@
+import type { HeadPart } from '../../head-lines.ts'
+
 /** The header lines of a plain head. They are the same for many requests of one connection, which is looked at first. */
 export type Fields = {
   /** As they came, from the request line's end to the empty line. */
@@ -6,6 +8,9 @@ export type Fields = {
   readonly headers: Readonly<Record<string, string>>
   /** Name, value, name, value, as they were written. */
   readonly raw: readonly string[]
+  /** What a service gets of them (`proxy/request-headers.ts`): made for the second request with the same lines. */
+  passed: HeadPart | undefined
+  asked: boolean
 }
 
 /** A request of which all servers read the same: it has no body. */
@@ -52,7 +57,8 @@ export function readPlainHead(buffer: Buffer, bytes: number, known: Fields | und
 /** @param at where `text` is in `buffer` */
 function readFields(text: string, buffer: Buffer, at: number): Fields | undefined {
   if (!FIELDS.test(text)) return undefined
-  const headers: Record<string, string> = {}
+  // A dictionary from the beginning: clients send these in any order, and V8 would make a shape of each, and of all code that reads them.
+  const headers: Record<string, string> = Object.create(null)
   const raw: string[] = []
   const last = text.length - 2
   for (let start = 2; start < last; ) {
@@ -68,7 +74,7 @@ function readFields(text: string, buffer: Buffer, at: number): Fields | undefine
   }
   const { host, connection } = headers
   if (host === undefined || (connection !== undefined && connection.toLowerCase() !== 'keep-alive')) return undefined
-  return { text, headers, raw }
+  return { text, headers, raw, passed: undefined, asked: false }
 }
 
 type Name = { readonly name: string; readonly lower: string }

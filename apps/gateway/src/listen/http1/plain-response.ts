@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { type HeadPart, headText } from '../../head/head-text.ts'
-import type { PairsWriter } from '../../head/http1-response.ts'
+import { headText } from '../../head/head-text.ts'
+import type { PairsWriter, WholeWriter } from '../../head/http1-response.ts'
+import type { HeadPart } from '../../head-lines.ts'
 import type { PlainRequest } from './plain-request.ts'
 
 type Written = (error?: Error | null) => void
@@ -15,11 +16,16 @@ export type ResponseOwner = {
   answered(closes: boolean): void
 }
 
+type Listener = Parameters<EventEmitter['on']>[1]
+
+/** Where whole answers are put together, one after the other: another one is made where the kernel does not take all of one at once. */
+let output = Buffer.allocUnsafeSlow(64 * 1024)
+
 /**
  * The answer to a plain request, as a handler of Node's responses knows it: what the gateway uses of them, written to the connection without
  * anything in between. Its end is told as soon as the kernel has all of it, within `end`.
  */
-export class PlainResponse extends EventEmitter implements PairsWriter {
+export class PlainResponse implements PairsWriter, WholeWriter {
   readonly req: PlainRequest
   statusCode = 200
   headersSent = false
@@ -34,9 +40,11 @@ export class PlainResponse extends EventEmitter implements PairsWriter {
   private hasBody = false
   private chunked = false
   private closes = false
+  /** Who hears its end: for most answers nobody else hears anything, and an emitter would cost as much as the routing of a request. */
+  private whenClosed: (() => void) | undefined
+  private emitter: EventEmitter | undefined
 
   constructor(owner: ResponseOwner, req: PlainRequest) {
-    super()
     this.owner = owner
     this.req = req
   }
@@ -95,10 +103,11 @@ export class PlainResponse extends EventEmitter implements PairsWriter {
   }
 
   end(part?: Part | Written, encoding?: BufferEncoding | Written, written?: Written): this {
-    const done = [part, encoding, written].find((one): one is Written => typeof one === 'function')
     if (this.destroyed || this.writableEnded) return this
     if (!this.headersSent) throw new Error('an answer without a head')
-    if (done !== undefined) this.once('finish', done)
+    if (typeof part === 'function') this.once('finish', part)
+    else if (typeof encoding === 'function') this.once('finish', encoding)
+    else if (written !== undefined) this.once('finish', written)
     const { socket } = this.owner
     if (typeof part === 'string' && this.hasBody && !this.chunked) {
       // Head, body and end in one write.
@@ -111,12 +120,36 @@ export class PlainResponse extends EventEmitter implements PairsWriter {
       this.head = ''
       if (rest !== '') socket.write(rest, 'latin1')
     }
+    this.wait()
+    return this
+  }
+
+  /** As bytes: text would be joined, copied and written in three steps. */
+  endWhole(body: Uint8Array): void {
+    if (this.destroyed || this.writableEnded) return
+    const { head } = this
+    const length = head.length + body.length
+    if (!this.hasBody || this.chunked || head === '' || length > output.length) {
+      this.end(Buffer.from(body))
+      return
+    }
+    const { socket } = this.owner
+    output.write(head, 'latin1')
+    output.set(body, head.length)
+    this.head = ''
+    socket.write(output.subarray(0, length))
+    if (socket.writableLength > 0) output = Buffer.allocUnsafeSlow(output.length)
+    this.wait()
+  }
+
+  /** All of it is given: waits until the kernel has it. */
+  private wait(): void {
+    const { socket } = this.owner
     this.writableEnded = true
     if (!socket.writable) this.destroy()
     else if (socket.writableLength === 0) this.finish()
     // Behind all that waits; it is whole when this is.
     else socket.write('', 'latin1', (error) => (error ? undefined : this.finish()))
-    return this
   }
 
   /** Breaks its connection off. */
@@ -145,7 +178,46 @@ export class PlainResponse extends EventEmitter implements PairsWriter {
   private close(): void {
     if (this.closed) return
     this.closed = true
-    this.emit('close')
+    const { whenClosed } = this
+    this.whenClosed = undefined
+    whenClosed?.()
+    this.emitter?.emit('close')
+  }
+
+  // What of an emitter it is used as.
+
+  /** As `once('close')` for the one whose answer it is, before all others. */
+  onClosed(then: () => void): void {
+    this.whenClosed = then
+  }
+  private get events(): EventEmitter {
+    this.emitter ??= new EventEmitter()
+    return this.emitter
+  }
+  on(name: string, listener: Listener): this {
+    this.events.on(name, listener)
+    return this
+  }
+  once(name: string, listener: Listener): this {
+    this.events.once(name, listener)
+    return this
+  }
+  off(name: string, listener: Listener): this {
+    this.emitter?.off(name, listener)
+    return this
+  }
+  removeListener(name: string, listener: Listener): this {
+    return this.off(name, listener)
+  }
+  prependListener(name: string, listener: Listener): this {
+    this.events.prependListener(name, listener)
+    return this
+  }
+  listenerCount(name: string): number {
+    return this.emitter?.listenerCount(name) ?? 0
+  }
+  emit(name: string, ...values: unknown[]): boolean {
+    return this.emitter?.emit(name, ...values) ?? false
   }
 }
 

@@ -7,7 +7,7 @@ type Read = {
   /** Where the last part in it ended. */
   end: number
   /** Nobody else's body can be in it. */
-  own: boolean
+  unshared: boolean
   /** Parts in it that are still to be written. */
   unwritten: number
   /** Parts have come that are behind it. */
@@ -28,27 +28,27 @@ export class SharedReads {
     let read = this.last
     if (read?.memory !== buffer) {
       if (read !== undefined) this.leave(read)
-      read = { memory: buffer, end: 0, own: true, unwritten: 0, left: false }
+      read = { memory: buffer, end: 0, unshared: true, unwritten: 0, left: false }
       this.last = read
     }
-    if (byteOffset < read.end || byteOffset - read.end > FRAME_HEAD) read.own = false
+    if (byteOffset < read.end || byteOffset - read.end > FRAME_HEAD) read.unshared = false
     read.end = byteOffset + byteLength
     read.unwritten++
     const taken = read
     return (written) => {
       taken.unwritten--
-      if (!written) taken.own = false
+      if (!written) taken.unshared = false
       freeWhenDone(taken)
     }
   }
 
   private leave(read: Read): void {
     read.left = true
-    if (read.memory.byteLength - read.end > FRAME_HEAD) read.own = false
+    if (read.memory.byteLength - read.end > FRAME_HEAD) read.unshared = false
     freeWhenDone(read)
   }
 }
 
-function freeWhenDone({ memory, own, unwritten, left }: Read): void {
-  if (own && left && unwritten === 0) memory.transfer(0)
+function freeWhenDone({ memory, unshared, unwritten, left }: Read): void {
+  if (unshared && left && unwritten === 0) memory.transfer(0)
 }

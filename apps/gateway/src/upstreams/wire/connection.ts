@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
-import { hasLines } from '../../head-lines.ts'
+import { type HeadPart, hasLines } from '../../head-lines.ts'
 import { type BodySource, BodyWriter, framingOf, isSource } from './body.ts'
 import { ChunkReader } from './chunks.ts'
 import { CHUNKED, type Familiar, type Head, ProtocolError, parseHead, UNTIL_CLOSE } from './head.ts'
@@ -10,10 +10,17 @@ import { headEnd } from './head-end.ts'
 export type WireRequest = {
   method: string
   path: string
+  /** Said beside `headers`; it was looked at when it was made. */
+  common?: HeadPart | undefined
   /** Name, value, name, value; without `host`. They must have been checked: they are written as they are. */
   headers: readonly string[]
+  /** How long its sender waits, ms, which it is told as a header. */
+  deadlineMs?: number | undefined
   body: Buffer | BodySource | null
 }
+
+/** The header that says `deadlineMs`. */
+export const DEADLINE = 'x-skerry-deadline'
 
 /** A request that has no connection yet, or one that is looked at first. */
 export type Waiting = { request: WireRequest; handler: Dispatcher.DispatchHandler }
@@ -44,7 +51,6 @@ const BEFORE_ITS_END_MS = 1_000
 const DISCARD_UP_TO = 64 * 1024
 /** Bodies up to this size go out with their head in one write. */
 const ONE_WRITE = 16 * 1024
-const NO_LINES: readonly string[] = []
 
 /** A request that would have been more than one on the wire. */
 export class BadRequestHeadError extends Error {
@@ -135,19 +141,28 @@ export class Connection implements Dispatcher.DispatchController {
     this.discarding = false
     this.discardingSince = 0
     if (this.paused) this.resume()
-    const { headers, body } = request
+    const { common, headers, deadlineMs, body } = request
     let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${this.owner.host}\r\n`
     for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
-    const framing = isSource(body) ? framingOf(body) : NO_LINES
-    for (const line of framing) text += `${line}\r\n`
-    text += '\r\n'
-    if (!hasLines(text, headers.length / 2 + framing.length + 3)) {
+    let lines = headers.length / 2 + 2
+    if (deadlineMs !== undefined) {
+      text += `${DEADLINE}: ${deadlineMs}\r\n`
+      lines++
+    }
+    if (isSource(body)) {
+      for (const line of framingOf(body)) {
+        text += `${line}\r\n`
+        lines++
+      }
+    }
+    if (!hasLines(text, lines)) {
       // Whoever made it has not checked it; nothing of it is sent.
       this.handler = undefined
       this.owner.free(this)
       handler.onResponseError?.(this, new BadRequestHeadError())
       return
     }
+    text += common === undefined ? '\r\n' : `${common.text}\r\n`
     handler.onRequestStart?.(this, undefined)
     if (this.closed || this.handler !== handler) return
     if (isSource(body)) {

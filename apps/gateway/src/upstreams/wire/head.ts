@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { copied } from '../../copied.ts'
 
 /** An answer that is not HTTP/1.1 as we take it. Its connection is closed, and it counts against the instance. */
 export class ProtocolError extends Error {
@@ -47,6 +48,9 @@ type FamiliarLine = {
   readonly name: string
   /** A line before has the same name. */
   readonly repeated: boolean
+  /** What it said last, and the whole line with its end when it has said that twice: most say the same for as long as a server lives. */
+  value: string
+  text: string
 }
 const MOST_FAMILIAR = 64
 
@@ -70,16 +74,19 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
   for (let place = 0; at < text.length; place++) {
     if (place === MOST_LINES) throw new ProtocolError('more header lines than any answer has')
     const start = at + 2
-    at = lineEnd(text, start)
     let line = familiar[place]
-    if (line === undefined || !text.startsWith(line.start, start)) {
-      line = newLine(text, start, at, headers)
-      // What came after another line says nothing of what comes after this one.
-      if (place < familiar.length) familiar.length = place
-      if (place < MOST_FAMILIAR) familiar.push(line)
+    if (line !== undefined && line.text !== '' && text.startsWith(line.text, start)) at = start + line.text.length - 2
+    else {
+      at = lineEnd(text, start)
+      if (line === undefined || !text.startsWith(line.start, start)) {
+        line = newLine(text, start, at, headers)
+        // What came after another line says nothing of what comes after this one.
+        if (place < familiar.length) familiar.length = place
+        if (place < MOST_FAMILIAR) familiar.push(line)
+      }
+      says(line, valueFrom(text, start + line.start.length, at), text, start, at)
     }
-    const { name, repeated } = line
-    const value = valueFrom(text, start + line.start.length, at)
+    const { name, repeated, value } = line
     switch (name) {
       case 'content-length':
         if (!LENGTH.test(value) || repeated) throw new ProtocolError('a bad content-length')
@@ -126,6 +133,15 @@ export function isProper(status: number, headers: IncomingHttpHeaders): boolean 
   return true
 }
 
+/** Makes the headers of another parser those of this one: it gives each that is repeated as a list. */
+export function joinRepeated(headers: IncomingHttpHeaders): void {
+  for (const name in headers) {
+    const value = headers[name]
+    if (name === 'set-cookie') headers[name] = typeof value === 'string' ? [value] : value
+    else if (Array.isArray(value)) headers[name] = value.join(', ')
+  }
+}
+
 /**
  * Whether the head of an answer over TLS says where its body ends. The end of the connection does not: without the closing alert of TLS a part
  * would be taken for the whole (RFC 9112, 9.8), and nothing tells us of that alert; even a reset is the end to undici. A live stream is never
@@ -169,8 +185,18 @@ function newLine(text: string, start: number, end: number, before: object): Fami
   const name = raw.toLowerCase()
   // A name that is a member of every object would be read as one.
   if (name === '__proto__') throw new ProtocolError('a bad header name')
-  // Of its own: a part of the head's text would keep all of it.
-  return { start: Buffer.from(`${raw}:`, 'latin1').toString('latin1'), name, repeated: Object.hasOwn(before, name) }
+  return { start: copied(`${raw}:`), name, repeated: Object.hasOwn(before, name), value: '', text: '' }
+}
+
+/** Takes in what a line says, in `text` from `start` to `end`. */
+function says(line: FamiliarLine, value: string, text: string, start: number, end: number): void {
+  if (value !== line.value) {
+    line.value = value
+    line.text = ''
+  } else if (line.text === '' && end < text.length) {
+    line.value = copied(value)
+    line.text = copied(text.slice(start, end + 2))
+  }
 }
 
 /** The name, in lower case, and value of one header line by itself; undefined for what is none. */
@@ -200,7 +226,7 @@ let keptFor = Number.POSITIVE_INFINITY
 /** What `Keep-Alive` says (`timeout=5, max=100`), ms. It is the same again and again, so the last one is remembered. */
 function keptOf(value: string): number {
   if (value === keptValue) return keptFor
-  keptValue = Buffer.from(value, 'latin1').toString('latin1')
+  keptValue = copied(value)
   const seconds = /(?:^|[,\s])timeout\s*=\s*"?(\d{1,7})/i.exec(value)?.[1]
   keptFor = seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1_000
   if (/(?:^|[,\s])max\s*=\s*"?0+(?!\d)/i.test(value)) keptFor = 0
