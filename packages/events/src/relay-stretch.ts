@@ -171,7 +171,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     const all = mine.length === mine[0]!.partition.of
     return records.watch([{ $match: { operationType: 'insert', ...(all ? {} : { $or }) } }], {
       startAtOperationTime,
-      maxAwaitTimeMS: 1_000
+      maxAwaitTimeMS: 5_000
     }) as Changes
   }
 
@@ -189,7 +189,7 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     ends.addEventListener('abort', end)
     try {
       while (mine === changes && !ends.aborted) {
-        // tryNext waits for maxAwaitTimeMS at most, so that an end is never far.
+        // An end closes it, which ends what tryNext waits for.
         const change = await mine.tryNext()
         if (change === null || mine !== changes) continue
         const part = parts.get(partitionOfBucket(partitions, change.fullDocument.bucket).index)
