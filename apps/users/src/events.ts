@@ -56,12 +56,16 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
       ...shared,
       purpose: 'posts',
       replays: { refused: 'posts would be counted twice' },
-      subscriptions: onMany([PostCreated, PostDeleted], (posts, tx) =>
-        countPosts(
-          deps,
-          tx,
-          posts.map(({ subject, data }) => ({ authorId: data.authorId, by: subject === DELETED ? -1 : 1 }))
-        )
+      subscriptions: onMany(
+        [PostCreated, PostDeleted],
+        (posts, tx) =>
+          countPosts(
+            deps,
+            tx,
+            posts.map(({ subject, data }) => ({ authorId: data.authorId, by: subject === DELETED ? -1 : 1 }))
+          ),
+        // A number on a profile: what is posted meanwhile is counted by the same transaction.
+        { lingerMs: 200 }
       )
     }),
     ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })

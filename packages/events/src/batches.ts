@@ -35,6 +35,7 @@ export type Batches = {
 type Waiting = {
   applications: readonly Application[]
   signal: AbortSignal
+  since: number
   settle(outcomes: Outcomes | Promise<Outcomes>): void
 }
 
@@ -43,6 +44,8 @@ type Lanes = {
   most: number
   /** Batches at once, while no full one waits. */
   lanes: number
+  /** How long what waits first waits for more, while there are fewer than a batch may have. */
+  lingerMs: number
   /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
   slowMs: number
   boundMs: number
@@ -69,10 +72,10 @@ export function createBatches(options: ConsumingOptions): Batches {
     outcome: await applyOnce(options, application)
   })
   const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
-  const shared = { lanes: LANES, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
+  const shared = { lanes: LANES, lingerMs: 0, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
   const one = createLanes({ ...shared, concurrency, alone, together })
   const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
-  for (const { handle, many, idempotent } of options.subscriptions) {
+  for (const { handle, many, idempotent, lingerMs } of options.subscriptions) {
     if (!many || ofHandlers.has(handle)) continue
     const work = idempotent
       ? {
@@ -81,7 +84,7 @@ export function createBatches(options: ConsumingOptions): Batches {
           together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
         }
       : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
-    ofHandlers.set(handle, createLanes({ ...work, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
+    ofHandlers.set(handle, createLanes({ ...work, lingerMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
   }
   return {
     join: (applications, signal) =>
@@ -90,7 +93,7 @@ export function createBatches(options: ConsumingOptions): Batches {
   }
 }
 
-function createLanes({ most: full, lanes, slowMs, boundMs, concurrency, alone, together }: Lanes) {
+function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency, alone, together }: Lanes) {
   const waiting: Waiting[] = []
   let events = 0
   let running = 0
@@ -98,11 +101,25 @@ function createLanes({ most: full, lanes, slowMs, boundMs, concurrency, alone, t
   let slow = 0
   /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
   let most = full
+  let lingering: NodeJS.Timeout | undefined
+  /** Signals whose end is not lingered for. */
+  const heard = new WeakSet<AbortSignal>()
 
   function begin(): void {
     while (waiting.length > 0) {
       const free = events >= full ? LANES_FULL : lanes
       if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
+      const left = waiting[0]!.since + lingerMs - performance.now()
+      if (left > 0 && events < most && !waiting.some(({ signal }) => signal.aborted)) {
+        if (lingering === undefined)
+          lingering = setTimeout(() => {
+            lingering = undefined
+            begin()
+          }, left)
+        return
+      }
+      clearTimeout(lingering)
+      lingering = undefined
       void run(take())
     }
   }
@@ -167,7 +184,11 @@ function createLanes({ most: full, lanes, slowMs, boundMs, concurrency, alone, t
     most: () => most,
     join: (applications: readonly Application[], signal: AbortSignal) =>
       new Promise<Outcomes>((settle) => {
-        waiting.push({ applications, signal, settle })
+        if (lingerMs > 0 && !heard.has(signal)) {
+          heard.add(signal)
+          signal.addEventListener('abort', begin, { once: true })
+        }
+        waiting.push({ applications, signal, since: lingerMs > 0 ? performance.now() : 0, settle })
         events += applications.length
         begin()
       })

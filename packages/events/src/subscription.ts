@@ -23,6 +23,8 @@ export type Subscription = {
   /** The effect is harmless when repeated and may be too large for one transaction: `handle` gets none (see `onIdempotent`). */
   readonly idempotent: boolean
   readonly inbox: InboxUse
+  /** How long an event that comes alone waits for others, in milliseconds. */
+  readonly lingerMs: number
 }
 
 /** What a handler of a large, repeatable effect gets. */
@@ -37,7 +39,7 @@ export function on<E extends EventContract>(
   event: E,
   handle: (incoming: Incoming<DataOf<E>>, tx: Tx) => Promise<void>
 ): Subscription {
-  return { event, handle: eachBy<E>(handle), many: false, idempotent: false, inbox: 'always' }
+  return { event, handle: eachBy<E>(handle), many: false, idempotent: false, inbox: 'always', lingerMs: 0 }
 }
 
 /** Handles an event whose effect is the same when repeated, such as upserts by key, outside of a transaction: for fan-outs. */
@@ -46,19 +48,23 @@ export function onIdempotent<E extends EventContract>(
   handle: IdempotentHandler<E>,
   { inbox = 'always' }: { inbox?: InboxUse } = {}
 ): Subscription {
-  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox }
+  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox, lingerMs: 0 }
 }
 
 /**
  * Handles what waits of some events at once, in the order of the stream, several of a key among them: `handle` writes through `tx`, all or
  * nothing. When that fails they are divided, down to single events, so it must do the right thing for any part of them. See "Many at once" in docs/events.md.
+ *
+ * @param lingerMs how long an event waits for others, in milliseconds, where fewer wait than a batch may have: one transaction for all that comes
+ * meanwhile, for effects that nobody waits for
  */
 export function onMany<E extends EventContract>(
   events: readonly E[],
-  handle: (events: readonly Incoming<DataOf<E>>[], tx: Tx) => Promise<void>
+  handle: (events: readonly Incoming<DataOf<E>>[], tx: Tx) => Promise<void>,
+  { lingerMs = 0 }: { lingerMs?: number } = {}
 ): Subscription[] {
   const shared = handle as Subscription['handle']
-  return events.map((event) => ({ event, handle: shared, many: true, idempotent: false, inbox: 'always' }))
+  return events.map((event) => ({ event, handle: shared, many: true, idempotent: false, inbox: 'always', lingerMs }))
 }
 
 /**
@@ -71,7 +77,7 @@ export function onManyIdempotent<E extends EventContract>(
   { inbox = 'always' }: { inbox?: InboxUse } = {}
 ): Subscription[] {
   const shared = handle as Subscription['handle']
-  return events.map((event) => ({ event, handle: shared, many: true, idempotent: true, inbox }))
+  return events.map((event) => ({ event, handle: shared, many: true, idempotent: true, inbox, lingerMs: 0 }))
 }
 
 /** A handler of one event gets batches of one alone. */

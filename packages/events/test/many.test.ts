@@ -265,6 +265,48 @@ for (const step of ['apply: before the commit', 'apply: committed, not acknowled
     t.same(await rowsOf(service, ids), Array(10).fill({ applied: 10, last: 10, disorder: undefined }))
   })
 
+t.test(
+  'lingering: events that come one after the other share a batch, until it is full; a stop waits for nobody',
+  async (t) => {
+    const ids = makeIds(131)
+    const service = await openService(t, stores, 'linger')
+    const { jsm, common } = service
+    const sizes: number[] = []
+    const start = (lingerMs: number) =>
+      startConsumer({
+        ...{ ...common, purpose: 'many' },
+        subscriptions: onMany(
+          [Counted],
+          async (all) => {
+            sizes.push(all.length)
+          },
+          { lingerMs }
+        )
+      })
+    const waitsFor = async (count: number) => {
+      const info = await jsm.consumers.info('content', 'content--many').catch(() => undefined)
+      return info?.num_ack_pending === count && info.num_pending === 0
+    }
+    await publishAll(service, events(ids.slice(0, 2)))
+    const patient = start(3_600_000)
+    await waitFor(() => waitsFor(2))
+    await publishAll(service, events(ids.slice(2, 100)))
+    await waitFor(() => waitsFor(100))
+    t.same(sizes, [], 'they wait')
+    await publishAll(service, events(ids.slice(100, 128)))
+    await waitFor(() => waitsFor(0))
+    t.same(sizes, [128])
+    await publishAll(service, events(ids.slice(128)))
+    await waitFor(() => waitsFor(3))
+    await patient.stop()
+    t.same(sizes, [128], 'what waits is not begun')
+    const quick = start(1)
+    await waitFor(() => waitsFor(0))
+    await quick.stop()
+    t.equal(await marksOf(service), 131)
+  }
+)
+
 t.test('what is large comes in smaller batches, and an event alone may be larger', async (t) => {
   const Large = defineEvent({
     ...{ subject: 'content.test.large', version: 1, summary: 'Only for tests.' },
