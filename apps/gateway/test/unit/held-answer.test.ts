@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import type { Dispatcher } from 'undici'
+import { Visit } from '../../src/door/visit.ts'
 import { Exchange, type ExchangeDeps } from '../../src/proxy/exchange.ts'
 import { relay } from '../../src/proxy/relay.ts'
 import { passBodies } from '../../src/proxy/streamed/streamed-exchange.ts'
@@ -86,7 +87,7 @@ function make(pass: (exchange: Exchange) => void) {
     deps as unknown as ExchangeDeps,
     req as unknown as IncomingMessage,
     res as unknown as ServerResponse,
-    performance.now()
+    new Visit(req as unknown as IncomingMessage, performance.now())
   )
   exchange.visit.route = {
     service: 'files',
