@@ -6,7 +6,7 @@ import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
 import { relay } from './relay.ts'
-import { passBodies } from './streamed/streamed-exchange.ts'
+import { relayStreamed } from './streamed/streamed-relay.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**
@@ -44,7 +44,7 @@ function throughDoor(exchange: Exchange): void {
 
 function pass(exchange: Exchange): void {
   chooseVersion(exchange)
-  passBodies(exchange)
+  relayStreamed(exchange)
 }
 
 function withBody(exchange: Exchange): void {
