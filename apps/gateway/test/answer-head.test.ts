@@ -198,18 +198,59 @@ t.test('a head as text that no response writes has no lines but its own', (t) =>
     'HTTP/1.1 101 Switching Protocols\r\na: b\r\n\r\n'
   )
   const heads = createHeads({ corsHeaders: corsHeadersFor('*') })
-  const raw = {
-    method: 'GET',
-    url: '/',
-    headers: {},
-    rawHeaders: [],
-    httpVersionMajor: 1,
-    httpVersionMinor: 1,
-    socket: {}
-  }
-  const visit = new Visit(raw, 0)
-  t.match(heads.switching(visit, ['x-a', 'b']), /^HTTP\/1\.1 101 .*\r\nx-a: b\r\n/s)
+  const visit = someVisit()
+  t.match(heads.switching(visit, { 'x-a': 'b' }), /^HTTP\/1\.1 101 .*\r\nx-a: b\r\n/s)
   for (const value of ['a\r\nb: c', 'a\nb', 'a\u010ab'])
-    t.throws(() => heads.switching(visit, ['x-a', value]), { code: 'ERR_INVALID_CHAR' }, JSON.stringify(value))
+    t.throws(() => heads.switching(visit, { 'x-a': value }), { code: 'ERR_INVALID_CHAR' }, JSON.stringify(value))
+  t.end()
+})
+
+function someVisit(): Visit {
+  const http1 = { rawHeaders: [], httpVersionMajor: 1, httpVersionMinor: 1 }
+  return new Visit({ ...http1, method: 'GET', url: '/', headers: { origin: 'https://a.example' }, socket: {} }, 0)
+}
+
+t.test('what the gateway says is in each head once, beside what its answer says', (t) => {
+  const visit = someVisit()
+  const heads = createHeads({ corsHeaders: corsHeadersFor('https://a.example') })
+  const ours = heads.ours(visit)
+  const came = { 'x-a': '1', vary: 'accept', 'x-frame-options': 'SAMEORIGIN' }
+  const own = { ...came, 'access-control-allow-origin': '*', 'x-number': 2, 'x-lines': ['a', 'b'] }
+  const composed: Record<string, readonly string[]> = {
+    'of a service': heads.ofService(came, ours).list,
+    kept: heads.ofKept(Object.entries(came).flat(), ours),
+    'of Fastify': heads.ofReply(visit, 'https://a.example', 200, own)
+  }
+  for (const [whose, list] of Object.entries(composed)) {
+    const of = (name: string) => list.filter((_, at) => at % 2 === 1 && list[at - 1] === name)
+    t.same(of('x-a'), ['1'], whose)
+    t.same(of('x-frame-options'), ['SAMEORIGIN'], `${whose}: a default gives way`)
+    t.same(of('x-content-type-options'), ['nosniff'], `${whose}: and is there otherwise`)
+    t.same(of('vary'), ['accept', 'origin'], `${whose}: both vary`)
+    t.same(of('access-control-allow-origin'), ['https://a.example'], `${whose}: the gateway has the word`)
+  }
+  t.match(composed['of Fastify'], [
+    'x-a',
+    '1',
+    'vary',
+    'accept',
+    'x-frame-options',
+    'SAMEORIGIN',
+    'x-number',
+    '2',
+    'x-lines',
+    'a',
+    'x-lines',
+    'b'
+  ])
+  t.notOk(heads.ofReply(visit, undefined, 200, { vary: 'Origin' }).includes('Origin'), 'and not twice by the same')
+  t.end()
+})
+
+t.test('a service that names a default in Connection takes it away from itself, not from its clients', (t) => {
+  const heads = createHeads({ corsHeaders: corsHeadersFor('*') })
+  const { list } = heads.ofService({ connection: 'x-frame-options', 'x-frame-options': 'ALLOWALL' }, {})
+  t.equal(list[list.indexOf('x-frame-options') + 1], 'DENY')
+  t.notOk(list.includes('ALLOWALL'))
   t.end()
 })

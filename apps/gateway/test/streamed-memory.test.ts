@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { type IncomingMessage, type RequestListener, request } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { faultRun, skipWithout } from '@skerry/testing'
+import { faultRun, give, skipWithout } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { openSession } from './helpers/clients.ts'
-import { KIB, MIB, startService, startStreaming } from './helpers/streamed.ts'
+import { MIB, startService, startStreaming } from './helpers/streamed.ts'
 
 // Gigabytes up and down through a gateway of its own process: how much memory that takes. In `npm test` with less.
 
@@ -14,7 +14,6 @@ t.setTimeout(run.limitMs)
 const SIZE = run.long ? 2_048 * MIB : 96 * MIB
 /** The promise, for the long run to hold; in the short one chance has a part, and what was kept would be all 96 MB. */
 const MOST_MB = process.env.SKERRY_FAULTS === '1' ? 30 : 64
-const PART = Buffer.alloc(64 * KIB, 'x')
 
 /** Takes uploads and says how long they were; gives as many bytes as its path says. */
 const answer: RequestListener = async (message, response) => {
@@ -29,25 +28,7 @@ const answer: RequestListener = async (message, response) => {
   }
   const size = Number(message.url!.slice('/f/'.length))
   response.writeHead(200, { 'content-length': size })
-  write(response, size)
-}
-
-type Sink = { write(part: Buffer): boolean; once(event: 'drain', then: () => void): unknown; end(): unknown }
-
-function write(sink: Sink, size: number): void {
-  let left = size
-  const go = () => {
-    while (left > 0) {
-      const part = left < PART.length ? PART.subarray(0, left) : PART
-      left -= part.length
-      if (!sink.write(part)) {
-        sink.once('drain', go)
-        return
-      }
-    }
-    sink.end()
-  }
-  go()
+  give(response, size)
 }
 
 async function lengthOf(message: AsyncIterable<Buffer>): Promise<number> {
@@ -80,7 +61,7 @@ t.test('memory', skipWithout(missing), async (t) => {
   session.once('connect', () => session.setLocalWindowSize(MIB))
   const upload = async (size: number, headers: Record<string, number>) => {
     const up = request(`${url}a`, { method: 'POST', headers })
-    write(up, size)
+    give(up, size)
     const [got] = (await once(up, 'response')) as [IncomingMessage]
     return Number(await text(got))
   }
@@ -93,7 +74,7 @@ t.test('memory', skipWithout(missing), async (t) => {
     },
     'up over HTTP/2': async (size) => {
       const up = session.request({ ':method': 'POST', ':path': '/f/a' })
-      write(up, size)
+      give(up, size)
       return Number(await text(up))
     },
     'down over HTTP/2': (size) => lengthOf(session.request({ ':path': `/f/${size}` }))

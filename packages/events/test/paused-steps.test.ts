@@ -1,25 +1,17 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
-import { childEnv, startTestStores, waitFor } from '@skerry/testing'
+import { childEnv, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { fromHeaders, on, startConsumer, startRelay } from '../src/index.ts'
 import { Counted, rowOf, tallies, tally, write } from './fixtures/counting.ts'
 import { KILL_POINTS, type KillPoint } from './fixtures/kill-points.ts'
+import { startOwnStores } from './fixtures/own-stores.ts'
 import { openService } from './fixtures/service.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 
 // Its own, since mongod is to end the transaction of a paused process soon.
-const { shared, stop } = await startTestStores((line) => t.comment(line))
-t.teardown(stop)
-const nats = { url: shared.natsUrl, user: 'test0', password: 'test0' }
-const stores = {
-  mongoUrl: shared.mongoUrl,
-  database: (name: string) => `paused_${name}`,
-  nats,
-  redis: { url: shared.redisUrl, prefix: '' },
-  envFor: () => ({})
-}
+const stores = await startOwnStores(t, 'paused')
 const EACH = 12
 /** What a paused consumer had asked for is over when its lease is, as in production. */
 const LEASE_MS = { relay: 1_000, consumer: 8_000 } as const
@@ -85,7 +77,7 @@ for (const role of ['relay', 'consumer'] as const)
 
         const beside = role === 'relay' ? consumer() : relay()
         const { child, isPaused } = launch(t, {
-          ...{ role, instance: 'victim', leaseMs, nats },
+          ...{ role, instance: 'victim', leaseMs, nats: stores.nats },
           mongo: { url: stores.mongoUrl, database: stores.database(name) },
           // Marks are written for all that was acknowledged since the last: on a quick machine few times, or once.
           kill: { step, nth: step.startsWith('ack:') ? 1 : 10, how: 'paused' }

@@ -1,6 +1,7 @@
 export { allocatedBytes } from './allocated-bytes.ts'
 export { startBlockCounter } from './count-blocks.ts'
 export { type FaultRun, faultRun, parseRounds } from './fault-run.ts'
+export { give } from './give.ts'
 export { startTestNats, type TestNats } from './nats-server.ts'
 export { randomOf, shuffled } from './random.ts'
 export {

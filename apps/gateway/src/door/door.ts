@@ -7,8 +7,7 @@ import { overloaded } from '../overload/place.ts'
 import { priorityOf } from '../overload/priority.ts'
 import type { Routes } from '../routing/routes.ts'
 import { clientAddress, clientProtocol, limitedAddress, type Networks } from './address.ts'
-import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from './message-guard.ts'
-import { guardPath } from './path-guard.ts'
+import { lookAtHead } from './look-at-head.ts'
 import type { Visit } from './visit.ts'
 
 export type DoorOptions = {
@@ -59,15 +58,10 @@ export function createDoor(options: DoorOptions): Door {
   return (visit, done) => {
     const { raw } = visit
     try {
-      guardMessage(raw)
+      lookAtHead(visit, urlLimit, takersOfBody)
     } catch (error) {
       done(error as Error)
       return
-    }
-    try {
-      visit.path = guardPath(raw.url ?? '', urlLimit)
-    } catch (error) {
-      visit.fault ??= error as Error
     }
     // The gateway's own routes are no service's, whatever it announces; and a path that is none has no route.
     const match = visit.own || visit.path === '' ? undefined : routes.find(visit.method, visit.path)
@@ -76,7 +70,6 @@ export function createDoor(options: DoorOptions): Door {
       visit.route = match.route
       visit.params = match.params
     }
-    if (hasBodyWithoutMeaning(raw)) visit.fault ??= bodyRefusal(raw.method, takersOfBody(visit))
     visit.priority = priorityOf(route?.rules, visit.method, raw.headers)
     // Before whatever costs more than to refuse.
     const refusedBy = overload.atDoor(visit.priority)

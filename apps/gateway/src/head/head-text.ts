@@ -6,13 +6,22 @@ export const NOTHING: HeadPart = { pairs: [], text: '', sized: false }
 
 /** Makes such a part of `pairs`. Throws Node's errors for names and values that are none. */
 export function headPart(pairs: readonly string[]): HeadPart {
-  let text = ''
   for (let i = 0; i < pairs.length; i += 2) {
     validateHeaderName(pairs[i]!)
     validateHeaderValue(pairs[i]!, pairs[i + 1]!)
-    text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
   }
-  return { pairs, text: copied(text), sized: pairs.includes('content-length') }
+  return { pairs, text: copied(linesOf(pairs)), sized: says(pairs, 'content-length') }
+}
+
+/** Headers as the lines of a head, whatever is in them. */
+function linesOf(pairs: readonly string[]): string {
+  let text = ''
+  for (let i = 0; i < pairs.length; i += 2) text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  return text
+}
+
+function says(pairs: readonly string[], name: string): boolean {
+  return pairs.some((part, at) => at % 2 === 0 && part === name)
 }
 
 /** A head over HTTP/1.1 as text, and what it says of the body and of the connection. */
@@ -87,8 +96,7 @@ export function headText(
  * @param pairs name, value, name, value
  */
 export function wholeHeadText(line: string, pairs: readonly string[]): string {
-  let text = `${line}\r\n`
-  for (let i = 0; i < pairs.length; i += 2) text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
+  const text = `${line}\r\n${linesOf(pairs)}`
   if (!hasLines(text, 1 + pairs.length / 2)) throw new BadHeadError()
   return `${text}\r\n`
 }
@@ -135,22 +143,18 @@ function sameUpTo(pairs: readonly string[], others: readonly string[]): number {
 
 /** Undefined for what the caller has to look at each time, or refuse. */
 function knownOf(pairs: readonly string[]): Known | undefined {
-  let text = ''
-  for (let i = 0; i < pairs.length; i += 2) {
-    if (OF_CONNECTIONS.has(pairs[i]!)) return undefined
-    text += `${pairs[i]}: ${pairs[i + 1]}\r\n`
-  }
+  if (OF_CONNECTIONS.some((name) => says(pairs, name))) return undefined
+  const text = linesOf(pairs)
   if (text.length > LONGEST_KNOWN || !hasLines(text, pairs.length / 2)) return undefined
-  const names = pairs.filter((_, at) => at % 2 === 0)
   return {
     pairs: pairs.map((part) => copied(part)),
     text: copied(text),
-    sized: names.includes('content-length'),
-    dated: names.includes('date')
+    sized: says(pairs, 'content-length'),
+    dated: says(pairs, 'date')
   }
 }
 
-const OF_CONNECTIONS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'trailer'])
+const OF_CONNECTIONS: readonly string[] = ['connection', 'keep-alive', 'transfer-encoding', 'trailer']
 
 /** `code` is Node's for a value that cannot be a header's. */
 class BadHeadError extends TypeError {

@@ -7,7 +7,7 @@ import type { HeadPart } from '../head-lines.ts'
 import { type AnswerHead, headInList } from './answer-head.ts'
 import { headPart, wholeHeadText } from './head-text.ts'
 import { writePairs } from './http1-response.ts'
-import { limitHeaders, responseHeaders, saysAny, withOurs } from './lists.ts'
+import { compose, limitHeaders, notReplaced, type OwnHeaders, passedBack, saysAny } from './lists.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** What the gateway says itself in a head, by name in lower case. */
@@ -28,15 +28,13 @@ export type HeadsOptions = {
 }
 
 /**
- * Where the head of every answer is made: what the gateway says in it is said here, and nothing writes one but `write`. Where there is no response to
- * write to, `switching` and `refusal` make it as text; Fastify writes those of its replies, with what `ofReply` says. Lists are name, value, name, value;
- * names in lower case.
+ * Where the head of every answer is made: composed of what the answer says and what the gateway says (`compose` in lists.ts), and then seen by the
+ * policies. Nothing writes one but `write`. Where there is no response to write to, `switching` and `refusal` make it as text; Fastify writes those of
+ * its replies as `ofReply` has made them. Lists are name, value, name, value; names in lower case.
  */
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
   ours(visit: Visit, timing?: string): GatewayHeaders
-  /** The same for an answer of Fastify, which says the id and the end of the connection itself. */
-  ofReply(visit: Visit | undefined, origin: string | undefined): GatewayHeaders
   /** The head of a service's answer. */
   ofService(came: IncomingHttpHeaders, ours: Readonly<GatewayHeaders>): ServiceHead
   /** The head of a kept answer; `list` is made longer. */
@@ -47,10 +45,12 @@ export type Heads = {
   problem(visit: Visit, error: SkerryError, closing?: boolean): ProblemAnswer
   /** Writes a head. Policies have seen it; `common` comes before `list`. */
   write(response: ServerResponse, visit: Visit, status: number, list: string[], common?: HeadPart): void
-  /** Lets the policies see a head that somebody else writes. */
-  see(head: AnswerHead, visit: Visit | undefined): void
-  /** A head as text, for a connection that changes its protocol. */
-  switching(visit: Visit, list: string[]): string
+  /** Lets the policies see a head that nobody writes; `list` is changed. */
+  see(visit: Visit | undefined, status: number, list: string[]): void
+  /** The head of an answer of Fastify to a page of `origin`, seen by the policies. `own` has the id and the end of the connection already. */
+  ofReply(visit: Visit | undefined, origin: string | undefined, status: number, own: OwnHeaders): string[]
+  /** The same as text of what a service says that changes the protocol of a connection. */
+  switching(visit: Visit, came: IncomingHttpHeaders): string
   /** The whole answer as text to what was no request, from a page of `origin`. */
   refusal(code: ErrorCode, origin: string | undefined, withBody: boolean): string
 }
@@ -65,37 +65,33 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     return said
   }
   const security = headPart(SECURITY_HEADERS.flat())
-  const see = (head: AnswerHead, visit: Visit | undefined) => {
+  const see = (visit: Visit | undefined, status: number, list: string[]) => {
     if (onHead === undefined) return
     // It may change headers of the request, which are not its own where no policy has seen it at the door.
     visit?.raw.ownHeaders?.()
-    onHead(head, visit)
+    onHead(headInList(status, list), visit)
   }
+  /** Of an answer that the gateway gives itself. */
+  const ofOwn = (own: OwnHeaders, said: Readonly<GatewayHeaders>) =>
+    compose(notReplaced(own, said), said, SECURITY_HEADERS)
 
   return {
     ours,
     see,
-    ofReply(visit, origin) {
-      const said: GatewayHeaders = {}
-      corsHeaders(origin, said)
-      if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
-      return said
-    },
     // Few services say any of it themselves.
     ofService: (came, said) =>
       saysAny(came, SECURITY_HEADERS)
-        ? { list: responseHeaders(came, said, SECURITY_HEADERS), common: undefined }
-        : { list: responseHeaders(came, said, []), common: security },
-    ofKept: (list, said) => withOurs(list, said, SECURITY_HEADERS),
-    common: (list) => headPart(withOurs(list, {}, SECURITY_HEADERS)),
+        ? { list: compose(passedBack(came), said, SECURITY_HEADERS), common: undefined }
+        : { list: compose(passedBack(came), said, []), common: security },
+    ofKept: (list, said) => compose(list, said, SECURITY_HEADERS),
+    common: (list) => headPart(compose(list, {}, SECURITY_HEADERS)),
     problem(visit, error, closing = false) {
       const { body, headers } = problemAnswer(error, visit.id)
-      const said: GatewayHeaders = { ...headers, 'content-type': PROBLEM_TYPE, ...ours(visit) }
-      said['content-length'] = String(Buffer.byteLength(body))
+      const own = { ...headers, 'content-type': PROBLEM_TYPE, 'content-length': String(Buffer.byteLength(body)) }
+      const said = ours(visit)
       if (closing) said.connection = 'close'
-      if (visit.raw.httpVersionMajor >= 2) delete said.connection
-      for (const [name, value] of SECURITY_HEADERS) said[name] ??= value
-      return { status: error.status, list: Object.entries(said).flat(), body }
+      const list = ofOwn(own, said)
+      return { status: error.status, list, body }
     },
     write(response, visit, status, list, common) {
       if (onHead === undefined) {
@@ -103,25 +99,31 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
         return
       }
       const whole = common === undefined ? list : [...common.pairs, ...list]
-      see(headInList(status, whole), visit)
+      see(visit, status, whole)
       writePairs(response, status, whole)
     },
-    switching(visit, list) {
-      see(headInList(101, list), visit)
+    ofReply(visit, origin, status, own) {
+      const said: GatewayHeaders = {}
+      corsHeaders(origin, said)
+      if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
+      const list = ofOwn(own, said)
+      see(visit, status, list)
+      return list
+    },
+    switching(visit, came) {
+      const list = compose(passedBack(came), { 'x-request-id': visit.id }, [])
+      see(visit, 101, list)
       return wholeHeadText('HTTP/1.1 101 Switching Protocols', [
-        'connection',
-        'Upgrade',
-        'upgrade',
-        'websocket',
+        ...['connection', 'Upgrade', 'upgrade', 'websocket'],
         ...list
       ])
     },
     refusal(code, origin, withBody) {
       const { status, title } = ERRORS[code]
-      const said: GatewayHeaders = { 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }
+      const said: GatewayHeaders = {}
       corsHeaders(origin, said)
-      const list = [...Object.entries(said), ...SECURITY_HEADERS].flat()
-      see(headInList(status, list), undefined)
+      const list = ofOwn({ 'content-type': PROBLEM_TYPE, 'cache-control': 'no-store' }, said)
+      see(undefined, status, list)
       const body = withBody ? JSON.stringify(problem(code)) : ''
       if (withBody) list.push('content-length', String(Buffer.byteLength(body)))
       return wholeHeadText(`HTTP/1.1 ${status} ${title}`, [...list, 'connection', 'close']) + body

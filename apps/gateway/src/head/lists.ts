@@ -16,15 +16,8 @@ const NEVER_ANSWERED = new Set([
 /** What was decided about names is kept; most are few, and a bound keeps a hostile service from filling the map. */
 const NAMES_KEPT = 1_000
 
-/**
- * The headers a client gets: name, value, name, value. Those in `ours` (lower case) are the gateway's and replace the service's, but both
- * speak in `vary`; `defaults` hold where the service says nothing itself.
- */
-export function responseHeaders(
-  came: IncomingHttpHeaders,
-  ours: Readonly<Record<string, string>>,
-  defaults: readonly (readonly [name: string, value: string])[]
-): string[] {
+/** Those of a service's headers that a client gets: name, value, name, value. */
+export function passedBack(came: IncomingHttpHeaders): string[] {
   const named = came.connection === undefined ? undefined : connectionOptions(came.connection)
   const list: string[] = []
   for (const name in came) {
@@ -33,9 +26,42 @@ export function responseHeaders(
     if (typeof value === 'string') list.push(name, value)
     else if (value !== undefined) for (const one of value) list.push(name, one)
   }
-  for (const name in ours) list.push(name, ours[name]!)
-  for (const [name, value] of defaults) if (came[name] === undefined) list.push(name, value)
   return list
+}
+
+/** What an answer that the gateway gives itself says, as Fastify and Node have it. */
+export type OwnHeaders = Readonly<Record<string, string | number | readonly string[] | undefined>>
+
+/** Less what the gateway says of each answer in its place: name, value, name, value. Both speak in `vary`. */
+export function notReplaced(own: OwnHeaders, ours: Readonly<Record<string, string>>): string[] {
+  const list: string[] = []
+  for (const name in own) {
+    const value = own[name]
+    if (value === undefined) continue
+    for (const one of typeof value === 'object' ? value : [String(value)])
+      if (ours[name] === undefined || (name === 'vary' && one.toLowerCase() !== ours.vary)) list.push(name, one)
+  }
+  return list
+}
+
+/**
+ * Composes the head of an answer: `list` (name, value, name, value) is made longer by what the gateway says, and by `defaults` where nobody says
+ * anything. `vary` may then have two lines, which are one list.
+ */
+export function compose(
+  list: string[],
+  ours: Readonly<Record<string, string>>,
+  defaults: readonly (readonly [name: string, value: string])[]
+): string[] {
+  const came = list.length
+  for (const name in ours) list.push(name, ours[name]!)
+  for (const [name, value] of defaults) if (!hasName(list, name, came)) list.push(name, value)
+  return list
+}
+
+function hasName(list: readonly string[], name: string, end: number): boolean {
+  for (let i = 0; i < end; i += 2) if (list[i] === name) return true
+  return false
 }
 
 /** Whether a service says one of these itself. */
@@ -45,28 +71,6 @@ export function saysAny(
 ): boolean {
   for (const [name] of names) if (came[name] !== undefined) return true
   return false
-}
-
-/** Adds the gateway's own headers and defaults to those of a kept answer (name, value, name, value). */
-export function withOurs(
-  list: string[],
-  ours: Readonly<Record<string, string>>,
-  defaults: readonly (readonly [name: string, value: string])[]
-): string[] {
-  const kept = list.length
-  for (const name in ours) {
-    // Both speak in `vary`.
-    const at = name === 'vary' ? indexOfName(list, name, kept) : -1
-    if (at === -1) list.push(name, ours[name]!)
-    else list[at + 1] = `${list[at + 1]}, ${ours[name]}`
-  }
-  for (const [name, value] of defaults) if (indexOfName(list, name, kept) === -1) list.push(name, value)
-  return list
-}
-
-function indexOfName(list: readonly string[], name: string, end: number): number {
-  for (let i = 0; i < end; i += 2) if (list[i] === name) return i
-  return -1
 }
 
 const decided = new Map<string, boolean>()

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { SkerryError } from '@skerry/contracts'
 import { visitOf } from '../door/visit.ts'
+import { writeProblem } from '../head/answer-problem.ts'
 import type { Heads } from '../head/heads.ts'
 import type { Refused } from './body-budget.ts'
 import type { OnAnswered } from './guard.ts'
@@ -33,8 +34,7 @@ export function refuseBody(
     return
   }
   const visit = visitOf(request)
-  const { status, list, body } = heads.problem(visit, refusalOf(why), true)
-  heads.write(response, visit, status, list)
+  const { status, body } = writeProblem(heads, visit, response, refusalOf(why), true)
   onAnswered(visit, status)
   if (http2) {
     const { stream } = request as unknown as GatewayHttp2Request
@@ -50,7 +50,9 @@ export function refuseBody(
     response.end(body, () => socket.destroySoon())
     return
   }
-  response.write(body)
+  // Also an answer without one begins now.
+  if (body === undefined) response.flushHeaders()
+  else response.write(body)
   request.resume()
   setTimeout(() => {
     response.end()

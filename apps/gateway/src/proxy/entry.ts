@@ -2,8 +2,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { gatewayRoutes, SkerryError } from '@skerry/contracts'
 import { tellToGoOn } from '@skerry/service'
 import { inTurn, isItsTurn, type TurnBounds } from '../door/in-turn.ts'
-import { bodyRefusal, guardMessage, hasBodyWithoutMeaning } from '../door/message-guard.ts'
-import { guardPath } from '../door/path-guard.ts'
+import { lookAtHead } from '../door/look-at-head.ts'
+import { type Visit, visitOf } from '../door/visit.ts'
 import { isOwn } from '../routes/own.ts'
 import { mayHaveBody } from './body.ts'
 import type { ExchangeDeps } from './exchange.ts'
@@ -28,9 +28,10 @@ export function createEntry(
   const answerHere = (request: IncomingMessage, response: ServerResponse) => {
     // It asks for no path, but for the gateway (RFC 9110 9.3.7).
     if (request.method === 'OPTIONS' && request.url === '*') request.url = '/'
-    const fault = faultOf(request, deps.urlLimit)
-    if (fault !== undefined) {
-      refuseBehindDoor(deps, request, response, fault)
+    const visit = visitOf(request)
+    visit.own = true
+    if (!isForFastify(visit, deps.urlLimit)) {
+      refuseBehindDoor(deps, request, response, visit)
       return
     }
     // Fastify would wait for the body that a type announces.
@@ -49,17 +50,19 @@ export function createEntry(
   }
 }
 
-/** What Fastify must not get: it would refuse some of it in its own way, and the checks of load balancers have no door to look at it. */
-function faultOf(request: IncomingMessage, urlLimit: number): Error | undefined {
-  const { method = '', url = '' } = request
+/** Fastify would refuse some of the rest in its own way, and the checks of load balancers have no door to look at it. */
+function isForFastify(visit: Visit, urlLimit: number): boolean {
+  if (!PROXIED.has(visit.method) && visit.method !== 'OPTIONS')
+    visit.fault = new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
   try {
-    guardMessage(request)
-    if (hasBodyWithoutMeaning(request)) return bodyRefusal(method, url === gatewayRoutes.batch.path ? ['POST'] : [])
-    if (!PROXIED.has(method) && method !== 'OPTIONS')
-      return new SkerryError('METHOD_NOT_ALLOWED', { headers: { allow: ALLOWED } })
-    guardPath(url, urlLimit)
-    return undefined
-  } catch (error) {
-    return error as Error
+    lookAtHead(visit, urlLimit, takersOfBody)
+  } catch {
+    // The door says why.
+    return false
   }
+  return visit.fault === undefined
+}
+
+function takersOfBody({ path }: Visit): readonly string[] {
+  return path === gatewayRoutes.batch.path ? ['POST'] : []
 }

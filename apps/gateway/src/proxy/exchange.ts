@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Identity } from '@skerry/service'
 import type { ResponseCache } from '../cache/response-cache.ts'
 import type { Door } from '../door/door.ts'
-import { Visit } from '../door/visit.ts'
+import type { Visit } from '../door/visit.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import type { Overload } from '../overload/overload.ts'
 import type { Traffic } from '../traffic/traffic.ts'
@@ -61,11 +61,11 @@ export class Exchange {
   /** Its client has gone without all of its answer. */
   isGone = false
 
-  constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, now: number) {
+  constructor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, visit: Visit) {
     this.deps = deps
     this.req = req
     this.res = res
-    this.visit = new Visit(req, now)
+    this.visit = visit
   }
 
   /** The head of its answer is about to be written. */

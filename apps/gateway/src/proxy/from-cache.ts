@@ -9,7 +9,8 @@ import { asProblem } from './as-problem.ts'
 import { collect } from './collect.ts'
 import type { Exchange } from './exchange.ts'
 import { sendKept } from './kept-answer.ts'
-import { mirror, relay } from './relay.ts'
+import { mirror } from './mirror.ts'
+import { relay } from './relay.ts'
 import { leftOf, upstreamRequest, wantsEvents } from './upstream-request.ts'
 
 /** Answers from the cache, or through it. False when this request has to go past it. */

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { awaitsWord, tellToGoOn } from '@skerry/service'
+import { Visit } from '../door/visit.ts'
 import { PlainResponse } from '../listen/http1/plain-response.ts'
 import { BodyBrokenOffError, readBody } from './body.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { answerFromCache } from './from-cache.ts'
 import { relay } from './relay.ts'
-import { passBodies } from './streamed/streamed-exchange.ts'
+import { relayStreamed } from './streamed/streamed-relay.ts'
 import { SAFE } from './upstream-request.ts'
 
 /**
@@ -15,15 +16,12 @@ import { SAFE } from './upstream-request.ts'
  * afterwards the connection breaks, so that nobody takes a part for the whole. When the client goes away, so does the request to the service.
  */
 export function serve(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse): void {
-  throughDoor(new Exchange(deps, req, res, performance.now()))
+  throughDoor(new Exchange(deps, req, res, new Visit(req, performance.now())))
 }
 
 /** Refuses what neither a service nor the gateway takes, behind the same door: it has its policies and limits, and is counted, like all else. */
-export function refuseBehindDoor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, fault: Error): void {
-  const exchange = new Exchange(deps, req, res, performance.now())
-  exchange.visit.own = true
-  exchange.visit.fault = fault
-  throughDoor(exchange)
+export function refuseBehindDoor(deps: ExchangeDeps, req: IncomingMessage, res: ServerResponse, visit: Visit): void {
+  throughDoor(new Exchange(deps, req, res, visit))
 }
 
 function throughDoor(exchange: Exchange): void {
@@ -46,7 +44,7 @@ function throughDoor(exchange: Exchange): void {
 
 function pass(exchange: Exchange): void {
   chooseVersion(exchange)
-  passBodies(exchange)
+  relayStreamed(exchange)
 }
 
 function withBody(exchange: Exchange): void {

@@ -6,7 +6,6 @@ import { inject } from 'light-my-request'
 import type { BoundMet } from '../bounds.ts'
 import { guardPath } from '../door/path-guard.ts'
 import { Visit, visitOf } from '../door/visit.ts'
-import { headInList } from '../head/answer-head.ts'
 import type { Heads } from '../head/heads.ts'
 import type { OnAnswered } from '../listen/guard.ts'
 
@@ -96,7 +95,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       const { request } = share
       const visit = request === undefined ? outside(one, batch, path) : visitOf(request)
       const { status, list, body } = deps.heads.problem(visit, error)
-      deps.heads.see(headInList(status, list), visit)
+      deps.heads.see(visit, status, list)
       if (request === undefined) deps.onAnswered(visit, status)
       const headers: Record<string, string> = {}
       for (let i = 0; i < list.length; i += 2) if (!LEFT_OUT.has(list[i]!)) headers[list[i]!] = list[i + 1]!

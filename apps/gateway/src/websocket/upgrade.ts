@@ -5,7 +5,6 @@ import type { FaultLog } from '@skerry/service'
 import type { OriginAllowed } from '../door/cors.ts'
 import type { Door } from '../door/door.ts'
 import { Visit } from '../door/visit.ts'
-import { responseHeaders } from '../head/lists.ts'
 import { ignore } from '../listen/guard.ts'
 import type { GatewayMetrics } from '../metrics.ts'
 import { asProblem } from '../proxy/as-problem.ts'
@@ -212,8 +211,7 @@ function withProtocol(answer: Connected, protocol: string | undefined): Connecte
 
 /** Tells the client yes, in the service's words, and joins the two. */
 function open(deps: UpgradeDeps, visit: Visit, client: Duplex, head: Buffer, answer: Connected, service: Duplex): void {
-  const headers = responseHeaders(answer.headers, { 'x-request-id': visit.id }, [])
-  client.write(deps.heads.switching(visit, headers), 'latin1')
+  client.write(deps.heads.switching(visit, answer.headers), 'latin1')
   const tunnel = new Tunnel({
     client,
     service,

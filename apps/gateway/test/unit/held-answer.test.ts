@@ -1,16 +1,17 @@
 import { EventEmitter } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { SkerryError } from '@skerry/contracts'
 import t from 'tap'
 import type { Dispatcher } from 'undici'
+import { Visit } from '../../src/door/visit.ts'
 import { Exchange, type ExchangeDeps } from '../../src/proxy/exchange.ts'
 import { relay } from '../../src/proxy/relay.ts'
-import { passBodies } from '../../src/proxy/streamed/streamed-exchange.ts'
+import { relayStreamed } from '../../src/proxy/streamed/streamed-relay.ts'
 
 // The answer to a write that ends kept answers waits until they have ended. What comes of it meanwhile is held.
 
 /** A write at a service that answers as the test says, to a client that takes nothing. */
-function make(pass: (exchange: Exchange) => void) {
+function make(pass: (exchange: Exchange) => void, status = 200, came: IncomingHttpHeaders = {}) {
   const written: string[] = []
   const controller = {
     paused: false,
@@ -86,7 +87,7 @@ function make(pass: (exchange: Exchange) => void) {
     deps as unknown as ExchangeDeps,
     req as unknown as IncomingMessage,
     res as unknown as ServerResponse,
-    performance.now()
+    new Visit(req as unknown as IncomingMessage, performance.now())
   )
   exchange.visit.route = {
     service: 'files',
@@ -100,7 +101,7 @@ function make(pass: (exchange: Exchange) => void) {
   pass(exchange)
   const given = controller as unknown as Dispatcher.DispatchController
   handler!.onRequestStart?.(given, undefined)
-  handler!.onResponseStart?.(given, 200, {}, '')
+  handler!.onResponseStart?.(given, status, came, '')
   return {
     ...{ exchange, controller, written },
     part: () => handler!.onResponseData?.(given, Buffer.alloc(65_536, 'answer. ')),
@@ -114,7 +115,7 @@ function make(pass: (exchange: Exchange) => void) {
 
 for (const [name, pass] of [
   ['whole', relay],
-  ['streamed', passBodies]
+  ['streamed', relayStreamed]
 ] as const)
   t.test(`an answer that is held: ${name}`, async (t) => {
     const { controller, written, part, end, release } = make(pass)
@@ -140,7 +141,7 @@ for (const [name, pass] of [
   })
 
 t.test('an answer that is held is not given behind a refusal', async (t) => {
-  const { exchange, controller, written, part, end, release } = make(passBodies)
+  const { exchange, controller, written, part, end, release } = make(relayStreamed)
   part()
   // As where its body turns out to be too large.
   exchange.refuse(new SkerryError('BODY_TOO_LARGE'))
@@ -151,3 +152,15 @@ t.test('an answer that is held is not given behind a refusal', async (t) => {
   t.strictSame(written, refused)
   t.equal(controller.aborted, true)
 })
+
+for (const [name, pass] of [
+  ['whole', relay],
+  ['streamed', relayStreamed]
+] as const)
+  t.test(`a service that says that the deadline has passed: ${name}`, async (t) => {
+    const { controller, written, release } = make(pass, 503, { 'x-skerry-deadline': 'passed' })
+    t.equal(controller.aborted, true, 'its own answer is not wanted')
+    t.strictSame(written, [], 'and a write may have been done, so the old answers end first')
+    await release()
+    t.strictSame(written, ['head 400', 'end'], 'a problem in its place')
+  })

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
+import { Visit } from '../../src/door/visit.ts'
 import { AnswerWriter, type AnswerWriterDeps } from '../../src/proxy/answer-writer.ts'
 import { Exchange, type ExchangeDeps } from '../../src/proxy/exchange.ts'
 import { collected } from '../helpers/collected.ts'
@@ -13,7 +14,7 @@ function over(how: { writableFinished: boolean; body: Buffer | null }): WeakRef<
   return Array.from({ length: MANY }, () => {
     const req = { method: 'POST', headers: {}, socket: {} } as unknown as IncomingMessage
     const res = { writableFinished: how.writableFinished } as ServerResponse
-    const exchange = new Exchange({} as ExchangeDeps, req, res, 0)
+    const exchange = new Exchange({} as ExchangeDeps, req, res, new Visit(req, 0))
     exchange.body = how.body
     exchange.closed()
     return new WeakRef(exchange)

@@ -51,15 +51,18 @@ async function start(t: Test, spare: boolean, log = quiet) {
 
 t.test('a worker that dies while the spare loads is replaced by that spare, and by no other process', async (t) => {
   const { pool, made } = await start(t, true)
+  // Has none, and makes another process after the same pauses.
+  const without = await start(t, false)
   for (let round = 1; round <= 3; round++) {
     await waitFor(() => made.length === round + 1, { message: 'a spare is made' })
     const spare = made[round]!
     t.ok(spare.asSpare)
     made[round - 1]!.kill()
     await waitFor(() => pool.serving() === 0)
-    // Longer than the first pauses before another process is made.
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    without.made[round - 1]!.kill()
+    await waitFor(() => without.made.length === round + 1)
     t.equal(made.length, round + 1, 'no other process is made meanwhile')
+    without.made[round]!.ready()
     spare.loaded()
     await waitFor(() => spare.told.includes(GO), { message: 'it is taken as soon as it has loaded' })
     spare.ready()

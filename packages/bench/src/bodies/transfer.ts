@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { give } from './give.ts'
+import { give } from '@skerry/testing'
 
 export const MB = 1_048_576
 

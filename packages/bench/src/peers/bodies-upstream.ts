@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { give } from '../bodies/give.ts'
+import { give } from '@skerry/testing'
 
 const server = createServer((request, response) => {
   if (request.method === 'POST') {

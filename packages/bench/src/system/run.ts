@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { memoryOf } from '@skerry/stores'
 import { type System, startSystem } from '@skerry/testing'
 import { findLoadGenerator, type LoadGenerator, type LoadRequest } from '../gateway/load-generator.ts'
 import { median } from '../gateway/measure.ts'
@@ -17,7 +18,6 @@ import {
   usedBetween,
   WIDE
 } from '../subject.ts'
-import { memoryOf } from './memory.ts'
 import { bareOf, oursOf, PEOPLE, POSTS_EACH, ROUTES, type RouteId } from './routes.ts'
 
 /** One load of one route: CPU of all processes a request, in microseconds. */
@@ -66,7 +66,7 @@ export async function benchSystem(rounds: number, say: (line: string) => void): 
     const system = await startSystem(tapOf(ends), { env: WIDE, home: first.home })
     const start = { firstSeconds, warmSeconds: secondsOf(system) }
     const pids = await processesOf(system)
-    const memoryMb = await memoryOf(Object.values(pids).flat())
+    const memoryMb = (await memoryOf(Object.values(pids).flat())) / 1e6
     say(`${PEOPLE} people write posts …`)
     const people = await makePeople(system.url, PEOPLE, POSTS_EACH)
     const ours = subjectOf(system.url, pids, (id) => oursOf(id, people))

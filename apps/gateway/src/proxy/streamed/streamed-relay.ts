@@ -8,62 +8,56 @@ import type { GatewayRequest } from '../../listen/http1-request.ts'
 import type { GatewayHttp2Request } from '../../listen/http2-request.ts'
 import { GatewayHttp2Response } from '../../listen/http2-response.ts'
 import type { Call } from '../../upstreams/call.ts'
-import { CallerGoneError } from '../../upstreams/errors.ts'
 import type { BalancedRequest } from '../../upstreams/types.ts'
-import { Timer } from '../../upstreams/wheel.ts'
-import { asProblem } from '../as-problem.ts'
 import { BodyBrokenOffError, mayHaveBody } from '../body.ts'
 import { dropRest } from '../drop-rest.ts'
 import { endStream } from '../end-stream.ts'
-import { endThen, tagsEndedBy } from '../ended-answers.ts'
-import type { Carrier, Exchange } from '../exchange.ts'
-import { type HeldAnswer, holdUntilEnded } from '../held-answer.ts'
+import type { Exchange } from '../exchange.ts'
+import { Passage } from '../passage.ts'
 import { leftOf, SAFE, upstreamRequest } from '../upstream-request.ts'
 import { copyOf, giveBack } from './buffers.ts'
+import { Pace } from './pace.ts'
 import { RequestSource } from './request-source.ts'
 import { announcedTrailers, answerTrailers, takesTrailers } from './trailers.ts'
 
-/** For so long a service is given the word on a body that its client awaits, ms: some never say it (RFC 9110, 10.1.1). */
-const WORD_MS = 1_000
 /** Bytes of an answer that may wait for its client, and parts of it: each costs some hundred bytes more. */
 const HIGH = 65_536
 const MOST_PARTS = 64
 
 /** Sends a request of a route whose bodies are streams to its service, and the answer to its client. */
-export function passBodies(exchange: Exchange): void {
+export function relayStreamed(exchange: Exchange): void {
   // Its body may have been refused meanwhile, for want of memory.
-  if (!exchange.isGone && !exchange.res.headersSent) new StreamedExchange(exchange).start()
+  if (!exchange.isGone && !exchange.res.headersSent) new StreamedRelay(exchange).start()
 }
 
 /**
- * One request and its answer whose bodies pass through, each as fast as it is taken at the other end (docs/gateway-bodies.md). Whatever ends one
- * side in disorder ends the other so: a part never looks like the whole.
+ * The passage (`passage.ts`) of a request whose body passes through, as that of its answer does, each as fast as it is taken at the other end
+ * (docs/gateway-bodies.md). Whatever ends one side in disorder ends the other so: a part never looks like the whole.
  */
-class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
+class StreamedRelay extends Passage {
   readonly isStreaming = false
-  private readonly exchange: Exchange
   private readonly source: RequestSource | undefined
+  private readonly pace: Pace | undefined
   private call: Call | undefined
-  private controller: Dispatcher.DispatchController | undefined
-  /** It left for its service, which may have done it. */
-  private sent = false
-  private held: HeldAnswer | undefined
   private trails = false
   private leavePlace: (() => void) | undefined
-  /** Looks at the pace of the client and of the service. */
-  private readonly pace: Timer
-  private lookedAt = 0
-  private takenBefore = 0
   /** Parts of the answer that were not written yet. */
   private waiting = 0
 
   constructor(exchange: Exchange) {
-    const { req, res } = exchange
-    this.exchange = exchange
-    this.pace = new Timer(() => exchange.guarded(() => this.look()))
-    if (hasBody(req))
-      this.source = new RequestSource(req, res, this.limit, (error) => exchange.guarded(() => this.bodyFailed(error)))
-    exchange.carrier = this
+    super(exchange)
+    const { deps, req, res } = exchange
+    if (!hasBody(req)) return
+    const guarded = (work: () => void) => exchange.guarded(work)
+    const source = new RequestSource(req, res, this.limit, (error) => guarded(() => this.bodyFailed(error)))
+    this.source = source
+    this.pace = new Pace({
+      ...{ source, guarded, wheel: deps.balancer.wheel, silenceMs: deps.silenceMs },
+      ...{ periodMs: deps.streamed.periodMs, periodBytes: deps.streamed.periodBytes },
+      waitsForClient: () => exchange.isAnswered && this.controller?.paused === true,
+      onServiceLate: (now) => this.call?.late(now),
+      onClientLate: () => this.bodyFailed(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
+    })
   }
 
   private get limit(): number {
@@ -72,7 +66,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   }
 
   start(): void {
-    const { source } = this
+    const { source, pace } = this
     const { deps, visit, req, res } = this.exchange
     const { places, countsAddress, onBound } = deps.streamed
     res.on('drain', () => this.controller?.resume())
@@ -80,6 +74,7 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
       this.refuse(new SkerryError('BODY_TOO_LARGE'))
       return
     }
+    // Not one in its service, which is for what is soon over.
     const address = limitedAddress(visit.address)
     const place = places.take(visit.caller?.userId ?? (countsAddress(visit.address) ? address : undefined))
     if (typeof place === 'string') {
@@ -90,26 +85,12 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     }
     this.leavePlace = place
     ;(req as GatewayRequest).passes = true
-    if (source === undefined) tellToGoOn(req, res)
-    else this.startPace(source)
-    this.send()
+    if (pace === undefined) tellToGoOn(req, res)
+    else pace.start()
+    this.begin(performance.now())
   }
 
-  private send(): void {
-    const { exchange } = this
-    exchange.sentAt = performance.now()
-    const request = this.request(exchange.sentAt)
-    if (request.timeoutMs <= 0) {
-      this.refuse(new SkerryError('TIMEOUT'))
-      return
-    }
-    // It may be over before this returns.
-    this.call = exchange.deps.balancer.call(request, this)
-    this.controller ??= this.call
-    if (exchange.isGone) this.controller?.abort(new CallerGoneError())
-  }
-
-  private request(now: number): BalancedRequest {
+  protected request(now: number): BalancedRequest {
     const { source } = this
     const { deps, visit, version } = this.exchange
     const { silenceMs } = deps
@@ -134,46 +115,13 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     }
   }
 
-  // The body.
-
-  private startPace(source: RequestSource): void {
-    const { balancer, silenceMs, streamed } = this.exchange.deps
-    const every =
-      source.awaitsWord && source.wantedSince === undefined ? WORD_MS : Math.min(streamed.periodMs, silenceMs) / 2
-    balancer.wheel.start(this.pace, performance.now() + every)
+  protected override called(call: Call | undefined): void {
+    super.called(call)
+    this.call = call
+    if (this.exchange.isGone) this.abort()
   }
 
-  private look(): void {
-    const { source, exchange, controller } = this
-    if (source === undefined || source.isOver || exchange.isGone) return
-    const { silenceMs, streamed } = exchange.deps
-    const now = performance.now()
-    const { blockedSince, wantedSince, taken } = source
-    if (wantedSince === undefined) source.go()
-    else if (blockedSince !== undefined) {
-      // A service that cannot go on with its answer need not take more: the client that takes nothing of that has bounds of its own.
-      if (now - blockedSince >= silenceMs && !(exchange.isAnswered && controller?.paused === true)) {
-        this.call?.late(now)
-        return
-      }
-      // It is not the client that keeps the other waiting.
-      this.lookedAt = now
-      this.takenBefore = taken
-    } else {
-      this.lookedAt ||= wantedSince
-      if (now - this.lookedAt >= streamed.periodMs) {
-        if (taken - this.takenBefore < streamed.periodBytes) {
-          this.bodyFailed(new SkerryError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }))
-          return
-        }
-        this.lookedAt = now
-        this.takenBefore = taken
-      }
-    }
-    this.startPace(source)
-  }
-
-  /** It will not become whole: its service must not take it for that. */
+  /** The body will not become whole: its service must not take it for that. */
   private bodyFailed(error: Error): void {
     this.abort()
     const { exchange } = this
@@ -181,40 +129,25 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     else this.refuse(error)
   }
 
-  private abort(): void {
+  protected override abort(): void {
     this.source?.stop()
-    this.controller?.abort(new CallerGoneError())
+    super.abort()
   }
 
   // The answer.
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.controller = controller
-    this.sent = true
-    if (this.exchange.isGone) controller.abort(new CallerGoneError())
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
-    this.controller = controller
-    this.exchange.headAt = performance.now()
+  override onResponseStart(controller: Dispatcher.DispatchController, status: number, came: IncomingHttpHeaders): void {
     // It does not want the rest.
     if (status >= 400) this.source?.stop()
-    const tags = status < 400 || status >= 500 ? tagsEndedBy(this.exchange.visit) : undefined
-    if (this.exchange.isGone) {
-      controller.abort(new CallerGoneError())
-      endThen(this.exchange, tags, () => undefined)
-      return
-    }
-    if (tags === undefined) this.head(status, came)
-    else
-      this.held = holdUntilEnded(this.exchange, tags, controller, () => {
-        this.held = undefined
-        return this.head(status, came) ? this : undefined
-      })
+    super.onResponseStart(controller, status, came)
   }
 
-  /** Writes the head of the answer; false where its client has another one already. */
-  private head(status: number, came: IncomingHttpHeaders): boolean {
+  override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    this.source?.stop()
+    super.onResponseError(controller, error)
+  }
+
+  protected head(status: number, came: IncomingHttpHeaders): boolean {
     const { exchange } = this
     const { deps, visit, req, res } = exchange
     if (this.isAnswered()) {
@@ -239,13 +172,9 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     return true
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const { isGone, isAnswered, res } = this.exchange
-    if (isGone || !(isAnswered || this.held !== undefined)) return
-    if (this.held !== undefined) {
-      this.held.parts.push(Buffer.from(chunk))
-      return
-    }
+  protected part(chunk: Buffer, controller: Dispatcher.DispatchController): void {
+    const { isAnswered, res } = this.exchange
+    if (!isAnswered) return
     const part = copyOf(chunk)
     this.waiting++
     res.write(part, (error) => {
@@ -257,13 +186,9 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     if (res.writableLength >= HIGH || (this.waiting >= MOST_PARTS && res.writableLength > 0)) controller.pause()
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
-    if (this.held !== undefined) {
-      this.held.ended = trailers
-      return
-    }
-    const { req, res, isGone, isAnswered } = this.exchange
-    if (isGone || !isAnswered) return
+  protected whole(trailers: IncomingHttpHeaders): void {
+    const { req, res, isAnswered } = this.exchange
+    if (!isAnswered) return
     if (this.trails) res.addTrailers(answerTrailers(trailers))
     this.source?.stop()
     if (this.isWhole()) res.end()
@@ -271,18 +196,8 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     else dropRest(req, () => res.end(() => this.isWhole() || req.socket.destroySoon()))
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.source?.stop()
-    if (this.held !== undefined) {
-      this.held.error = error
-      return
-    }
-    const { exchange } = this
-    if (exchange.isAnswered) {
-      if (!exchange.isGone) exchange.res.destroy()
-      return
-    }
-    endThen(exchange, this.sent ? tagsEndedBy(exchange.visit) : undefined, () => this.refuse(asProblem(error)))
+  protected broken(): void {
+    this.exchange.res.destroy()
   }
 
   /** It has an answer, which may be that there was no memory for its body. */
@@ -290,11 +205,12 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
     return this.exchange.isAnswered || this.exchange.res.headersSent
   }
 
+  /** Its body is here, or it has none. */
   private isWhole(): boolean {
     return this.source === undefined || this.source.endedAt !== undefined || this.exchange.req.complete
   }
 
-  private refuse(error: unknown): void {
+  protected override refuse(error: unknown): void {
     const { exchange } = this
     this.source?.stop()
     if (this.isAnswered()) return
@@ -304,15 +220,14 @@ class StreamedExchange implements Dispatcher.DispatchHandler, Carrier {
   }
 
   closed(early: boolean): void {
-    const { deps, headAt, visit } = this.exchange
     this.leavePlace?.()
     this.source?.stop()
-    deps.balancer.wheel.stop(this.pace)
-    // Its service has all of it and may do the write, so its answer is awaited, within its deadline: then the old answers end.
+    this.pace?.stop()
+    // Its service has all of it.
     const given = this.source === undefined || this.source.endedAt !== undefined
-    if (early && given && this.sent && headAt === 0 && tagsEndedBy(visit) !== undefined) return
+    if (early && given) this.leave()
     // Also where its client has an answer that is not its service's; what has ended takes no notice.
-    this.controller?.abort(new CallerGoneError())
+    else this.abort()
   }
 }
 

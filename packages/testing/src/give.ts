@@ -3,7 +3,7 @@ const PART = Buffer.alloc(65_536, 'x')
 
 type Sink = { write(part: Buffer): boolean; once(event: 'drain', then: () => void): unknown; end(): unknown }
 
-/** Writes so many bytes, as fast as they are taken, and ends. */
+/** Writes so many bytes to a stream, as fast as it takes them, and ends it. */
 export function give(sink: Sink, size: number): void {
   let left = size
   const go = () => {
