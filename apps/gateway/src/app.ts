@@ -31,6 +31,7 @@ import { createHeads } from './head/heads.ts'
 import { speakInReplies } from './head/in-replies.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'
 import { createLimiter } from './limits/limiter.ts'
+import { createBodyBudget } from './listen/body-budget.ts'
 import type { OnAnswered } from './listen/guard.ts'
 import { createListener } from './listen/listener.ts'
 import { createParserRefusal } from './listen/parser-refusal.ts'
@@ -253,6 +254,8 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT,
+      room: createBodyBudget({ total: config.BATCHES_BYTES, perAddress: config.BATCHES_ADDRESS_BYTES }),
+      shareOf: (address) => (exempt.has(address) ? undefined : limitedAddress(address)),
       onBound
     })
   })

@@ -26,7 +26,8 @@ export const BOUNDS = [
   'WS_MESSAGE_LIMIT',
   'UPSTREAM_IN_FLIGHT',
   'UPSTREAM_STREAMS',
-  'BATCH_ANSWER_LIMIT'
+  'BATCH_ANSWER_LIMIT',
+  'BATCHES_BYTES'
 ] as const
 export type Bound = (typeof BOUNDS)[number]
 

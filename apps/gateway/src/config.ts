@@ -129,7 +129,12 @@ const requests = {
     maximum: 1_073_741_824,
     default: 8_388_608,
     description: 'Bytes of all answers of one batch.'
-  })
+  }),
+  BATCHES_BYTES: Bytes(
+    33_554_432,
+    'Memory for the answers of all batches, until each batch is answered; above it the newest are refused.'
+  ),
+  BATCHES_ADDRESS_BYTES: Bytes(16_777_216, 'The same for one client address.')
 }
 
 const answers = {

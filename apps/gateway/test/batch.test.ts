@@ -251,6 +251,40 @@ t.test('all answers of a batch have one bound of bytes', async (t) => {
   t.ok(statuses.filter((status) => status === 502).length >= 10)
 })
 
+t.test('the answers of all batches together have a bound of bytes: the newest are refused', async (t) => {
+  const g = await startGateway(t, { env: { BATCHES_BYTES: '250000', BATCH_TIMEOUT_MS: '600000' } })
+  const open: ServerResponse[] = []
+  let held = true
+  await startUpstream(t, g.nc, {
+    answer: (_req, res) => {
+      res.setHeader('content-type', 'application/json')
+      res.write(`"${'x'.repeat(99_999)}`)
+      if (held) open.push(res)
+      else res.end('"')
+    }
+  })
+  await g.live('content', 1)
+  const batch = async (count: number) => {
+    const answer = await fetch(`${g.url}/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        requests: Array.from({ length: count }, (_, i) => ({ method: 'GET', path: `/v1/posts/${i}` }))
+      })
+    })
+    return ((await answer.json()) as { responses: BatchAnswer[] }).responses
+  }
+  const first = batch(2)
+  await waitFor(() => open.length === 2)
+  t.match(await batch(1), [{ status: 503, headers: { 'retry-after': '1' }, body: { code: 'UNAVAILABLE' } }])
+  t.match(await g.metrics.text(), /skerry_gateway_bounds_total\{[^}]*bound="BATCHES_BYTES"[^}]*\} 1\n/)
+  for (const res of open) res.end('"')
+  t.match(await first, [{ status: 200 }, { status: 200 }], 'those before it are answered')
+  held = false
+  // Their client knows that they are over a moment before.
+  await waitFor(async () => (await batch(2)).every(({ status }) => status === 200), { message: 'and then others' })
+})
+
 t.test('services are told that a batch came by TLS', async (t) => {
   const { files, write } = await certificateFiles(t)
   await write('localhost')

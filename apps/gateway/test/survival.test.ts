@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { Agent, fetch as fetchWith } from 'undici'
 import { certificateFiles } from './helpers/clients.ts'
 import { startListener } from './helpers/listener.ts'
+import { ODD_ANSWERS } from './helpers/odd-answers.ts'
 import { startOrigin } from './helpers/origin.ts'
 import { type AppProcess, startProcess } from './helpers/processes.ts'
 import { createIssuer } from './helpers/tokens.ts'
@@ -169,25 +170,6 @@ t.test('a stranger who speaks no TLS where it must be', async (t) => {
 })
 
 t.test('a service that answers a handshake with what is no answer', async (t) => {
-  const answers = [
-    'HTTP/1.1 099 x\r\n\r\n',
-    'HTTP/1.1 000 x\r\ncontent-length: 0\r\n\r\n',
-    'HTTP/1.1 101 x\r\n\r\n',
-    'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
-    'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 5\r\n\r\nhello',
-    'HTTP/1.1 999 x\r\ncontent-length: 0\r\n\r\n',
-    'HTTP/1.1 600 x\r\ncontent-length: 0\r\n\r\n',
-    'HTTP/1.1 200 x\r\ncontent-length: 10\r\n\r\nabc',
-    'HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
-    'HTTP/1.1 204 x\r\ncontent-length: 5\r\n\r\nhello',
-    'HTTP/1.1 304 x\r\ncontent-length: 5\r\n\r\nhello',
-    'HTTP/1.1 100 x\r\n\r\n',
-    'HTTP/1.1 103 x\r\nlink: x\r\n\r\nHTTP/1.1 099 x\r\n\r\n',
-    'HTTP/1.1 400 x\r\nx\0y: 1\r\n\r\n',
-    'HTTP/1.1 200 x\r\nlocation: \x80\xff\r\ncontent-length: 0\r\n\r\n',
-    'no HTTP at all\r\n\r\n',
-    ''
-  ]
   let answer = ''
   const sockets = new Set<Socket>()
   const service = createTcpServer((socket) => {
@@ -210,7 +192,7 @@ t.test('a service that answers a handshake with what is no answer', async (t) =>
     ROUTES: `/x=http://127.0.0.1:${(service.address() as AddressInfo).port}`
   })
   const port = Number(new URL(gateway.url).port)
-  for (answer of answers) {
+  for (answer of ODD_ANSWERS) {
     const heard = await say(t, port, `GET /x HTTP/1.1\r\nhost: x\r\n${HANDSHAKE}\r\n`)
     t.match(heard, /^HTTP\/1\.1 (200|204|304|400|502|503|504) /, JSON.stringify(answer))
   }

@@ -25,6 +25,8 @@ t.test('docker-compose.yml has a container for each app, which sees its own conf
     t.match(section, `APP: "@skerry/${name}"`)
     t.match(section, `subpath: ${name} }`)
     if (kind === 'service') t.match(section, 'replicas: 2 }')
+    // The one that all depend on: another process is there when it dies.
+    else t.match(section, /^ {4}environment: \{.*\bSPARE: "true"/m, 'the gateway keeps a spare')
   }
 })
 

@@ -7,6 +7,7 @@ import type { BoundMet } from '../bounds.ts'
 import { guardPath } from '../door/path-guard.ts'
 import { Visit, visitOf } from '../door/visit.ts'
 import type { Heads } from '../head/heads.ts'
+import type { BodyBudget, BodyHold } from '../listen/body-budget.ts'
 import type { OnAnswered } from '../listen/guard.ts'
 
 export type BatchDeps = {
@@ -23,6 +24,10 @@ export type BatchDeps = {
   timeoutMs: number
   /** Bytes of all answers together. */
   answerLimit: number
+  /** Memory for the answers of all batches, each from its first byte until its batch is answered. */
+  room: BodyBudget
+  /** Whose share of it a client takes; undefined: nobody's, as what it is counted with are all. */
+  shareOf(address: string): string | undefined
   onBound: BoundMet
 }
 
@@ -67,11 +72,15 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     async ({ body, request, reply }) => {
       const until = performance.now() + Math.min(deps.timeoutMs, deadlineOf(request))
       const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
+      const holds: BodyHold[] = []
+      reply.raw.once('close', () => {
+        gone.abort()
+        for (const hold of holds) hold.close()
+      })
       // What began in time may still take for ever; those that are done are not lost with it.
       const late = new AbortController()
       const timer = setTimeout(() => late.abort(), until - performance.now())
-      const left = { bytes: deps.answerLimit }
+      const left = { bytes: deps.answerLimit, holds }
       const signals = { gone: gone.signal, late: late.signal }
       try {
         return { responses: await Promise.all(body.requests.map((one) => run(one, request, until, left, signals))) }
@@ -90,7 +99,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     { gone, late }: { gone: AbortSignal; late: AbortSignal }
   ): Promise<BatchAnswer> {
     const id = one.id === undefined ? {} : { id: one.id }
-    const share: Share = { used: 0, cut: undefined, request: undefined }
+    const share: Share = { used: 0, cut: undefined, request: undefined, cutOff: undefined }
     const failed = (error: SkerryError): BatchAnswer => {
       const { request } = share
       const visit = request === undefined ? outside(one, batch, path) : visitOf(request)
@@ -121,7 +130,14 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
       return failed(new SkerryError('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
-    const answer = await inject(bounded(deps, left, share, isEncrypted(batch)) as never, {
+    const address = batch.visit?.address ?? ''
+    const hold = deps.room.open(deps.shareOf(address), NO_PIECES, () => {
+      deps.onBound('BATCHES_BYTES', address)
+      share.cut ??= new SkerryError('UNAVAILABLE', { detail: 'Too many large batches at once.', retryAfter: 1 })
+      share.cutOff?.()
+    })
+    left.holds.push(hold)
+    const answer = await inject(bounded(deps, left, share, hold, isEncrypted(batch)) as never, {
       method: one.method,
       url: one.path,
       remoteAddress: batch.raw.socket.remoteAddress ?? '',
@@ -129,7 +145,8 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       ...(one.body === undefined ? {} : { payload: JSON.stringify(one.body) }),
       signal: AbortSignal.any([gone, late])
     }).catch(() => undefined)
-    if (share.cut !== undefined) return failed(new SkerryError('BAD_GATEWAY', { detail: share.cut }))
+    hold.complete()
+    if (share.cut !== undefined) return failed(share.cut)
     if (answer === undefined && late.aborted) return failed(new SkerryError('TIMEOUT'))
     // A service that broke off in the middle of its answer breaks no connection here.
     if (answer === undefined) return failed(new SkerryError('BAD_GATEWAY'))
@@ -147,30 +164,50 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
 }
 
 /** Bytes that the answers of a batch may still have, together. */
-type BytesLeft = { bytes: number }
-/** What one answer has of them, and why it was cut off, if it was; and its request, as soon as the listener has it. */
-type Share = { used: number; cut: string | undefined; request: IncomingMessage | undefined }
+type BytesLeft = { bytes: number; holds: BodyHold[] }
+/** What one answer has of them, and why it was cut off, if it was; its request, as soon as the listener has it, and what cuts it off. */
+type Share = {
+  used: number
+  cut: SkerryError | undefined
+  request: IncomingMessage | undefined
+  cutOff: (() => void) | undefined
+}
+
+/** What an answer comes in is written by this process: only its bytes have a bound. */
+const NO_PIECES = { begin: () => undefined, end: () => undefined, take: () => undefined }
 
 /**
  * The listener with a bound on what all answers of a batch may write together: nothing holds them up here, as a slow client would. One that
  * does not fit gives back what it had, and takes nothing from the others. One that says that it is a stream has no end to wait for.
  */
-function bounded({ entry, onBound }: BatchDeps, left: BytesLeft, share: Share, encrypted: boolean): RequestListener {
+function bounded(
+  { entry, onBound }: BatchDeps,
+  left: BytesLeft,
+  share: Share,
+  hold: BodyHold,
+  encrypted: boolean
+): RequestListener {
   return (request, response) => {
     const { write } = response
-    const cut = (why: string) => {
-      share.cut ??= why
+    const cutOff = () => {
       left.bytes += share.used
       share.used = 0
+      hold.close()
       response.destroy()
     }
+    const cut = (why: string) => {
+      share.cut ??= new SkerryError('BAD_GATEWAY', { detail: why })
+      cutOff()
+    }
+    share.cutOff = cutOff
     response.write = function (this: typeof response, ...args: Parameters<typeof write>) {
       const [part, encoding] = args
       const length = Buffer.byteLength(part, typeof encoding === 'string' ? encoding : undefined)
       if (share.cut === undefined && length <= left.bytes) {
         left.bytes -= length
         share.used += length
-        return write.apply(response, args)
+        // Who has no room any more is cut off by that.
+        return !hold.take(length, true) || write.apply(response, args)
       }
       if (share.cut === undefined) onBound('BATCH_ANSWER_LIMIT', request.socket.remoteAddress)
       cut('The combined responses of this batch are too large.')

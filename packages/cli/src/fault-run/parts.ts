@@ -91,10 +91,24 @@ export const PARTS: readonly Part[] = [
   {
     name: 'gateway-attacks',
     proves:
-      'attacks of strangers on one gateway, one after the other: it lives, others are answered, what it costs in time and memory is printed',
+      'attacks of strangers on a system, one after the other: it lives, others are answered within 250 ms at the median, memory returns',
     folder: 'apps/gateway',
     file: 'test/attacks.test.ts',
-    minutes: 4
+    minutes: 6
+  },
+  {
+    name: 'gateway-worker-death',
+    proves: 'a killed worker takes only its own connections with it, and new ones are answered within 1 s',
+    folder: 'apps/gateway',
+    file: 'test/worker-death.test.ts',
+    minutes: 1
+  },
+  {
+    name: 'gateway-recovery',
+    proves: 'what overload took of the concurrency limit is back seconds later, five times; the times are printed',
+    folder: 'apps/gateway',
+    file: 'test/recovery.test.ts',
+    minutes: 2
   },
   {
     name: 'gateway-replicas',
