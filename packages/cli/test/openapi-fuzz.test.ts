@@ -14,7 +14,8 @@ t.setTimeout(run.limitMs)
 /** It makes requests from the documents, right and wrong ones, and compares what comes with what they say (https://schemathesis.io). */
 const REQUIREMENTS = ['schemathesis==4.32.5']
 const EXAMPLES = 10
-const LONGEST_SECONDS = 600
+/** What a busy machine does not reach; a run that was cut off there has not asked everything, and fails. */
+const LONGEST_SECONDS = 1_500
 /** Answers that do not end by themselves, and what would end the session that all is asked with. */
 const LEFT_OUT = ['--exclude-path-regex', '^/v1/(live|auth/logout)', '--exclude-operation-id', 'deleteAccount']
 
@@ -75,19 +76,44 @@ type Recorder = {
   interactions?: Record<string, Interaction>
 }
 
-/** All failed checks in the events of a run, and how many checks there were. */
-function readEvents(lines: string): { checks: number; faults: Fault[] } {
+/** What one line of a report tells of: one of these, or something else. */
+type Event = {
+  ScenarioFinished?: { recorder: Recorder }
+  NonFatalError?: { label: string; value: { type: string; message: string } }
+  FatalError?: { exception: { type: string; message: string } }
+  EngineFinished?: { stop_reason: string }
+}
+type Report = {
+  checks: number
+  operations: ReadonlySet<string>
+  faults: Fault[]
+  /** What could not be asked, or was not answered at all. */
+  errors: string[]
+  /** Why the run has ended. */
+  ended: string
+}
+
+/** All failed checks in the events of a run, and what was checked. */
+function readEvents(lines: string): Report {
   const faults: Fault[] = []
+  const errors: string[] = []
+  const operations = new Set<string>()
   let checks = 0
+  let ended = 'it did not'
   const decoded = (content: { $base64?: string } | null | undefined) =>
     Buffer.from(content?.$base64 ?? '', 'base64').toString()
   for (const line of lines.split('\n')) {
     if (line === '') continue
-    const { ScenarioFinished: scenario } = JSON.parse(line) as { ScenarioFinished?: { recorder: Recorder } }
+    const event = JSON.parse(line) as Event
+    const { ScenarioFinished: scenario, NonFatalError: error, FatalError: fatal } = event
+    if (error !== undefined) errors.push(`${error.label}: ${error.value.type}: ${error.value.message}`)
+    if (fatal !== undefined) errors.push(`${fatal.exception.type}: ${fatal.exception.message}`)
+    ended = event.EngineFinished?.stop_reason ?? ended
     if (scenario === undefined) continue
     // A scenario in which nothing was asked has neither.
     const { label, interactions = {}, checks: byCase = {} } = scenario.recorder
-    for (const [id, list] of Object.entries(byCase))
+    for (const [id, list] of Object.entries(byCase)) {
+      operations.add(label)
       for (const { name, status, failure_info } of list) {
         checks++
         if (status === 'success') continue
@@ -103,8 +129,9 @@ function readEvents(lines: string): { checks: number; faults: Fault[] } {
           message: failure_info?.failure?.message ?? ''
         })
       }
+    }
   }
-  return { checks, faults }
+  return { checks, operations, faults, errors, ended }
 }
 
 t.test('a fault has a reason, or is one', (t) => {
@@ -176,7 +203,8 @@ t.test('round 1', skip, async (t) => {
     .filter((line) => /generated|Tested|===/.test(line))
     .slice(-4))
     t.comment(line.trim())
-  const { checks, faults } = readEvents(await readFile(report, 'utf8'))
+  const { checks, operations, faults, errors, ended } = readEvents(await readFile(report, 'utf8'))
+  t.comment(`seed ${run.seed}: ${checks} checks of ${operations.size} operations; it ended because of ${ended}`)
   t.ok(checks > 10_000, 'thousands of answers were looked at', { checks, said: said.slice(-2_000) })
   const reasons = new Map<string, number>()
   const left = new Map<string, Fault & { times: number }>()
@@ -188,5 +216,7 @@ t.test('round 1', skip, async (t) => {
   }
   for (const [reason, times] of reasons) t.comment(`${times} × ${reason}`)
   for (const [what, fault] of left) t.fail(what, fault)
+  t.same(errors, [], 'each request was answered')
+  t.match(ended, /completed/i, `all was asked within ${LONGEST_SECONDS} s`)
   t.ok((await fetch(`${system.url}/readyz`)).ok, 'the system is well afterwards')
 })

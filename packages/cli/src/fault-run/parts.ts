@@ -97,6 +97,14 @@ export const PARTS: readonly Part[] = [
     minutes: 4
   },
   {
+    name: 'gateway-strangers',
+    proves:
+      'a whole system: every operation for five callers as it declares, 20,000 mutated tokens refused, 100,000 small requests answered',
+    folder: 'packages/cli',
+    file: 'test/access.test.ts',
+    minutes: 3
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',

@@ -204,6 +204,7 @@ export const conduitRoutes = {
   }),
   conduitUser: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'GET',
     path: '/conduit/api/user',
     summary: 'Get the current user',
@@ -212,6 +213,7 @@ export const conduitRoutes = {
   }),
   conduitUpdateUser: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'PUT',
     path: '/conduit/api/user',
     summary: 'Update the current user',
@@ -221,6 +223,7 @@ export const conduitRoutes = {
   }),
   conduitProfile: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/profiles/:username',
     summary: 'Get a profile',
@@ -230,6 +233,7 @@ export const conduitRoutes = {
   }),
   conduitFollow: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Follow a user',
@@ -240,6 +244,7 @@ export const conduitRoutes = {
   }),
   conduitUnfollow: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'DELETE',
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Unfollow a user',
@@ -250,6 +255,7 @@ export const conduitRoutes = {
   }),
   conduitArticles: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles',
     summary: 'List articles',
@@ -259,6 +265,7 @@ export const conduitRoutes = {
   }),
   conduitFeed: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'GET',
     path: '/conduit/api/articles/feed',
     summary: 'Get the article feed',
@@ -268,6 +275,7 @@ export const conduitRoutes = {
   }),
   conduitCreateArticle: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles',
     summary: 'Create an article',
@@ -277,6 +285,7 @@ export const conduitRoutes = {
   }),
   conduitArticle: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles/:slug',
     summary: 'Get an article',
@@ -286,6 +295,8 @@ export const conduitRoutes = {
   }),
   conduitUpdateArticle: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'PUT',
     path: '/conduit/api/articles/:slug',
     summary: 'Update an article',
@@ -296,6 +307,8 @@ export const conduitRoutes = {
   }),
   conduitDeleteArticle: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug',
     summary: 'Delete an article',
@@ -306,6 +319,7 @@ export const conduitRoutes = {
   }),
   conduitFavorite: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Favourite an article',
@@ -316,6 +330,7 @@ export const conduitRoutes = {
   }),
   conduitUnfavorite: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Unfavourite an article',
@@ -326,6 +341,7 @@ export const conduitRoutes = {
   }),
   conduitComments: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles/:slug/comments',
     summary: 'List comments',
@@ -335,6 +351,7 @@ export const conduitRoutes = {
   }),
   conduitAddComment: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles/:slug/comments',
     summary: 'Create a comment',
@@ -345,6 +362,8 @@ export const conduitRoutes = {
   }),
   conduitDeleteComment: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/comments/:id',
     summary: 'Delete a comment',

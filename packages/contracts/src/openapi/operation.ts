@@ -41,18 +41,9 @@ export function operationOf(
   components: Components,
   habits: Habits
 ): object {
-  const { summary, description, tag, auth, priority, cache, limit, timeoutMs } = contract
+  const { summary, description, tag, priority, cache, limit, timeoutMs, ownerOnly } = contract
   const body = jsonBodyOf(contract)
   const parameters = parametersOf(contract, components, habits)
-  const bearer = { bearer: [] }
-  if (auth !== 'none') {
-    components.keep('securitySchemes', 'bearer', {
-      type: 'http',
-      scheme: 'bearer',
-      bearerFormat: 'JWT',
-      description: 'The access token of a grant.'
-    })
-  }
   return {
     operationId,
     summary,
@@ -70,7 +61,8 @@ export function operationOf(
         }),
     ...(isStreamed(contract) && contract.method !== 'GET' ? { requestBody: streamedBodyOf(contract) } : {}),
     responses: responsesOf(contract, components, habits),
-    security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
+    security: securityOf(contract, components),
+    ...(ownerOnly === undefined ? {} : { 'x-skerry-owner-only': ownerOnly }),
     ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),
     ...(limit === undefined ? {} : { 'x-skerry-limit': limit }),
     ...(timeoutMs === undefined ? {} : { 'x-skerry-timeout-ms': timeoutMs }),
@@ -86,6 +78,26 @@ export function operationOf(
           }
         })
   }
+}
+
+/** Which tokens it takes: those of the house, or of a service's own form. */
+function securityOf({ auth, ownToken, tag }: RouteContract, components: Components): object[] {
+  const need = ownToken ?? auth
+  if (need === 'none') return []
+  const name = ownToken === undefined ? 'bearer' : `${tag}Token`
+  components.keep(
+    'securitySchemes',
+    name,
+    ownToken === undefined
+      ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a grant.' }
+      : {
+          type: 'apiKey',
+          in: 'header',
+          name: 'Authorization',
+          description: '`Token`, a space, and the token that a sign-in returned.'
+        }
+  )
+  return need === 'required' ? [{ [name]: [] }] : [{ [name]: [] }, {}]
 }
 
 const NULLS = `In \`application/json\` null and an empty list mean absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) they clear a member.`
