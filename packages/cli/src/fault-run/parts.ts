@@ -32,7 +32,7 @@ export const PARTS: readonly Part[] = [
     {
       name: 'system-kills',
       proves:
-        'every process of the system dies by kill -9 under writes: nothing acknowledged is lost, every event has its effect once',
+        'every process dies by kill -9 under writes, each store stands still for 10 s: nothing acknowledged is lost, all waits end, every event has its effect once',
       folder: 'packages/cli',
       file: 'test/faults.test.ts',
       minutes: 2
