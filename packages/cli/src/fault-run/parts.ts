@@ -105,6 +105,13 @@ export const PARTS: readonly Part[] = [
     minutes: 3
   },
   {
+    name: 'gateway-pipelined',
+    proves: '2,500 requests at once on a connection are answered in order, and cost no more each than 250',
+    folder: 'apps/gateway',
+    file: 'test/pipelined-process.test.ts',
+    minutes: 1
+  },
+  {
     name: 'gateway-replicas',
     proves: 'one of three replicas goes bad in seven ways: clients do not see it after 2 s, the others are not flooded',
     folder: 'apps/gateway',
