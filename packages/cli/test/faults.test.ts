@@ -32,8 +32,7 @@ const STILL: readonly [name: string, writable: boolean][] = [
   ['redis', true]
 ]
 const STILL_MS = run.long ? 10_000 : 0
-/** Posts that are written once each while a store stands still, at most; and how many answers are waited for. */
-const ONCE = 400
+/** How many answers are waited for before, while and after a store stands still. */
 const ENOUGH = 8
 /** What a busy machine may add to a deadline. */
 const LATE_MS = 5_000
@@ -80,7 +79,8 @@ for (const round of run.rounds) {
 
 /** Stops a store, and lets it go on: whoever writes meanwhile is told within their deadline whether it was done. */
 async function standStill(t: Test, name: string, writable: boolean): Promise<void> {
-  const clients = startOnceWriters(system.url, careful, ONCE)
+  const clients = startOnceWriters(system.url, careful)
+  t.teardown(() => clients.stop())
   const count = (good: boolean) => clients.told.filter(({ status }) => (status === 201) === good).length
   const more = async (good: boolean, message: string) => {
     const before = count(good)

@@ -54,7 +54,7 @@ export type Grant = Static<typeof GrantSchema>
 export const SessionSchema = Type.Object(
   {
     id: Id(EXAMPLE_IDS.session),
-    current: Type.Boolean(),
+    current: Type.Boolean({ examples: [true] }),
     userAgent: Nullable(StringLike(EXAMPLE_TEXTS.userAgent)),
     createdAt: Time(EXAMPLE_TIMES.signedUp),
     lastUsedAt: Time(EXAMPLE_TIMES.commented)

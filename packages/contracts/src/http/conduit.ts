@@ -14,7 +14,7 @@ const AuthorSchema = Type.Object(
     username: StringLike('ada'),
     bio: Nullable(StringLike(EXAMPLE_TEXTS.bio)),
     image: Nullable(StringLike(EXAMPLE_TEXTS.pictureUrl)),
-    following: Type.Boolean()
+    following: Type.Boolean({ examples: [true] })
   },
   { title: 'ConduitProfile' }
 )
@@ -46,7 +46,7 @@ const listed = {
   tagList: Type.Array(Type.String(), tags),
   createdAt,
   updatedAt,
-  favorited: Type.Boolean(),
+  favorited: Type.Boolean({ examples: [false] }),
   favoritesCount: Type.Integer({ examples: [12] }),
   author: AuthorSchema
 }
@@ -156,7 +156,10 @@ const NewComment = Type.Object(
 /** Some front ends send a body where none is expected. */
 const Ignored = Type.Optional(Type.Unknown({ title: 'IgnoredBody', description: 'Ignored.', examples: [{}] }))
 
-const Page = { limit: Type.Optional(Type.Integer()), offset: Type.Optional(Type.Integer()) }
+const Page = {
+  limit: Type.Optional(Type.Integer({ examples: [20] })),
+  offset: Type.Optional(Type.Integer({ examples: [0] }))
+}
 const ListQuery = Type.Object({
   tag: Type.Optional(StringLike('archipelago', { maxLength: 100 })),
   author: Type.Optional(StringLike('ada', { maxLength: 100 })),

@@ -41,7 +41,7 @@ export const PostSchema = Type.Object(
     tags: Type.Array(Type.String(), { examples: [['archipelago', 'ferries']] }),
     media: Type.Array(ImageSchema),
     counts: Type.Object({ likes: Type.Integer({ examples: [12] }), comments: Type.Integer({ examples: [3] }) }),
-    liked: Type.Boolean(),
+    liked: Type.Boolean({ examples: [false] }),
     createdAt: Time(EXAMPLE_TIMES.posted),
     updatedAt: Time(EXAMPLE_TIMES.edited),
     version: Type.Integer({ examples: [2] })

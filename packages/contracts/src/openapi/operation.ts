@@ -1,6 +1,7 @@
 import { IsOptional } from 'typebox'
 import { ProblemSchema } from '../common.ts'
 import { ERRORS, type ErrorCode, problem } from '../errors.ts'
+import { EXAMPLE_TEXTS } from '../examples.ts'
 import { isStreamed, jsonBodyOf, MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
 import type { Components, Reference } from './components.ts'
 
@@ -152,12 +153,19 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
       'IdempotencyKey',
       'Idempotency-Key',
       'Makes retries safe: the first response is stored for 24 hours and replayed.',
-      { type: 'string', pattern: '^[!-~]+$', minLength: 1, maxLength: 255 }
+      {
+        type: 'string',
+        pattern: '^[!-~]+$',
+        minLength: 1,
+        maxLength: 255,
+        examples: ['5f0c2b7e-8d41-4a6b-9c3e-2f1d7a9b0c64']
+      }
     )
   }
   if (method === 'GET' && tagged) {
     header('IfNoneMatch', 'If-None-Match', 'A known ETag: the response is 304 while the resource has not changed.', {
-      type: 'string'
+      type: 'string',
+      examples: [EXAMPLE_TEXTS.etag]
     })
   }
   if (errors.includes('PRECONDITION_FAILED')) {
@@ -170,7 +178,8 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
   }
   if (stream === true && response[200] !== undefined) {
     header('LastEventId', 'Last-Event-ID', 'The id of the last received message: the stream resumes after it.', {
-      type: 'string'
+      type: 'string',
+      examples: [EXAMPLE_TEXTS.messageId]
     })
   }
   return parameters
@@ -221,7 +230,8 @@ function responsesOf(
 function contentOf(contract: RouteContract, status: number, schema: unknown): object | undefined {
   if (schema !== null) return { [contract.responseType ?? 'application/json']: { schema } }
   if (isStreamed(contract) && contract.responseType !== undefined) return { [contract.responseType]: {} }
-  if (contract.stream === true && status === 200) return { 'text/event-stream': { schema: { type: 'string' } } }
+  if (contract.stream === true && status === 200)
+    return { 'text/event-stream': { schema: { type: 'string', examples: [EXAMPLE_TEXTS.stream] } } }
   return undefined
 }
 
@@ -230,7 +240,7 @@ function headersOf(contract: RouteContract, components: Components, tagged: bool
   if (tagged) {
     headers.ETag = components.keep('headers', 'ETag', {
       description: 'The version of the resource, for If-None-Match and If-Match.',
-      schema: { type: 'string' }
+      schema: { type: 'string', examples: [EXAMPLE_TEXTS.etag] }
     })
   }
   if (contract.idempotent === true) {
@@ -248,7 +258,7 @@ function failure(codes: readonly ErrorCode[], components: Components): Reference
   const retry = () =>
     components.keep('headers', 'RetryAfter', {
       description: 'Seconds to wait before the next attempt.',
-      schema: { type: 'integer', minimum: 1 }
+      schema: { type: 'integer', minimum: 1, examples: [2] }
     })
   return components.keep('responses', codes.join('.'), {
     description: codes.map((code) => `${code}: ${ERRORS[code].title}.`).join('\n\n'),
