@@ -48,6 +48,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   email: 'an address is looked at closer than a pattern can',
   email_domain: 'an address is looked at closer than a pattern can',
   blank: 'white space alone says nothing',
+  too_short: 'white space at the ends is no part of a text, and nothing is left without it',
   control: 'names are one line',
   bidi: 'text does not turn the direction of what is around it',
   marks: 'no more than 30 marks in a row'
@@ -60,8 +61,10 @@ function reasonOf({ check, url, sent, status, problem, message }: Fault): string
   if (check === 'positive_data_acceptance' && status < 500) return refusal
   if (check === 'negative_data_rejection') {
     if (status === 414) return 'what is longer than any target is refused for that'
+    if (status === 413) return 'what is larger than any body is refused for that'
     if (status === 412) return 'a tag that is none is refused as one that does not match'
-    if (message.includes('Incorrect type') && sent.includes('null'))
+    // In a sequence of requests it is not said what is wrong.
+    if ((message.includes('Incorrect type') || message === '') && sent.includes(': null'))
       return 'null where a member is optional means absent'
   }
   if (check === 'response_schema_conformance' && /[?&]fields=/.test(url) && message.includes('is a required property'))
@@ -201,7 +204,8 @@ t.test('round 1', skip, async (t) => {
       'run',
       `${system.url}/openapi.json`,
       ...['--checks', 'all', '--seed', String(run.seed), '--max-examples', String(EXAMPLES), '--continue-on-failure'],
-      ...['--workers', '2', '--max-time', String(LONGEST_SECONDS), '--request-timeout', '30', '--no-color'],
+      // One: in threads that parse at the same time its parser fails (CPython issue 106905).
+      ...['--workers', '1', '--max-time', String(LONGEST_SECONDS), '--request-timeout', '30', '--no-color'],
       ...['--header', `Authorization: Bearer ${accessToken}`, '--output-sanitize', 'false'],
       ...['--report', 'ndjson', '--report-ndjson-path', report],
       ...LEFT_OUT

@@ -19,7 +19,7 @@ export const TagSchema = StringLike('archipelago', {
   minLength: 1,
   maxLength: 50,
   pattern: '^[^\\s,#\\u0000-\\u001f]+$',
-  description: 'Kept and compared in lower case and NFC.'
+  description: 'Kept and compared in lower case and NFC, without white space around it.'
 })
 export const TextSchema = StringLike(EXAMPLE_TEXTS.text, { minLength: 1, maxLength: 20000 })
 export const TitleSchema = StringLike(EXAMPLE_TEXTS.title, { minLength: 1, maxLength: 200 })
