@@ -1,11 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Post, Profile } from '@skerry/contracts'
 import { faultRun, shuffled, startSystem, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
+import { DEADLINE_MS, startOnceWriters } from './helpers/once-writers.ts'
 import { openStream, type Phone, signUp } from './helpers/phone.ts'
 import { everything, insist, startWriters } from './helpers/writers.ts'
 
 // In each round every part of the system dies once by kill -9, under writes, in an order and after numbers of writes that the seed says;
-// then everything that was acknowledged is looked for. `npm run test:faults -- system-kills` runs more rounds.
+// then each store stands still for a while; then everything that was acknowledged is looked for. `npm run test:faults -- system-kills` runs
+// more rounds, in which stores stand still for longer.
 const run = faultRun({ short: 1, long: 10 })
 t.setTimeout(run.limitMs)
 const AUTHORS = 3
@@ -22,6 +25,17 @@ const VICTIMS: readonly [name: string, instance: string][] = [
   ['nats-server', '1'],
   ['redis', '1']
 ]
+/** Stores that are stopped (SIGSTOP), and whether posts can be written meanwhile: events wait in an outbox. */
+const STILL: readonly [name: string, writable: boolean][] = [
+  ['mongod', false],
+  ['nats-server', true],
+  ['redis', true]
+]
+const STILL_MS = run.long ? 10_000 : 0
+/** How many answers are waited for before, while and after a store stands still. */
+const ENOUGH = 8
+/** What a busy machine may add to a deadline. */
+const LATE_MS = 5_000
 const WAIT_MS = 180_000
 
 const system = await startSystem(t, {
@@ -32,11 +46,15 @@ const system = await startSystem(t, {
 const authors = await Promise.all(Array.from({ length: AUTHORS }, (_, i) => signUp(system.url, `author${i}`)))
 const reader = await signUp(system.url, 'reader')
 // A profile is there when its owner has asked for it, whether its event has come or not.
-for (const author of authors) await insist(author, 'GET', '/v1/users/me')
-for (const author of authors) await insist(reader, 'PUT', `/v1/users/${author.grant.user.id}/follow`)
+const careful = await signUp(system.url, 'careful')
+const everybody = [...authors, careful]
+for (const author of everybody) await insist(author, 'GET', '/v1/users/me')
+for (const author of everybody) await insist(reader, 'PUT', `/v1/users/${author.grant.user.id}/follow`)
 const writers = startWriters(authors, reader)
 t.teardown(() => writers.stop())
-const { acknowledged, liked } = writers
+const { liked } = writers
+/** By their author's id. */
+const acknowledged = new Map<string, readonly string[]>([...writers.acknowledged, [careful.grant.user.id, []]])
 
 for (const round of run.rounds) {
   // After a round that failed it is not known what the next one would show.
@@ -49,15 +67,54 @@ for (const round of run.rounds) {
       await system.restarted(name, instance, pid)
       t.comment(`progress ${i + 1}/${VICTIMS.length} deaths, the last ${name} ${instance}; ${writers.count()} posts`)
     }
+    for (const [name, writable] of shuffled(STILL, random)) {
+      await writers.write(AHEAD, 3, `before ${name} stands still`)
+      await standStill(t, name, writable)
+    }
     await writers.write(AHEAD, 6, 'after all of it')
     await writers.pause()
     await holds(t)
   })
 }
 
+/** Stops a store, and lets it go on: whoever writes meanwhile is told within their deadline whether it was done. */
+async function standStill(t: Test, name: string, writable: boolean): Promise<void> {
+  const clients = startOnceWriters(system.url, careful)
+  t.teardown(() => clients.stop())
+  const count = (good: boolean) => clients.told.filter(({ status }) => (status === 201) === good).length
+  const more = async (good: boolean, message: string) => {
+    const before = count(good)
+    await waitFor(() => count(good) >= before + ENOUGH, { timeoutMs: WAIT_MS, message })
+  }
+  await more(true, `posts are accepted before ${name} stands still`)
+  const pid = await system.kill(name, '1', 'SIGSTOP')
+  try {
+    await Promise.all([
+      more(writable, `${name} stands still: posts are ${writable ? '' : 'not '}accepted`),
+      delay(STILL_MS)
+    ])
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  await more(true, `${name} goes on: posts are accepted`)
+  await clients.settle()
+  acknowledged.set(careful.grant.user.id, [...acknowledged.get(careful.grant.user.id)!, ...clients.acknowledged])
+
+  const odd = clients.told.filter(
+    ({ status, code }) => !['201 ', '503 UNAVAILABLE', '504 TIMEOUT'].includes(`${status} ${code}`)
+  )
+  t.same(odd, [], `${name} stood still: each post was accepted, or refused with 503 or 504`)
+  const longest = Math.max(...clients.told.map(({ ms }) => ms))
+  t.comment(
+    `${name} stood still: ${count(true)} posts accepted, ${count(false)} refused, the longest after ${Math.round(longest)} ms`
+  )
+  if (run.long) t.ok(longest < DEADLINE_MS + LATE_MS, `none was answered ${LATE_MS} ms after its deadline`)
+}
+
 /** Nothing acknowledged is lost, and every event has its effect once. */
 async function holds(t: Test): Promise<void> {
-  for (const author of authors) {
+  for (const [id, ids] of writers.acknowledged) acknowledged.set(id, ids)
+  for (const author of everybody) {
     const { id } = author.grant.user
     const mine = acknowledged.get(id)!
     const list = await everything<Post>(author, `/v1/posts?author=${id}&`)
@@ -99,7 +156,7 @@ async function holds(t: Test): Promise<void> {
   })
   stream.close()
   await insist(reader, 'DELETE', `/v1/posts/${unliked}/like`)
-  for (const author of authors)
+  for (const author of everybody)
     t.equal(await postsOf(author), acknowledged.get(author.grant.user.id)!.length, 'the profile counts each post once')
 }
 

@@ -40,5 +40,9 @@ export const EXAMPLE_TEXTS = {
   pictureUrl: 'https://api.example.com/media/06b1nk2a4c0j5k6m8p0q2s4v6x.webp',
   cursor: 'eyJhIjoiMDZiMW5tazNmODBqNXcybTRwNnI4czB0MnYifQ',
   userAgent: 'SkerrySDK/0.1 (iOS 19.2; iPhone17,1)',
-  requestId: '06b1nmk3f9v4c2x0z8a6s4d2f0'
+  requestId: '06b1nmk3f9v4c2x0z8a6s4d2f0',
+  etag: '"4.mJ2xPqLr8sTd1vWe"',
+  messageId: '9f3a-1042',
+  /** One message over SSE. */
+  stream: 'id: 9f3a-1042\nevent: post.liked\ndata: {"postId":"06b1nmk3f80j5w2m4p6r8s0t2v"}\n\n'
 } as const

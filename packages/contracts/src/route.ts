@@ -50,6 +50,10 @@ export type CachePolicy = {
  * - `auth`: `required` needs a token, `optional` reads one when it is there, `none` ignores it.
  * - `endedSession`: a token whose session has ended is taken, too (never one that has expired): for routes that end sessions, so that a
  *   repeat after a lost answer is told that it is done. The handler decides what such a caller may have.
+ * - `ownToken`: the service reads tokens of its own form (`Authorization: Token …`), so `auth` is `none` and the gateway looks at none:
+ *   `required` or `optional`, with the meaning that they have for `auth`.
+ * - `ownerOnly`: what the path names is its owner's alone. The status that everybody else with a good token gets: 403, or 404 where they are
+ *   not to learn that it is there.
  * - `keepsNull`: null is a value in its JSON body. Otherwise an optional member that is null (in a PATCH also an empty list) counts as absent,
  *   except in a merge patch. For APIs whose form others have set.
  * - `body`: schema of its JSON body; or `'stream'`: bodies of its requests, and what it answers without a schema, are bytes of any type and
@@ -73,6 +77,8 @@ export type RouteContract = {
   readonly tag: string
   readonly auth: 'required' | 'optional' | 'none'
   readonly endedSession?: true
+  readonly ownToken?: 'required' | 'optional'
+  readonly ownerOnly?: 403 | 404
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema | 'stream'

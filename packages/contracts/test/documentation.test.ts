@@ -94,6 +94,101 @@ t.test('what documents show of each body and event is data, and not the names of
   t.not(comment.id, post.id)
 })
 
+/** The schemas of a document that stand where data is: parameters, headers, bodies, and components by their names. */
+function shownIn(document: object): [string, Node][] {
+  const { paths, components } = JSON.parse(JSON.stringify(document)) as {
+    paths: Record<string, Record<string, Node>>
+    components: Record<'schemas' | 'parameters' | 'headers' | 'responses', Record<string, Node>>
+  }
+  const found: [string, Node][] = []
+  const take = (where: string, holder: unknown) => {
+    const { schema } = holder as { schema?: Node }
+    if (schema !== undefined) found.push([where, schema])
+  }
+  const response = (where: string, { content = {}, headers = {} }: { content?: Node; headers?: Node }) => {
+    for (const [type, media] of Object.entries(content)) take(`${where} ${type}`, media)
+    for (const [name, header] of Object.entries(headers)) take(`${where} ${name}`, header)
+  }
+  for (const [name, schema] of Object.entries(components.schemas)) found.push([name, schema])
+  for (const kind of ['parameters', 'headers'] as const)
+    for (const [name, part] of Object.entries(components[kind])) take(name, part)
+  for (const [name, part] of Object.entries(components.responses)) response(name, part)
+  for (const operation of Object.values(paths).flatMap((item) => Object.values(item))) {
+    const {
+      operationId,
+      parameters = [],
+      requestBody,
+      responses
+    } = operation as {
+      operationId: string
+      parameters?: { name?: string }[]
+      requestBody?: { content: Node }
+      responses: Record<string, Node>
+    }
+    for (const parameter of parameters) take(`${operationId} ${parameter.name}`, parameter)
+    response(`${operationId} body`, { content: requestBody?.content ?? {} })
+    for (const [status, part] of Object.entries(responses)) response(`${operationId} ${status}`, part)
+  }
+  return found
+}
+
+/** Where a schema has a field without an example, by paths; `$ref` is looked at where it leads. */
+function withoutExample(node: Node, path: string): string[] {
+  if ('$ref' in node || 'examples' in node || 'const' in node || 'enum' in node || 'default' in node) return []
+  const { properties = {}, items, additionalProperties: more, type } = node as { type?: string } & Node
+  const parts: [string, unknown][] = [
+    ...Object.entries(properties as Node).map(([name, one]): [string, unknown] => [`${path}.${name}`, one]),
+    ...(items === undefined ? [] : [[`${path}[]`, items] as [string, unknown]]),
+    ...(typeof more === 'object' ? [[`${path}{}`, more] as [string, unknown]] : []),
+    ...['anyOf', 'allOf', 'oneOf'].flatMap((word) =>
+      ((node[word] ?? []) as unknown[]).map((one): [string, unknown] => [path, one])
+    )
+  ]
+  if (parts.length === 0) return type === 'null' || type === 'object' ? [] : [path]
+  return parts.flatMap(([where, part]) => withoutExample(part as Node, where))
+}
+
+t.test('every parameter, header, body and field of the OpenAPI document shows an example that fits', async (t) => {
+  const document = openApiOf({ title: 'all', version: '1', routes })
+  const shown = shownIn(document)
+  t.ok(shown.length > 200, `${shown.length} places`)
+  t.same(
+    shown.flatMap(([where, schema]) => withoutExample(schema, where)),
+    []
+  )
+  for (const [where, schema] of shown)
+    for (const example of '$ref' in schema ? [] : ((schema.examples ?? []) as unknown[]))
+      if (!Compile(schema).Check(example)) t.fail(`${where}: ${JSON.stringify(example)} does not fit`)
+  t.same(withoutExample({ type: 'object', properties: { a: { type: 'boolean' }, b: { items: {} } } }, 'x'), [
+    'x.a',
+    'x.b[]'
+  ])
+})
+
+t.test(
+  'no description in the OpenAPI document only repeats a name, and no example of a field is its name',
+  async (t) => {
+    const document = JSON.parse(JSON.stringify(openApiOf({ title: 'all', version: '1', routes }))) as object
+    let described = 0
+    const look = (value: unknown, path: string, name: string): void => {
+      if (typeof value !== 'object' || value === null) return
+      const node = value as Node
+      const { description, summary, examples } = node
+      const isField = !/\.(properties|examples)$/.test(path)
+      if (isField && typeof description === 'string') {
+        described++
+        if (description.trim().length < 3 || description === name || description === node.title)
+          t.fail(`${path} is described as ${description}`)
+      }
+      if (isField && typeof summary === 'string' && !isTitle(summary)) t.fail(`${path}: ${summary}`)
+      if (isField && Array.isArray(examples) && examples.includes(name)) t.fail(`${path} shows its own name`)
+      for (const [key, member] of Object.entries(node)) if (key !== 'examples') look(member, `${path}.${key}`, key)
+    }
+    look(document, '', '')
+    t.ok(described > 200, `${described} descriptions`)
+  }
+)
+
 /** What generators of clients stumble over in a document, by where. */
 function stumbles(document: object): string[] {
   const { paths, components } = JSON.parse(JSON.stringify(document)) as {

@@ -92,11 +92,13 @@ t.test('every route is there once, under the name of its contract, with all it t
         `${name} ${code}`
       )
     }
+    const scheme = contract.ownToken === undefined ? 'bearer' : `${contract.tag}Token`
     t.same(
       one.security,
-      { none: [], optional: [{ bearer: [] }, {}], required: [{ bearer: [] }] }[contract.auth],
+      { none: [], optional: [{ [scheme]: [] }, {}], required: [{ [scheme]: [] }] }[contract.ownToken ?? contract.auth],
       `${name} says whether it takes a token`
     )
+    t.equal(one['x-skerry-owner-only'], contract.ownerOnly, name)
     t.equal(one['x-skerry-priority'], contract.priority, name)
   }
 })

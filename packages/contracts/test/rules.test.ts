@@ -92,6 +92,22 @@ t.test('rules are what the gateway acts on, and nothing else', async (t) => {
   ])
 })
 
+t.test('what only an owner may do is declared, with the error that others get', async (t) => {
+  for (const { method, path, auth, ownToken, ownerOnly, params, errors } of routes) {
+    const name = `${method} ${path}`
+    if (ownToken !== undefined) t.equal(auth, 'none', `${name}: tokens of another form are not the gateway's to read`)
+    else if (errors.includes('FORBIDDEN')) t.equal(ownerOnly, 403, `${name}: whom is it forbidden?`)
+    if (ownerOnly === undefined) continue
+    t.equal(ownToken ?? auth, 'required', `${name}: nobody owns anything without a token`)
+    t.ok(membersOf(params).length > 0, `${name} names what is owned`)
+    if (ownToken === undefined)
+      t.ok(
+        errors.some((code) => contracts.ERRORS[code].status === ownerOnly),
+        `${name} declares a ${ownerOnly}`
+      )
+  }
+})
+
 t.test('a batch takes 1 to 20 requests of the shape they would have by themselves', async (t) => {
   const body = Compile(gatewayRoutes.batch.body)
   const one = { method: 'GET', path: '/v1/feed?limit=5' }

@@ -32,7 +32,7 @@ export const PARTS: readonly Part[] = [
     {
       name: 'system-kills',
       proves:
-        'every process of the system dies by kill -9 under writes: nothing acknowledged is lost, every event has its effect once',
+        'every process dies by kill -9 under writes, each store stands still for 10 s: nothing acknowledged is lost, all waits end, every event has its effect once',
       folder: 'packages/cli',
       file: 'test/faults.test.ts',
       minutes: 2
@@ -109,6 +109,21 @@ export const PARTS: readonly Part[] = [
     folder: 'apps/gateway',
     file: 'test/recovery.test.ts',
     minutes: 2
+  },
+  {
+    name: 'gateway-strangers',
+    proves:
+      'a whole system: every operation for five callers as it declares, 20,000 mutated tokens refused, 100,000 small requests answered',
+    folder: 'packages/cli',
+    file: 'test/access.test.ts',
+    minutes: 3
+  },
+  {
+    name: 'gateway-pipelined',
+    proves: '2,500 requests at once on a connection are answered in order, and cost no more each than 250',
+    folder: 'apps/gateway',
+    file: 'test/pipelined-process.test.ts',
+    minutes: 1
   },
   {
     name: 'gateway-replicas',

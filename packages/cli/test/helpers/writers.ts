@@ -15,9 +15,10 @@ export async function insist<T = { id: string }>(
   phone: Phone,
   method: string,
   path: string,
-  body?: unknown
+  body?: unknown,
+  key: string = randomUUID()
 ): Promise<T> {
-  const headers: Record<string, string> = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+  const headers: Record<string, string> = method === 'GET' ? {} : { 'idempotency-key': key }
   const until = Date.now() + INSIST_MS
   for (;;) {
     let met: string

@@ -54,7 +54,7 @@ export type Grant = Static<typeof GrantSchema>
 export const SessionSchema = Type.Object(
   {
     id: Id(EXAMPLE_IDS.session),
-    current: Type.Boolean(),
+    current: Type.Boolean({ examples: [true] }),
     userAgent: Nullable(StringLike(EXAMPLE_TEXTS.userAgent)),
     createdAt: Time(EXAMPLE_TIMES.signedUp),
     lastUsedAt: Time(EXAMPLE_TIMES.commented)
@@ -240,6 +240,7 @@ export const authRoutes = {
     tag: 'auth',
     auth: 'required',
     endedSession: true,
+    ownerOnly: 404,
     summary: 'End a session',
     description: "Ends one of the caller's sessions.",
     params: Strict({ id: Id(EXAMPLE_IDS.session) }),
@@ -312,6 +313,7 @@ export const authRoutes = {
     path: '/v1/auth/account/exports/:id',
     tag: 'auth',
     auth: 'required',
+    ownerOnly: 404,
     summary: 'Get an export',
     description: "Returns the progress of one of the caller's exports.",
     params: Strict({ id: Id(EXAMPLE_IDS.export) }),
@@ -324,6 +326,7 @@ export const authRoutes = {
     path: '/v1/auth/account/exports/:id/document',
     tag: 'auth',
     auth: 'required',
+    ownerOnly: 404,
     priority: 'low',
     stream: true,
     summary: 'Download an export',

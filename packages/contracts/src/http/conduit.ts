@@ -14,7 +14,7 @@ const AuthorSchema = Type.Object(
     username: StringLike('ada'),
     bio: Nullable(StringLike(EXAMPLE_TEXTS.bio)),
     image: Nullable(StringLike(EXAMPLE_TEXTS.pictureUrl)),
-    following: Type.Boolean()
+    following: Type.Boolean({ examples: [true] })
   },
   { title: 'ConduitProfile' }
 )
@@ -46,7 +46,7 @@ const listed = {
   tagList: Type.Array(Type.String(), tags),
   createdAt,
   updatedAt,
-  favorited: Type.Boolean(),
+  favorited: Type.Boolean({ examples: [false] }),
   favoritesCount: Type.Integer({ examples: [12] }),
   author: AuthorSchema
 }
@@ -156,7 +156,10 @@ const NewComment = Type.Object(
 /** Some front ends send a body where none is expected. */
 const Ignored = Type.Optional(Type.Unknown({ title: 'IgnoredBody', description: 'Ignored.', examples: [{}] }))
 
-const Page = { limit: Type.Optional(Type.Integer()), offset: Type.Optional(Type.Integer()) }
+const Page = {
+  limit: Type.Optional(Type.Integer({ examples: [20] })),
+  offset: Type.Optional(Type.Integer({ examples: [0] }))
+}
 const ListQuery = Type.Object({
   tag: Type.Optional(StringLike('archipelago', { maxLength: 100 })),
   author: Type.Optional(StringLike('ada', { maxLength: 100 })),
@@ -204,6 +207,7 @@ export const conduitRoutes = {
   }),
   conduitUser: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'GET',
     path: '/conduit/api/user',
     summary: 'Get the current user',
@@ -212,6 +216,7 @@ export const conduitRoutes = {
   }),
   conduitUpdateUser: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'PUT',
     path: '/conduit/api/user',
     summary: 'Update the current user',
@@ -221,6 +226,7 @@ export const conduitRoutes = {
   }),
   conduitProfile: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/profiles/:username',
     summary: 'Get a profile',
@@ -230,6 +236,7 @@ export const conduitRoutes = {
   }),
   conduitFollow: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Follow a user',
@@ -240,6 +247,7 @@ export const conduitRoutes = {
   }),
   conduitUnfollow: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'DELETE',
     path: '/conduit/api/profiles/:username/follow',
     summary: 'Unfollow a user',
@@ -250,6 +258,7 @@ export const conduitRoutes = {
   }),
   conduitArticles: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles',
     summary: 'List articles',
@@ -259,6 +268,7 @@ export const conduitRoutes = {
   }),
   conduitFeed: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'GET',
     path: '/conduit/api/articles/feed',
     summary: 'Get the article feed',
@@ -268,6 +278,7 @@ export const conduitRoutes = {
   }),
   conduitCreateArticle: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles',
     summary: 'Create an article',
@@ -277,6 +288,7 @@ export const conduitRoutes = {
   }),
   conduitArticle: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles/:slug',
     summary: 'Get an article',
@@ -286,6 +298,8 @@ export const conduitRoutes = {
   }),
   conduitUpdateArticle: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'PUT',
     path: '/conduit/api/articles/:slug',
     summary: 'Update an article',
@@ -296,6 +310,8 @@ export const conduitRoutes = {
   }),
   conduitDeleteArticle: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug',
     summary: 'Delete an article',
@@ -306,6 +322,7 @@ export const conduitRoutes = {
   }),
   conduitFavorite: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Favourite an article',
@@ -316,6 +333,7 @@ export const conduitRoutes = {
   }),
   conduitUnfavorite: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/favorite',
     summary: 'Unfavourite an article',
@@ -326,6 +344,7 @@ export const conduitRoutes = {
   }),
   conduitComments: defineRoute({
     ...common,
+    ownToken: 'optional',
     method: 'GET',
     path: '/conduit/api/articles/:slug/comments',
     summary: 'List comments',
@@ -335,6 +354,7 @@ export const conduitRoutes = {
   }),
   conduitAddComment: defineRoute({
     ...common,
+    ownToken: 'required',
     method: 'POST',
     path: '/conduit/api/articles/:slug/comments',
     summary: 'Create a comment',
@@ -345,6 +365,8 @@ export const conduitRoutes = {
   }),
   conduitDeleteComment: defineRoute({
     ...common,
+    ownToken: 'required',
+    ownerOnly: 403,
     method: 'DELETE',
     path: '/conduit/api/articles/:slug/comments/:id',
     summary: 'Delete a comment',

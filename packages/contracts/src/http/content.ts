@@ -19,7 +19,7 @@ export const TagSchema = StringLike('archipelago', {
   minLength: 1,
   maxLength: 50,
   pattern: '^[^\\s,#\\u0000-\\u001f]+$',
-  description: 'Kept and compared in lower case and NFC.'
+  description: 'Kept and compared in lower case and NFC, without white space around it.'
 })
 export const TextSchema = StringLike(EXAMPLE_TEXTS.text, { minLength: 1, maxLength: 20000 })
 export const TitleSchema = StringLike(EXAMPLE_TEXTS.title, { minLength: 1, maxLength: 200 })
@@ -41,7 +41,7 @@ export const PostSchema = Type.Object(
     tags: Type.Array(Type.String(), { examples: [['archipelago', 'ferries']] }),
     media: Type.Array(ImageSchema),
     counts: Type.Object({ likes: Type.Integer({ examples: [12] }), comments: Type.Integer({ examples: [3] }) }),
-    liked: Type.Boolean(),
+    liked: Type.Boolean({ examples: [false] }),
     createdAt: Time(EXAMPLE_TIMES.posted),
     updatedAt: Time(EXAMPLE_TIMES.edited),
     version: Type.Integer({ examples: [2] })
@@ -119,6 +119,7 @@ export const contentRoutes = {
     path: '/v1/posts/:id',
     tag: 'content',
     auth: 'required',
+    ownerOnly: 403,
     summary: 'Update a post',
     description: "Changes one of the caller's posts. Supports If-Match.",
     params: postId,
@@ -139,6 +140,7 @@ export const contentRoutes = {
     path: '/v1/posts/:id',
     tag: 'content',
     auth: 'required',
+    ownerOnly: 403,
     summary: 'Delete a post',
     description: "Deletes one of the caller's posts. Supports If-Match.",
     params: postId,
@@ -222,6 +224,7 @@ export const contentRoutes = {
     path: '/v1/comments/:id',
     tag: 'content',
     auth: 'required',
+    ownerOnly: 403,
     summary: 'Delete a comment',
     description: "Deletes one of the caller's comments, or any comment on one of the caller's posts.",
     params: Strict({ id: Id(EXAMPLE_IDS.comment) }),

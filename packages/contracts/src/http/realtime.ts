@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { Nullable, Strict, StringLike } from '../common.ts'
-import { EXAMPLE_IDS } from '../examples.ts'
+import { EXAMPLE_IDS, EXAMPLE_TEXTS } from '../examples.ts'
 import { defineRoute } from '../route.ts'
 
 /** Types of live messages. An open enum: expect new values. */
@@ -23,7 +23,7 @@ export type LiveType = (typeof LIVE_TYPES)[number]
  */
 export const LiveMessageSchema = Type.Object(
   {
-    id: Nullable(StringLike('9f3a-1042')),
+    id: Nullable(StringLike(EXAMPLE_TEXTS.messageId)),
     type: StringLike('post.liked'),
     data: Type.Record(Type.String(), Type.Unknown(), {
       examples: [{ postId: EXAMPLE_IDS.post, userId: EXAMPLE_IDS.bob }]
@@ -34,7 +34,7 @@ export const LiveMessageSchema = Type.Object(
 export type LiveMessage = Static<typeof LiveMessageSchema>
 
 /** `lastEventId` as the query carries it, for clients that cannot set headers. */
-export const LastEventIdSchema = StringLike('9f3a-1042', { maxLength: 512 })
+export const LastEventIdSchema = StringLike(EXAMPLE_TEXTS.messageId, { maxLength: 512 })
 
 const query = Strict({ lastEventId: Type.Optional(LastEventIdSchema) })
 

@@ -1,6 +1,7 @@
 import { IsOptional } from 'typebox'
 import { ProblemSchema } from '../common.ts'
 import { ERRORS, type ErrorCode, problem } from '../errors.ts'
+import { EXAMPLE_TEXTS } from '../examples.ts'
 import { isStreamed, jsonBodyOf, MERGE_PATCH_TYPE, type RouteContract } from '../route.ts'
 import type { Components, Reference } from './components.ts'
 
@@ -41,18 +42,9 @@ export function operationOf(
   components: Components,
   habits: Habits
 ): object {
-  const { summary, description, tag, auth, priority, cache, limit, timeoutMs } = contract
+  const { summary, description, tag, priority, cache, limit, timeoutMs, ownerOnly } = contract
   const body = jsonBodyOf(contract)
   const parameters = parametersOf(contract, components, habits)
-  const bearer = { bearer: [] }
-  if (auth !== 'none') {
-    components.keep('securitySchemes', 'bearer', {
-      type: 'http',
-      scheme: 'bearer',
-      bearerFormat: 'JWT',
-      description: 'The access token of a grant.'
-    })
-  }
   return {
     operationId,
     summary,
@@ -70,7 +62,8 @@ export function operationOf(
         }),
     ...(isStreamed(contract) && contract.method !== 'GET' ? { requestBody: streamedBodyOf(contract) } : {}),
     responses: responsesOf(contract, components, habits),
-    security: auth === 'none' ? [] : auth === 'required' ? [bearer] : [bearer, {}],
+    security: securityOf(contract, components),
+    ...(ownerOnly === undefined ? {} : { 'x-skerry-owner-only': ownerOnly }),
     ...(priority === undefined ? {} : { 'x-skerry-priority': priority }),
     ...(limit === undefined ? {} : { 'x-skerry-limit': limit }),
     ...(timeoutMs === undefined ? {} : { 'x-skerry-timeout-ms': timeoutMs }),
@@ -86,6 +79,26 @@ export function operationOf(
           }
         })
   }
+}
+
+/** Which tokens it takes: those of the house, or of a service's own form. */
+function securityOf({ auth, ownToken, tag }: RouteContract, components: Components): object[] {
+  const need = ownToken ?? auth
+  if (need === 'none') return []
+  const name = ownToken === undefined ? 'bearer' : `${tag}Token`
+  components.keep(
+    'securitySchemes',
+    name,
+    ownToken === undefined
+      ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of a grant.' }
+      : {
+          type: 'apiKey',
+          in: 'header',
+          name: 'Authorization',
+          description: '`Token`, a space, and the token that a sign-in returned.'
+        }
+  )
+  return need === 'required' ? [{ [name]: [] }] : [{ [name]: [] }, {}]
 }
 
 const NULLS = `In \`application/json\` null and an empty list mean absent. In \`${MERGE_PATCH_TYPE}\` (RFC 7396) they clear a member.`
@@ -140,12 +153,19 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
       'IdempotencyKey',
       'Idempotency-Key',
       'Makes retries safe: the first response is stored for 24 hours and replayed.',
-      { type: 'string', pattern: '^[!-~]+$', minLength: 1, maxLength: 255 }
+      {
+        type: 'string',
+        pattern: '^[!-~]+$',
+        minLength: 1,
+        maxLength: 255,
+        examples: ['5f0c2b7e-8d41-4a6b-9c3e-2f1d7a9b0c64']
+      }
     )
   }
   if (method === 'GET' && tagged) {
     header('IfNoneMatch', 'If-None-Match', 'A known ETag: the response is 304 while the resource has not changed.', {
-      type: 'string'
+      type: 'string',
+      examples: [EXAMPLE_TEXTS.etag]
     })
   }
   if (errors.includes('PRECONDITION_FAILED')) {
@@ -158,7 +178,8 @@ function parametersOf(contract: RouteContract, components: Components, { tagged 
   }
   if (stream === true && response[200] !== undefined) {
     header('LastEventId', 'Last-Event-ID', 'The id of the last received message: the stream resumes after it.', {
-      type: 'string'
+      type: 'string',
+      examples: [EXAMPLE_TEXTS.messageId]
     })
   }
   return parameters
@@ -209,7 +230,8 @@ function responsesOf(
 function contentOf(contract: RouteContract, status: number, schema: unknown): object | undefined {
   if (schema !== null) return { [contract.responseType ?? 'application/json']: { schema } }
   if (isStreamed(contract) && contract.responseType !== undefined) return { [contract.responseType]: {} }
-  if (contract.stream === true && status === 200) return { 'text/event-stream': { schema: { type: 'string' } } }
+  if (contract.stream === true && status === 200)
+    return { 'text/event-stream': { schema: { type: 'string', examples: [EXAMPLE_TEXTS.stream] } } }
   return undefined
 }
 
@@ -218,7 +240,7 @@ function headersOf(contract: RouteContract, components: Components, tagged: bool
   if (tagged) {
     headers.ETag = components.keep('headers', 'ETag', {
       description: 'The version of the resource, for If-None-Match and If-Match.',
-      schema: { type: 'string' }
+      schema: { type: 'string', examples: [EXAMPLE_TEXTS.etag] }
     })
   }
   if (contract.idempotent === true) {
@@ -236,7 +258,7 @@ function failure(codes: readonly ErrorCode[], components: Components): Reference
   const retry = () =>
     components.keep('headers', 'RetryAfter', {
       description: 'Seconds to wait before the next attempt.',
-      schema: { type: 'integer', minimum: 1 }
+      schema: { type: 'integer', minimum: 1, examples: [2] }
     })
   return components.keep('responses', codes.join('.'), {
     description: codes.map((code) => `${code}: ${ERRORS[code].title}.`).join('\n\n'),
