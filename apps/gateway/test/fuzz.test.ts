@@ -73,6 +73,30 @@ t.test('the reference reads a length with a tab behind it, as in round 18, case 
   t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
 })
 
+t.test(
+  'the reference passes over a 100 that nobody asked for, also one that a mutation has made, as in round 18, case 19656',
+  async (t) => {
+    const final = 'HTTP/1.1 503 Said\r\ncontent-length: 2\r\n\r\nab'
+    const read = (text: string) => undiciReads('GET', Buffer.from(text), false)
+    const whole = { status: 503, body: 'ab', whole: true }
+    t.strictSame(
+      await read(
+        `HTTP/1.1 103 Early\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Early\r\nlink: </x>\r\ncontent-length: 3\r\n\r\n${final}`
+      ),
+      whole
+    )
+    t.strictSame(await read(`HTTP/1.1 100\r\n\r\n${final}`), whole)
+    t.equal(await read(`HTTP/1.0 100\r\n\r\n${final}`), undefined, 'HTTP/1.0 has none')
+    t.equal(await read(`HTTP/1.1 100 Early\r\n\r\nabc${final}`), undefined, 'but no body behind it')
+    t.equal(await read('HTTP/1.1 1000 Early\r\n\r\n'), undefined, 'and nothing that only looks like one')
+    t.strictSame(await read('HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHTTP/1.1 100 '), {
+      status: 200,
+      body: 'HTTP/1.1 100 ',
+      whole: true
+    })
+  }
+)
+
 t.test('a fault that the gateway goes on after is found, as its end would be', async (t) => {
   const planted = await openFuzz([join(import.meta.dirname, 'fixtures/fault-now-and-then.ts')])
   try {
