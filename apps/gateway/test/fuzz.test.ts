@@ -2,10 +2,19 @@ import { join } from 'node:path'
 import { faultRun, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { clientBytes, tagOf } from './fuzz/bytes.ts'
-import { anyCase, caseOf } from './fuzz/model.ts'
+import { overused } from './fuzz/excuses.ts'
+import { anyCase, caseOf, type RequestPlan } from './fuzz/model.ts'
 import { readAnswers } from './fuzz/read-answers.ts'
 import { createRequestReference, undiciReads } from './fuzz/reference.ts'
-import { type Finding, type Fuzz, openFuzz, preparedCase, runRound } from './fuzz/run.ts'
+import {
+  type Finding,
+  type Fuzz,
+  openFuzz,
+  preparedCase,
+  type RoundOptions,
+  type RoundResult,
+  runRound
+} from './fuzz/run.ts'
 
 /** Cases of a round: 5,000 in npm test, 40 × 25,000 in the long version. */
 const CASES = 25_000
@@ -73,15 +82,87 @@ t.test('the reference reads a length with a tab behind it, as in round 18, case 
   t.strictSame(await undiciReads('GET', answer, false), { status: 200, body: 'ab', whole: true })
 })
 
-t.test('a fault that the gateway goes on after is found, as its end would be', async (t) => {
-  const planted = await openFuzz([join(import.meta.dirname, 'fixtures/fault-now-and-then.ts')])
+t.test(
+  'the reference passes over a 100 that nobody asked for, also one that a mutation has made, as in round 18, case 19656',
+  async (t) => {
+    const final = 'HTTP/1.1 503 Said\r\ncontent-length: 2\r\n\r\nab'
+    const read = (text: string) => undiciReads('GET', Buffer.from(text), false)
+    const whole = { status: 503, body: 'ab', whole: true }
+    t.strictSame(
+      await read(
+        `HTTP/1.1 103 Early\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Early\r\nlink: </x>\r\ncontent-length: 3\r\n\r\n${final}`
+      ),
+      whole
+    )
+    t.strictSame(await read(`HTTP/1.1 100\r\n\r\n${final}`), whole)
+    t.equal(await read(`HTTP/1.0 100\r\n\r\n${final}`), undefined, 'HTTP/1.0 has none')
+    t.equal(await read(`HTTP/1.1 100 Early\r\n\r\nabc${final}`), undefined, 'but no body behind it')
+    t.equal(await read('HTTP/1.1 1000 Early\r\n\r\n'), undefined, 'and nothing that only looks like one')
+    t.strictSame(await read('HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHTTP/1.1 100 '), {
+      status: 200,
+      body: 'HTTP/1.1 100 ',
+      whole: true
+    })
+  }
+)
+
+/** What is found of cases that gateways play that something was planted into. */
+async function findingsWith(fixture: string, options: Pick<RoundOptions, 'cases' | 'without'>): Promise<RoundResult> {
+  const planted = await openFuzz([join(import.meta.dirname, 'fixtures', fixture)])
   try {
-    const { findings, cases } = await runRound(planted, { seed: 1, round: 1, cases: 2_000 })
-    t.match(findings, [{ what: /^a gateway had a fault: Error: planted, / }])
-    t.ok(cases < 2_000, 'the round ends with it')
+    return await runRound(planted, { seed: 1, round: 1, ...options })
   } finally {
     await planted.close()
   }
+}
+
+t.test('a fault that the gateway goes on after is found, as its end would be', async (t) => {
+  const { findings, cases } = await findingsWith('fault-now-and-then.ts', { cases: 2_000 })
+  t.match(findings, [{ what: /^a gateway had a fault: Error: planted, / }])
+  t.ok(cases < 2_000, 'the round ends with it')
+})
+
+t.test(
+  'what is wrong with answers over HTTP/2 alone is found: a status, a byte that is missing, the body of another',
+  async (t) => {
+    const { findings } = await findingsWith('wrong-over-http2.ts', {
+      cases: 8_000,
+      without: ({ speaks }) => speaks !== 'http2'
+    })
+    const found = findings.map(({ what }) => what)
+    for (const what of [
+      'status 201 for 200',
+      'another body than the service sent',
+      'a length over HTTP/2 that is not that of the body',
+      /^another's answer: /
+    ])
+      t.ok(
+        found.some((one) => (typeof what === 'string' ? one === what : what.test(one))),
+        String(what),
+        { found }
+      )
+  }
+)
+
+t.test('late bytes of an unused connection that answer who uses it next are found', async (t) => {
+  const isLate = ({ answer }: RequestPlan) => answer.late === 'answer' && answer.lateWhen === 'next read'
+  const { findings } = await findingsWith('late-bytes-kept.ts', {
+    cases: 8_000,
+    // Those that send them, and those that may be given them.
+    without: ({ requests }) => requests.length < 5 && !requests.some(isLate)
+  })
+  t.ok(
+    findings.some(({ detail }) => /^that of case \d+, late answer \(next read\) behind /.test(detail)),
+    'those that were there before, which another read brings',
+    { findings }
+  )
+})
+
+t.test('an excuse that is used too often is a finding', (t) => {
+  t.strictSame(overused({ raced: 60, cut: 100, coded: 1 }, 5_000), ['excused too often (raced): 60 of 5000 cases'])
+  t.strictSame(overused({ raced: 25, cut: 250 }, 5_000), [])
+  t.strictSame(overused({ 'reset by the service': 10 }, 100), [], 'a few of few cases are none')
+  t.end()
 })
 
 // Nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory.

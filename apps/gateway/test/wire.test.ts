@@ -66,6 +66,7 @@ t.test('heads', (t) => {
     'HTTP/1.1 099 x',
     'HTTP/1.1 000 x',
     'HTTP/1.1 600 x',
+    'HTTP/1.0 100 x',
     'HTTP/1.1 999 x',
     'HTTP/1.1 2000',
     'HTTP/1.1  200',

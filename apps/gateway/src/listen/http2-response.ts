@@ -57,6 +57,7 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
     if (given !== undefined && isPairs(given)) {
       for (let at = 0; at < given.length; at += 2) add(head, given[at]!, given[at + 1])
     }
+    if (status === 204 || status === 205) unsaid(head, status)
     this.statusCode = status
     const waitForTrailers = this.trails && !this.writableEnded
     respond(stream, head, { endStream: this.writableEnded, sendDate: this.sendDate, waitForTrailers })
@@ -142,6 +143,17 @@ Object.defineProperties(GatewayHttp2Response.prototype, {
     }
   }
 })
+
+/**
+ * Takes back a length of what Node does not send with these: it would make the answer malformed (RFC 9113 8.1.1), which resets its stream. A
+ * 204 may say none at all (RFC 9110 8.6).
+ */
+function unsaid(head: string[], status: number): void {
+  const at = head.findIndex((name, i) => i % 2 === 0 && name === 'content-length')
+  if (at === -1) return
+  if (status === 204) head.splice(at, 2)
+  else head[at + 1] = '0'
+}
 
 function isPairs(head: Head): head is readonly string[] {
   return Array.isArray(head)

@@ -75,6 +75,11 @@ export function ownPath({ method, upgrade }: RequestPlan, tag: string): string {
   return `${streams ? '/f' : '/s'}/${tag}`
 }
 
+/** The path of a request where a client can say nothing else in its place, as over HTTP/2. */
+export function pathOf(plan: RequestPlan, tag: string): string {
+  return plan.target === 'public' || plan.target === 'gateway' ? targetOf(plan, tag) : ownPath(plan, tag)
+}
+
 /** The place in paths that answers are kept for; `tag` goes in the token there, since all callers share the path. */
 function targetOf(plan: RequestPlan, tag: string): string {
   switch (plan.target) {

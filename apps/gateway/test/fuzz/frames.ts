@@ -1,13 +1,21 @@
 import { block, END_HEADERS, END_STREAM, frame, PREFACE, TYPE, uint32 } from '../helpers/http2-frames.ts'
-import { ownPath } from './bytes.ts'
+import { pathOf } from './bytes.ts'
 import type { ClientPlan, FramePlan } from './model.ts'
+
+const WINDOW = 2 ** 20
+/** The initial window of each stream (RFC 9113, 6.5.2). */
+const WINDOWS = Buffer.concat([Buffer.from([0, 4]), uint32(WINDOW)])
 
 /**
  * What a client of HTTP/2 sends: the preface, its settings, a stream for each of its requests, and frames that a case adds, in which the
  * length, the flags and the stream need not fit.
  */
 export function http2Bytes(plan: ClientPlan, tags: readonly string[]): Buffer {
-  const parts = [PREFACE, frame(TYPE.settings, 0, 0)]
+  // One in four takes no more than it is given without asking, and is held up by its window.
+  const wide = tags[0]!.charCodeAt(8) % 4 !== 0
+  const parts = wide
+    ? [PREFACE, frame(TYPE.settings, 0, 0, WINDOWS), frame(TYPE.windowUpdate, 0, 0, uint32(WINDOW))]
+    : [PREFACE, frame(TYPE.settings, 0, 0)]
   const request = (i: number) => {
     const asked = plan.requests[i]!
     const { method, body, fields, lists } = asked
@@ -16,8 +24,9 @@ export function http2Bytes(plan: ClientPlan, tags: readonly string[]): Buffer {
     const own = [
       [':method', method],
       [':scheme', plan.speaks === 'tls' ? 'https' : 'http'],
-      [':path', ownPath(asked, tags[i]!)],
+      [':path', pathOf(asked, tags[i]!)],
       [':authority', 'fuzz'],
+      ...(asked.token || asked.target === 'public' ? [['authorization', `Bearer ${tags[i]!}`] as const] : []),
       ...(body.framing === 'length' || body.framing === 'both'
         ? [['content-length', String(Math.max(0, content.length + body.lie))] as const]
         : []),

@@ -50,6 +50,8 @@ const SETTINGS = {
 export const HEADER_LIMIT = 14_336
 /** For what a hostile service may hold. */
 const ROUTE_TIMEOUT_MS = 1_000
+/** How long the answers of the public route are kept. */
+export const PUBLIC_TTL_MS = 1_000
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Where a gateway's routes lead. */
@@ -70,10 +72,11 @@ export async function startGateway(
   imports: readonly string[] = []
 ): Promise<Gateway> {
   const folder = await mkdtemp(join(tmpdir(), 'skerry-fuzz-'))
+  const cache = { scope: 'public', ttl: PUBLIC_TTL_MS / 1_000 }
   const rules = [
     ...METHODS.map((method) => ({ method, path: '/s/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS })),
     { method: 'GET', path: '/f/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS, body: 'stream' },
-    { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache: { scope: 'public', ttl: 1 } }
+    { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache }
   ]
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(rules))

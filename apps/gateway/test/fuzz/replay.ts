@@ -42,7 +42,7 @@ async function faultsOf(fuzz: Fuzz, number: number, plan: ClientPlan): Promise<s
     await Promise.allSettled([fuzz.doors.plain.probe(), fuzz.doors.tls.probe()])
     const deaths = await fuzz.revive()
     if (deaths.length > 0) return ['a gateway ended']
-    if (faults.length > 0) return faults
+    if (faults.length > 0) return faults.map(({ what }) => what)
   }
   return []
 }

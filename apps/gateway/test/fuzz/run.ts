@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { waitFor } from '@skerry/testing'
 import { type Doors, type Outcome, playCase, prepare } from './batch.ts'
 import { tagOf } from './bytes.ts'
+import { type Excuse, overused } from './excuses.ts'
 import { type Gateway, type Routes, startGateway } from './gateway.ts'
 import type { Prepared } from './judge.ts'
 import { type ClientPlan, caseOf } from './model.ts'
@@ -60,8 +61,10 @@ export type RoundResult = {
   calm: number
   shared: number
   sharedFailed: number
-  /** Answers that were late bytes of somebody else's, by who was faster. */
+  /** Answers to well-behaved clients that were late bytes of somebody else's, by who was faster. */
   raced: number
+  /** Cases of which something was not judged, by why. */
+  excused: Partial<Record<Excuse, number>>
   findings: Finding[]
 }
 
@@ -114,7 +117,8 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
     if (number !== undefined) found.cases.push(number)
     findings.set(what, found)
   }
-  const result = { cases: 0, seen: 0, answered: 0, calm: 0, shared: 0, sharedFailed: 0, raced: 0 }
+  const excused: RoundResult['excused'] = {}
+  const result = { cases: 0, seen: 0, answered: 0, calm: 0, shared: 0, sharedFailed: 0, raced: 0, excused }
   service.raced = 0
   const started = performance.now()
   const end = from + cases
@@ -129,7 +133,8 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
       result.cases++
       result.seen += outcome.seen
       result.answered += outcome.answers
-      for (const fault of outcome.faults) find(fault, outcome.prepared.number)
+      for (const { what, detail } of outcome.faults) find(what, outcome.prepared.number, detail)
+      for (const one of outcome.excused) excused[one] = (excused[one] ?? 0) + 1
     }
     const work = async () => {
       while (next < end && !dead) {
@@ -178,6 +183,8 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
     } else for (const fault of tally.faults) find(fault.replace(/\d{3,}/g, 'N'), undefined, fault)
     for (const fault of service.faults.splice(0)) find(`the service was sent ${fault.split(':')[0]}`, undefined, fault)
   }
+  for (const one of overused({ ...excused, raced: (excused.raced ?? 0) + result.raced }, result.cases))
+    find(one.split(':')[0]!, undefined, one)
   return { ...result, seconds: (performance.now() - started) / 1_000, findings: [...findings.values()] }
 }
 

@@ -20,7 +20,7 @@ export type Expected = { answer: AnswerPlan | undefined; saw(request: SeenReques
  * Bytes behind an answer. `mayRace`: they came in a write of their own, behind an answer that was whole by its own account. Whoever sends the
  * next request in that moment cannot know of them, and takes them for its answer.
  */
-export type LateBytes = { what: string; mayRace: boolean }
+export type LateBytes = { what: string; mayRace: boolean /** `performance.now()` */; sentAt: number }
 
 export type HostileService = {
   url: string
@@ -120,7 +120,8 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
       else socket.destroy()
       return
     }
-    const tag = tagsIn(target)[0] ?? tagsIn(fields)[0]
+    // A public route is asked for all, and the gateway takes the token away. A damaged name that is no token's would be a header like any other.
+    const tag = tagsIn(target)[0] ?? tagsIn(/(?:^|\n)authorization: ?([^\r]*)/i.exec(fields)?.[1] ?? '')[0]
     const one = tag === undefined ? undefined : service.expected.get(tag)
     if (tag !== undefined && one === undefined) service.strangers++
     const request: SeenRequest = { tag, method, target, body }
@@ -150,7 +151,7 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     if (answer.late !== 'nothing') {
       const mayRace = isApart(answer)
       const what = `late ${answer.late} (${answer.lateWhen}) behind ${answer.status} to ${method}, ${answer.body.framing}`
-      service.late.set(tag, { what, mayRace })
+      service.late.set(tag, { what, mayRace, sentAt: performance.now() })
       if (service.late.size > MOST_LATE) service.late.delete(service.late.keys().next().value!)
     }
     const written = () => {

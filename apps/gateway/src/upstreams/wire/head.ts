@@ -67,6 +67,8 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
   let at = lineEnd(text, 0)
   const status = statusOf(text, at)
   let keepAlive = text.charCodeAt(7) === 49
+  // HTTP/1.0 has none (RFC 9110, 15.2), so another parser takes it for the last answer of its connection.
+  if (status < 200 && !keepAlive) throw new ProtocolError('an interim answer of HTTP/1.0')
   let keptMs = Number.POSITIVE_INFINITY
   let length = UNTIL_CLOSE
   let chunked = false
