@@ -13,9 +13,8 @@ t.setTimeout(run.limitMs)
 
 /** It makes requests from the documents, right and wrong ones, and compares what comes with what they say (https://schemathesis.io). */
 const REQUIREMENTS = ['schemathesis==4.32.5']
-const EXAMPLES = 10
-/** What a busy machine does not reach; a run that was cut off there has not asked everything, and fails. */
-const LONGEST_SECONDS = 1_500
+/** Of each operation, besides its own examples and the edges of its schemas. A bound in time would make it go on until that is over. */
+const EXAMPLES = 250
 /** Answers that do not end by themselves, and what would end the session that all is asked with (ids of sessions are learnt from their list). */
 const LEFT_OUT = [
   ...['--exclude-path-regex', '^/v1/(live|auth/logout)'],
@@ -63,8 +62,7 @@ function reasonOf({ check, url, sent, status, problem, message }: Fault): string
     if (status === 414) return 'what is longer than any target is refused for that'
     if (status === 413) return 'what is larger than any body is refused for that'
     if (status === 412) return 'a tag that is none is refused as one that does not match'
-    // In a sequence of requests it is not said what is wrong.
-    if ((message.includes('Incorrect type') || message === '') && sent.includes(': null'))
+    if (/Incorrect type|, became null\)/.test(message) && sent.includes('null'))
       return 'null where a member is optional means absent'
   }
   if (check === 'response_schema_conformance' && /[?&]fields=/.test(url) && message.includes('is a required property'))
@@ -164,6 +162,9 @@ t.test('a fault has a reason, or is one', (t) => {
   t.equal(reasonOf(fault), undefined)
   t.equal(reasonOf({ ...fault, problem: { code: 'BAD_CURSOR' } }), REFUSALS.BAD_CURSOR)
   t.equal(reasonOf({ ...fault, status: 500, problem: { code: 'BAD_CURSOR' } }), undefined)
+  const nothing = { ...fault, check: 'negative_data_rejection', status: 202, sent: '{"a": null}' }
+  t.ok(reasonOf({ ...nothing, message: 'violates `type` at /properties/a (was string, became null)' }))
+  t.equal(reasonOf({ ...nothing, message: 'violates `minLength`' }), undefined)
   t.equal(
     reasonOf({ ...fault, check: 'response_schema_conformance', message: '"a" is a required property' }),
     undefined
@@ -205,7 +206,7 @@ t.test('round 1', skip, async (t) => {
       `${system.url}/openapi.json`,
       ...['--checks', 'all', '--seed', String(run.seed), '--max-examples', String(EXAMPLES), '--continue-on-failure'],
       // One: in threads that parse at the same time its parser fails (CPython issue 106905).
-      ...['--workers', '1', '--max-time', String(LONGEST_SECONDS), '--request-timeout', '30', '--no-color'],
+      ...['--workers', '1', '--request-timeout', '30', '--no-color'],
       ...['--header', `Authorization: Bearer ${accessToken}`, '--output-sanitize', 'false'],
       ...['--report', 'ndjson', '--report-ndjson-path', report],
       ...LEFT_OUT
@@ -235,9 +236,9 @@ t.test('round 1', skip, async (t) => {
     else left.set(key, { ...fault, times: (left.get(key)?.times ?? 0) + 1 })
   }
   for (const [reason, times] of reasons) t.comment(`${times} × ${reason}`)
-  for (const [what, fault] of left) t.fail(what, { ...fault, sent: fault.sent.slice(0, 2_000) })
+  for (const [what, fault] of left) t.fail(what, { ...fault, said: fault.message, sent: fault.sent.slice(0, 2_000) })
   t.equal(signedOut, 0, 'its token was good to the end')
   t.same(errors, [], 'each request was answered')
-  t.match(ended, /completed/i, `all was asked within ${LONGEST_SECONDS} s`)
+  t.equal(ended, 'completed', 'all was asked')
   t.ok((await fetch(`${system.url}/readyz`)).ok, 'the system is well afterwards')
 })
