@@ -13,7 +13,7 @@ type Member = TSchema & {
 const INTRO = `# Settings of the gateway
 
 Environment variables, read at start. Names that end in \`_MS\` are milliseconds, sizes are bytes. A value out of bounds ends the start with one line that
-names it. This page is made of the schema in \`apps/gateway/src/config.ts\` by
+names it. This page is made of the schemas in \`apps/gateway/src/settings\` by
 \`node --run settings\` in \`apps/gateway\`; a test fails when they differ.
 `
 
