@@ -159,14 +159,16 @@ async function batchesAreBounded(t: Test): Promise<void> {
   const batch = async (paths: string[]) => {
     const body = { requests: paths.map((path) => ({ method: 'GET', path })) }
     const { status, text } = await plain.ask('/v1/batch', { method: 'POST', body })
-    t.equal(status, 200)
+    if (status !== 200) throw new Error(`a batch is answered ${status}: ${text}`)
     return (JSON.parse(text) as { responses: { status: number }[] }).responses.map((one) => one.status)
   }
-  t.strictSame(
-    await batch(['/x/live', '/x', '/v1/users/me']),
-    [400, 200, 401],
-    'no stream, and the others are answered'
-  )
+  // What the attack took of the places in the service is back within seconds.
+  let mixed: number[] = []
+  await waitFor(async () => {
+    mixed = await batch(['/x/live', '/x', '/v1/users/me'])
+    return mixed[1] !== 503
+  })
+  t.strictSame(mixed, [400, 200, 401], 'no stream, and the others are answered')
   // Some may find no place in the service; of those that do one fits.
   const large = await batch(Array(20).fill('/x/page'))
   const fitting = large.filter((status) => status !== 502 && status !== 503)
