@@ -20,6 +20,11 @@ t.test('WebSocket', async (t) => {
   const upstream = await startUpstream(t, g.nc, LIVE)
   upstream.server.on('upgrade', (request, socket, head) => {
     handshakes.push(request)
+    if (request.url?.includes('refuse-at-length')) {
+      const body = 'x'.repeat(70_000)
+      socket.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+      return
+    }
     if (request.url?.includes('refuse')) {
       socket.end('HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 8\r\n\r\ntoo many')
       return
@@ -119,6 +124,15 @@ t.test('WebSocket', async (t) => {
     t.equal((response as IncomingMessage).headers['retry-after'], '7')
     t.match((response as IncomingMessage).headers['x-request-id'], /./)
     t.equal(String(Buffer.concat(await (response as IncomingMessage).toArray())), 'too many')
+    await waitFor(async () => (await connectionsOf(upstream.server)) === 0)
+  })
+
+  t.test('a refusal too long to be passed on is none: not an empty one in its place', async (t) => {
+    const ws = connect('/v1/live/ws?refuse-at-length')
+    ws.on('error', () => ws.terminate())
+    const [, response] = await once(ws, 'unexpected-response')
+    t.equal((response as IncomingMessage).statusCode, 502)
+    t.match(String(Buffer.concat(await (response as IncomingMessage).toArray())), '"status":502')
     await waitFor(async () => (await connectionsOf(upstream.server)) === 0)
   })
 

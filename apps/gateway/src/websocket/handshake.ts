@@ -31,7 +31,7 @@ export type HandshakeRequest = {
 }
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
-/** A refusal that is longer is passed on without its body, bytes. */
+/** The body of a refusal, bytes: a longer one is a fault of its instance. */
 const LONGEST_REFUSAL = 65_536
 /** What a service can answer a handshake with, beside 101: nothing else could be passed on. */
 const FIRST_STATUS = 200
@@ -113,7 +113,8 @@ async function bodyOf(response: IncomingMessage): Promise<Buffer> {
   let length = 0
   for await (const part of response as AsyncIterable<Buffer>) {
     length += part.length
-    if (length > LONGEST_REFUSAL) return Buffer.alloc(0)
+    // Neither a part of it nor nothing is what the service said.
+    if (length > LONGEST_REFUSAL) throw new HandshakeError('a refusal too long to be passed on')
     parts.push(part)
   }
   return Buffer.concat(parts)
