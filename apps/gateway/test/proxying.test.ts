@@ -74,6 +74,28 @@ t.test('requests and answers pass as they are', async (t) => {
   t.equal(bodies[0]?.length, MIB)
 })
 
+t.test('a 204 says no length (RFC 9110, 8.6), whatever its service says', async (t) => {
+  const g = await startGateway(t)
+  await startUpstream(t, g.nc, {
+    answer: (_req, res) => {
+      res.writeHead(204, { 'content-length': '0', etag: '"1"' }).end()
+    }
+  })
+  await g.live('content', 1)
+  const port = Number(new URL(g.url).port)
+  const head = 'host: x\r\nconnection: close'
+  for (const [what, request] of [
+    ['an answer', `GET /v1/posts HTTP/1.1\r\n${head}`],
+    ['to HEAD', `HEAD /v1/posts HTTP/1.1\r\n${head}`],
+    ['to HTTP/1.0', 'GET /v1/posts HTTP/1.0\r\nhost: x']
+  ] as const) {
+    const answer = await sendRaw(port, `${request}\r\n\r\n`)
+    t.equal(answer.status, 204, what)
+    t.match(answer.head, 'etag: "1"')
+    t.notMatch(answer.head, /content-length|transfer-encoding/, what)
+  }
+})
+
 t.test('a body over the limit', async (t) => {
   const g = await startGateway(t)
   const posts = await startUpstream(t, g.nc, {})

@@ -25,6 +25,10 @@ t.test('WebSocket', async (t) => {
       socket.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
       return
     }
+    if (request.url?.includes('refuse-without-content')) {
+      socket.end('HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n')
+      return
+    }
     if (request.url?.includes('refuse')) {
       socket.end('HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 8\r\n\r\ntoo many')
       return
@@ -134,6 +138,15 @@ t.test('WebSocket', async (t) => {
     t.equal((response as IncomingMessage).statusCode, 502)
     t.match(String(Buffer.concat(await (response as IncomingMessage).toArray())), '"status":502')
     await waitFor(async () => (await connectionsOf(upstream.server)) === 0)
+  })
+
+  t.test('a 204 says no length (RFC 9110, 8.6)', async (t) => {
+    const ws = connect('/v1/live/ws?refuse-without-content')
+    ws.on('error', () => ws.terminate())
+    const [, response] = (await once(ws, 'unexpected-response')) as [unknown, IncomingMessage]
+    t.equal(response.statusCode, 204)
+    t.equal(response.headers['content-length'], undefined)
+    await once(response.resume(), 'end')
   })
 
   t.test('a message that is too large ends its connection', async (t) => {

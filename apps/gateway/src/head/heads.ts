@@ -7,7 +7,7 @@ import type { HeadPart } from '../head-lines.ts'
 import { type AnswerHead, headInList } from './answer-head.ts'
 import { headPart, wholeHeadText } from './head-text.ts'
 import { writePairs } from './http1-response.ts'
-import { compose, limitHeaders, notReplaced, type OwnHeaders, passedBack, saysAny } from './lists.ts'
+import { compose, limitHeaders, notReplaced, type OwnHeaders, passedBack, saysAny, takeOut } from './lists.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** What the gateway says itself in a head, by name in lower case. */
@@ -30,7 +30,7 @@ export type HeadsOptions = {
 /**
  * Where the head of every answer is made: composed of what the answer says and what the gateway says (`compose` in lists.ts), and then seen by the
  * policies. Nothing writes one but `write`. Where there is no response to write to, `switching` and `refusal` make it as text; Fastify writes those of
- * its replies as `ofReply` has made them. Lists are name, value, name, value; names in lower case.
+ * its replies as `ofReply` has made them. Lists are name, value, name, value; names in lower case. A 204 and a 101 say no length (RFC 9110, 8.6).
  */
 export type Heads = {
   /** What the gateway says in each answer to a visit: its id, CORS, how its limits stand, and that the gateway is leaving. */
@@ -94,6 +94,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
       return { status: error.status, list, body }
     },
     write(response, visit, status, list, common) {
+      if (status === 204) takeOut(list, 'content-length')
       if (onHead === undefined) {
         writePairs(response, status, list, common)
         return
@@ -112,6 +113,7 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
     },
     switching(visit, came) {
       const list = compose(passedBack(came), { 'x-request-id': visit.id }, [])
+      takeOut(list, 'content-length')
       see(visit, 101, list)
       return wholeHeadText('HTTP/1.1 101 Switching Protocols', [
         ...['connection', 'Upgrade', 'upgrade', 'websocket'],

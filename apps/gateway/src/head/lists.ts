@@ -64,6 +64,11 @@ function hasName(list: readonly string[], name: string, end: number): boolean {
   return false
 }
 
+/** Takes a header out of a list. */
+export function takeOut(list: string[], name: string): void {
+  for (let i = list.length - 2; i >= 0; i -= 2) if (list[i] === name) list.splice(i, 2)
+}
+
 /** Whether a service says one of these itself. */
 export function saysAny(
   came: IncomingHttpHeaders,

@@ -36,6 +36,8 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
   /** The rest of a long body that was given as a whole. */
   private rest: Buffer | undefined
   private ending: unknown[] = []
+  /** The head of a 205 whose body has not come to its end: Node sends it with the end of its stream, and nothing of the body. */
+  held: string[] | undefined
   /** Is told when the stream is gone, however it ended. */
   ended: ((response: GatewayHttp2Response) => void) | undefined
 
@@ -46,6 +48,13 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
     if (stream.destroyed || stream.closed) return this
     // Throws as Node does.
     if (stream.headersSent) return super.writeHead(status)
+    if (this.held !== undefined) {
+      // Node's `end` writes a head where none is sent.
+      if (!this.writableEnded) throw new Error('the head of this answer was written before')
+      this.send(this.held)
+      this.held = undefined
+      return this
+    }
     const given = typeof second === 'string' ? third : second
     const head = [':status', String(status)]
     if (given !== undefined && !isPairs(given)) {
@@ -59,15 +68,26 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
     }
     if (status === 204 || status === 205) unsaid(head, status)
     this.statusCode = status
-    const waitForTrailers = this.trails && !this.writableEnded
-    respond(stream, head, { endStream: this.writableEnded, sendDate: this.sendDate, waitForTrailers })
+    // Sent now it would be whole to its client, and its body may break off.
+    if (status === 205 && !this.writableEnded) this.held = head
+    else this.send(head)
     return this
+  }
+
+  private send(head: string[]): void {
+    const waitForTrailers = this.trails && !this.writableEnded
+    respond(this.stream, head, { endStream: this.writableEnded, sendDate: this.sendDate, waitForTrailers })
+  }
+
+  /** As Node's, of which its types do not know. */
+  flushHeaders(): void {
+    if (!this.headersSent) this.writeHead(this.statusCode)
   }
 
   override write(chunk: string | Uint8Array, encoding?: BufferEncoding | Written, written?: Written): boolean {
     if (!this.headersSent) this.writeHead(this.statusCode)
-    if (this.stream.writableEnded && !this.writableEnded) {
-      // An answer to HEAD, a 204 or a 304: HTTP/1.1 drops the body, and Node would break this stream.
+    if (this.held !== undefined || (this.stream.writableEnded && !this.writableEnded)) {
+      // An answer to HEAD, a 204, a 205 or a 304: HTTP/1.1 drops the body, and Node would break this stream.
       const done = typeof encoding === 'function' ? encoding : written
       if (done !== undefined) process.nextTick(done as () => void)
       return true
@@ -131,6 +151,11 @@ export class GatewayHttp2Response extends Http2ServerResponse<GatewayHttp2Reques
 
 // Node's type says that these are properties.
 Object.defineProperties(GatewayHttp2Response.prototype, {
+  headersSent: {
+    get(this: GatewayHttp2Response): boolean {
+      return this.held !== undefined || this.stream.headersSent
+    }
+  },
   destroyed: {
     get(this: GatewayHttp2Response): boolean {
       return this.stream.destroyed

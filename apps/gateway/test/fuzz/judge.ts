@@ -154,6 +154,9 @@ async function judgeAnswer(court: Court, i: number, answer: ClientAnswer, upgrad
   const { tags, framed, plan } = prepared
   const { seen } = played
   const tag = tagsIn(answer.headers.get('x-tag') ?? '')[0] ?? tagsIn(answer.body)[0]
+  // RFC 9110, 8.6.
+  if ((answer.status === 204 || answer.status === 101) && answer.headers.has('content-length'))
+    fault(`a ${answer.status} that says a length`)
   if (answer.status === 500 && answer.body.includes('"INTERNAL"')) fault('an answer 500 of the gateway itself')
   // Whose token a public answer was loaded with says nothing of its place.
   if (tag === undefined || framed[i]?.target.startsWith('/pub/') === true) return true
