@@ -237,6 +237,7 @@ t.test('the door', async (t) => {
       }
     })
     t.equal(preflight.status, 204)
+    t.equal(preflight.headers.get('content-length'), null, 'a 204 says none (RFC 9110, 8.6)')
     t.match(preflight.headers.get('access-control-allow-methods'), /PATCH/)
     t.equal(preflight.headers.get('access-control-allow-headers'), SENT)
     t.match(preflight.headers.get('vary'), /access-control-request-headers/i)

@@ -108,6 +108,8 @@ export function createHeads({ corsHeaders, draining = () => false, onHead }: Hea
       corsHeaders(origin, said)
       if (visit?.verdict !== undefined) limitHeaders(visit.verdict, said)
       const list = ofOwn(own, said)
+      // @fastify/cors gives one to a preflight.
+      if (status === 204) takeOut(list, 'content-length')
       see(visit, status, list)
       return list
     },
