@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { bucketOf, collectionOf, newId, readRoles, type Store } from '@skerry/store'
+import { bucketOf, collectionOf, newId } from '@skerry/store'
 import { childEnv, useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { type Incoming, type OperationView, type OperatorAnswer, on, startConsumer, startRelay } from '../src/index.ts'
 import { Counted, rowOf, tallies, tally, write } from './fixtures/counting.ts'
+import { sharesOf } from './fixtures/owners.ts'
 import { openService } from './fixtures/service.ts'
 
 const stores = await useStores(t)
@@ -36,31 +37,7 @@ function startInstance(
   })
 }
 
-/** Which partitions each instance has. */
-async function owners(store: Store): Promise<Record<string, number[]>> {
-  const found: Record<string, number[]> = {}
-  for (const [role, owner] of (await readRoles(store)).owners) {
-    const [, partition] = /^consumer:content:content--tally:(\d)$/.exec(role) ?? []
-    if (partition !== undefined) found[owner] = [...(found[owner] ?? []), Number(partition)].sort()
-  }
-  return found
-}
-
-/** Waits until all partitions have owners among these, each as many. */
-async function shared(store: Store, ...instances: string[]): Promise<void> {
-  await waitFor(
-    async () => {
-      const has = await owners(store)
-      const counts = instances.map((instance) => has[instance]?.length ?? 0)
-      return (
-        Object.keys(has).length === instances.length &&
-        counts.reduce((a, b) => a + b, 0) === 8 &&
-        Math.max(...counts) - Math.min(...counts) <= 1
-      )
-    },
-    { message: `${instances.join(', ')} share the partitions` }
-  )
-}
+const { owners, shared } = sharesOf('consumer:content:content--tally')
 
 async function writeAll({ store }: Service, all: People, times = 1): Promise<void> {
   for (let i = 0; i < times; i++)

@@ -1,14 +1,13 @@
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { bucketOf, collectionOf, newId, randomBucket } from '@skerry/store'
-import { childEnv, waitFor } from '@skerry/testing'
-import t, { type Test } from 'tap'
+import { waitFor } from '@skerry/testing'
+import t from 'tap'
 import { fromHeaders, on, startConsumer, startRelay } from '../src/index.ts'
 import { Counted, rowOf, tallies, tally, write } from './fixtures/counting.ts'
 import { KILL_POINTS, type KillPoint } from './fixtures/kill-points.ts'
+import { launch } from './fixtures/launch.ts'
 import { startOwnStores } from './fixtures/own-stores.ts'
 import { openService } from './fixtures/service.ts'
-import type { VictimOptions } from './fixtures/victim.ts'
 
 // Its own, since mongod is to end the transaction of a paused process soon.
 const stores = await startOwnStores(t, 'paused')
@@ -16,22 +15,6 @@ const EACH = 12
 /** What a paused consumer had asked for is over when its lease is, as in production. */
 const LEASE_MS = { relay: 1_000, consumer: 8_000 } as const
 t.setTimeout(600_000)
-
-/** A relay or a consumer in a process of its own, which stops at a step as it stands. */
-function launch(t: Test, victim: VictimOptions) {
-  const env = { ...childEnv(), VICTIM: JSON.stringify(victim) }
-  const child = fork(new URL('fixtures/victim.ts', import.meta.url), { execArgv: [], env })
-  const exited = once(child, 'exit')
-  let isPaused = false
-  child.on('message', (message) => {
-    if (message === 'paused') isPaused = true
-  })
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  return { child, isPaused: () => isPaused }
-}
 
 for (const role of ['relay', 'consumer'] as const)
   for (const [at, step] of (KILL_POINTS[role] as readonly KillPoint[]).entries())

@@ -1,9 +1,8 @@
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { bucketOf, collectionOf, leases, newId, readRoles, type Store } from '@skerry/store'
-import { childEnv, useStores, waitFor } from '@skerry/testing'
+import { bucketOf, collectionOf, leases, newId, type Store } from '@skerry/store'
+import { useStores, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { takeFence } from '../src/fence.ts'
 import { fromHeaders, startRelay } from '../src/index.ts'
@@ -11,6 +10,8 @@ import { outbox } from '../src/outbox.ts'
 import { ensureStreams, streamStates } from '../src/streams.ts'
 import { write } from './fixtures/counting.ts'
 import type { KillPoint } from './fixtures/kill-points.ts'
+import { launch } from './fixtures/launch.ts'
+import { sharesOf } from './fixtures/owners.ts'
 import { openService } from './fixtures/service.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 
@@ -61,53 +62,19 @@ async function whole(t: Test, service: Service, all: People, times: number, mess
   for (const [owner] of all) t.same(found.get(owner), numbers, message)
 }
 
-/** Which partitions each instance relays to. */
-async function relays(store: Store): Promise<Record<string, number[]>> {
-  const found: Record<string, number[]> = {}
-  for (const [role, owner] of (await readRoles(store)).owners) {
-    const [, partition] = /^relay:content:(\d)$/.exec(role) ?? []
-    if (partition !== undefined) found[owner] = [...(found[owner] ?? []), Number(partition)].sort()
-  }
-  return found
-}
-
-async function shared(store: Store, ...instances: string[]): Promise<void> {
-  await waitFor(
-    async () => {
-      const has = await relays(store)
-      const counts = instances.map((instance) => has[instance]?.length ?? 0)
-      return (
-        Object.keys(has).length === instances.length &&
-        counts.reduce((a, b) => a + b, 0) === 8 &&
-        Math.max(...counts) - Math.min(...counts) <= 1
-      )
-    },
-    { message: `${instances.join(', ')} share the partitions` }
-  )
-}
+const { owners: relays, shared } = sharesOf('relay:content')
 
 const marksOf = async ({ jsm }: Service) =>
   Object.keys((await jsm.streams.info('content', { subjects_filter: 'content.relay.*' })).state.subjects ?? {}).length
 
-function launch(t: Test, name: string, kill?: VictimOptions['kill']) {
+function launchRelay(t: Test, name: string, kill?: VictimOptions['kill']) {
   const { url, user, password } = stores.nats
   const victim: VictimOptions = {
     ...{ role: 'relay', instance: 'victim', leaseMs: 1_000, nats: { url, user, password } },
     mongo: { url: stores.mongoUrl, database: stores.database(name) },
     ...(kill === undefined ? {} : { kill })
   }
-  const env = { ...childEnv(), VICTIM: JSON.stringify(victim) }
-  const child = fork(new URL('fixtures/victim.ts', import.meta.url), { execArgv: [], env })
-  const exited = once(child, 'exit')
-  let isPaused = false
-  child.on('message', (message) => {
-    if (message === 'paused') isPaused = true
-  })
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  return { child, exited, isPaused: () => isPaused }
+  return launch(t, victim)
 }
 
 t.test('instances share what is relayed, and hand it over in order as they come and go', async (t) => {
@@ -154,7 +121,7 @@ t.test('what a killed instance relayed goes to the others', async (t) => {
   const { store } = service
   const one = startRelay({ ...service.common, instance: 'one', partitions: 8 })
   await shared(store, 'one')
-  const { child, exited } = launch(t, 'killed')
+  const { child, exited } = launchRelay(t, 'killed')
   await shared(store, 'one', 'victim')
   const all = people()
   await writeAll(store, all, 2)
@@ -298,7 +265,7 @@ for (const step of [
         { _id: 'content' },
         { $set: { relays: Object.fromEntries(ALL.map((index) => [index, 'doubted'])) } }
       )
-    const victim = launch(t, name, { step, nth: step.startsWith('mark') ? 3 : 10, how: 'paused' })
+    const victim = launchRelay(t, name, { step, nth: step.startsWith('mark') ? 3 : 10, how: 'paused' })
     const all = people()
     const writing = step.startsWith('mark') ? undefined : once(victim.child, 'message')
     await writing
