@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { assertRedisUrl } from '@skerry/cache'
+import { assertRedisUrl } from '@skerry/cache/redis-url'
 import type { GatewayConfig } from './config.ts'
 import { parseNetworks } from './door/address.ts'
 import { limitPoliciesOf } from './limits/limit-policies.ts'

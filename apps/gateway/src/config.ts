@@ -1,4 +1,4 @@
-import { BaseConfigSchema, NatsConfigSchema, parseConfig } from '@skerry/service'
+import { BaseConfigSchema, NatsConfigSchema, parseConfig } from '@skerry/service/process'
 import Type, { type Static } from 'typebox'
 import { answers, compression, http2, limits, network, requests, tls, webSockets } from './settings/clients.ts'
 import { alone, cache, documents, ejection, overload, retries, upstreams } from './settings/services.ts'

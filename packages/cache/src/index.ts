@@ -9,4 +9,5 @@ export {
 } from './cache.ts'
 export { type Circuit, createCircuit } from './circuit.ts'
 export type { CacheCodec } from './codec.ts'
-export { assertRedisUrl, type CacheLog, openRedis, type RedisLink, type RedisLinkOptions } from './redis.ts'
+export { type CacheLog, openRedis, type RedisLink, type RedisLinkOptions } from './redis.ts'
+export { assertRedisUrl } from './redis-url.ts'

@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { createCircuit } from './circuit.ts'
+import { assertRedisUrl } from './redis-url.ts'
 import { layOutStringMethods } from './string-methods.ts'
 
 layOutStringMethods()
@@ -37,12 +38,6 @@ export type RedisLinkOptions = {
   /** First and longest pause after a failure, ms. */
   pauseMs?: number
   longestPauseMs?: number
-}
-
-/** Throws for a URL that no Redis can have; what it says does not repeat the URL, which may hold a password. */
-export function assertRedisUrl(url: string): void {
-  if (!/^rediss?:\/\/[^/]/.test(url) || !URL.canParse(url))
-    throw new Error('the URL of Redis is none: write it as redis://127.0.0.1:6379 or rediss://host:port')
 }
 
 /**

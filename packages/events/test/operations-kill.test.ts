@@ -99,6 +99,12 @@ async function writes(more: number, ahead: number): Promise<void> {
 
 await Promise.all([launch('a'), launch('b')])
 await writes(100, 100)
+const all = { bucket: { $in: ids.map(bucketOf) }, _id: { $in: ids } }
+// A replay shows by a jump back, which only what has been applied before can make.
+await waitFor(async () => (await collectionOf(other.db, tallies).countDocuments(all)) === ids.length, {
+  timeoutMs: WAIT_MS,
+  message: 'the replayed consumer has applied something of each'
+})
 
 for (const round of run.rounds) {
   // After a round that failed it is not known what the next one would show.
@@ -149,7 +155,6 @@ async function holds(t: Test, generation: number, replayed: number): Promise<voi
   allowed = 0
   await waitFor(() => underWay === 0, { timeoutMs: WAIT_MS, message: 'writes that were begun end' })
   const model = storeWith(store, { tallies: `tallies--r${generation}` })
-  const all = { bucket: { $in: ids.map(bucketOf) }, _id: { $in: ids } }
   const rowsOf = async (view: typeof store) =>
     new Map((await collectionOf(view.db, tallies).find(all).toArray()).map((row) => [row._id, row]))
   for (const view of [model, other])

@@ -10,7 +10,7 @@ import {
   StartFault,
   shrinkHeap,
   startOps
-} from '@skerry/service'
+} from '@skerry/service/process'
 import type { GatewayConfig } from '../config.ts'
 import { mergeMetrics } from './metrics.ts'
 import { createPool } from './pool.ts'

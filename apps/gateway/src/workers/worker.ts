@@ -1,5 +1,5 @@
 import { Server } from 'node:net'
-import { shrinkHeap } from '@skerry/service'
+import { shrinkHeap } from '@skerry/service/shrink-heap'
 import { GO } from './pool.ts'
 
 /** How a primary tells a process that it is one of its workers: the number of the listening socket it has been given. */
