@@ -160,7 +160,7 @@ t.test('Redis dies and comes back', async (t) => {
 
 t.test('a Redis that hangs is not asked for each request', async (t) => {
   const redis = await startRedisServer(t)
-  const g = await startGateway(t, { redis: redis.url, env: TIGHT })
+  const g = await startGateway(t, { redis: redis.url, redisTimeoutMs: 100, env: TIGHT })
   await withServices(t, g)
   redis.freeze()
   const statuses = new Set<number>()

@@ -43,6 +43,8 @@ export async function startGateway(
   options: {
     env?: Record<string, string>
     redis?: boolean | string
+    /** What tests of a silent Redis shorten, ms. */
+    redisTimeoutMs?: number
     traffic?: Traffic
     policies?: readonly Policy[]
   } = {}
@@ -80,7 +82,12 @@ export async function startGateway(
   const redis =
     options.redis === undefined || options.redis === false
       ? undefined
-      : openRedis({ url: options.redis === true ? stores.redis.url : options.redis, log })
+      : openRedis({
+          url: options.redis === true ? stores.redis.url : options.redis,
+          // A busy machine must not look like a Redis that is away.
+          commandTimeoutMs: options.redisTimeoutMs ?? 30_000,
+          log
+        })
   if (redis !== undefined) {
     t.teardown(() => redis.close())
     await waitFor(() => redis.connected())
