@@ -48,23 +48,29 @@ export type Told = {
 /** The headers a service gets, as undici takes them: name, value, name, value. `body` is what will be sent, if anything. */
 export function requestHeaders(came: IncomingHttpHeaders, told: Told, body: Buffer | null): string[] {
   const list = passedOn(came, told.traceContinued)
-  tell(list, told, body)
+  list.push(...comesFrom(told), ...isKnownAs(told))
+  if (body !== null) list.push('content-length', String(body.length))
   return list
 }
 
-/** The same in two parts for what came in `fields`: what is the same for each request with these, and what is not. */
+/**
+ * The same in two parts for what came in `fields`: what is the same for each request with these, and what is not. Whom they come from is the same,
+ * too: their connection and these lines say it.
+ */
 export function splitHeaders(fields: Fields, told: Told): { common: HeadPart | undefined; headers: string[] } {
-  const headers: string[] = []
-  if (fields.passed === undefined) {
+  const { address, protocol } = told
+  let { passed } = fields
+  if (passed === undefined || passed.address !== address || passed.protocol !== protocol) {
     // Most connections ask more than once, with the same headers; for one request it costs more than it spares.
     if (!fields.asked || fields.headers.tracestate !== undefined) {
       fields.asked = true
       return { common: undefined, headers: requestHeaders(fields.headers, told, null) }
     }
-    fields.passed = headPart(passedOn(fields.headers, false))
+    const part = headPart([...passedOn(fields.headers, false), ...comesFrom(told)])
+    passed = { address, protocol, part }
+    fields.passed = passed
   }
-  tell(headers, told, null)
-  return { common: fields.passed, headers }
+  return { common: passed.part, headers: isKnownAs(told) }
 }
 
 /** What a service gets of what came. */
@@ -84,10 +90,12 @@ function passedOn(came: IncomingHttpHeaders, traceContinued: boolean): string[] 
   return list
 }
 
-function tell(list: string[], told: Told, body: Buffer | null): void {
-  list.push('x-forwarded-for', told.address, 'x-forwarded-proto', told.protocol)
-  list.push('x-request-id', told.requestId, 'traceparent', told.traceparent)
-  if (body !== null) list.push('content-length', String(body.length))
+function comesFrom({ address, protocol }: Told): string[] {
+  return ['x-forwarded-for', address, 'x-forwarded-proto', protocol]
+}
+
+function isKnownAs({ requestId, traceparent }: Told): string[] {
+  return ['x-request-id', requestId, 'traceparent', traceparent]
 }
 
 const withheld = new Map<string, boolean>()

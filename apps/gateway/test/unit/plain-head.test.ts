@@ -286,10 +286,20 @@ t.test('the headers of a connection', (t) => {
   const first = splitHeaders(fields, told)
   t.equal(first.common, undefined, 'one request is not worth it')
   const second = splitHeaders(again(fields).fields, told)
-  t.match(second.common?.text, /^authorization: Bearer a\r\nif-none-match: .*\r\naccept: a\r\n$/)
+  const passed =
+    /^authorization: Bearer a\r\nif-none-match: .*\r\naccept: a\r\nx-forwarded-for: 1\.2\.3\.4\r\nx-forwarded-proto: http\r\n$/
+  t.match(second.common?.text, passed)
   t.strictSame(joined(second), joined(first))
   t.equal(splitHeaders(fields, { ...told, requestId: 'other' }).common, second.common)
   t.match(joined(splitHeaders(fields, { ...told, requestId: 'other' })), { 'x-request-id': 'other' })
+  for (const from of [{ address: '1.2.3.5' }, { protocol: 'https' }, {}]) {
+    const other = { ...told, ...from }
+    t.strictSame(
+      joined(splitHeaders(fields, other)),
+      joined(splitHeaders(again().fields, other)),
+      'whom they come from'
+    )
+  }
 
   const request = new PlainRequest(new Socket(), again(fields))
   request.ownHeaders()

@@ -8,8 +8,8 @@ export type Fields = {
   readonly headers: Readonly<Record<string, string>>
   /** Name, value, name, value, as they were written. */
   readonly raw: readonly string[]
-  /** What a service gets of them (`proxy/request-headers.ts`): made for the second request with the same lines. */
-  passed: HeadPart | undefined
+  /** What a service gets of them, and of whom they come from (`proxy/request-headers.ts`): made for the second request with the same lines. */
+  passed: { readonly address: string; readonly protocol: string; readonly part: HeadPart } | undefined
   asked: boolean
 }
 

@@ -28,8 +28,7 @@ export type Head = {
   keptMs: number
 }
 
-// Controls, and LF without a CR; a CR without LF is found when lines are.
-const BAD_TEXT = /[^\t\r\x20-\x7e\x80-\xff](?<!\r\n)/
+/** Controls, also an LF without a CR; a CR without an LF is found when lines are. */
 const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const LENGTH = /^\d{1,15}$/
@@ -63,8 +62,8 @@ const MOST_FAMILIAR = 64
  * @param familiar what the last head from the same place was like; it is kept up to date
  */
 export function parseHead(text: string, method: string, familiar: Familiar = []): Head {
-  if (BAD_TEXT.test(text)) throw new ProtocolError('control characters in the head')
   let at = lineEnd(text, 0)
+  withoutControls(text.slice(0, at))
   const status = statusOf(text, at)
   let keepAlive = text.charCodeAt(7) === 49
   // HTTP/1.0 has none (RFC 9110, 15.2), so another parser takes it for the last answer of its connection.
@@ -86,7 +85,8 @@ export function parseHead(text: string, method: string, familiar: Familiar = [])
         if (place < familiar.length) familiar.length = place
         if (place < MOST_FAMILIAR) familiar.push(line)
       }
-      says(line, valueFrom(text, start + line.start.length, at), text, start, at)
+      // A known line was looked at when it became one, and so was each name.
+      says(line, withoutControls(valueFrom(text, start + line.start.length, at)), text, start, at)
     }
     const { name, repeated, value } = line
     switch (name) {
@@ -162,6 +162,11 @@ function lineEnd(text: string, from: number): number {
   if (at === -1) return text.length
   if (text.charCodeAt(at + 1) !== 10) throw new ProtocolError('control characters in the head')
   return at
+}
+
+function withoutControls(text: string): string {
+  if (NO_VALUE.test(text)) throw new ProtocolError('control characters in the head')
+  return text
 }
 
 function statusOf(text: string, end: number): number {
