@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BatchAnswer } from '@skerry/contracts'
 import { buildServer, createLogger, createMetrics } from '@skerry/service'
 import { waitFor } from '@skerry/testing'
-import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
 import { readAloneConfig } from '../src/config.ts'
 import { corsHeadersFor } from '../src/door/cors.ts'
@@ -361,35 +362,16 @@ t.test('however slowly a batch comes, what its time is too short for is 504 of i
   t.match(await slowly(100, 300), { status: 200, body: { responses: [late, late] } }, 'its time is over before')
 })
 
-t.test('a client that has gone before its batch begins holds nothing', async (t) => {
-  const config = readAloneConfig({ ROUTES: '/feed=http://127.0.0.1:1', LOG_LEVEL: 'silent' })
+/** The route alone, on an app of its own whose requests of batches `entry` answers. */
+async function startRoute(t: Test, entry: RequestListener, prepare: (app: FastifyInstance) => void = () => undefined) {
+  const config = readAloneConfig({ ROUTES: '/feed=http://127.0.0.1:1' })
   const metrics = createMetrics({ service: 'gateway', instance: '1', processMetrics: false })
-  const app = buildServer({
-    name: 'gateway',
-    config,
-    metrics,
-    logger: createLogger({ service: 'gateway', instance: '1', level: 'silent' })
-  })
+  const logger = createLogger({ service: 'gateway', instance: '1', level: 'silent' })
+  const app = buildServer({ name: 'gateway', config, metrics, logger })
   const room = createBodyBudget({ total: 1_000_000, perAddress: 1_000_000 })
-  let asked = 0
-  let over = 0
-  app.addHook('preHandler', async ({ raw }, reply) => {
-    if (raw.headers['x-leaves'] === undefined) return
-    const gone = once(reply.raw, 'close')
-    raw.socket.destroy()
-    await gone
-  })
-  // Behind the handler, whatever it does.
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.raw.once('close', () => over++)
-  })
+  prepare(app)
   batchRoute(app, {
-    entry(_request, response) {
-      asked++
-      response.setHeader('content-type', 'application/json')
-      response.write('"x')
-      response.end('"')
-    },
+    entry,
     heads: createHeads({ corsHeaders: corsHeadersFor('*') }),
     onAnswered: () => undefined,
     isStream: () => false,
@@ -404,15 +386,37 @@ t.test('a client that has gone before its batch begins holds nothing', async (t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo
-  const batch = (headers: Record<string, string>) =>
+  const batch = (paths: string[], headers: Record<string, string> = {}) =>
     fetch(`http://127.0.0.1:${port}/v1/batch`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify({ requests: [{ method: 'GET', path: '/v1/posts' }] })
+      body: JSON.stringify({ requests: paths.map((path) => ({ method: 'GET', path })) })
     })
-  await t.rejects(batch({ 'x-leaves': '1' }))
-  t.match(await (await batch({})).json(), { responses: [{ status: 200, body: 'x' }] })
+  return { room, batch }
+}
+
+t.test('a client that has gone before its batch begins holds nothing', async (t) => {
+  let asked = 0
+  let over = 0
+  const entry: RequestListener = (_request, response) => {
+    asked++
+    response.setHeader('content-type', 'application/json').write('"x')
+    response.end('"')
+  }
+  const { room, batch } = await startRoute(t, entry, (app) => {
+    app.addHook('onRequest', async (_request, reply) => {
+      reply.raw.once('close', () => over++)
+    })
+    app.addHook('preHandler', async ({ raw }, reply) => {
+      if (raw.headers['x-leaves'] === undefined) return
+      const gone = once(reply.raw, 'close')
+      raw.socket.destroy()
+      await gone
+    })
+  })
+  await t.rejects(batch(['/v1/posts'], { 'x-leaves': '1' }))
+  t.match(await (await batch(['/v1/posts'])).json(), { responses: [{ status: 200, body: 'x' }] })
   await waitFor(() => over === 2)
   t.equal(asked, 1, 'nobody is asked for it')
-  t.equal(room.bytes, 0)
+  await waitFor(() => room.bytes === 0)
 })
