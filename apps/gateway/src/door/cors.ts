@@ -65,23 +65,7 @@ export function registerCors(app: FastifyInstance, origins: string): void {
       // A bare OPTIONS is answered like a preflight, which says what the path takes.
       strictPreflight: false
     })
-    // @fastify/cors says of a list that its answers differ by origin, as all answers of the gateway do already (`corsHeadersFor`).
-    preflights.addHook('onSend', (_request, reply, _payload, done) => {
-      const vary = reply.getHeader('vary')
-      if (vary !== undefined) reply.header('vary', eachOnce([vary].flat().join(',')))
-      done()
-    })
   })
-}
-
-/** A list of names without those that are in it already, in any case. */
-function eachOnce(list: string): string {
-  const names = new Map<string, string>()
-  for (const part of list.split(',')) {
-    const name = part.trim()
-    if (name !== '' && !names.has(name.toLowerCase())) names.set(name.toLowerCase(), name)
-  }
-  return [...names.values()].join(', ')
 }
 
 function parseOrigins(origins: string): { any: boolean; list: string[] } {
