@@ -253,6 +253,7 @@ export async function buildGateway(deps: GatewayDeps): Promise<Gateway> {
       },
       urlLimit: config.URL_LIMIT,
       timeoutMs: config.BATCH_TIMEOUT_MS,
+      bodyMs: config.REQUEST_TIMEOUT_MS,
       answerLimit: config.BATCH_ANSWER_LIMIT,
       room: createBodyBudget({ total: config.BATCHES_BYTES, perAddress: config.BATCHES_ADDRESS_BYTES }),
       shareOf: (address) => (exempt.has(address) ? undefined : limitedAddress(address)),

@@ -15,6 +15,12 @@ export async function checkSettings(config: GatewayConfig): Promise<void> {
     throw new Error(
       `WORKER_HANG_MS is ${config.WORKER_HANG_MS}: give ${LEAST_HANG_MS} or more, or 0. A worker that collects its memory, or that others keep from the processor, is silent for some tenths of a second, and would be killed`
     )
+  const { HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS } = config
+  // Node makes no server then, and says so in its own names.
+  if (REQUEST_TIMEOUT_MS < HEADERS_TIMEOUT_MS)
+    throw new Error(
+      `REQUEST_TIMEOUT_MS is ${REQUEST_TIMEOUT_MS} and HEADERS_TIMEOUT_MS ${HEADERS_TIMEOUT_MS}: a whole request cannot have less time than its headers. Give a REQUEST_TIMEOUT_MS of ${HEADERS_TIMEOUT_MS} or more, or a HEADERS_TIMEOUT_MS of ${REQUEST_TIMEOUT_MS} or less`
+    )
   parseNetworks(config.TRUSTED_PROXIES, 'TRUSTED_PROXIES')
   parseNetworks(config.LIMIT_EXEMPT, 'LIMIT_EXEMPT')
   limitPoliciesOf(config)

@@ -1,8 +1,19 @@
-import type { ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { RequestListener, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BatchAnswer } from '@skerry/contracts'
+import { buildServer, createLogger, createMetrics } from '@skerry/service'
 import { waitFor } from '@skerry/testing'
-import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
+import { readAloneConfig } from '../src/config.ts'
+import { corsHeadersFor } from '../src/door/cors.ts'
+import { createHeads } from '../src/head/heads.ts'
+import { createBodyBudget } from '../src/listen/body-budget.ts'
+import { batchRoute } from '../src/routes/batch.ts'
 import { certificateFiles, talk } from './helpers/clients.ts'
 import { startGateway } from './helpers/gateway.ts'
 import { startUpstream } from './helpers/upstream.ts'
@@ -326,4 +337,86 @@ t.test('a batch has a time, which its requests share', async (t) => {
     body: { code: 'TIMEOUT' }
   }
   t.match(await answer.json(), { responses: [late, late] }, 'each with what the gateway knows of it')
+})
+
+t.test('however slowly a batch comes, what its time is too short for is 504 of its requests', async (t) => {
+  const g = await startGateway(t, { env: { BATCH_TIMEOUT_MS: '600000', UPSTREAM_HEADERS_TIMEOUT_MS: '600000' } })
+  await startUpstream(t, g.nc, { answer: () => undefined })
+  await g.live('content', 1)
+  const slowly = async (deadline: number, pause: number) => {
+    const answer = await request(`${g.url}/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-skerry-deadline': String(deadline) },
+      body: Readable.from(
+        (async function* () {
+          yield '{"requests":[{"method":"GET","path":"/v1/posts/1"},'
+          await sleep(pause)
+          yield '{"method":"GET","path":"/v1/posts/2"}]}'
+        })()
+      )
+    })
+    return { status: answer.statusCode, body: await answer.body.json() }
+  }
+  const late = { status: 504, body: { code: 'TIMEOUT' } }
+  t.match(await slowly(1_000, 300), { status: 200, body: { responses: [late, late] } }, 'its time ends while they run')
+  t.match(await slowly(100, 300), { status: 200, body: { responses: [late, late] } }, 'its time is over before')
+})
+
+/** The route alone, on an app of its own whose requests of batches `entry` answers. */
+async function startRoute(t: Test, entry: RequestListener, prepare: (app: FastifyInstance) => void = () => undefined) {
+  const config = readAloneConfig({ ROUTES: '/feed=http://127.0.0.1:1' })
+  const metrics = createMetrics({ service: 'gateway', instance: '1', processMetrics: false })
+  const logger = createLogger({ service: 'gateway', instance: '1', level: 'silent' })
+  const app = buildServer({ name: 'gateway', config, metrics, logger })
+  const room = createBodyBudget({ total: 1_000_000, perAddress: 1_000_000 })
+  prepare(app)
+  batchRoute(app, {
+    entry,
+    heads: createHeads({ corsHeaders: corsHeadersFor('*') }),
+    onAnswered: () => undefined,
+    isStream: () => false,
+    urlLimit: config.URL_LIMIT,
+    timeoutMs: 600_000,
+    bodyMs: 600_000,
+    answerLimit: 1_000_000,
+    room,
+    shareOf: (address) => address,
+    onBound: () => undefined
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+  const batch = (paths: string[], headers: Record<string, string> = {}) =>
+    fetch(`http://127.0.0.1:${port}/v1/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ requests: paths.map((path) => ({ method: 'GET', path })) })
+    })
+  return { room, batch }
+}
+
+t.test('a client that has gone before its batch begins holds nothing', async (t) => {
+  let asked = 0
+  let over = 0
+  const entry: RequestListener = (_request, response) => {
+    asked++
+    response.setHeader('content-type', 'application/json').write('"x')
+    response.end('"')
+  }
+  const { room, batch } = await startRoute(t, entry, (app) => {
+    app.addHook('onRequest', async (_request, reply) => {
+      reply.raw.once('close', () => over++)
+    })
+    app.addHook('preHandler', async ({ raw }, reply) => {
+      if (raw.headers['x-leaves'] === undefined) return
+      const gone = once(reply.raw, 'close')
+      raw.socket.destroy()
+      await gone
+    })
+  })
+  await t.rejects(batch(['/v1/posts'], { 'x-leaves': '1' }))
+  t.match(await (await batch(['/v1/posts'])).json(), { responses: [{ status: 200, body: 'x' }] })
+  await waitFor(() => over === 2)
+  t.equal(asked, 1, 'nobody is asked for it')
+  await waitFor(() => room.bytes === 0)
 })

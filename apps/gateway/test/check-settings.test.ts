@@ -28,6 +28,11 @@ t.test('a setting that cannot work is named in one line before anything starts',
     [{ ...files, TLS_KEY_FILE: none }, /cannot be used: .*\. Give a certificate and its key as PEM files$/],
     [{ WORKER_HANG_MS: '1' }, /^WORKER_HANG_MS is 1: give 1000 or more, or 0\. .* would be killed$/],
     [{ WORKER_HANG_MS: '999' }, /^WORKER_HANG_MS is 999/],
+    [
+      { REQUEST_TIMEOUT_MS: '9999' },
+      /^REQUEST_TIMEOUT_MS is 9999 and HEADERS_TIMEOUT_MS 10000: .* Give a REQUEST_TIMEOUT_MS of 10000 or more, or a HEADERS_TIMEOUT_MS of 9999 or less$/
+    ],
+    [{ HEADERS_TIMEOUT_MS: '30001' }, /^REQUEST_TIMEOUT_MS is 30000 and HEADERS_TIMEOUT_MS 30001/],
     [{ UPSTREAM_CA_FILE: '/nowhere/ca' }, /^UPSTREAM_CA_FILE \/nowhere\/ca cannot be read: ENOENT/]
   ]
   for (const [env, message] of bad) {
@@ -35,6 +40,7 @@ t.test('a setting that cannot work is named in one line before anything starts',
     await check(env).catch(({ message }) => t.notMatch(message, /\n|secret/))
   }
   for (const WORKER_HANG_MS of ['0', '1000']) await check({ WORKER_HANG_MS })
+  await check({ REQUEST_TIMEOUT_MS: '1', HEADERS_TIMEOUT_MS: '1' })
   await check({
     ...files,
     TRUSTED_PROXIES: '10.0.0.0/8',

@@ -299,6 +299,14 @@ t.test('web apps of named origins only', async (t) => {
   const allowed = await fetch(`${g.url}/v1/posts`, { headers: { origin: 'https://app.example' } })
   t.equal(allowed.headers.get('access-control-allow-origin'), 'https://app.example')
   t.match(allowed.headers.get('vary'), /origin/i)
+  for (const origin of ['https://app.example', 'https://evil.example']) {
+    const headers = { origin, 'access-control-request-method': 'PATCH', 'access-control-request-headers': 'x-a' }
+    const preflight = await fetch(`${g.url}/v1/posts`, { method: 'OPTIONS', headers })
+    const names = (preflight.headers.get('vary') ?? '').toLowerCase().split(/, */).sort()
+    t.strictSame(names, ['access-control-request-headers', 'origin'], 'each name once')
+  }
+  const bare = await fetch(`${g.url}/v1/posts`, { method: 'OPTIONS' })
+  t.match(bare.headers.get('vary'), /^(?!.*origin.*origin)/i)
   const other = await fetch(`${g.url}/v1/posts`, { headers: { origin: 'https://evil.example' } })
   t.notOk(other.headers.has('access-control-allow-origin'))
   const large = (origin: string) =>

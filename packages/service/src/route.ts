@@ -63,6 +63,8 @@ export type RouteOptions<R extends RouteContract = RouteContract> = {
   bodyLimit?: number
   /** Milliseconds; the contract's `timeoutMs` unless given, else REQUEST_TIMEOUT_MS. */
   timeoutMs?: number
+  /** The handler keeps the caller's deadline by itself, since it has an answer then, too: only `timeoutMs` holds here. */
+  keepsDeadline?: boolean
   /** Of a successful GET; `private, no-cache` unless given, or `public, no-cache` where the contract's cache policy is public. */
   cacheControl?: string
   /** Options that a Fastify plugin wants on the route, like `websocket: true` and `wsHandler`. */
@@ -104,6 +106,7 @@ export function route<R extends RouteContract>(
   const limitMs = contract.stream
     ? Number.POSITIVE_INFINITY
     : (options.timeoutMs ?? contract.timeoutMs ?? service.config.REQUEST_TIMEOUT_MS)
+  const heedsCaller = contract.stream !== true && options.keepsDeadline !== true
   app.route({
     ...options.fastify,
     method: contract.method,
@@ -115,7 +118,7 @@ export function route<R extends RouteContract>(
     ...(run === undefined
       ? {
           preValidation: (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-            const input = inputFor(contract, validators, request, reply, limitMs)
+            const input = inputFor(contract, validators, request, reply, limitMs, heedsCaller)
             ;(request as { [INPUT]?: unknown })[INPUT] = input
             done()
           },
@@ -123,7 +126,7 @@ export function route<R extends RouteContract>(
         }
       : {
           handler: (request: FastifyRequest, reply: FastifyReply) =>
-            run(inputFor(contract, validators, request, reply, limitMs)) as never
+            run(inputFor(contract, validators, request, reply, limitMs, heedsCaller)) as never
         })
   })
 }
@@ -150,7 +153,7 @@ function streamedRoute(
   const bodyLimit = options.bodyLimit ?? config.BODY_LIMIT
   const respond = async (request: FastifyRequest, reply: FastifyReply) => {
     letPass(request, reply)
-    const input = inputFor(contract, validators, request, reply, Number.POSITIVE_INFINITY)
+    const input = inputFor(contract, validators, request, reply, Number.POSITIVE_INFINITY, true)
     const body = contract.method === 'GET' ? undefined : boundedBody(contract, request, reply, bodyLimit)
     // What is left of it then is read and dropped.
     reply.raw.once('finish', () => body?.destroy())
@@ -182,7 +185,8 @@ function inputFor(
   validators: RouteValidators,
   request: FastifyRequest,
   reply: FastifyReply,
-  limitMs: number
+  limitMs: number,
+  heedsCaller: boolean
 ): CheckedInput {
   if (request.url.includes('%')) {
     refuseBadMembers(request.params as Record<string, unknown>, 'params')
@@ -195,7 +199,7 @@ function inputFor(
   if (inParams !== undefined || inQuery !== undefined || inBody !== undefined) {
     throw new SkerryError('BAD_REQUEST', { errors: [...(inParams ?? []), ...(inQuery ?? []), ...(inBody ?? [])] })
   }
-  const asked = contract.stream ? undefined : request.headers[DEADLINE_HEADER]
+  const asked = heedsCaller ? request.headers[DEADLINE_HEADER] : undefined
   const conditional = contract.method !== 'GET' && contract.method !== 'POST'
   return {
     params: request.params as undefined,

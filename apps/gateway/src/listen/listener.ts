@@ -17,6 +17,7 @@ import { createHttp2, type Reason } from './http2.ts'
 import type { GatewayHttp2Request } from './http2-request.ts'
 import { endIfUpgradeIgnored } from './ignored-upgrade.ts'
 import { createKeptConnections } from './kept-connections.ts'
+import { knowsAddress } from './known-address.ts'
 import { createPieceShare } from './piece-share.ts'
 import { type Pieces, piecesOf } from './pieces.ts'
 import { createNewcomers, type Protocol } from './protocol.ts'
@@ -182,6 +183,10 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const serveHttp1 = takeConnections(server, (socket) => {
     // For as long as it lives: whoever has it takes its own listener away at some point, and its client may break off at any.
     socket.on('error', ignore)
+    if (!knowsAddress(socket)) {
+      socket.destroy()
+      return
+    }
     newcomers.add(socket, (protocol) => begin(protocol, socket))
   })
   const lanes = options.takesPlain === undefined || !canReadInto ? undefined : openLanes(options.takesPlain)

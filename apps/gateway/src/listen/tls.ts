@@ -5,6 +5,7 @@ import type { Logger } from '@skerry/service'
 import type { GatewayConfig } from '../config.ts'
 import { type Certificate, certificateFiles, readCertificate, watchCertificate } from './certificate.ts'
 import { ignore } from './guard.ts'
+import { knowsAddress } from './known-address.ts'
 
 export type Tls = {
   /** Shakes hands on a connection and passes it on by the protocol that was agreed on. */
@@ -51,7 +52,8 @@ export async function openTls(
   server.on('secureConnection', (socket) => {
     // For as long as it lives, whoever has it.
     socket.on('error', ignore)
-    if (socket.alpnProtocol === 'h2') to.http2(socket)
+    if (!knowsAddress(socket)) socket.destroy()
+    else if (socket.alpnProtocol === 'h2') to.http2(socket)
     else to.http1(socket)
   })
   // A client that speaks no TLS, or does not come to its end, is nothing to log; Node leaves the connection of the latter open.

@@ -22,6 +22,8 @@ export type BatchDeps = {
   urlLimit: number
   /** How long a whole batch may take, ms; each request has no longer. */
   timeoutMs: number
+  /** How long its body may take before, ms. */
+  bodyMs: number
   /** Bytes of all answers together. */
   answerLimit: number
   /** Memory for the answers of all batches, each from its first byte until its batch is answered. */
@@ -70,7 +72,10 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     app,
     contract,
     async ({ body, request, reply }) => {
-      const until = performance.now() + Math.min(deps.timeoutMs, deadlineOf(request))
+      // Who has gone while its body was read is not said to go again, and nobody would give back what is held for it.
+      if (reply.raw.destroyed) throw new SkerryError('UNAVAILABLE')
+      // The client's own time began with its headers, as everywhere.
+      const until = Math.min(performance.now() + deps.timeoutMs, request.startedAt + deadlineOf(request))
       const gone = new AbortController()
       const holds: BodyHold[] = []
       reply.raw.once('close', () => {
@@ -79,7 +84,7 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
       })
       // What began in time may still take for ever; those that are done are not lost with it.
       const late = new AbortController()
-      const timer = setTimeout(() => late.abort(), until - performance.now())
+      const timer = setTimeout(() => late.abort(), Math.max(1, until - performance.now()))
       const left = { bytes: deps.answerLimit, holds }
       const signals = { gone: gone.signal, late: late.signal }
       try {
@@ -88,7 +93,9 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
         clearTimeout(timer)
       }
     },
-    { timeoutMs: deps.timeoutMs + 1_000 }
+    // Each of its requests ends in time, and so does the batch. It must not be refused as a whole before: not by the client's deadline, nor
+    // because its body came slowly.
+    { timeoutMs: deps.bodyMs + deps.timeoutMs + 1_000, keepsDeadline: true }
   )
 
   async function run(
@@ -130,6 +137,8 @@ export function batchRoute(app: FastifyInstance, deps: BatchDeps): void {
     const bad = Object.entries(one.headers ?? {}).find(([, value]) => !HEADER_VALUE.test(value))
     if (bad !== undefined)
       return failed(new SkerryError('BAD_REQUEST', { detail: `The value of ${bad[0]} is not a valid header value.` }))
+    // Its body took all the time that its client has.
+    if (performance.now() >= until) return failed(new SkerryError('TIMEOUT'))
     const address = batch.visit?.address ?? ''
     const hold = deps.room.open(deps.shareOf(address), NO_PIECES, () => {
       deps.onBound('BATCHES_BYTES', address)

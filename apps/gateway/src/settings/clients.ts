@@ -56,7 +56,10 @@ export const requests = {
       'Bytes of all request headers. It is below what services accept (16 KiB), because the gateway adds headers.'
   }),
   HEADERS_TIMEOUT_MS: Milliseconds(10_000, 'For the headers of a request to arrive, from their first byte.'),
-  REQUEST_TIMEOUT_MS: Milliseconds(30_000, 'For a whole request to arrive, with its body unless that passes through.'),
+  REQUEST_TIMEOUT_MS: Milliseconds(
+    30_000,
+    'For a whole request to arrive, with its body unless that passes through. Not less than HEADERS_TIMEOUT_MS.'
+  ),
   KEEP_ALIVE_TIMEOUT_MS: Milliseconds(72_000, 'How long an idle client connection is kept.'),
   PIPELINED_REQUESTS: Count(
     16,
