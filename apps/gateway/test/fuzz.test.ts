@@ -144,6 +144,18 @@ t.test(
   }
 )
 
+t.test('what is wrong with an upload that passes through is found', async (t) => {
+  const { findings } = await findingsWith('uploads-changed.ts', {
+    cases: 2_000,
+    without: ({ speaks }) => speaks !== 'http1'
+  })
+  t.ok(
+    findings.some(({ what }) => what === 'a service saw another body than was sent'),
+    'another byte',
+    { findings }
+  )
+})
+
 t.test('late bytes of an unused connection that answer who uses it next are found', async (t) => {
   const isLate = ({ answer }: RequestPlan) => answer.late === 'answer' && answer.lateWhen === 'next read'
   const { findings } = await findingsWith('late-bytes-kept.ts', {

@@ -69,9 +69,13 @@ function written(body: Body, content: string): { lines: string; bytes: string } 
   }
 }
 
-/** Where a request of its own goes: one in four without a body asks a route whose answers pass through as they come (`body: 'stream'`). */
+/** Methods that have routes of their own. */
+export const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+const STREAMED = new Set([...METHODS, 'HEAD'])
+
+/** Where a request of its own goes: one in four asks a route whose bodies, both, pass through as they come (`body: 'stream'`). */
 export function ownPath({ method, upgrade }: RequestPlan, tag: string): string {
-  const streams = (method === 'GET' || method === 'HEAD') && upgrade === 'none' && tag.charCodeAt(8) % 4 === 0
+  const streams = STREAMED.has(method) && upgrade === 'none' && tag.charCodeAt(8) % 4 === 0
   return `${streams ? '/f' : '/s'}/${tag}`
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makeCertificate } from '../helpers/self-signed.ts'
+import { METHODS } from './bytes.ts'
 import type { ProbeAnswer } from './probe.ts'
 
 export type Gateway = {
@@ -52,7 +53,6 @@ export const HEADER_LIMIT = 14_336
 const ROUTE_TIMEOUT_MS = 1_000
 /** How long the answers of the public route are kept. */
 export const PUBLIC_TTL_MS = 1_000
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 /** Where a gateway's routes lead. */
 export type Routes = { hostile: string; calm: string }
@@ -75,7 +75,10 @@ export async function startGateway(
   const cache = { scope: 'public', ttl: PUBLIC_TTL_MS / 1_000 }
   const rules = [
     ...METHODS.map((method) => ({ method, path: '/s/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS })),
-    { method: 'GET', path: '/f/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS, body: 'stream' },
+    ...METHODS.map((method) => ({
+      ...{ method, path: '/f/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS },
+      body: 'stream'
+    })),
     { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache }
   ]
   const rulesFile = join(folder, 'rules.json')

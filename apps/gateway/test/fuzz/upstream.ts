@@ -9,6 +9,8 @@ export type SeenRequest = {
   method: string
   target: string
   body: string
+  /** Answered before its body was here; `body` is what had come by then. */
+  early: boolean
   /** How long its answer took until its last part was written, ms; undefined where it was not. */
   tookMs?: number
 }
@@ -79,6 +81,8 @@ export async function startHostile(): Promise<HostileService> {
 function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
   let text = ''
   let busy = false
+  /** How the body is framed that follows a head which has been answered already. */
+  let pending: BodyFraming | undefined
   /** When bytes that nobody asked for were sent, behind the last answer. */
   let lateAt: number | undefined
   /** Ends the connection behind an answer that may not be whole, unless another request shows that it was. */
@@ -88,6 +92,14 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     socket.destroy()
   }
   const read = () => {
+    if (pending !== undefined) {
+      const sent = bodyIn(text, pending)
+      if (sent === 'broken') fault('a chunk that is not canonical')
+      if (sent === 'broken' || !sent.whole) return
+      text = text.slice(sent.end)
+      pending = undefined
+      if (busy && text !== '') fault('bytes behind a request that has no answer yet')
+    }
     if (busy || text === '' || socket.destroyed) return
     const end = text.indexOf('\r\n\r\n')
     if (end === -1) {
@@ -102,7 +114,9 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     const [head, method, target, fields] = found as unknown as [string, string, string, string]
     const lower = fields.toLowerCase()
     const lengths = lower.match(/(?:^|\n)content-length: ?\d+(?=\r\n)/g) ?? []
-    if (lengths.length > 1 || /(?:^|\n)transfer-encoding:/.test(lower)) {
+    const codings = lower.match(/(?:^|\n)transfer-encoding:.*(?=\r\n)/g) ?? []
+    const chunked = codings.length === 1 && /: ?chunked$/.test(codings[0]!) && isStreamed(target)
+    if (lengths.length + codings.length > 1 || (codings.length === 1 && !chunked)) {
       fault('two framings')
       return
     }
@@ -110,10 +124,16 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
       fault('not one host')
       return
     }
-    const length = Number(/\d+/.exec(lengths[0] ?? '0')![0])
-    if (text.length < head.length + length) return
-    const body = text.slice(head.length, head.length + length)
-    text = text.slice(head.length + length)
+    const framing: BodyFraming = chunked ? 'chunked' : Number(/\d+/.exec(lengths[0] ?? '0')![0])
+    const sent = bodyIn(text.slice(head.length), framing)
+    if (sent === 'broken') {
+      fault('a chunk that is not canonical')
+      return
+    }
+    const early = !sent.whole && isStreamed(target) && target.charCodeAt(target.length - 5) % 2 === 0
+    if (!sent.whole && !early) return
+    const { body } = sent
+    text = text.slice(head.length + (early ? 0 : sent.end))
     if (lateAt !== undefined) {
       if (performance.now() - lateAt > LONGEST_RACE_MS) fault('a request on a connection whose bytes nobody looked at')
       // It may have taken the late bytes for the answer; what came here would be that to the next one.
@@ -124,12 +144,13 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     const tag = tagsIn(target)[0] ?? tagsIn(/(?:^|\n)authorization: ?([^\r]*)/i.exec(fields)?.[1] ?? '')[0]
     const one = tag === undefined ? undefined : service.expected.get(tag)
     if (tag !== undefined && one === undefined) service.strangers++
-    const request: SeenRequest = { tag, method, target, body }
+    const request: SeenRequest = { tag, method, target, body, early }
     const seenAt = performance.now()
     one?.saw(request)
     const upgrade = /(?:^|\n)upgrade: ?websocket/.test(lower)
     if (upgrade) text = ''
-    if (text !== '') {
+    if (early) pending = framing
+    else if (text !== '') {
       fault('bytes behind a request that has no answer yet')
       return
     }
@@ -172,6 +193,39 @@ function serve(socket: Socket, service: Omit<HostileService, 'url'>): void {
     read()
   })
   socket.on('error', () => socket.destroy())
+}
+
+/** A number of bytes, or chunks. */
+type BodyFraming = number | 'chunked'
+
+/** Of routes with `body: 'stream'`, whose bodies keep the framing that the client gave them. */
+function isStreamed(target: string): boolean {
+  return target.startsWith('/f/')
+}
+
+/** The body at the start of a text, as far as it is there, and where it ends; broken: chunks that nobody should write. */
+function bodyIn(text: string, framing: BodyFraming): { body: string; whole: boolean; end: number } | 'broken' {
+  if (framing !== 'chunked')
+    return { body: text.slice(0, framing), whole: text.length >= framing, end: Math.min(text.length, framing) }
+  let body = ''
+  let at = 0
+  for (;;) {
+    const line = text.indexOf('\r\n', at)
+    if (line === -1) return { body, whole: false, end: at }
+    const size = text.slice(at, line)
+    if (!/^[0-9a-f]{1,8}$/i.test(size)) return 'broken'
+    const data = line + 2
+    const length = Number.parseInt(size, 16)
+    if (length === 0) {
+      // Trailers, or the empty line at once.
+      const end = text.indexOf('\r\n\r\n', line)
+      return { body, whole: end !== -1, end: end + 4 }
+    }
+    if (text.length < data + length + 2) return { body: body + text.slice(data, data + length), whole: false, end: at }
+    if (text.slice(data + length, data + length + 2) !== '\r\n') return 'broken'
+    body += text.slice(data, data + length)
+    at = data + length + 2
+  }
 }
 
 /** Answers as a case says; `written` is called when all of the answer is, `free` when the next request may be read. */
