@@ -26,16 +26,22 @@ const MANY_BOUND_MS = 4_000
 const REPEATABLE_BOUND_MS = 10_000
 
 export type Batches = {
-  /** Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself. */
-  join(applications: readonly Application[], signal: AbortSignal): Promise<Outcomes>
+  /**
+   * Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself.
+   *
+   * @param divided they are a part of what failed: they wait for no others
+   */
+  join(applications: readonly Application[], signal: AbortSignal, divided?: boolean): Promise<Outcomes>
   /** How many events of a key a handler takes at once now. */
   mostOf(handle: Subscription['handle']): number
+  /** Writes the marks that wait for others: somebody waits for them. */
+  flush(): void
 }
 
 type Waiting = {
   applications: readonly Application[]
   signal: AbortSignal
-  since: number
+  divided: boolean
   settle(outcomes: Outcomes | Promise<Outcomes>): void
 }
 
@@ -44,8 +50,8 @@ type Lanes = {
   most: number
   /** Batches at once, while no full one waits. */
   lanes: number
-  /** How long what waits first waits for more, while there are fewer than a batch may have. */
-  lingerMs: number
+  /** From the beginning of one batch to that of the next, at least, while fewer wait than a batch may have. */
+  paceMs: number
   /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
   slowMs: number
   boundMs: number
@@ -72,10 +78,10 @@ export function createBatches(options: ConsumingOptions): Batches {
     outcome: await applyOnce(options, application)
   })
   const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
-  const shared = { lanes: LANES, lingerMs: 0, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
+  const shared = { lanes: LANES, paceMs: 0, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
   const one = createLanes({ ...shared, concurrency, alone, together })
   const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
-  for (const { handle, many, idempotent, lingerMs } of options.subscriptions) {
+  for (const { handle, many, idempotent, paceMs } of options.subscriptions) {
     if (!many || ofHandlers.has(handle)) continue
     const work = idempotent
       ? {
@@ -84,16 +90,17 @@ export function createBatches(options: ConsumingOptions): Batches {
           together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
         }
       : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
-    ofHandlers.set(handle, createLanes({ ...work, lingerMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
+    ofHandlers.set(handle, createLanes({ ...work, paceMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
   }
   return {
-    join: (applications, signal) =>
-      (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal),
-    mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1
+    join: (applications, signal, divided = false) =>
+      (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal, divided),
+    mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1,
+    flush: marks.flush
   }
 }
 
-function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency, alone, together }: Lanes) {
+function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, concurrency, alone, together }: Lanes) {
   const waiting: Waiting[] = []
   let events = 0
   let running = 0
@@ -101,25 +108,28 @@ function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency
   let slow = 0
   /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
   let most = full
-  let lingering: NodeJS.Timeout | undefined
-  /** Signals whose end is not lingered for. */
+  let begunAt = Number.NEGATIVE_INFINITY
+  let pausing: NodeJS.Timeout | undefined
+  /** Signals whose end is heard of in a pause. */
   const heard = new WeakSet<AbortSignal>()
 
   function begin(): void {
     while (waiting.length > 0) {
       const free = events >= full ? LANES_FULL : lanes
       if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
-      const left = waiting[0]!.since + lingerMs - performance.now()
-      if (left > 0 && events < most && !waiting.some(({ signal }) => signal.aborted)) {
-        if (lingering === undefined)
-          lingering = setTimeout(() => {
-            lingering = undefined
+      if (paceMs > 0) {
+        const left = begunAt + paceMs - performance.now()
+        if (left > 0 && events < most && !waiting.some(({ signal, divided }) => divided || signal.aborted)) {
+          pausing ??= setTimeout(() => {
+            pausing = undefined
             begin()
           }, left)
-        return
+          return
+        }
+        clearTimeout(pausing)
+        pausing = undefined
+        begunAt = performance.now()
       }
-      clearTimeout(lingering)
-      lingering = undefined
       void run(take())
     }
   }
@@ -182,13 +192,13 @@ function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency
 
   return {
     most: () => most,
-    join: (applications: readonly Application[], signal: AbortSignal) =>
+    join: (applications: readonly Application[], signal: AbortSignal, divided: boolean) =>
       new Promise<Outcomes>((settle) => {
-        if (lingerMs > 0 && !heard.has(signal)) {
+        if (paceMs > 0 && !heard.has(signal)) {
           heard.add(signal)
           signal.addEventListener('abort', begin, { once: true })
         }
-        waiting.push({ applications, signal, since: lingerMs > 0 ? performance.now() : 0, settle })
+        waiting.push({ applications, signal, divided, settle })
         events += applications.length
         begin()
       })

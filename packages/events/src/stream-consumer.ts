@@ -78,7 +78,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       failing.delete(orderKey)
       return
     }
-    const applied = await apply.together(run)
+    const applied = await apply.together(run, half)
     if (applied !== undefined) {
       for (const [i, message] of run.entries()) acknowledge(message, applied[i]!)
       return
@@ -185,6 +185,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
     await queue.idle()
+    if (marking.size > 0) options.batches.flush()
     await Promise.all(marking)
     stretches.late(partition.index, 0)
   }

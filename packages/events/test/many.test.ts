@@ -266,13 +266,13 @@ for (const step of ['apply: before the commit', 'apply: committed, not acknowled
   })
 
 t.test(
-  'lingering: events that come one after the other share a batch, until it is full; a stop waits for nobody',
+  'a pace: an event that comes alone is handled at once, what follows it waits for the next batch or a full one; a stop waits for nobody',
   async (t) => {
-    const ids = makeIds(131)
-    const service = await openService(t, stores, 'linger')
+    const ids = makeIds(132)
+    const service = await openService(t, stores, 'pace')
     const { jsm, common } = service
     const sizes: number[] = []
-    const start = (lingerMs: number) =>
+    const start = (paceMs: number) =>
       startConsumer({
         ...{ ...common, purpose: 'many' },
         subscriptions: onMany(
@@ -280,32 +280,52 @@ t.test(
           async (all) => {
             sizes.push(all.length)
           },
-          { lingerMs }
+          { paceMs }
         )
       })
     const waitsFor = async (count: number) => {
       const info = await jsm.consumers.info('content', 'content--many').catch(() => undefined)
       return info?.num_ack_pending === count && info.num_pending === 0
     }
-    await publishAll(service, events(ids.slice(0, 2)))
     const patient = start(3_600_000)
-    await waitFor(() => waitsFor(2))
-    await publishAll(service, events(ids.slice(2, 100)))
-    await waitFor(() => waitsFor(100))
-    t.same(sizes, [], 'they wait')
-    await publishAll(service, events(ids.slice(100, 128)))
+    await publishAll(service, events(ids.slice(0, 1)))
+    await waitFor(() => sizes.length === 1)
     await waitFor(() => waitsFor(0))
-    t.same(sizes, [128])
-    await publishAll(service, events(ids.slice(128)))
+    await publishAll(service, events(ids.slice(1, 101)))
+    await waitFor(() => waitsFor(100))
+    t.same(sizes, [1], 'they wait')
+    await publishAll(service, events(ids.slice(101, 129)))
+    await waitFor(() => waitsFor(0))
+    t.same(sizes, [1, 128])
+    await publishAll(service, events(ids.slice(129)))
     await waitFor(() => waitsFor(3))
     await patient.stop()
-    t.same(sizes, [128], 'what waits is not begun')
+    t.same(sizes, [1, 128], 'what waits is not begun')
     const quick = start(1)
     await waitFor(() => waitsFor(0))
     await quick.stop()
-    t.equal(await marksOf(service), 131)
+    t.equal(await marksOf(service), 132)
   }
 )
+
+t.test('a pace: what is divided does not wait for the next batch', async (t) => {
+  const [id] = makeIds(1) as [string]
+  // The first batch has some of the 128 that come first; the next one is full, and has the one that is poisonous.
+  const all = events([id], 300).map((event) => ({ ...event, poison: event.n === 129 }))
+  const service = await openWith(t, 'pace-divided', all)
+  const { outcomes, consumer } = consume(
+    service,
+    (handle) => onMany([Counted], handle, { paceMs: 3_600_000 }),
+    async (some, tx) => {
+      if (some.some(({ data }) => data.poison)) throw new Error('cannot digest this')
+      await tallyAll(service.store, some, tx)
+    }
+  )
+  await waitFor(() => outcomes.includes('dead'))
+  await consumer.stop()
+  const [row] = await rowsOf(service, [id])
+  t.ok(row!.applied >= 128, `${row!.applied} were applied`)
+})
 
 t.test('what is large comes in smaller batches, and an event alone may be larger', async (t) => {
   const Large = defineEvent({

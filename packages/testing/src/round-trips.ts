@@ -116,8 +116,16 @@ export async function putJobsOff(db: Db): Promise<void> {
 
 /** Whether all that a service has written is published and marked, and all that these streams hold is done with. */
 export async function isSettled(db: Db, jsm: Streams, streams: readonly string[]): Promise<boolean> {
-  const pending = { limit: 1, hint: { pending: 1, seq: 1 }, comment: 'relay-pending' }
-  if ((await db.collection('outbox').countDocuments({ pending: true }, pending)) > 0) return false
+  // What an event has had written is in the outbox when it is done with; what is published from there may not be done with.
+  return (await isDone(jsm, streams)) && !(await isAnyPending(db)) && (await isDone(jsm, streams))
+}
+
+async function isAnyPending(db: Db): Promise<boolean> {
+  const options = { limit: 1, hint: { pending: 1, seq: 1 }, comment: 'relay-pending' }
+  return (await db.collection('outbox').countDocuments({ pending: true }, options)) > 0
+}
+
+async function isDone(jsm: Streams, streams: readonly string[]): Promise<boolean> {
   for (const stream of streams)
     for await (const { num_pending, num_ack_pending } of jsm.consumers.list(stream))
       if (num_pending + num_ack_pending > 0) return false
