@@ -27,12 +27,8 @@ export type Apply = {
    * @param alone not even the first attempt is together with others
    */
   one(message: JsMsg, onFault: () => void, alone: boolean): Promise<Handled>
-  /**
-   * Applies several messages of a key, which one handler takes. Undefined: each has to be applied by itself, in order.
-   *
-   * @param divided they are a part of what failed
-   */
-  together(messages: readonly JsMsg[], divided: boolean): Promise<readonly Handled[] | undefined>
+  /** Applies several messages of a key, which one handler takes. Undefined: each has to be applied by itself, in order. */
+  together(messages: readonly JsMsg[]): Promise<readonly Handled[] | undefined>
 }
 
 /** @param keyOf under which name the inbox is to know the event of a sequence: the consumer's, or that of a replay */
@@ -117,7 +113,7 @@ export function applyEvent(options: StretchOptions, keyOf: (sequence: number) =>
 
   return {
     one,
-    async together(messages, divided) {
+    async together(messages) {
       let applications: Application[]
       try {
         applications = messages.map((message) => decode(message, bySubject, keyOf(message.info.streamSequence)))
@@ -125,7 +121,7 @@ export function applyEvent(options: StretchOptions, keyOf: (sequence: number) =>
         // It is said which one, and what is wrong, when each is applied by itself.
         return undefined
       }
-      const applied = await batches.join(applications, signal, divided).catch(() => undefined)
+      const applied = await batches.join(applications, signal).catch(() => undefined)
       applied?.forEach((one, i) => {
         tell(applications[i]!, one)
       })

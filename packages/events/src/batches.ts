@@ -2,6 +2,7 @@ import type { Application, Applied, Outcomes } from './application.ts'
 import { applyOnce, applyRepeatable, applyTogether } from './apply-once.ts'
 import type { ConsumingOptions } from './consuming-options.ts'
 import { createMarks } from './marks.ts'
+import { createPace } from './pace.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Events of handlers that take one, which share a transaction, at most. */
@@ -26,12 +27,15 @@ const MANY_BOUND_MS = 4_000
 const REPEATABLE_BOUND_MS = 10_000
 
 export type Batches = {
+  /** Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself. */
+  join(applications: readonly Application[], signal: AbortSignal): Promise<Outcomes>
   /**
-   * Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself.
-   *
-   * @param divided they are a part of what failed: they wait for no others
+   * To be waited for before a key's next events are taken for a handler, so that all that comes until then is taken. Undefined: they may be
+   * taken at once, as they may be when `signal` aborts.
    */
-  join(applications: readonly Application[], signal: AbortSignal, divided?: boolean): Promise<Outcomes>
+  turnOf(handle: Subscription['handle'], signal: AbortSignal): Promise<void> | undefined
+  /** Nothing more can be taken in before something is done: it is everybody's turn. */
+  hurry(): void
   /** How many events of a key a handler takes at once now. */
   mostOf(handle: Subscription['handle']): number
   /** Writes the marks that wait for others: somebody waits for them. */
@@ -41,7 +45,6 @@ export type Batches = {
 type Waiting = {
   applications: readonly Application[]
   signal: AbortSignal
-  divided: boolean
   settle(outcomes: Outcomes | Promise<Outcomes>): void
 }
 
@@ -50,7 +53,7 @@ type Lanes = {
   most: number
   /** Batches at once, while no full one waits. */
   lanes: number
-  /** From the beginning of one batch to that of the next, at least, while fewer wait than a batch may have. */
+  /** From the beginning of one batch to the turn of those that share the next, at least, while fewer keys wait than a batch may have events. */
   paceMs: number
   /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
   slowMs: number
@@ -93,8 +96,12 @@ export function createBatches(options: ConsumingOptions): Batches {
     ofHandlers.set(handle, createLanes({ ...work, paceMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
   }
   return {
-    join: (applications, signal, divided = false) =>
-      (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal, divided),
+    join: (applications, signal) =>
+      (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal),
+    turnOf: (handle, signal) => ofHandlers.get(handle)?.turn(signal),
+    hurry() {
+      for (const lanes of ofHandlers.values()) lanes.hurry()
+    },
     mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1,
     flush: marks.flush
   }
@@ -108,30 +115,26 @@ function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, concurrency, 
   let slow = 0
   /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
   let most = full
-  let begunAt = Number.NEGATIVE_INFINITY
-  let pausing: NodeJS.Timeout | undefined
-  /** Signals whose end is heard of in a pause. */
-  const heard = new WeakSet<AbortSignal>()
+  const pace = createPace(paceMs, () => most)
+  let soon = false
 
   function begin(): void {
     while (waiting.length > 0) {
       const free = events >= full ? LANES_FULL : lanes
       if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
-      if (paceMs > 0) {
-        const left = begunAt + paceMs - performance.now()
-        if (left > 0 && events < most && !waiting.some(({ signal, divided }) => divided || signal.aborted)) {
-          pausing ??= setTimeout(() => {
-            pausing = undefined
-            begin()
-          }, left)
-          return
-        }
-        clearTimeout(pausing)
-        pausing = undefined
-        begunAt = performance.now()
-      }
+      pace.begun()
       void run(take())
     }
+  }
+
+  /** Those whose turn has come together join one after the other, and share a batch. */
+  function beginSoon(): void {
+    if (soon) return
+    soon = true
+    setImmediate(() => {
+      soon = false
+      begin()
+    })
   }
 
   async function run(batch: readonly Waiting[]): Promise<void> {
@@ -192,15 +195,14 @@ function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, concurrency, 
 
   return {
     most: () => most,
-    join: (applications: readonly Application[], signal: AbortSignal, divided: boolean) =>
+    turn: pace.turn,
+    hurry: pace.open,
+    join: (applications: readonly Application[], signal: AbortSignal) =>
       new Promise<Outcomes>((settle) => {
-        if (paceMs > 0 && !heard.has(signal)) {
-          heard.add(signal)
-          signal.addEventListener('abort', begin, { once: true })
-        }
-        waiting.push({ applications, signal, divided, settle })
+        waiting.push({ applications, signal, settle })
         events += applications.length
-        begin()
+        if (paceMs === 0) begin()
+        else beginSoon()
       })
   }
 }

@@ -56,6 +56,9 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
 
   async function work(orderKey: string): Promise<void> {
     try {
+      const handle = runs.nextOf(orderKey)
+      const turn = handle === undefined ? undefined : options.batches.turnOf(handle, ends)
+      if (turn !== undefined) await turn
       await workOff(runs.take(orderKey), orderKey)
       if (putOff.has(orderKey) && queue.heldOf(orderKey) === 1)
         failed.abort(new Error('retrying events that were postponed'))
@@ -78,7 +81,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       failing.delete(orderKey)
       return
     }
-    const applied = await apply.together(run, half)
+    const applied = await apply.together(run)
     if (applied !== undefined) {
       for (const [i, message] of run.entries()) acknowledge(message, applied[i]!)
       return
@@ -171,6 +174,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       if (putOff.has(orderKey)) continue
       held.set(streamSequence, message)
       runs.add(orderKey, message)
+      if (queue.size >= mostHeld) options.batches.hurry()
       await queue.add(orderKey, () => work(orderKey), ends)
       if (ends.aborted) break
     }

@@ -23,7 +23,7 @@ export type Subscription = {
   /** The effect is harmless when repeated and may be too large for one transaction: `handle` gets none (see `onIdempotent`). */
   readonly idempotent: boolean
   readonly inbox: InboxUse
-  /** From the beginning of one batch to that of the next, at least, in milliseconds, unless that is full. */
+  /** From the beginning of one batch to that of the next, at least, in milliseconds, unless that would be full. */
   readonly paceMs: number
 }
 
@@ -55,8 +55,8 @@ export function onIdempotent<E extends EventContract>(
  * Handles what waits of some events at once, in the order of the stream, several of a key among them: `handle` writes through `tx`, all or
  * nothing. When that fails they are divided, down to single events, so it must do the right thing for any part of them. See "Many at once" in docs/events.md.
  *
- * @param paceMs from the beginning of one batch to that of the next, at least, unless that is full: what comes alone is handled at once, and what
- * follows it closely shares a transaction
+ * @param paceMs from the beginning of one batch to that of the next, at least, unless that would be full: what comes after a pause is handled at
+ * once, and what follows it closely shares a transaction
  */
 export function onMany<E extends EventContract>(
   events: readonly E[],
