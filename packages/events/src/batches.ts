@@ -19,12 +19,23 @@ const SLOW_MS = 50
 const LANES_FULL = 8
 /** A batch that takes longer makes the next ones smaller. In milliseconds. */
 const LONG_MS = 500
+/** The same for a handler that takes many, which has more time: on a slow machine many small batches take longer than few large ones. */
+const LONG_MANY_MS = 2_000
 /** How long events wait for others in a transaction, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 /** The same for one handler that takes many: it is in the way of its own repeat until it ends, or until mongod ends its transaction. */
 const MANY_BOUND_MS = 4_000
 /** The same for effects that have no transaction: what has gone so far goes on beside its repeat. */
 const REPEATABLE_BOUND_MS = 10_000
+
+const OF_ONE = {
+  ...{ most: MOST, lanes: LANES, paceMs: 0, slowMs: BOUND_MS },
+  ...{ longMs: LONG_MS, growth: 1 / MOST, boundMs: BOUND_MS }
+} as const
+const OF_MANY = {
+  ...{ most: MANY.events, lanes: LANES_MANY, slowMs: SLOW_MS },
+  ...{ longMs: LONG_MANY_MS, growth: 1 / 4 }
+} as const
 
 export type Batches = {
   /** Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself. */
@@ -57,6 +68,10 @@ type Lanes = {
   paceMs: number
   /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
   slowMs: number
+  /** A batch that takes longer makes the next ones smaller. */
+  longMs: number
+  /** A full one that does not makes them larger by this part. */
+  growth: number
   boundMs: number
   concurrency: number
   /** Applies a single event; what is wrong with it is told. */
@@ -81,8 +96,7 @@ export function createBatches(options: ConsumingOptions): Batches {
     outcome: await applyOnce(options, application)
   })
   const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
-  const shared = { lanes: LANES, paceMs: 0, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
-  const one = createLanes({ ...shared, concurrency, alone, together })
+  const one = createLanes({ ...OF_ONE, concurrency, alone, together })
   const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
   for (const { handle, many, idempotent, paceMs } of options.subscriptions) {
     if (!many || ofHandlers.has(handle)) continue
@@ -93,7 +107,7 @@ export function createBatches(options: ConsumingOptions): Batches {
           together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
         }
       : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
-    ofHandlers.set(handle, createLanes({ ...work, paceMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
+    ofHandlers.set(handle, createLanes({ ...OF_MANY, ...work, paceMs }))
   }
   return {
     join: (applications, signal) =>
@@ -107,7 +121,8 @@ export function createBatches(options: ConsumingOptions): Batches {
   }
 }
 
-function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, concurrency, alone, together }: Lanes) {
+function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, ...rest }: Lanes) {
+  const { longMs, growth, concurrency, alone, together } = rest
   const waiting: Waiting[] = []
   let events = 0
   let running = 0
@@ -183,8 +198,8 @@ function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, concurrency, 
     }
     const begun = performance.now()
     const outcomes = await within(boundMs, (over, committing) => together(applications, over, committing))
-    if (performance.now() - begun > LONG_MS) most = Math.max(1, Math.floor(applications.length / 2))
-    else if (applications.length >= most) most = Math.min(full, most + 1)
+    if (performance.now() - begun > longMs) most = Math.max(1, Math.floor(applications.length / 2))
+    else if (applications.length >= most) most = Math.min(full, most + Math.ceil(most * growth))
     let from = 0
     for (const one of batch) {
       const until = from + one.applications.length

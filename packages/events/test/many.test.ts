@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { defineEvent } from '@skerry/contracts'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx, transaction } from '@skerry/store'
 import { childEnv, waitFor } from '@skerry/testing'
@@ -320,6 +320,17 @@ t.test('a pace: a backlog of few keys, more than is held at once, is worked off 
   await waitFor(() => outcomes.length >= 1_400 - 512)
   await consumer.stop()
   for (const { applied, last, disorder } of await rowsOf(service, ids)) t.same([applied, disorder], [last, undefined])
+})
+
+t.test('a batch that takes most of a second makes the next ones no smaller', async (t) => {
+  const service = await openWith(t, 'second', events(makeIds(400)))
+  const { batches, end } = consume(service, inTransaction, async () => {
+    if (batches.length === 2) await delay(700)
+  })
+  await end(400)
+  const sizes = batches.map((batch) => batch.length)
+  // What was there when the first one began, and then full ones.
+  t.same(sizes.slice(1, 3), [128, 128], `${sizes}`)
 })
 
 t.test('what is large comes in smaller batches, and an event alone may be larger', async (t) => {
