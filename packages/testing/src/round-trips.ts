@@ -53,7 +53,7 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
     const { protocol } = nc as Publishing
     const plain = protocol.publish.bind(protocol)
     protocol.publish = (subject, ...rest) => {
-      const kind = subject.startsWith('$JS.ACK.') ? 'ack' : /^(?:\$|_INBOX|ops\.)/.test(subject) ? undefined : 'publish'
+      const kind = kindOf(subject, rest[0])
       if (kind !== undefined) {
         counted.published++
         ask(kind)
@@ -68,6 +68,13 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
       return before
     }
   }
+}
+
+/** What a publication is; undefined where it goes on by time, as the word that an event is still worked on (`+WPI`) does. */
+function kindOf(subject: string, payload: unknown): 'ack' | 'publish' | undefined {
+  if (!subject.startsWith('$JS.ACK.')) return /^(?:\$|_INBOX|ops\.)/.test(subject) ? undefined : 'publish'
+  const text = payload instanceof Uint8Array ? Buffer.from(payload).toString() : String(payload)
+  return text === '+WPI' ? undefined : 'ack'
 }
 
 /**
