@@ -9,7 +9,7 @@ export const FeedConfigSchema = Type.Object({
   FANOUT_MAX: Count(10_000, 1_000_000),
   /** Followers served by one write of the fan-out. */
   FANOUT_CHUNK: Count(500, 5_000),
-  /** Newest entries a feed keeps; it is cut back when it has grown a sixteenth beyond, on average. */
+  /** Newest entries a feed keeps; it is cut back when it has grown a quarter beyond, on average. */
   FEED_KEEP: Count(1_000, 100_000),
   /** Posts of an author that a new follower gets at once. */
   FEED_BACKFILL: Count(100, 1_000),

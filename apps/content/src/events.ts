@@ -58,7 +58,8 @@ export function startEvents(deps: Deps, options: EventsOptions): { checks: Check
             deps,
             posts.map(({ data }) => ({ postId: data.postId, authorId: data.authorId }))
           ),
-        { inbox: 'never' }
+        // A post after a pause is in feeds at once; of what follows it closely some share a write.
+        { inbox: 'never', paceMs: 200 }
       ),
       onIdempotent(PostDeleted, ({ data }) => clearPost(deps, data.postId), { inbox: 'never' })
     ]

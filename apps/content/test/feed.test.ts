@@ -169,9 +169,9 @@ t.test('feeds are cut back to their newest entries', async (t) => {
   for (const reader of [ada, bob])
     await eventually('all fanned out', async () => (await wholeFeed(reader)).length === ids.length)
 
-  // A feed is cut after each sixteenth of its length on average; after each entry where 16 are kept.
-  const deps = { ...first.deps, feeds: { ...first.deps.feeds, FEED_KEEP: 16 } }
+  // A feed is cut after each quarter of its length on average; after each entry where 4 are kept.
+  const deps = { ...first.deps, feeds: { ...first.deps.feeds, FEED_KEEP: 4 } }
   await fanOut(deps, [{ postId: ids[0]!, authorId: ada.id }])
-  t.strictSame(await wholeFeed(bob), ids.slice(0, 16))
-  t.strictSame(await wholeFeed(ada), ids.slice(0, 16), "the author's own as well")
+  t.strictSame(await wholeFeed(bob), ids.slice(0, 4))
+  t.strictSame(await wholeFeed(ada), ids.slice(0, 4), "the author's own as well")
 })

@@ -50,8 +50,9 @@ export function startEvents(deps: EventsDeps): Owned {
             events.map((event) => tellingOf(event, deps.fanOut.messageBytes)),
             Date.now()
           ),
-        // Of a repeat that comes sooner the log knows the id, by clocks that differ by no more than they may.
-        { inbox: { afterMs: DUPLICATE_WINDOW_MS - CLOCK_SKEW_MS } }
+        // Of a repeat that comes sooner the log knows the id, by clocks that differ by no more than they may. Who listens is asked for all that
+        // comes within a moment.
+        { inbox: { afterMs: DUPLICATE_WINDOW_MS - CLOCK_SKEW_MS }, paceMs: 10 }
       )
     }),
     startReadModel({

@@ -64,8 +64,8 @@ export function startEvents(store: Store, options: EventsOptions): { checks: Che
             tx,
             posts.map(({ subject, data }) => ({ authorId: data.authorId, by: subject === DELETED ? -1 : 1 }))
           ),
-        // A number on a profile: what is posted meanwhile is counted by the same transaction.
-        { lingerMs: 200 }
+        // A number on a profile: of what is posted one after the other some share a transaction.
+        { paceMs: 400 }
       )
     }),
     ...startJobs({ ...shared, handlers: [cleanUp(store, 'users')] })

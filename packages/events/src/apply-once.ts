@@ -77,7 +77,7 @@ export async function applyTogether(
 export async function applyRepeatable(
   { store, consumer, handlerLimitMs }: Options,
   applications: readonly Application[],
-  marks: Marks
+  marks: Pick<Marks, 'add'>
 ): Promise<readonly Applied[]> {
   const { handle, inbox } = applications[0]!.subscription
   const fresh = inbox === 'never' ? new Set(applications) : await freshOf(store, applications, inbox)

@@ -2,6 +2,7 @@ import type { Application, Applied, Outcomes } from './application.ts'
 import { applyOnce, applyRepeatable, applyTogether } from './apply-once.ts'
 import type { ConsumingOptions } from './consuming-options.ts'
 import { createMarks } from './marks.ts'
+import { createPace } from './pace.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Events of handlers that take one, which share a transaction, at most. */
@@ -18,6 +19,8 @@ const SLOW_MS = 50
 const LANES_FULL = 8
 /** A batch that takes longer makes the next ones smaller. In milliseconds. */
 const LONG_MS = 500
+/** The same for a handler that takes many, which has more time: on a slow machine many small batches take longer than few large ones. */
+const LONG_MANY_MS = 2_000
 /** How long events wait for others in a transaction, at most: for one that is slow, or a conflict that outlasts. In milliseconds. */
 const BOUND_MS = 1_000
 /** The same for one handler that takes many: it is in the way of its own repeat until it ends, or until mongod ends its transaction. */
@@ -25,17 +28,34 @@ const MANY_BOUND_MS = 4_000
 /** The same for effects that have no transaction: what has gone so far goes on beside its repeat. */
 const REPEATABLE_BOUND_MS = 10_000
 
+const OF_ONE = {
+  ...{ most: MOST, lanes: LANES, paceMs: 0, slowMs: BOUND_MS },
+  ...{ longMs: LONG_MS, growth: 1 / MOST, boundMs: BOUND_MS }
+} as const
+const OF_MANY = {
+  ...{ most: MANY.events, lanes: LANES_MANY, slowMs: SLOW_MS },
+  ...{ longMs: LONG_MANY_MS, growth: 1 / 4 }
+} as const
+
 export type Batches = {
   /** Applies events of one order key, in order, together with others that wait. Undefined: each has to be applied by itself. */
   join(applications: readonly Application[], signal: AbortSignal): Promise<Outcomes>
+  /**
+   * To be waited for before a key's next events are taken for a handler, so that all that comes until then is taken. Undefined: they may be
+   * taken at once, as they may be when `signal` aborts.
+   */
+  turnOf(handle: Subscription['handle'], signal: AbortSignal): Promise<void> | undefined
+  /** Nothing more can be taken in before something is done: it is everybody's turn. */
+  hurry(): void
   /** How many events of a key a handler takes at once now. */
   mostOf(handle: Subscription['handle']): number
+  /** Writes the marks that wait for others: somebody waits for them. */
+  flush(): void
 }
 
 type Waiting = {
   applications: readonly Application[]
   signal: AbortSignal
-  since: number
   settle(outcomes: Outcomes | Promise<Outcomes>): void
 }
 
@@ -44,10 +64,14 @@ type Lanes = {
   most: number
   /** Batches at once, while no full one waits. */
   lanes: number
-  /** How long what waits first waits for more, while there are fewer than a batch may have. */
-  lingerMs: number
+  /** From the beginning of one batch to the turn of those that share the next, at least, while fewer keys wait than a batch may have events. */
+  paceMs: number
   /** After this time a batch takes no lane any more; in all there are never more than LANES_FULL. */
   slowMs: number
+  /** A batch that takes longer makes the next ones smaller. */
+  longMs: number
+  /** A full one that does not makes them larger by this part. */
+  growth: number
   boundMs: number
   concurrency: number
   /** Applies a single event; what is wrong with it is told. */
@@ -72,10 +96,9 @@ export function createBatches(options: ConsumingOptions): Batches {
     outcome: await applyOnce(options, application)
   })
   const together: Lanes['together'] = (...all) => applyTogether(options, ...all)
-  const shared = { lanes: LANES, lingerMs: 0, slowMs: BOUND_MS, boundMs: BOUND_MS, most: MOST }
-  const one = createLanes({ ...shared, concurrency, alone, together })
+  const one = createLanes({ ...OF_ONE, concurrency, alone, together })
   const ofHandlers = new Map<Subscription['handle'], ReturnType<typeof createLanes>>()
-  for (const { handle, many, idempotent, lingerMs } of options.subscriptions) {
+  for (const { handle, many, idempotent, paceMs } of options.subscriptions) {
     if (!many || ofHandlers.has(handle)) continue
     const work = idempotent
       ? {
@@ -84,16 +107,22 @@ export function createBatches(options: ConsumingOptions): Batches {
           together: (applications: readonly Application[]) => applyRepeatable(options, applications, marks)
         }
       : { concurrency, boundMs: MANY_BOUND_MS, alone, together }
-    ofHandlers.set(handle, createLanes({ ...work, lingerMs, lanes: LANES_MANY, slowMs: SLOW_MS, most: MANY.events }))
+    ofHandlers.set(handle, createLanes({ ...OF_MANY, ...work, paceMs }))
   }
   return {
     join: (applications, signal) =>
       (ofHandlers.get(applications[0]!.subscription.handle) ?? one).join(applications, signal),
-    mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1
+    turnOf: (handle, signal) => ofHandlers.get(handle)?.turn(signal),
+    hurry() {
+      for (const lanes of ofHandlers.values()) lanes.hurry()
+    },
+    mostOf: (handle) => ofHandlers.get(handle)?.most() ?? 1,
+    flush: marks.flush
   }
 }
 
-function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency, alone, together }: Lanes) {
+function createLanes({ most: full, lanes, paceMs, slowMs, boundMs, ...rest }: Lanes) {
+  const { longMs, growth, concurrency, alone, together } = rest
   const waiting: Waiting[] = []
   let events = 0
   let running = 0
@@ -101,27 +130,26 @@ function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency
   let slow = 0
   /** How many may share the next batch: fewer after one that took long, or on a busy machine all would be begun here and done alone. */
   let most = full
-  let lingering: NodeJS.Timeout | undefined
-  /** Signals whose end is not lingered for. */
-  const heard = new WeakSet<AbortSignal>()
+  const pace = createPace(paceMs, () => most)
+  let soon = false
 
   function begin(): void {
     while (waiting.length > 0) {
       const free = events >= full ? LANES_FULL : lanes
       if (running - slow >= free || running >= Math.min(LANES_FULL, concurrency)) return
-      const left = waiting[0]!.since + lingerMs - performance.now()
-      if (left > 0 && events < most && !waiting.some(({ signal }) => signal.aborted)) {
-        if (lingering === undefined)
-          lingering = setTimeout(() => {
-            lingering = undefined
-            begin()
-          }, left)
-        return
-      }
-      clearTimeout(lingering)
-      lingering = undefined
+      pace.begun()
       void run(take())
     }
+  }
+
+  /** Those whose turn has come together join one after the other, and share a batch. */
+  function beginSoon(): void {
+    if (soon) return
+    soon = true
+    setImmediate(() => {
+      soon = false
+      begin()
+    })
   }
 
   async function run(batch: readonly Waiting[]): Promise<void> {
@@ -170,8 +198,8 @@ function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency
     }
     const begun = performance.now()
     const outcomes = await within(boundMs, (over, committing) => together(applications, over, committing))
-    if (performance.now() - begun > LONG_MS) most = Math.max(1, Math.floor(applications.length / 2))
-    else if (applications.length >= most) most = Math.min(full, most + 1)
+    if (performance.now() - begun > longMs) most = Math.max(1, Math.floor(applications.length / 2))
+    else if (applications.length >= most) most = Math.min(full, most + Math.ceil(most * growth))
     let from = 0
     for (const one of batch) {
       const until = from + one.applications.length
@@ -182,15 +210,14 @@ function createLanes({ most: full, lanes, lingerMs, slowMs, boundMs, concurrency
 
   return {
     most: () => most,
+    turn: pace.turn,
+    hurry: pace.open,
     join: (applications: readonly Application[], signal: AbortSignal) =>
       new Promise<Outcomes>((settle) => {
-        if (lingerMs > 0 && !heard.has(signal)) {
-          heard.add(signal)
-          signal.addEventListener('abort', begin, { once: true })
-        }
-        waiting.push({ applications, signal, since: lingerMs > 0 ? performance.now() : 0, settle })
+        waiting.push({ applications, signal, settle })
         events += applications.length
-        begin()
+        if (paceMs === 0) begin()
+        else beginSoon()
       })
   }
 }

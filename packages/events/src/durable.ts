@@ -76,7 +76,7 @@ export function assertSame(look: Look, beginning: Beginning): void {
   if (identityOf(look) !== beginning.stream) throw new StreamChanged('the stream was made anew or filled again')
 }
 
-/** Reads how far the consumer has come in its partition and keeps it. Rejects when the durable is gone. */
+/** Reads how far the consumer has come in its partition, and has it kept. Rejects when the durable is gone. */
 export async function noteProgress(
   jsm: JetStreamManager,
   options: StretchOptions,
@@ -88,10 +88,7 @@ export async function noteProgress(
   const floor = consumer.ack_floor.stream_seq
   // A write each, also one that changes nothing, would be most of what an idle service asks of its database.
   if (floor !== beginning.noted) {
-    await collectionOf(options.store.db, consumerStates).updateOne(
-      { _id: keyOf(options), created: look.info.created },
-      { $max: { floor } }
-    )
+    options.stretches.keepFloor(keyOf(options), look.info.created, floor)
     beginning.noted = floor
   }
   return consumer

@@ -5,10 +5,12 @@ import { type Applied, keepApplied } from './inbox.ts'
 export type Marks = {
   /** Resolves when the inbox has them, with those that were collected meanwhile. */
   add(marks: readonly Applied[]): Promise<void>
+  /** Writes what was collected without waiting for more. */
+  flush(): void
 }
 
 /** How long marks wait for others: nothing waits for them but the acknowledgement. In milliseconds. */
-const EVERY_MS = 250
+const EVERY_MS = 500
 /** What is written without waiting for more. */
 const MOST = 500
 
@@ -19,11 +21,12 @@ export function createMarks(store: Store): Marks {
 
   function write(): void {
     clearTimeout(timer)
+    if (written === undefined) return
     const marks = collected
     const done = written
     collected = []
     written = undefined
-    keepApplied(store, marks).then(done?.resolve, done?.reject)
+    keepApplied(store, marks).then(done!.resolve, done!.reject)
   }
 
   return {
@@ -38,6 +41,7 @@ export function createMarks(store: Store): Marks {
       collected.push(...marks)
       if (collected.length >= MOST) write()
       return promise
-    }
+    },
+    flush: write
   }
 }

@@ -14,7 +14,7 @@ export type RelayMarks = {
 type Acknowledged = Pick<OutboxDocument, '_id' | 'bucket' | 'fill'>
 
 /** Marks are written so often, for all that was acknowledged: what ends in between publishes that again, and JetStream drops it. */
-const EVERY_MS = 500
+const EVERY_MS = 1_000
 /** What is marked without waiting for more. */
 const MOST = 1_000
 

@@ -7,6 +7,8 @@ import type { Subscription } from './subscription.ts'
 /** What waits of each key, in order. */
 export type Runs = {
   add(key: string, message: JsMsg): void
+  /** Which handler takes what is next of a key; undefined: nothing waits, or nothing handles it. */
+  nextOf(key: string): Subscription['handle'] | undefined
   /** What may be applied next of a key: one message, or several that their handler takes at once. Empty: nothing waits any more. */
   take(key: string): JsMsg[]
 }
@@ -21,6 +23,10 @@ export function createRuns(subscriptions: readonly Subscription[], { mostOf }: P
       const before = waiting.get(key)
       if (before === undefined) waiting.set(key, [message])
       else before.push(message)
+    },
+    nextOf(key) {
+      const first = waiting.get(key)?.[0]
+      return first === undefined ? undefined : takerOf(first)
     },
     take(key) {
       const all = waiting.get(key) ?? []

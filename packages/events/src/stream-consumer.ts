@@ -56,6 +56,9 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
 
   async function work(orderKey: string): Promise<void> {
     try {
+      const handle = runs.nextOf(orderKey)
+      const turn = handle === undefined ? undefined : options.batches.turnOf(handle, ends)
+      if (turn !== undefined) await turn
       await workOff(runs.take(orderKey), orderKey)
       if (putOff.has(orderKey) && queue.heldOf(orderKey) === 1)
         failed.abort(new Error('retrying events that were postponed'))
@@ -171,6 +174,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
       if (putOff.has(orderKey)) continue
       held.set(streamSequence, message)
       runs.add(orderKey, message)
+      if (queue.size >= mostHeld) options.batches.hurry()
       await queue.add(orderKey, () => work(orderKey), ends)
       if (ends.aborted) break
     }
@@ -185,6 +189,7 @@ export async function consumePartition(options: StretchOptions): Promise<void> {
     if (!ends.aborted) failed.abort(new Error('the stretch ended'))
     messages.stop()
     await queue.idle()
+    if (marking.size > 0) options.batches.flush()
     await Promise.all(marking)
     stretches.late(partition.index, 0)
   }

@@ -1,5 +1,6 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import type { Store } from '@skerry/store'
+import { collectionOf, type Store } from '@skerry/store'
+import { consumerStates } from './consumer-states.ts'
 import type { EventMetrics, Log } from './metrics.ts'
 import { type Operation, pendingOperations } from './operator/operations.ts'
 import { isStreamNotFound, type Look, lookAt } from './streams.ts'
@@ -20,6 +21,8 @@ export type Stretches = {
   wake(): void
   /** How much a partition has still to do. */
   late(partition: number, count: number): void
+  /** Keeps how far a durable has come, with the next look: all that have come on share a write. */
+  keepFloor(durable: string, created: string, floor: number): void
   stop(): void
 }
 
@@ -39,6 +42,7 @@ export function createStretches(options: {
   const { store, stream, consumer, log, metrics } = options
   const joined = new Set<Stretch>()
   const counts = new Map<number, number>()
+  let floors = new Map<string, { created: string; floor: number }>()
   let looking: Promise<void> | undefined
   let again = false
   let looks = 0
@@ -71,12 +75,31 @@ export function createStretches(options: {
     })
   }
 
+  /** What cannot be written is written later, unless there is something newer by then. */
+  async function writeFloors(): Promise<void> {
+    const some = floors
+    if (some.size === 0) return
+    floors = new Map()
+    try {
+      await collectionOf(store.db, consumerStates).bulkWrite(
+        [...some].map(([_id, { created, floor }]) => ({
+          updateOne: { filter: { _id, created }, update: { $max: { floor } } }
+        })),
+        { ordered: false }
+      )
+    } catch (error) {
+      floors = new Map([...some, ...floors])
+      log.debug({ err: error, consumer }, 'failed to keep how far a consumer has come')
+    }
+  }
+
   async function tick(): Promise<void> {
     if (joined.size === 0) return
     if (++looks % LOOKS_UNWOKEN === 0) wake()
     try {
       const look = await lookAt(await options.manager(), stream)
       await Promise.all([...joined].map((stretch) => stretch.report(look)))
+      await writeFloors()
     } catch (error) {
       // It is made anew by its service, and then known as another one.
       log.debug({ err: error, consumer, gone: isStreamNotFound(error) }, 'failed to look at a stream')
@@ -97,6 +120,9 @@ export function createStretches(options: {
         consumer,
         [...counts.values()].reduce((sum, n) => sum + n, 0)
       )
+    },
+    keepFloor(durable, created, floor) {
+      floors.set(durable, { created, floor })
     },
     stop: () => clearInterval(timer)
   }

@@ -23,8 +23,8 @@ export type Subscription = {
   /** The effect is harmless when repeated and may be too large for one transaction: `handle` gets none (see `onIdempotent`). */
   readonly idempotent: boolean
   readonly inbox: InboxUse
-  /** How long an event that comes alone waits for others, in milliseconds. */
-  readonly lingerMs: number
+  /** From the beginning of one batch to that of the next, at least, in milliseconds, unless that would be full. */
+  readonly paceMs: number
 }
 
 /** What a handler of a large, repeatable effect gets. */
@@ -39,7 +39,7 @@ export function on<E extends EventContract>(
   event: E,
   handle: (incoming: Incoming<DataOf<E>>, tx: Tx) => Promise<void>
 ): Subscription {
-  return { event, handle: eachBy<E>(handle), many: false, idempotent: false, inbox: 'always', lingerMs: 0 }
+  return { event, handle: eachBy<E>(handle), many: false, idempotent: false, inbox: 'always', paceMs: 0 }
 }
 
 /** Handles an event whose effect is the same when repeated, such as upserts by key, outside of a transaction: for fan-outs. */
@@ -48,36 +48,38 @@ export function onIdempotent<E extends EventContract>(
   handle: IdempotentHandler<E>,
   { inbox = 'always' }: { inbox?: InboxUse } = {}
 ): Subscription {
-  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox, lingerMs: 0 }
+  return { event, handle: eachBy<E>(handle), many: false, idempotent: true, inbox, paceMs: 0 }
 }
 
 /**
  * Handles what waits of some events at once, in the order of the stream, several of a key among them: `handle` writes through `tx`, all or
  * nothing. When that fails they are divided, down to single events, so it must do the right thing for any part of them. See "Many at once" in docs/events.md.
  *
- * @param lingerMs how long an event waits for others, in milliseconds, where fewer wait than a batch may have: one transaction for all that comes
- * meanwhile, for effects that nobody waits for
+ * @param paceMs from the beginning of one batch to that of the next, at least, unless that would be full: what comes after a pause is handled at
+ * once, and what follows it closely shares a transaction
  */
 export function onMany<E extends EventContract>(
   events: readonly E[],
   handle: (events: readonly Incoming<DataOf<E>>[], tx: Tx) => Promise<void>,
-  { lingerMs = 0 }: { lingerMs?: number } = {}
+  { paceMs = 0 }: { paceMs?: number } = {}
 ): Subscription[] {
   const shared = handle as Subscription['handle']
-  return events.map((event) => ({ event, handle: shared, many: true, idempotent: false, inbox: 'always', lingerMs }))
+  return events.map((event) => ({ event, handle: shared, many: true, idempotent: false, inbox: 'always', paceMs }))
 }
 
 /**
  * The same outside of a transaction, for an effect that is the same when repeated: it may be repeated for any part of what `handle` was given,
  * also beside an earlier run that takes long.
+ *
+ * @param paceMs as of `onMany`
  */
 export function onManyIdempotent<E extends EventContract>(
   events: readonly E[],
   handle: (events: readonly Incoming<DataOf<E>>[]) => Promise<void>,
-  { inbox = 'always' }: { inbox?: InboxUse } = {}
+  { inbox = 'always', paceMs = 0 }: { inbox?: InboxUse; paceMs?: number } = {}
 ): Subscription[] {
   const shared = handle as Subscription['handle']
-  return events.map((event) => ({ event, handle: shared, many: true, idempotent: true, inbox, lingerMs: 0 }))
+  return events.map((event) => ({ event, handle: shared, many: true, idempotent: true, inbox, paceMs }))
 }
 
 /** A handler of one event gets batches of one alone. */

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { defineEvent } from '@skerry/contracts'
 import { bucketOf, collectionOf, newId, randomBucket, type Store, type Tx, transaction } from '@skerry/store'
 import { childEnv, waitFor } from '@skerry/testing'
@@ -266,13 +266,13 @@ for (const step of ['apply: before the commit', 'apply: committed, not acknowled
   })
 
 t.test(
-  'lingering: events that come one after the other share a batch, until it is full; a stop waits for nobody',
+  'a pace: an event that comes alone is handled at once, what follows waits until a batch is full, each key with all that it has; a stop waits for nobody',
   async (t) => {
-    const ids = makeIds(131)
-    const service = await openService(t, stores, 'linger')
+    const ids = makeIds(132)
+    const service = await openService(t, stores, 'pace')
     const { jsm, common } = service
     const sizes: number[] = []
-    const start = (lingerMs: number) =>
+    const start = (paceMs: number) =>
       startConsumer({
         ...{ ...common, purpose: 'many' },
         subscriptions: onMany(
@@ -280,32 +280,58 @@ t.test(
           async (all) => {
             sizes.push(all.length)
           },
-          { lingerMs }
+          { paceMs }
         )
       })
     const waitsFor = async (count: number) => {
       const info = await jsm.consumers.info('content', 'content--many').catch(() => undefined)
       return info?.num_ack_pending === count && info.num_pending === 0
     }
-    await publishAll(service, events(ids.slice(0, 2)))
     const patient = start(3_600_000)
-    await waitFor(() => waitsFor(2))
-    await publishAll(service, events(ids.slice(2, 100)))
-    await waitFor(() => waitsFor(100))
-    t.same(sizes, [], 'they wait')
-    await publishAll(service, events(ids.slice(100, 128)))
+    await publishAll(service, events(ids.slice(0, 1)))
+    await waitFor(() => sizes.length === 1)
     await waitFor(() => waitsFor(0))
-    t.same(sizes, [128])
-    await publishAll(service, events(ids.slice(128)))
+    await publishAll(service, events(ids.slice(1, 101)))
+    await waitFor(() => waitsFor(100))
+    t.same(sizes, [1], 'they wait')
+    await publishAll(service, events(ids.slice(101, 129)))
+    await waitFor(() => waitsFor(0))
+    t.same(sizes, [1, 128])
+    await publishAll(service, events(ids.slice(129)))
     await waitFor(() => waitsFor(3))
     await patient.stop()
-    t.same(sizes, [128], 'what waits is not begun')
+    t.same(sizes, [1, 128], 'what waits is not begun')
     const quick = start(1)
     await waitFor(() => waitsFor(0))
     await quick.stop()
-    t.equal(await marksOf(service), 131)
+    t.equal(await marksOf(service), 132)
   }
 )
+
+t.test('a pace: a backlog of few keys, more than is held at once, is worked off without it', async (t) => {
+  const ids = makeIds(2)
+  const service = await openWith(t, 'pace-backlog', events(ids, 700))
+  const { outcomes, consumer } = consume(
+    service,
+    (handle) => onMany([Counted], handle, { paceMs: 3_600_000 }),
+    (some, tx) => tallyAll(service.store, some, tx)
+  )
+  // What can be held at the end waits.
+  await waitFor(() => outcomes.length >= 1_400 - 512)
+  await consumer.stop()
+  for (const { applied, last, disorder } of await rowsOf(service, ids)) t.same([applied, disorder], [last, undefined])
+})
+
+t.test('a batch that takes most of a second makes the next ones no smaller', async (t) => {
+  const service = await openWith(t, 'second', events(makeIds(400)))
+  const { batches, end } = consume(service, inTransaction, async () => {
+    if (batches.length === 2) await delay(700)
+  })
+  await end(400)
+  const sizes = batches.map((batch) => batch.length)
+  // What was there when the first one began, and then full ones.
+  t.same(sizes.slice(1, 3), [128, 128], `${sizes}`)
+})
 
 t.test('what is large comes in smaller batches, and an event alone may be larger', async (t) => {
   const Large = defineEvent({

@@ -188,8 +188,8 @@ t.test('consuming that is stopped while it begins ends at once', async (t) => {
       ...{ store, nc, service: 'content', stream: 'content', consumer: 'content--stopped', log, metrics: NO_METRICS },
       ...{ concurrency: 1, backoffMs: [], working() {}, repartitioned() {}, places: createPlaces(1) },
       partition: { index: 0, of: 1, token: '.0' },
-      stretches: { join: () => () => undefined, wake() {}, late() {}, stop() {} },
-      batches: { join: async () => undefined, mostOf: () => 1 },
+      stretches: { join: () => () => undefined, wake() {}, late() {}, keepFloor() {}, stop() {} },
+      batches: { join: async () => undefined, turnOf: () => undefined, hurry() {}, mostOf: () => 1, flush() {} },
       subscriptions: [on(Counted, async () => undefined)],
       signal: AbortSignal.abort(new Error('stopping'))
     }).then(() => Promise.reject(new Error('ended'))),

@@ -53,7 +53,7 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
     const { protocol } = nc as Publishing
     const plain = protocol.publish.bind(protocol)
     protocol.publish = (subject, ...rest) => {
-      const kind = subject.startsWith('$JS.ACK.') ? 'ack' : /^(?:\$|_INBOX|ops\.)/.test(subject) ? undefined : 'publish'
+      const kind = kindOf(subject, rest[0])
       if (kind !== undefined) {
         counted.published++
         ask(kind)
@@ -68,6 +68,13 @@ export function countRoundTrips(client: Client, nc?: unknown): RoundTrips {
       return before
     }
   }
+}
+
+/** What a publication is; undefined where it goes on by time, as the word that an event is still worked on (`+WPI`) does. */
+function kindOf(subject: string, payload: unknown): 'ack' | 'publish' | undefined {
+  if (!subject.startsWith('$JS.ACK.')) return /^(?:\$|_INBOX|ops\.)/.test(subject) ? undefined : 'publish'
+  const text = payload instanceof Uint8Array ? Buffer.from(payload).toString() : String(payload)
+  return text === '+WPI' ? undefined : 'ack'
 }
 
 /**
@@ -116,8 +123,16 @@ export async function putJobsOff(db: Db): Promise<void> {
 
 /** Whether all that a service has written is published and marked, and all that these streams hold is done with. */
 export async function isSettled(db: Db, jsm: Streams, streams: readonly string[]): Promise<boolean> {
-  const pending = { limit: 1, hint: { pending: 1, seq: 1 }, comment: 'relay-pending' }
-  if ((await db.collection('outbox').countDocuments({ pending: true }, pending)) > 0) return false
+  // What an event has had written is in the outbox when it is done with; what is published from there may not be done with.
+  return (await isDone(jsm, streams)) && !(await isAnyPending(db)) && (await isDone(jsm, streams))
+}
+
+async function isAnyPending(db: Db): Promise<boolean> {
+  const options = { limit: 1, hint: { pending: 1, seq: 1 }, comment: 'relay-pending' }
+  return (await db.collection('outbox').countDocuments({ pending: true }, options)) > 0
+}
+
+async function isDone(jsm: Streams, streams: readonly string[]): Promise<boolean> {
   for (const stream of streams)
     for await (const { num_pending, num_ack_pending } of jsm.consumers.list(stream))
       if (num_pending + num_ack_pending > 0) return false

@@ -22,8 +22,8 @@ import { writePosts } from './write.ts'
 const CONNECTIONS = 32
 const AUTHORS = 8
 const FOLLOWERS = 10
-/** Posts of a round, and of the count of round trips, which writes one at a time. */
-const POSTS = 600
+/** Posts of a round, enough that what comes by time is a small part of it, and of the count of round trips, which writes one at a time. */
+const POSTS = 2_000
 const SINGLE = 60
 /** From one post to the next when they come one at a time: what follows one is done by then. */
 const PAUSE_MS = 100
