@@ -42,6 +42,8 @@ const SETTINGS = {
   SLOW_START_MS: '0',
   EJECT_FAILURES: '1000000',
   EJECT_MAX_SHARE: '0',
+  // What is kept for others, up to a bound, is not to be taken for what a conversation leaves behind.
+  CACHE_BYTES: '1048576',
   LIMIT_EXEMPT: '127.0.0.0/8',
   CONCURRENCY_INITIAL: '2048',
   CONCURRENCY_IDLE: '2048',

@@ -29,7 +29,8 @@ process.on('message', (message: { probe?: number }) => {
   const { user, system } = process.cpuUsage()
   const answer: ProbeAnswer = {
     probe: message.probe,
-    heldBytes: heapUsed + external + arrayBuffers,
+    // External memory includes that of buffers.
+    heldBytes: heapUsed + external,
     bufferBytes: arrayBuffers,
     rssBytes: rss,
     sockets: process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length,
