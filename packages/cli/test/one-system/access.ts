@@ -41,16 +41,20 @@ export async function access(t: Test, system: System, run: FaultRun): Promise<vo
   t.test('who may do what: every operation of every service, as it declares', async (t) => {
     const read = async (url: string) =>
       (await fetch(`${url}/openapi.json`)).json() as Promise<Parameters<typeof operationsOf>[0]>
-    const operations = operationsOf(await read(system.url))
     const services = processes.filter(({ name, ops }) => ops !== null && name !== 'gateway')
-    for (const { name, ops } of services) {
-      const own = operationsOf(await read(ops!)).map(({ id }) => id)
+    const owns = await Promise.all(
+      services.map(async ({ name, ops }) => ({ name, own: operationsOf(await read(ops!)).map(({ id }) => id) }))
+    )
+    // A document that could not be had in time at first is fetched by the next look.
+    let operations: Operation[] = []
+    for (const { name, own } of owns) {
       t.ok(own.length > 0, `${name} publishes its operations`)
-      const known = new Set(operations.map(({ id }) => id))
-      t.same(
-        own.filter((id) => !known.has(id)),
-        [],
-        `the gateway's document has all of ${name}`
+      await waitFor(
+        async () => {
+          operations = operationsOf(await read(system.url))
+          return own.every((id) => operations.some((operation) => operation.id === id))
+        },
+        { message: `the gateway's document has all of ${name}: ${own}` }
       )
     }
     const people = await accessPeople(system)
