@@ -165,20 +165,21 @@ t.test('services that fail', async (t) => {
     return `http://127.0.0.1:${(server.address() as { port: number }).port}`
   }
   const env = { EJECT_FAILURES: '1000' }
+  // One that breaks off every connection, each test in its own way, and the gateway in front of it.
+  let breakOff: (socket: Socket, heard: string) => void = () => undefined
+  const breaking = await startStreaming(t, [await serve(t, (socket, heard) => breakOff(socket, heard))], env)
 
   t.test('breaking off in the middle of a body: 502, and the client gets to read it', async (t) => {
-    const url = await serve(t, (socket, heard) => heard.length > 3_000_000 && socket.destroy())
-    const gateway = await startStreaming(t, [url], env)
-    const client = talk(t, gateway.port, head(32 * MIB))
+    breakOff = (socket, heard) => heard.length > 3_000_000 && socket.destroy()
+    const client = talk(t, breaking.port, head(32 * MIB))
     client.socket.write(Buffer.alloc(16 * MIB))
     t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 502 /)
     await client.closed
   })
 
   t.test('the same over HTTP/2, where a client that says no more keeps no stream open', async (t) => {
-    const url = await serve(t, (socket, heard) => heard.includes('abc') && socket.destroy())
-    const gateway = await startStreaming(t, [url], env)
-    const up = openSession(t, gateway.url).request({ ':method': 'POST', ':path': '/f/a' })
+    breakOff = (socket, heard) => heard.includes('abc') && socket.destroy()
+    const up = openSession(t, breaking.url).request({ ':method': 'POST', ':path': '/f/a' })
     const closed = once(up, 'close')
     up.write('abc')
     const [headers] = await once(up, 'response')
@@ -191,16 +192,15 @@ t.test('services that fail', async (t) => {
   t.test('breaking off in the middle of an answer: the client never sees an end', async (t) => {
     const answers = ['content-length: 10\r\n\r\nabc', 'transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n']
     for (const answer of answers) {
-      const url = await serve(t, (socket) => {
+      breakOff = (socket) => {
         socket.write(`HTTP/1.1 200 OK\r\n${answer}`)
         setTimeout(() => socket.destroy(), 50)
-      })
-      const gateway = await startStreaming(t, [url], env)
-      const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
+      }
+      const client = talk(t, breaking.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
       await client.closed
       t.match(client.heard(), /abc/)
       t.notMatch(client.heard(), /\r\n0\r\n/)
-      const down = openSession(t, gateway.url).request({ ':path': '/f/a' })
+      const down = openSession(t, breaking.url).request({ ':path': '/f/a' })
       await t.rejects(buffer(down))
     }
   })

@@ -9,10 +9,13 @@ import { boundLogs } from '../src/up/logs.ts'
 import { runCli } from './helpers/cli.ts'
 import { type Phone, signUp } from './helpers/phone.ts'
 import { type SmallDisk, smallDisk } from './helpers/small-disk.ts'
+import { waitForCostly } from './helpers/wait-for-costly.ts'
 
 // mongod's files take 300 MB before the first write, and a start wants 500 MB free.
 const MEGABYTES = 900
 const AUTHORS = 3
+/** Of an author, between two posts: how many there are says nothing. */
+const PAUSE_MS = 30
 /** Bounds a wait; nothing is measured by it. */
 const LONG = { timeoutMs: 240_000 }
 t.setTimeout(900_000)
@@ -101,7 +104,10 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
   }
 
   const writers = authors.map(async (author, a) => {
-    for (let i = 0; writing; i++) acknowledged.get(author)?.push(await insist(author, `${a} ${i} ${'x'.repeat(2_000)}`))
+    for (let i = 0; writing; i++) {
+      acknowledged.get(author)?.push(await insist(author, `${a} ${i} ${'x'.repeat(2_000)}`))
+      await delay(PAUSE_MS)
+    }
   })
   // A writer that fails is seen at the end; until then waiting goes on.
   const written = Promise.allSettled(writers)
@@ -134,7 +140,7 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
   t.same(await services(), before, 'no service and no gateway was ended')
   t.equal(told(/run\.json cannot be written/), told(/run\.json is written again/), 'told once each time')
   // Consumers begin again after pauses of their own.
-  await waitFor(async () => (await runCli(['status'], { SKERRY_HOME: home })).code === 0, {
+  await waitForCostly(async () => (await runCli(['status'], { SKERRY_HOME: home })).code === 0, {
     ...LONG,
     message: 'all parts are ready'
   })
@@ -149,10 +155,13 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
     )
     t.equal(new Set(posts.map((p) => p.text)).size, posts.length, 'none twice')
     const counted = async () => (await author.call<Profile>('GET', '/v1/users/me')).body.counts.posts
-    await waitFor(async () => (await counted()) === ids.length, { ...LONG, message: 'the count of posts' })
+    await waitForCostly(async () => (await counted()) === ids.length, { ...LONG, message: 'the count of posts' })
   }
   const wanted = [...acknowledged.values()].flat().sort()
   const feed = async () => (await all<Post>(reader, '/v1/feed?')).map((p) => p.id).sort()
-  await waitFor(async () => (await feed()).length >= wanted.length, { ...LONG, message: 'the feed has all posts' })
+  await waitForCostly(async () => (await feed()).length >= wanted.length, {
+    ...LONG,
+    message: 'the feed has all posts'
+  })
   t.same(await feed(), wanted, 'each post is in the feed once')
 }

@@ -73,7 +73,7 @@ t.test('events, routes and consumers are added to it, and to services that were 
   t.same(consumersOf('library'), { sagas: ['auth'], people: ['users'] })
   t.same(consumersOf('users')?.['lent-books'], ['library'])
   const before = await sources()
-  for (const [args, why] of [
+  const wrong = [
     [['event', 'library.book.lent'], /library\.book\.lent\.v1 exists/],
     [['event', 'nobody.book.lent'], /there is no service "nobody": there are auth, /],
     [['event', 'library.book'], /cannot be an event/],
@@ -93,9 +93,14 @@ t.test('events, routes and consumers are added to it, and to services that were 
     [['consumer', 'library', 'more'], /give the events/],
     [['consumer', 'realtime', 'more', 'users.profile.updated'], /Put this in by hand/],
     [['poem', 'library'], /there is no "new poem"/]
-  ] as const) {
-    const ended = await skerry(['new', ...args])
-    t.match(ended, { code: 1, errors: why }, args.join(' '))
+  ] as const
+  const asked = JSON.stringify(wrong.map(([args]) => args))
+  const refused = await tool('node', [join(folder, 'packages/cli/test/fixtures/run-new.ts'), asked])
+  t.equal(refused.code, 0, refused.errors)
+  const said = JSON.parse(refused.out) as string[]
+  for (const [i, [args, why]] of wrong.entries()) {
+    t.match(said[i], /^StartError: /, args.join(' '))
+    t.match(said[i], why, args.join(' '))
   }
   t.same(await sources(), before, 'what is refused writes nothing')
 })

@@ -48,6 +48,15 @@ t.test('what cannot be: a port, a home, a command, an option', async (t) => {
   refused(t, await runCli(['up', '--dmeo'], { SKERRY_HOME: home }), /--dmeo/)
 })
 
+t.test('an address that this machine does not have', async (t) => {
+  const home = await temporaryHome(t)
+  refused(
+    t,
+    await runCli(['up'], { HOST: '203.0.113.9', SKERRY_HOME: home }),
+    /^skerry: HOST=203\.0\.113\.9 is no address of this machine/
+  )
+})
+
 t.test('a reader of the output that goes away is no fault', async (t) => {
   const child = startCli(['help'], {})
   child.stdout?.destroy()

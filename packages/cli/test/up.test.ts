@@ -8,6 +8,7 @@ import t from 'tap'
 import { findApps, startedApps } from '../src/repository.ts'
 import { scaled } from '../src/up/scale.ts'
 import { runCli, runs } from './helpers/cli.ts'
+import { isOpenAt, NOT_PASSED_ON } from './helpers/open-ports.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-up-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
@@ -124,7 +125,16 @@ t.test('a gateway process that is killed is not missed', async (t) => {
   t.equal((await first.run()).processes.length, parts)
 })
 
+const PASSWORD = 'a long password'
+const post = (url: string, path: string, body: object) =>
+  fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+const signUp = async (system: System, username: string) =>
+  (await post(system.url, '/v1/auth/signup', { email: `${username}@example.com`, username, password: PASSWORD })).status
+const logIn = async (system: System, login: string) =>
+  (await post(system.url, '/v1/auth/login', { login, password: PASSWORD })).status
+
 t.test('Ctrl-C stops everything in order and leaves no process', async (t) => {
+  t.equal(await signUp(first, 'early'), 201)
   const pids = await pidsOf(first)
   t.equal(await first.stop(), 0)
   for (const pid of pids) t.notOk(await runs(pid))
@@ -135,25 +145,22 @@ t.test('Ctrl-C stops everything in order and leaves no process', async (t) => {
   t.match(await runCli(['stop'], env), { code: 1, errors: /^skerry: nothing runs in/ })
 })
 
+// The two starts that follow listen on all addresses, each in another way.
+const openTo = (HOST: '0.0.0.0' | '::') => startSystem(t, { home, env: { HOST, ...NOT_PASSED_ON } })
+
 t.test('after kill -9 of the CLI no process stays, and the next start finds the data', async (t) => {
-  const second = await startSystem(t, { home })
-  const login = async (url: string) =>
-    fetch(`${url}/v1/auth/login`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ login: 'kept', password: 'a long password' })
-    })
-  const signedUp = await fetch(`${second.url}/v1/auth/signup`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: 'kept@example.com', username: 'kept', password: 'a long password' })
-  })
-  t.equal(signedUp.status, 201)
+  const second = await openTo('0.0.0.0')
+  await t.test('HOST=0.0.0.0: the public port alone is to be reached from elsewhere', (t) =>
+    isOpenAt(t, second, '0.0.0.0')
+  )
+  t.equal(await logIn(second, 'early'), 200, 'what was there before Ctrl-C')
+  t.equal(await signUp(second, 'kept'), 201)
   const pids = await pidsOf(second)
   second.cli.kill('SIGKILL')
   for (const pid of pids) await waitFor(async () => !(await runs(pid)), { timeoutMs: 30_000, message: `${pid} ended` })
 
-  const third = await startSystem(t, { home })
-  t.equal((await login(third.url)).status, 200)
+  const third = await openTo('::')
+  for (const name of ['early', 'kept']) t.equal(await logIn(third, name), 200, name)
+  await t.test('HOST=::: the public port alone is to be reached from elsewhere', (t) => isOpenAt(t, third, '::'))
   t.match(await runCli(['stop'], env), { code: 0, out: `stopped process ${third.cli.pid}\n` })
 })

@@ -6,11 +6,11 @@ import { anybody, base, conduit, startConduit, system } from '../support/system.
 
 const { url } = system
 
-/** Signs in as a phone does. */
-async function phoneOf(username: string) {
+/** Signs in as a phone does: for each request again, since tokens are short here. */
+function phoneOf(username: string) {
   const login = { login: username, password: PASSWORD }
-  const { accessToken } = (await phone<Grant>(url, 'POST', '/v1/auth/login', undefined, login)).body
   return async <T>(method: string, path: string, body?: unknown) => {
+    const { accessToken } = (await phone<Grant>(url, 'POST', '/v1/auth/login', undefined, login)).body
     const answer = await phone<T>(url, method, path, accessToken, body)
     if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}`)
     return answer.body
@@ -33,7 +33,7 @@ t.test('conduit answers to exports and deletions, and is waited for while it doe
   const { comment } = (await asLena('POST', `${path}/comments`, { comment: { body: 'lena says' } })).body
   await asLena('POST', '/profiles/tom/follow')
 
-  const ofLena = await phoneOf('lena')
+  const ofLena = phoneOf('lena')
   const { id: exportId } = await ofLena<Export>('POST', '/v1/auth/account/exports', { currentPassword: PASSWORD })
   const at = `/v1/auth/account/exports/${exportId}`
   await waitFor(async () => (await ofLena<Export>('GET', at)).state === 'ready', { message: 'the export is ready' })
@@ -59,7 +59,7 @@ t.test('conduit answers to exports and deletions, and is waited for while it doe
   t.same((await anybody('GET', `${path}/comments`)).body.comments, [])
 
   t.equal(await conduit.stop(), 0)
-  const second = await (await phoneOf('tom'))<Deletion>('DELETE', '/v1/auth/account', {})
+  const second = await phoneOf('tom')<Deletion>('DELETE', '/v1/auth/account', {})
   await waitFor(async () => (await deletionOf(second.id)).waitingFor.join() === 'conduit', {
     message: 'it has taken part once, so it is waited for'
   })

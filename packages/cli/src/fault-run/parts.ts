@@ -115,7 +115,7 @@ export const PARTS: readonly Part[] = [
     proves:
       'a whole system: every operation for five callers as it declares, 20,000 mutated tokens refused, 100,000 small requests answered',
     folder: 'packages/cli',
-    file: 'test/access.test.ts',
+    file: 'test/one-system.test.ts',
     minutes: 3
   },
   {

@@ -1,22 +1,27 @@
 import type { Grant, PageOf, Session } from '@skerry/contracts'
-import { startSystem, waitFor } from '@skerry/testing'
+import { waitFor } from '@skerry/testing'
 import t from 'tap'
-import { type Article, frontEnd, PASSWORD, phone, register, slugs } from './support/front-end.ts'
+import { type Article, frontEnd, PASSWORD, phone, register, slugs } from '../support/front-end.ts'
+import { anybody, base, conduit, type Instance, startConduit, system } from '../support/system.ts'
 
-// Access tokens that are always about to expire: each request of somebody signed in renews them first.
-const system = await startSystem(t, {
-  args: ['--with', 'conduit', '--scale', 'conduit=2'],
-  env: { ACCESS_TTL_S: '20' }
-})
-const base = `${system.url}/conduit/api`
-const anybody = frontEnd(base)
-const instances = (await system.run()).processes.filter((p) => p.name === 'conduit').map((p) => `${p.url}/conduit/api`)
+// Two instances, of which the second is this part's own.
+let second: Instance | undefined
+const bases = () => [conduit.base, second!.base]
+/** Waits until the gateway shares requests among so many instances. */
+async function shared(count: number): Promise<void> {
+  const { ops } = (await system.run()).processes.find(({ name }) => name === 'gateway')!
+  const line = new RegExp(`^skerry_gateway_live_instances\\{.*upstream="conduit".*\\} ${count}$`, 'm')
+  await waitFor(async () => line.test(await (await fetch(`${ops}/metrics`)).text()), {
+    message: `the gateway knows ${count} instances`
+  })
+}
 const articleOf = (title: string) => ({ article: { title, description: 'b', body: 'c' } })
 
 t.test('each instance knows what the other was told', async (t) => {
-  t.equal(instances.length, 2)
+  second = await startConduit('2')
+  await shared(2)
   const { user } = await register(base, 'ines')
-  const [one, two] = instances.map((url) => frontEnd(url, user.token)) as [typeof anybody, typeof anybody]
+  const [one, two] = bases().map((url) => frontEnd(url, user.token)) as [typeof anybody, typeof anybody]
   const { article } = (await one('POST', '/articles', articleOf('Two doors'))).body
   const path = `/articles/${article.slug}`
   t.same((await two('GET', path)).body.article, article)
@@ -30,7 +35,7 @@ t.test('each instance knows what the other was told', async (t) => {
 
 t.test('many requests at once at both instances renew a session without ending it', async (t) => {
   const { user } = await register(base, 'rene')
-  const askers = instances.map((url) => frontEnd(url, user.token))
+  const askers = bases().map((url) => frontEnd(url, user.token))
   for (let round = 0; round < 3; round++) {
     const answers = await Promise.all(Array.from({ length: 16 }, (_, i) => askers[i % 2]!('GET', '/user')))
     t.same(
@@ -52,7 +57,7 @@ t.test('an instance is killed in the middle: what was answered is there, once', 
   }
   const writing = Promise.all([0, 1, 2, 3].map(lane))
   await waitFor(() => answered.length >= 5)
-  const pid = await system.kill('conduit', '1')
+  await second!.kill()
   await writing
   const { body } = await ask('GET', '/articles?author=kim&limit=100')
   const shown = slugs(body.articles)
@@ -62,7 +67,7 @@ t.test('an instance is killed in the middle: what was answered is there, once', 
     []
   )
   t.ok(answered.length > 5, `${answered.length} of 32 were answered`)
-  await system.restarted('conduit', '1', pid)
+  second = await startConduit('2')
   t.match((await ask('GET', '/user')).body.user, { username: 'kim' }, 'still signed in')
 })
 
@@ -108,4 +113,9 @@ t.test('revoking the session in Skerry ends it here', async (t) => {
   const write = await ask('POST', '/articles', articleOf('Late'))
   t.same([write.status, write.text], [401, ''])
   t.equal((await ask('GET', '/user')).status, 401)
+})
+
+t.test('the second one leaves', async () => {
+  await second!.stop()
+  await shared(1)
 })

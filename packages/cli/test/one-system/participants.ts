@@ -2,27 +2,27 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deletion, Grant } from '@skerry/contracts'
 import { connectNats, declareParticipant } from '@skerry/service'
-import { startSystem, waitFor } from '@skerry/testing'
-import t from 'tap'
-import { runCli } from './helpers/cli.ts'
+import { type System, waitFor } from '@skerry/testing'
+import type { Test } from 'tap'
+import { runCli } from '../helpers/cli.ts'
 
-const system = await startSystem(t, { args: ['--scale', 'content=2'] })
-const participants = (...args: string[]) => runCli(['participants', ...args], { SKERRY_HOME: system.home })
+/** Operators see whom deletions wait for, and take off who is gone for good. */
+export async function participants(t: Test, system: System): Promise<void> {
+  const asked = (...args: string[]) => runCli(['participants', ...args], { SKERRY_HOME: system.home })
 
-async function call<T>(method: string, path: string, body?: object, token?: string): Promise<T> {
-  const response = await fetch(system.url + path, {
-    method,
-    headers: {
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` })
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) })
-  })
-  if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`)
-  return (await response.json()) as T
-}
+  async function call<T>(method: string, path: string, body?: object, token?: string): Promise<T> {
+    const response = await fetch(system.url + path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` })
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`)
+    return (await response.json()) as T
+  }
 
-t.test('operators see whom deletions wait for, and take off who is gone for good', async (t) => {
   const { natsAdmin } = JSON.parse(await readFile(join(system.home, 'secrets.json'), 'utf8'))
   const address = (await system.run()).processes.find(({ name }) => name === 'nats-server')?.url
   const nc = await connectNats({ name: 'test', url: `nats://${address}`, user: 'admin', password: natsAdmin })
@@ -30,10 +30,11 @@ t.test('operators see whom deletions wait for, and take off who is gone for good
   const ghost = await declareParticipant(nc, 'ghost')
   await ghost.close()
 
-  const rows = async () => (await participants('ls')).out.split('\n').map((line) => line.trim().split(/ {2,}/))
+  const rows = async () => (await asked('ls')).out.split('\n').map((line) => line.trim().split(/ {2,}/))
   const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/
   t.match(await rows(), [
     ['service', 'declared', 'instances'],
+    ['conduit', TIME, '1'],
     ['content', TIME, '2'],
     ['ghost', TIME, 'none'],
     ['realtime', TIME, '1'],
@@ -53,23 +54,23 @@ t.test('operators see whom deletions wait for, and take off who is gone for good
     [['ls', 'ghost'], 'say what to do: ./skerry participants ls | withdraw NAME'],
     [['remove', 'ghost'], 'say what to do: ./skerry participants ls | withdraw NAME']
   ] as const)
-    t.same(await participants(...args), { code: 1, out: '', errors: `skerry: ${message}\n` }, args.join(' '))
-  t.match(await participants('withdraw', 'goblin'), {
+    t.same(await asked(...args), { code: 1, out: '', errors: `skerry: ${message}\n` }, args.join(' '))
+  t.match(await asked('withdraw', 'goblin'), {
     code: 0,
-    out: 'goblin is not among those who have declared themselves (content, ghost, realtime, users); should auth remember it, it waits no longer\n'
+    out: 'goblin is not among those who have declared themselves (conduit, content, ghost, realtime, users); should auth remember it, it waits no longer\n'
   })
   t.same((await deletion()).waitingFor, ['ghost'])
 
-  t.match(await participants('withdraw', 'ghost'), { code: 0, out: /^deletions and exports no longer wait for ghost/ })
+  t.match(await asked('withdraw', 'ghost'), { code: 0, out: /^deletions and exports no longer wait for ghost/ })
   await waitFor(async () => (await deletion()).state === 'done')
   t.same(
     (await deletion()).erased.map(({ service }) => service).sort(),
-    ['content', 'realtime', 'users'],
+    ['conduit', 'content', 'realtime', 'users'],
     'the proof shows no answer of it'
   )
-  t.notMatch((await participants()).out, /ghost/)
+  t.notMatch((await asked()).out, /ghost/)
   t.match(
     (await runCli(['help', 'participants'], {})).out,
     /^\.\/skerry participants ls\n\.\/skerry participants withdraw NAME/
   )
-})
+}

@@ -4,11 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, normalize, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { skipWithout, startSystem, waitFor } from '@skerry/testing'
-import t from 'tap'
-import { findChromium, openPage } from './helpers/browser.ts'
+import { type System, skipWithout, waitFor } from '@skerry/testing'
+import type { Test } from 'tap'
+import { findChromium, openPage } from '../helpers/browser.ts'
 
-const REPOSITORY = resolve(import.meta.dirname, '../../..')
+const REPOSITORY = resolve(import.meta.dirname, '../../../..')
 const SDK = join(REPOSITORY, 'packages/sdk')
 
 /** What the page does with the SDK as it is published, and tells to the server it came from. */
@@ -50,8 +50,11 @@ try {
   await report({ websocket: await live('websocket') })
   // A follower's feed is filled by events.
   let feed
-  do feed = await ada.feed.list()
-  while (feed.items.length < 2)
+  for (;;) {
+    feed = await ada.feed.list()
+    if (feed.items.length >= 2) break
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
   await report({ feed: feed.items.map((item) => item.text).sort() })
   const post = await ada.posts.get(feed.items[0].id)
   const again = await ada.posts.get(feed.items[0].id)
@@ -76,53 +79,59 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 <script type="importmap">{"imports":{"@skerry/sdk":"/sdk/sdk/src/index.js","typebox":"/typebox/build/index.mjs"}}</script>
 <script type="module">${SCRIPT}</script>`
 
-const chromium = await findChromium()
-const needs = skipWithout(chromium === undefined ? 'there is no chromium: apt-get install chromium' : undefined)
+/** The SDK in a browser, from another origin than the gateway. */
+export async function browser(t: Test, system: System): Promise<void> {
+  const chromium = await findChromium()
+  const needs = skipWithout(chromium === undefined ? 'there is no chromium: apt-get install chromium' : undefined)
 
-t.test('the SDK in a browser, from another origin than the gateway', needs, async (t) => {
-  const dist = t.testdir()
-  const env = { ...process.env, NODE_OPTIONS: '', PATH: `${join(REPOSITORY, 'node_modules/.bin')}:${process.env.PATH}` }
-  const run = promisify(execFile)
-  await run('tsc', ['-p', join(SDK, 'tsconfig.build.json'), '--outDir', dist], { env })
-  await run(process.execPath, [join(SDK, 'build/link-contracts.ts'), dist], { env })
-  const folders: Record<string, string> = { '/sdk/': dist, '/typebox/': join(SDK, 'node_modules/typebox') }
-  const system = await startSystem(t)
-
-  const reports: Record<string, unknown>[] = []
-  const pages = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://page')
-    if (pathname === '/report') {
-      let text = ''
-      for await (const part of request) text += part
-      reports.push(JSON.parse(text))
-      return response.end('{}')
+  t.test('the SDK in a browser, from another origin than the gateway', needs, async (t) => {
+    const dist = t.testdir()
+    const env = {
+      ...process.env,
+      NODE_OPTIONS: '',
+      PATH: `${join(REPOSITORY, 'node_modules/.bin')}:${process.env.PATH}`
     }
-    const mount = Object.keys(folders).find((prefix) => pathname.startsWith(prefix))
-    if (mount === undefined) return response.setHeader('content-type', 'text/html').end(PAGE)
-    const file = join(folders[mount]!, normalize(pathname.slice(mount.length)))
-    response.setHeader('content-type', 'text/javascript').end(await readFile(file))
+    const run = promisify(execFile)
+    await run('tsc', ['-p', join(SDK, 'tsconfig.build.json'), '--outDir', dist], { env })
+    await run(process.execPath, [join(SDK, 'build/link-contracts.ts'), dist], { env })
+    const folders: Record<string, string> = { '/sdk/': dist, '/typebox/': join(SDK, 'node_modules/typebox') }
+
+    const reports: Record<string, unknown>[] = []
+    const pages = createServer(async (request, response) => {
+      const { pathname } = new URL(request.url ?? '/', 'http://page')
+      if (pathname === '/report') {
+        let text = ''
+        for await (const part of request) text += part
+        reports.push(JSON.parse(text))
+        return response.end('{}')
+      }
+      const mount = Object.keys(folders).find((prefix) => pathname.startsWith(prefix))
+      if (mount === undefined) return response.setHeader('content-type', 'text/html').end(PAGE)
+      const file = join(folders[mount]!, normalize(pathname.slice(mount.length)))
+      response.setHeader('content-type', 'text/javascript').end(await readFile(file))
+    })
+    await new Promise<void>((done) => pages.listen(0, '127.0.0.1', done))
+    t.teardown(() => {
+      pages.closeAllConnections()
+      pages.close()
+    })
+    const { port } = pages.address() as AddressInfo
+    const printed = await openPage(t, chromium!, `http://127.0.0.1:${port}/?api=${encodeURIComponent(system.url)}`)
+    await waitFor(() => reports.some((report) => report.end), {
+      timeoutMs: 120_000,
+      message: 'the page is through'
+    }).catch((error) => t.fail(error, { reports, printed: printed() }))
+    t.same(reports, [
+      { signedUp: 'ada' },
+      { sse: ['connecting', 'open', 'closed'] },
+      { websocket: ['connecting', 'open', 'closed'] },
+      { feed: ['by sse', 'by websocket'] },
+      { etag: true },
+      { missing: { code: 'CNT_POST_NOT_FOUND', traced: true } },
+      { traced: 200, shown: true },
+      { large: 431, code: 'HEADERS_TOO_LARGE' },
+      { out: null },
+      { end: true }
+    ])
   })
-  await new Promise<void>((done) => pages.listen(0, '127.0.0.1', done))
-  t.teardown(() => {
-    pages.closeAllConnections()
-    pages.close()
-  })
-  const { port } = pages.address() as AddressInfo
-  const printed = await openPage(t, chromium!, `http://127.0.0.1:${port}/?api=${encodeURIComponent(system.url)}`)
-  await waitFor(() => reports.some((report) => report.end), {
-    timeoutMs: 120_000,
-    message: 'the page is through'
-  }).catch((error) => t.fail(error, { reports, printed: printed() }))
-  t.same(reports, [
-    { signedUp: 'ada' },
-    { sse: ['connecting', 'open', 'closed'] },
-    { websocket: ['connecting', 'open', 'closed'] },
-    { feed: ['by sse', 'by websocket'] },
-    { etag: true },
-    { missing: { code: 'CNT_POST_NOT_FOUND', traced: true } },
-    { traced: 200, shown: true },
-    { large: 431, code: 'HEADERS_TOO_LARGE' },
-    { out: null },
-    { end: true }
-  ])
-})
+}
