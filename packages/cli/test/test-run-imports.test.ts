@@ -19,6 +19,7 @@ t.test('what keeps the rules passes', async (t) => {
   const faults = await check(t, {
     'apps/auth/src/main.ts': `import { buildApp } from './app.ts'\nprocess.once('SIGTERM', () => {})\nstart(process.env)`,
     'apps/auth/src/app.ts': `import Fastify from 'fastify'\nimport { config } from './config.ts'\nimport './routes/login.ts'`,
+    'apps/auth/src/serve.ts': `import { buildApp } from './app.ts'`,
     'apps/auth/src/config.ts': `import Type from 'typebox'`,
     'apps/auth/src/routes/login.ts': `import { logIn } from '../domain/log-in.ts'`,
     'apps/auth/src/domain/log-in.ts': `import type { Accounts } from '../data/accounts.ts'\nimport { Grant } from '@skerry/contracts'`,
@@ -43,6 +44,7 @@ t.test('each violation is named with its file and line', async (t) => {
     'apps/auth/src/domain/d.ts': `export { x } from '../routes/a.ts'`,
     'apps/auth/src/data/a.ts': `import '../domain/a.ts'`,
     'apps/auth/src/limits/a.ts': `import { x } from '../main.ts'`,
+    'apps/auth/src/limits/b.ts': `import { x } from '../serve.ts'`,
     'apps/auth/src/config.ts': `// process.env in a comment is fine\nconst port = process.env.PORT`,
     'apps/auth/src/signals.ts': `process.on('SIGTERM', stop)`,
     'apps/auth/test/a.test.ts': `import { x } from '@skerry/users/src/app.ts'`,
@@ -60,6 +62,7 @@ t.test('each violation is named with its file and line', async (t) => {
     'apps/auth/src/domain/c.ts:1: @nats-io/transport-node: the domain knows no framework, database or broker',
     'apps/auth/src/domain/d.ts:1: ../routes/a.ts: domain may not import routes',
     'apps/auth/src/limits/a.ts:1: ../main.ts: nothing but main imports main',
+    'apps/auth/src/limits/b.ts:1: ../serve.ts: nothing but main imports serve',
     'apps/auth/src/routes/a.ts:4: ../../../users/src/app.ts: apps never import apps',
     'apps/auth/src/routes/b.ts:1: mongodb: only src/data imports mongodb',
     'apps/auth/src/routes/c.ts:1: ../app.ts: routes may not import app',

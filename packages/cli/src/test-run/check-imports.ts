@@ -6,11 +6,13 @@ import { type Edge, findCircles, foldersOf, innerFoldersOf } from './import-circ
 type Use = { line: number; source: string }
 
 /** From the outermost to the innermost room of an app; what is in no room (config, metrics …) may be used by all. */
-const ROOMS = ['main', 'app', 'routes', 'events', 'domain', 'data'] as const
+const ROOMS = ['main', 'serve', 'app', 'routes', 'events', 'domain', 'data'] as const
 type Room = (typeof ROOMS)[number]
 
 const MAY_USE: Record<Room, readonly Room[]> = {
-  main: ['app', 'routes', 'events', 'domain', 'data'],
+  main: ['serve', 'app', 'routes', 'events', 'domain', 'data'],
+  // What main loads where it is the one that serves, and not one that starts others.
+  serve: ['app', 'routes', 'events', 'domain', 'data'],
   app: ['routes', 'events', 'domain', 'data'],
   routes: ['domain', 'data'],
   events: ['domain', 'data'],
@@ -77,7 +79,7 @@ function brokenInApp(path: string, use: Use, target: string | undefined): string
   if (room !== 'data' && /^mongodb(\/|$)/.test(use.source)) return 'only src/data imports mongodb'
   const other = target === undefined ? undefined : roomOf(target)
   if (other === undefined || other === room) return undefined
-  if (room === undefined) return ['main', 'app'].includes(other) ? `nothing but main imports ${other}` : undefined
+  if (room === undefined) return ['main', 'serve', 'app'].includes(other) ? `nothing but main imports ${other}` : undefined
   return MAY_USE[room].includes(other) ? undefined : `${room} may not import ${other}`
 }
 
