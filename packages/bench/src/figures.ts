@@ -3,11 +3,15 @@ import { join } from 'node:path'
 import type { EventsResult } from './events/run.ts'
 import { goalText, reachedText } from './gateway/report.ts'
 import type { GatewayResult } from './gateway/result.ts'
-import type { Row } from './system/report.ts'
+import { linesOf } from './posts/report.ts'
+import type { PostsResult } from './posts/run.ts'
+import { systemRows } from './system/report.ts'
+import type { SystemResult } from './system/run.ts'
 
 /** The last results that were kept, as they stand in packages/bench/results. */
 export type Results = {
-  readonly all: { readonly at: string; readonly rows: readonly Row[] }
+  readonly system: SystemResult
+  readonly posts: PostsResult
   readonly gateway: GatewayResult
   readonly events: EventsResult
 }
@@ -16,20 +20,22 @@ const REPOSITORY = join(import.meta.dirname, '../../..')
 const BEGIN = '<!-- figures: written by `npm run bench -- figures` -->'
 const END = '<!-- /figures -->'
 
-/** Rows of all.json that are measured anew, on more machines' terms, by the other two. */
-const ELSEWHERE = /^(CPU per proxied GET|gateway: |events: )/
-
 /** The files that hold figures, and how each shows them. */
 const FILES: readonly [string, (results: Results) => string][] = [
   ['docs/figures.md', fullFigures],
   ['README.md', shortFigures]
 ]
 
-/** Every figure as Markdown tables: the system, the gateway's goals and rows, and events. */
-export function fullFigures({ all, gateway, events }: Results): string {
+/** Every figure as Markdown tables: the system, a post, the gateway's goals and rows, and events. */
+export function fullFigures({ system, posts, gateway, events }: Results): string {
   return [
-    `### System, ${dayOf(all.at)}`,
-    markdown(['what', 'measured', 'p50', 'p99', 'goal'], systemRows(all)),
+    `### System, ${dayOf(system.at)}`,
+    markdown(['what', 'measured', 'p50', 'p99', 'goal'], systemLines(system)),
+    `### A post with all that follows, ${dayOf(posts.at)}`,
+    markdown(
+      ['what', 'Skerry', 'a bare program', 'goal'],
+      linesOf(posts).map(({ what, ours, bare, goal }) => [what, ours, bare, goal])
+    ),
     `### Gateway goals, ${dayOf(gateway.at)}`,
     markdown(
       ['what', 'measured', 'goal'],
@@ -53,15 +59,18 @@ export function fullFigures({ all, gateway, events }: Results): string {
 }
 
 /** The figures that a newcomer asks for first. */
-export function shortFigures({ all, gateway, events }: Results): string {
-  const system = systemRows(all).map(([what, value, p50, p99, goal]) => [
+export function shortFigures({ system, posts, gateway, events }: Results): string {
+  const ofSystem = systemLines(system).map(([what, value, p50, p99, goal]) => [
     what!,
     value || `p50 ${p50}, p99 ${p99}`,
     goal!
   ])
+  const ofPosts = linesOf(posts)
+    .slice(0, 3)
+    .map(({ what, ours, goal }) => [what, ours, goal])
   const goals = gateway.goals.slice(0, 3).map((goal) => [`gateway: ${goal.what}`, reachedText(goal), goalText(goal)])
   const [what = '', value = ''] = eventRows(events)[0] ?? []
-  return markdown(['what', 'measured', 'goal'], [...system, ...goals, [what, value, '']])
+  return markdown(['what', 'measured', 'goal'], [...ofSystem, ...ofPosts, ...goals, [what, value, '']])
 }
 
 /** A text with what stands between its two markers replaced. Throws when it does not have both, in this order, once. */
@@ -93,13 +102,13 @@ export async function writeFigures(): Promise<string[]> {
 async function readResults(): Promise<Results> {
   const read = async (name: string) =>
     JSON.parse(await readFile(join(REPOSITORY, 'packages/bench/results', name), 'utf8'))
-  return { all: await read('all.json'), gateway: await read('gateway.json'), events: await read('events.json') }
+  const names = ['system', 'posts', 'gateway', 'events']
+  const results = await Promise.all(names.map(async (name) => [name, await read(`${name}.json`)]))
+  return Object.fromEntries(results)
 }
 
-function systemRows({ rows }: Results['all']): string[][] {
-  return rows
-    .filter(({ what }) => !ELSEWHERE.test(what))
-    .map(({ what, value, p50, p99, goal }) => [what, value, p50 ?? '', p99 ?? '', goal ?? ''])
+function systemLines(system: SystemResult): string[][] {
+  return systemRows(system).map(({ what, value, p50 = '', p99 = '', goal = '' }) => [what, value, p50, p99, goal])
 }
 
 function eventRows({ modes, throughputRatio }: EventsResult): string[][] {

@@ -4,18 +4,17 @@ import { parseArgs } from 'node:util'
 import { parseBodiesOptions } from './bodies/options.ts'
 import { bodiesText } from './bodies/report.ts'
 import { benchBodies } from './bodies/run.ts'
-import { labelOf } from './events/parts.ts'
 import { eventsChart, eventsText } from './events/report.ts'
 import { benchEvents, type EventsResult } from './events/run.ts'
 import { writeFigures } from './figures.ts'
 import { GATEWAY_HELP, type GatewayOptions, parseGatewayOptions } from './gateway/options.ts'
 import { profileRow } from './gateway/profile-run.ts'
-import { goalText, reachedText, reportChart, reportText } from './gateway/report.ts'
-import { describeMachine, type GatewayResult } from './gateway/result.ts'
+import { reportChart, reportText } from './gateway/report.ts'
+import type { GatewayResult } from './gateway/result.ts'
 import { benchGateway } from './gateway/run.ts'
 import { linesOf, postsChart, postsText } from './posts/report.ts'
 import { benchPosts } from './posts/run.ts'
-import { type Row, systemChart, systemRows, systemText } from './system/report.ts'
+import { systemChart, systemRows, systemText } from './system/report.ts'
 import { benchSystem, ROUNDS as SYSTEM_ROUNDS, type SystemResult } from './system/run.ts'
 
 const HELP = `npm run bench [-- system|gateway|bodies|events|posts|figures]
@@ -30,7 +29,7 @@ const HELP = `npm run bench [-- system|gateway|bodies|events|posts|figures]
             when a goal is missed
   figures   writes the tables of docs/figures.md and README.md from the kept results; measures nothing
 
-Without a name all benchmarks run. Figures depend on the machine, so compare ratios.
+Without a name system, posts, events and gateway run, one after the other. Figures depend on the machine, so compare ratios.
 `
 
 const EVENT_ROUNDS = 5
@@ -55,11 +54,12 @@ async function system(rounds = SYSTEM_ROUNDS): Promise<SystemResult> {
   return result
 }
 
-/** Everything, as README.md and docs/figures.md show it. */
+/** Everything that README.md and docs/figures.md show. */
 async function all(): Promise<void> {
-  const rows = [...systemRows(await system()), ...(await eventRows()), ...(await goalRows())]
-  const result = { at: new Date().toISOString(), machine: describeMachine(), rows }
-  await keep('all.json', `${JSON.stringify(result, null, 2)}\n`)
+  await system()
+  await posts(false)
+  await events()
+  await gateway(parse([]))
 }
 
 async function gateway(options: GatewayOptions): Promise<GatewayResult> {
@@ -94,21 +94,6 @@ async function bodies(args: string[]): Promise<void> {
   await keep('bodies.json', `${JSON.stringify(result, null, 2)}\n`)
 }
 
-async function eventRows(): Promise<Row[]> {
-  const { modes, throughputRatio } = await events()
-  return (['safe', 'plain'] as const).map((mode) => ({
-    what: `events: ${labelOf(mode)}`,
-    value: `${modes[mode].eventsPerSecond.toFixed(0)}/s${mode === 'safe' ? ` (${(throughputRatio * 100).toFixed(0)} % of plain)` : ''}`,
-    p50: `${modes[mode].p50.toFixed(1)} ms`,
-    p99: `${modes[mode].p99.toFixed(1)} ms`
-  }))
-}
-
-async function goalRows(): Promise<Row[]> {
-  const { goals } = await gateway(parse([]))
-  return goals.map((goal) => ({ what: `gateway: ${goal.what}`, value: reachedText(goal), goal: goalText(goal) }))
-}
-
 function parse(args: string[]): GatewayOptions {
   try {
     const options = parseGatewayOptions(args)
@@ -126,7 +111,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const [name, ...args] = process.argv.slice(2)
 if (name === undefined) await all()
-else if (name === 'system') {
+else if (name === 'system' && !args.includes('--help')) {
   const { values } = parseArgs({ args, options: { rounds: { type: 'string' }, check: { type: 'boolean' } } })
   const rows = systemRows(await system(values.rounds === undefined ? undefined : Number(values.rounds)))
   if (values.check && rows.some(({ met }) => met === false)) process.exitCode = 1

@@ -65,8 +65,6 @@ type Changes = ChangeStream<OutboxDocument, ChangeStreamInsertDocument<OutboxDoc
 type Stretch = { readonly over: boolean; closed: Promise<void>; carry(errand: Errand): Promise<void> }
 
 const SCAN_BATCH = 500
-/** From one answer of the change stream that brought something to the next question: what is committed meanwhile comes by one answer. */
-const ASK_MS = 10
 /** How often a stream that is not whole is looked at: soon at first. */
 const SOON_MS = 20
 const LATER_MS = 500
@@ -189,21 +187,11 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
     const { partitions } = (await ready).known
     const end = () => void closeChanges(mine)
     ends.addEventListener('abort', end)
-    /** What is here of the last answer, and when that came. */
-    let left = 0
-    let answeredAt = Number.NEGATIVE_INFINITY
-    mine.on('more', ({ batchSize }: { batchSize: number }) => {
-      left = batchSize
-      if (left > 0) answeredAt = performance.now()
-    })
     try {
       while (mine === changes && !ends.aborted) {
-        const early = answeredAt + ASK_MS - performance.now()
-        if (left === 0 && early > 0) await delay(early)
         // An end closes it, which ends what tryNext waits for.
         const change = await mine.tryNext()
         if (change === null || mine !== changes) continue
-        left--
         const part = parts.get(partitionOfBucket(partitions, change.fullDocument.bucket).index)
         if (part?.served) await receive(part, change.fullDocument)
       }

@@ -79,7 +79,8 @@ function brokenInApp(path: string, use: Use, target: string | undefined): string
   if (room !== 'data' && /^mongodb(\/|$)/.test(use.source)) return 'only src/data imports mongodb'
   const other = target === undefined ? undefined : roomOf(target)
   if (other === undefined || other === room) return undefined
-  if (room === undefined) return ['main', 'serve', 'app'].includes(other) ? `nothing but main imports ${other}` : undefined
+  if (room === undefined)
+    return ['main', 'serve', 'app'].includes(other) ? `nothing but main imports ${other}` : undefined
   return MAY_USE[room].includes(other) ? undefined : `${room} may not import ${other}`
 }
 
