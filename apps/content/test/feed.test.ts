@@ -69,8 +69,13 @@ t.test('a page has a bound in bytes, and lists have all the same', async (t) => 
 t.test('a follow brings the newest posts of the author, and no more', async (t) => {
   const ada = person()
   const bob = person()
-  const ids: string[] = []
+  const eve = person()
+  await users.follow(eve.id, ada.id)
+  const ids = [(await ada.post('first')).id]
+  await eventually('eve follows', async () => (await eve.feed()).items.length === 1)
   for (let i = 0; i < 7; i++) ids.unshift((await ada.post(`p${i}`)).id)
+  // A post whose fan-out is still to come reaches who follows meanwhile as well.
+  await eventually('the fan-out', async () => (await eve.feed()).items.length === 8)
   await users.follow(bob.id, ada.id)
   await eventually('the backfill', async () => (await bob.feed()).items.length >= 5)
   t.strictSame(await wholeFeed(bob), ids.slice(0, 5))
