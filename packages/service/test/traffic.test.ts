@@ -49,7 +49,11 @@ t.test('two who change at once do not overwrite each other', async (t) => {
   const set = (version: string) =>
     traffic.change('users', (rules) => ({ ...rules, weights: { ...rules.weights, [version]: 10 } }))
   const settled = await Promise.allSettled([set('1.0.0'), set('1.1.0')])
-  t.equal(settled.filter(({ status }) => status === 'fulfilled').length, 1)
+  const done = settled.filter(({ status }) => status === 'fulfilled').length
+  // Where the machine has them come one after the other, both are done; what is done is there.
+  t.ok(done >= 1)
+  const kept = await traffic.change('users', (rules) => ({ ...rules }))
+  t.equal(Object.keys(kept?.weights ?? {}).length, done)
 })
 
 t.test('what does not fit is refused, and ignored by who watches', async (t) => {
