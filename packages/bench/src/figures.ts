@@ -99,7 +99,8 @@ export async function writeFigures(): Promise<string[]> {
   return changed.map(({ path }) => path)
 }
 
-async function readResults(): Promise<Results> {
+/** The results that were kept last. */
+export async function readResults(): Promise<Results> {
   const read = async (name: string) =>
     JSON.parse(await readFile(join(REPOSITORY, 'packages/bench/results', name), 'utf8'))
   const names = ['system', 'posts', 'gateway', 'events']

@@ -1,14 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
-import { figureFiles, fullFigures, type Results, shortFigures, withFigures } from '../src/figures.ts'
-
-async function results(): Promise<Results> {
-  const read = async (name: string) =>
-    JSON.parse(await readFile(join(import.meta.dirname, '../results', `${name}.json`), 'utf8'))
-  const names = ['system', 'posts', 'gateway', 'events']
-  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await read(name)])))
-}
+import { figureFiles, fullFigures, type Results, readResults, shortFigures, withFigures } from '../src/figures.ts'
 
 t.test('the figures in the documents are those of the results: else run `npm run bench -- figures`', async (t) => {
   const files = await figureFiles()
@@ -20,7 +11,7 @@ t.test('the figures in the documents are those of the results: else run `npm run
 })
 
 t.test('a result that changes changes both tables', async (t) => {
-  const kept = await results()
+  const kept = await readResults()
   const other = { ...kept, system: { ...kept.system, memoryMb: 4321 } }
   for (const render of [fullFigures, shortFigures]) {
     t.notMatch(render(kept), /4321/)
@@ -29,7 +20,7 @@ t.test('a result that changes changes both tables', async (t) => {
 })
 
 t.test('what was not measured says why, and every row has the columns of its head', async (t) => {
-  const kept = await results()
+  const kept = await readResults()
   const gateway = { ...kept.gateway, rows: [{ id: 'envoy', label: 'Envoy', why: 'it is not | there' }] }
   const text = fullFigures({ ...kept, gateway } as Results)
   t.match(text, /\| Envoy \| not measured: it is not \\\| there \|/)

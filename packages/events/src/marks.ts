@@ -26,7 +26,7 @@ export function createMarks(store: Store): Marks {
     const done = written
     collected = []
     written = undefined
-    keepApplied(store, marks).then(done!.resolve, done!.reject)
+    keepApplied(store, marks).then(done.resolve, done.reject)
   }
 
   return {
