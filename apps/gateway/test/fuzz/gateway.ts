@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { childEnv } from '@skerry/testing'
 import { makeCertificate } from '../helpers/self-signed.ts'
 import { METHODS } from './bytes.ts'
 import type { ProbeAnswer } from './probe.ts'
@@ -96,7 +97,7 @@ export async function startGateway(
   const { hostile, calm } = routes
   const child: ChildProcess = fork(join(import.meta.dirname, '../../src/main.ts'), [], {
     env: {
-      PATH: process.env.PATH,
+      ...childEnv(),
       ...SETTINGS,
       ...tls,
       HEADER_LIMIT: String(HEADER_LIMIT),

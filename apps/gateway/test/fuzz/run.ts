@@ -80,6 +80,10 @@ export type RoundOptions = {
   onProgress?(done: number): void
   /** Leaves cases out, to look for what else there is where something is known to be wrong. */
   without?(plan: ClientPlan): boolean
+  /** Whether what was found so far is all that is looked for: then no more cases are begun. */
+  enough?(findings: readonly Finding[]): boolean
+  /** The pause of a well-behaved client between two requests. */
+  pauseMs?: number
 }
 
 /** The case of a number, ready to be played. */
@@ -109,7 +113,7 @@ const RECENT = 200
  * or logs a fault of its own, the cases that were under way are played again one by one, to find the one that did it.
  */
 export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<RoundResult> {
-  const { seed, round, from = 1, cases, parallel = 64, mostDeaths = 1, onProgress, without } = options
+  const { seed, round, from = 1, cases, parallel = 64, mostDeaths = 1, onProgress, without, enough } = options
   const { service, doors } = fuzz
   const findings = new Map<string, Finding>()
   const find = (what: string, number: number | undefined, detail = '') => {
@@ -125,7 +129,7 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
   let next = from
   let deaths = 0
   while (next < end && deaths < mostDeaths) {
-    const good = behaveWell({ plain: doors.plain.port, tls: doors.tls.port }, service, seed, round)
+    const good = behaveWell({ plain: doors.plain.port, tls: doors.tls.port }, service, seed, round, options.pauseMs)
     const under = new Map<number, Prepared>()
     const recent: Prepared[] = []
     let dead = false
@@ -134,6 +138,7 @@ export async function runRound(fuzz: Fuzz, options: RoundOptions): Promise<Round
       result.seen += outcome.seen
       result.answered += outcome.answers
       for (const { what, detail } of outcome.faults) find(what, outcome.prepared.number, detail)
+      if (outcome.faults.length > 0 && enough?.([...findings.values()]) === true) next = end
       for (const one of outcome.excused) excused[one] = (excused[one] ?? 0) + 1
     }
     const work = async () => {

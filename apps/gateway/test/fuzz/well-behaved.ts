@@ -28,12 +28,13 @@ export async function startCalm(): Promise<{ url: string; server: Server }> {
 
 type Answer = { status: number; body: string }
 
-/** Clients of Node's own that ask one thing after another, until `stopped`. */
+/** Clients of Node's own that ask one thing after another, with a pause in between, until `stopped`. */
 export function behaveWell(
   ports: { plain: number; tls: number },
   service: HostileService,
   seed: number,
-  round: number
+  round: number,
+  pauseMs = 5
 ): { tally: Tally; stop(): Promise<void> } {
   const tally: Tally = { calm: 0, shared: 0, failed: 0, faults: [] }
   const agent = new Agent({ keepAlive: true, maxSockets: 4 })
@@ -68,7 +69,7 @@ export function behaveWell(
         if (!stopped) tally.faults.push(`a well-behaved client was not answered: ${(error as Error).message}`)
       }
       tally.calm++
-      await delay(5)
+      await delay(pauseMs)
     }
   }
   const shared = async () => {
@@ -89,7 +90,7 @@ export function behaveWell(
       }
       service.expected.delete(tag)
       tally.shared++
-      await delay(5)
+      await delay(pauseMs)
     }
   }
   const all = [calm(false), calm(true), shared(), shared()]
