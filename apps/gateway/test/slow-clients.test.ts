@@ -41,9 +41,10 @@ async function start(t: Test, env: Record<string, string> = {}) {
   })
   const port = Number(new URL(gateway.url).port)
   const sockets: Socket[] = []
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-  })
+  const leave = () => {
+    for (const socket of sockets.splice(0)) socket.destroy()
+  }
+  t.teardown(leave)
   /** Asks, and takes nothing. */
   const stall = (path: string, from: string) => {
     const socket = connect(port, '127.0.0.1')
@@ -57,13 +58,22 @@ async function start(t: Test, env: Record<string, string> = {}) {
     const text = await (await fetch(`${gateway.ops}/metrics`)).text()
     return Number(new RegExp(`^${name}\\{[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
   }
+  /** Lets all go who take nothing, and forgets them. */
+  const clear = async () => {
+    leave()
+    await waitFor(async () => open.size === 0 && (await metric('skerry_gateway_held_connections')) === 0)
+    await waitFor(async () => (await metric('skerry_gateway_spool_bytes')) === 0)
+    origin.requests.length = 0
+  }
   const small = (from: string) => fetch(`${gateway.url}/feed`, { headers: { 'x-forwarded-for': from } })
-  return { origin, gateway, port, open, stall, metric, small }
+  return { origin, gateway, port, open, stall, metric, small, clear }
 }
+
+const { gateway, origin, open, stall, metric, small, clear } = await start(t)
 
 for (const size of [3 * MB, 8 * MB])
   t.test(`50 that take nothing of ${size / MB} MB hold no service`, async (t) => {
-    const { origin, open, stall, metric, small } = await start(t)
+    t.teardown(clear)
     for (let i = 0; i < 50; i++) stall(`/feed?large=${size}`, '9.9.9.9')
     // All of them reach it: none waits for a connection that another holds.
     await waitFor(() => origin.requests.length === 50, SOME_TIME)
@@ -75,18 +85,7 @@ for (const size of [3 * MB, 8 * MB])
     t.pass('none of them holds a connection for long')
   })
 
-t.test('many callers together hold no service, and no more memory than there is for all', async (t) => {
-  const { origin, stall, metric, small } = await start(t, { SPOOL_BYTES: String(16 * MB) })
-  for (let i = 0; i < 50; i++) stall(`/feed?large=${8 * MB}`, `9.9.${i}.9`)
-  await waitFor(() => origin.requests.length === 50, SOME_TIME)
-  for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200)
-  t.ok((await metric('skerry_gateway_held_connections')) <= 8)
-  // A part of each that had come when it was told to stop.
-  t.ok((await metric('skerry_gateway_spool_bytes')) <= 24 * MB)
-})
-
 t.test('over HTTP/2 as well', async (t) => {
-  const { gateway, origin, small, metric } = await start(t)
   const session = connectHttp2(gateway.url)
   session.on('error', () => {})
   t.teardown(() => session.destroy())
@@ -98,6 +97,16 @@ t.test('over HTTP/2 as well', async (t) => {
   await waitFor(() => origin.requests.length === 40, SOME_TIME)
   for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200)
   t.ok((await metric('skerry_gateway_held_connections')) <= 4)
+})
+
+t.test('many callers together hold no service, and no more memory than there is for all', async (t) => {
+  const { origin, stall, metric, small } = await start(t, { SPOOL_BYTES: String(16 * MB) })
+  for (let i = 0; i < 50; i++) stall(`/feed?large=${8 * MB}`, `9.9.${i}.9`)
+  await waitFor(() => origin.requests.length === 50, SOME_TIME)
+  for (let i = 0; i < 20; i++) t.equal((await small('8.8.8.8')).status, 200)
+  t.ok((await metric('skerry_gateway_held_connections')) <= 8)
+  // A part of each that had come when it was told to stop.
+  t.ok((await metric('skerry_gateway_spool_bytes')) <= 24 * MB)
 })
 
 t.test('who takes an answer slowly gets all of it, and who takes many at once all of them', async (t) => {

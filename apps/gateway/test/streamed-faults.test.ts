@@ -38,7 +38,18 @@ const head = (length: number | 'chunked', path = '/f/a', more = '') =>
 
 t.test('a body that does not become whole does not end at its service', async (t) => {
   const seen: Seen = { ended: 0, aborted: 0, bytes: 0 }
-  const service = await startService(t, counting(seen))
+  const count = counting(seen)
+  let closed = 0
+  const service = await startService(t, (message, response) => {
+    if (message.method !== 'GET') return count(message, response)
+    response.once('close', () => closed++)
+    response.writeHead(200, { 'content-length': 1_024 * MIB })
+    const give = () => {
+      while (response.write(Buffer.alloc(MIB)));
+      response.once('drain', give)
+    }
+    give()
+  })
   const gateway = await startStreaming(t, [service.url], { UNREAD_PERIOD_MS: '400' })
   t.beforeEach(() => Object.assign(seen, { ended: 0, aborted: 0, bytes: 0 }))
 
@@ -115,6 +126,20 @@ t.test('a body that does not become whole does not end at its service', async (t
     await more.closed
     t.equal(more.heard().split('HTTP/1.1 200').length, 2, 'what is behind it is no part of it')
   })
+
+  t.test('a client that does not read loses its connection, and so does its service', async (t) => {
+    const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
+    client.socket.pause()
+    await waitFor(() => closed === 1)
+    const session = openSession(t, gateway.url)
+    const down = session.request({ ':path': '/f/a' })
+    down.on('error', () => undefined)
+    down.pause()
+    await waitFor(() => closed === 2)
+    const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
+    t.match(metrics, /skerry_gateway_unread_total(\{[^}]*\})? 2/)
+    t.match(metrics, /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/)
+  })
 })
 
 t.test('a write whose client goes when its body is whole ends the old answers all the same', async (t) => {
@@ -169,6 +194,12 @@ t.test('services that fail', async (t) => {
   let breakOff: (socket: Socket, heard: string) => void = () => undefined
   const breaking = await startStreaming(t, [await serve(t, (socket, heard) => breakOff(socket, heard))], env)
 
+  // And one that is silent, in its own way as well.
+  let take: (socket: Socket) => unknown = () => undefined
+  const silent = await startStreaming(t, [await serve(t, (socket) => void take(socket))], {
+    ...{ ...env, UPSTREAM_IDLE_TIMEOUT_MS: '400', UPSTREAM_HEADERS_TIMEOUT_MS: '400', UNREAD_PERIOD_MS: '400' }
+  })
+
   t.test('breaking off in the middle of a body: 502, and the client gets to read it', async (t) => {
     breakOff = (socket, heard) => heard.length > 3_000_000 && socket.destroy()
     const client = talk(t, breaking.port, head(32 * MIB))
@@ -206,11 +237,18 @@ t.test('services that fail', async (t) => {
   })
 
   t.test('that take nothing: 504, and not for the client that waits for them', async (t) => {
-    const url = await serve(t, (socket) => socket.pause())
-    const gateway = await startStreaming(t, [url], { ...env, UPSTREAM_IDLE_TIMEOUT_MS: '400', UNREAD_PERIOD_MS: '400' })
-    const client = talk(t, gateway.port, head(64 * MIB))
+    take = (socket) => socket.pause()
+    const client = talk(t, silent.port, head(64 * MIB))
     client.socket.write(Buffer.alloc(48 * MIB))
     t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 504 /)
+  })
+
+  t.test('that fall silent in their answer', async (t) => {
+    take = (socket) => socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n')
+    const client = talk(t, silent.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
+    await client.closed
+    t.match(client.heard(), /abc/)
+    t.notMatch(client.heard(), /\r\n0\r\n/)
   })
 
   t.test('that never answer what they have whole: 504 by the deadline, which begins with its end', async (t) => {
@@ -230,23 +268,17 @@ t.test('services that fail', async (t) => {
     t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 504 /)
     t.equal(whole, 2)
   })
-
-  t.test('that fall silent in their answer', async (t) => {
-    const service = await startService(t, (_message, response) => response.write('abc'))
-    const gateway = await startStreaming(t, [service.url], {
-      ...env,
-      ...{ UPSTREAM_IDLE_TIMEOUT_MS: '400', UPSTREAM_HEADERS_TIMEOUT_MS: '400' }
-    })
-    const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
-    await client.closed
-    t.match(client.heard(), /abc/)
-    t.notMatch(client.heard(), /\r\n0\r\n/)
-  })
 })
 
 t.test('a service that answers before it has all', async (t) => {
   let got = 0
-  const service = await startService(t, (message, response) => {
+  const bodies: string[] = []
+  const service = await startService(t, async (message, response) => {
+    if (message.url === '/f/told') {
+      bodies.push(await text(message))
+      response.end()
+      return
+    }
     if (message.url === '/f/refused') {
       response.writeHead(403, { 'content-type': 'application/json' }).end('{"no":1}')
       return
@@ -302,6 +334,22 @@ t.test('a service that answers before it has all', async (t) => {
     t.equal(got, 6)
     client.socket.write('0\r\n\r\n')
     t.match(await client.until(/\r\n0\r\n\r\n$/), /end/)
+  })
+
+  t.test('a GET or HEAD over HTTP/2 brings no body: who reads none would take it for another request', async (t) => {
+    const asked = service.requests.length
+    const session = openSession(t, gateway.url)
+    for (const method of ['GET', 'HEAD']) {
+      const stream = session.request({ ':method': method, ':path': '/f/told' }, { endStream: false })
+      stream.on('error', () => undefined)
+      const answered = once(stream, 'response')
+      stream.end('GET /f/other HTTP/1.1\r\nhost: x\r\n\r\n')
+      t.equal((await answered)[0][':status'], 200)
+    }
+    t.strictSame(bodies, ['', ''])
+    const requests = service.requests.slice(asked)
+    t.equal(requests.length, 2)
+    for (const { headers } of requests) t.equal(headers['transfer-encoding'], undefined)
   })
 })
 
@@ -375,31 +423,6 @@ t.test('an upload whose service has begun to answer', async (t) => {
   })
 })
 
-t.test('a client that does not read loses its connection, and so does its service', async (t) => {
-  let closed = 0
-  const service = await startService(t, (_message, response) => {
-    response.once('close', () => closed++)
-    response.writeHead(200, { 'content-length': 1_024 * MIB })
-    const give = () => {
-      while (response.write(Buffer.alloc(MIB)));
-      response.once('drain', give)
-    }
-    give()
-  })
-  const gateway = await startStreaming(t, [service.url], { UNREAD_PERIOD_MS: '400' })
-  const client = talk(t, gateway.port, 'GET /f/a HTTP/1.1\r\nhost: x\r\n\r\n')
-  client.socket.pause()
-  await waitFor(() => closed === 1)
-  const session = openSession(t, gateway.url)
-  const down = session.request({ ':path': '/f/a' })
-  down.on('error', () => undefined)
-  down.pause()
-  await waitFor(() => closed === 2)
-  const metrics = await (await fetch(`${gateway.ops}/metrics`)).text()
-  t.match(metrics, /skerry_gateway_unread_total(\{[^}]*\})? 2/)
-  t.match(metrics, /skerry_gateway_streamed_bodies(\{[^}]*\})? 0/)
-})
-
 t.test('more than one instance', async (t) => {
   const seen: Seen = { ended: 0, aborted: 0, bytes: 0 }
   const good = await startService(t, counting(seen))
@@ -462,9 +485,12 @@ t.test('more than one instance', async (t) => {
 t.test('bounds', async (t) => {
   const seen: Seen = { ended: 0, aborted: 0, bytes: 0 }
   const service = await startService(t, counting(seen))
+  const gateway = await startStreaming(t, [service.url], {
+    ...{ LIMIT_EXEMPT: '', STREAMED_BODIES_CALLER: '2' },
+    ...{ BODIES_BYTES: String(4 * MIB), BODIES_ADDRESS_BYTES: String(2 * MIB) }
+  })
 
   t.test('one address has so many streamed requests, and places come back', async (t) => {
-    const gateway = await startStreaming(t, [service.url], { LIMIT_EXEMPT: '', STREAMED_BODIES_CALLER: '2' })
     const open = [0, 1].map(() => talk(t, gateway.port, `${head(6)}abc`))
     await waitFor(() => seen.bytes === 6)
     t.match(await talk(t, gateway.port, head(3)).until(/\r\n\r\n./), /^HTTP\/1\.1 503 (?:.*\r\n)*retry-after: 1\r\n/i)
@@ -480,10 +506,7 @@ t.test('bounds', async (t) => {
   })
 
   t.test('what passes does not add up in the memory for bodies, however many parts it comes in', async (t) => {
-    const gateway = await startStreaming(t, [service.url], {
-      ...{ BODIES_BYTES: String(4 * MIB), BODIES_ADDRESS_BYTES: String(2 * MIB), LIMIT_EXEMPT: '' }
-    })
-    const body = bytesOf(32 * MIB)
+    const body = bytesOf(12 * MIB)
     t.equal((await fetch(`${gateway.url}/f/a`, { method: 'POST', body })).status, 200)
     const client = talk(t, gateway.port, head('chunked'))
     for (let i = 0; i < 100; i++) client.socket.write(`80\r\n${'x'.repeat(128)}\r\n`.repeat(200))
@@ -494,7 +517,6 @@ t.test('bounds', async (t) => {
   })
 
   t.test('pieces that are smaller than a connection earns: 413, and its service sees it break off', async (t) => {
-    const gateway = await startStreaming(t, [service.url])
     const { aborted, ended, bytes } = seen
     const client = talk(t, gateway.port, `${head('chunked')}3\r\nabc\r\n`)
     await waitFor(() => seen.bytes === bytes + 3)
@@ -534,7 +556,7 @@ t.test('an instance over TLS', async (t) => {
   await writeFile(file, authority.cert)
   const server = createTls(authority.issue('127.0.0.1'), async (message, response) => {
     message.on('error', () => undefined)
-    if (message.method === 'GET') response.end(bytesOf(8 * MIB))
+    if (message.method === 'GET') response.end(bytesOf(3 * MIB))
     else {
       const got = await digestOf(message).catch(() => undefined)
       response.end(JSON.stringify(got))
@@ -542,7 +564,7 @@ t.test('an instance over TLS', async (t) => {
   })
   const port = await listen(t, server)
   const gateway = await startStreaming(t, [`https://127.0.0.1:${port}`], { UPSTREAM_CA_FILE: file })
-  const body = bytesOf(8 * MIB)
+  const body = bytesOf(3 * MIB)
   const url = `${gateway.url}/f/a`
   t.match(await (await fetch(url, { method: 'POST', body })).json(), { bytes: body.length, sha: sha(body) })
   const chunked = request(url, { method: 'PUT', headers: { expect: '100-continue' } })
@@ -556,73 +578,54 @@ t.test('an instance over TLS', async (t) => {
   t.notMatch(metrics, /skerry_faults_total\{.*\} [1-9]/)
 })
 
-t.test(
-  'a GET or HEAD over HTTP/2 brings its service no body: one that reads none would take it for another request',
-  async (t) => {
-    const bodies: string[] = []
-    const service = await startService(t, async (message, response) => {
-      bodies.push(await text(message))
-      response.end()
-    })
-    const gateway = await startStreaming(t, [service.url])
-    const session = openSession(t, gateway.url)
-    for (const method of ['GET', 'HEAD']) {
-      const stream = session.request({ ':method': method, ':path': '/f/a' }, { endStream: false })
-      stream.on('error', () => undefined)
-      const answered = once(stream, 'response')
-      stream.end('GET /f/other HTTP/1.1\r\nhost: x\r\n\r\n')
-      t.equal((await answered)[0][':status'], 200)
-    }
-    t.strictSame(bodies, ['', ''])
-    for (const { headers } of service.requests) t.equal(headers['transfer-encoding'], undefined)
-  }
-)
-
-t.test('an answer that can have no trailers reaches its client, whatever its service announces', async (t) => {
+t.test('an instance that speaks HTTP/1.1 in its own way', async (t) => {
+  const refusal = 'HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno'
   const service = createServer((socket) => {
     socket.on('error', () => undefined)
     socket.on('data', (bytes) => {
+      if (socket.writableEnded) return
       const [method, path] = bytes.toString().split(' ')
+      if (method === 'POST') {
+        // What it has not read makes the kernel reset the connection.
+        socket.end(refusal).destroySoon()
+        return
+      }
       const isEmpty = path === '/f/empty'
       const head = `HTTP/1.1 ${isEmpty ? 204 : 200} OK\r\n${isEmpty ? '' : 'transfer-encoding: chunked\r\n'}trailer: x-sum\r\n\r\n`
       socket.write(method === 'HEAD' || isEmpty ? head : `${head}3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n`)
     })
   })
   const gateway = await startStreaming(t, [`http://127.0.0.1:${await listen(t, service)}`])
-  for (const line of ['HEAD /f/a HTTP/1.1', 'GET /f/a HTTP/1.0', 'GET /f/empty HTTP/1.1']) {
-    const client = talk(t, gateway.port, `${line}\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n`)
-    await client.closed
-    t.match(client.heard(), /^HTTP\/1\.1 20[04] /, line)
-    t.notMatch(client.heard(), /^(?:trailer|x-sum):/im)
-  }
-  const session = openSession(t, gateway.url)
-  for (const [method, path] of [
-    ['HEAD', '/f/a'],
-    ['GET', '/f/empty']
-  ]) {
-    const stream = session.request({ ':method': method, ':path': path, te: 'trailers' })
-    const [head] = await once(stream, 'response')
-    t.match(head[':status'], /20[04]/, `${method} ${path} over HTTP/2`)
-    stream.resume()
-    await once(stream, 'close')
-    t.equal(stream.rstCode, 0)
-  }
-})
 
-t.test('an instance that refuses an upload and closes at once is heard, and not ejected for it', async (t) => {
-  const refusal = 'HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno'
-  const service = createServer((socket) => {
-    socket.on('error', () => undefined)
-    // What it has not read makes the kernel reset the connection.
-    socket.once('data', () => socket.end(refusal).destroySoon())
+  t.test('an answer that can have no trailers reaches its client, whatever was announced', async (t) => {
+    for (const line of ['HEAD /f/a HTTP/1.1', 'GET /f/a HTTP/1.0', 'GET /f/empty HTTP/1.1']) {
+      const client = talk(t, gateway.port, `${line}\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n`)
+      await client.closed
+      t.match(client.heard(), /^HTTP\/1\.1 20[04] /, line)
+      t.notMatch(client.heard(), /^(?:trailer|x-sum):/im)
+    }
+    const session = openSession(t, gateway.url)
+    for (const [method, path] of [
+      ['HEAD', '/f/a'],
+      ['GET', '/f/empty']
+    ]) {
+      const stream = session.request({ ':method': method, ':path': path, te: 'trailers' })
+      const [head] = await once(stream, 'response')
+      t.match(head[':status'], /20[04]/, `${method} ${path} over HTTP/2`)
+      stream.resume()
+      await once(stream, 'close')
+      t.equal(stream.rstCode, 0)
+    }
   })
-  const gateway = await startStreaming(t, [`http://127.0.0.1:${await listen(t, service)}`])
-  const part = bytesOf(MIB)
-  for (let i = 0; i < 20; i++) {
-    const client = talk(t, gateway.port, head(8 * MIB))
-    for (let k = 0; k < 8; k++) client.socket.write(part)
-    t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 403 /)
-    client.socket.destroy()
-  }
-  t.notMatch(gateway.output(), /ejected/)
+
+  t.test('one that refuses an upload and closes at once is heard, and not ejected for it', async (t) => {
+    const part = bytesOf(MIB)
+    for (let i = 0; i < 20; i++) {
+      const client = talk(t, gateway.port, head(8 * MIB))
+      for (let k = 0; k < 8; k++) client.socket.write(part)
+      t.match(await client.until(/\r\n\r\n./), /^HTTP\/1\.1 403 /)
+      client.socket.destroy()
+    }
+    t.notMatch(gateway.output(), /ejected/)
+  })
 })

@@ -10,7 +10,7 @@ import { KIB, MIB, startService, startStreaming, talk } from './helpers/streamed
 
 // What docs/gateway-bodies.md promises of streamed bodies beside the failure table (streamed-faults.test.ts). A gateway of its own process.
 
-const DOWNLOADS = 50
+const DOWNLOADS = 20
 /** From so many bytes on that its client has not taken an answer is not read. */
 const HIGH = 64 * KIB
 
