@@ -85,7 +85,8 @@ t.test('an address with a weight gets more, and a canary with a small one little
     LIMIT_EXEMPT: '127.0.0.0/8',
     SLOW_START_MS: '0',
     HEDGE_MIN_MS: '0',
-    HEALTH_INTERVAL_MS: '0'
+    HEALTH_INTERVAL_MS: '0',
+    DNS_REFRESH_MS: '600000'
   })
   const rounds = async () => {
     const before = [one!.requests.length, two!.requests.length] as const
@@ -99,11 +100,52 @@ t.test('an address with a weight gets more, and a canary with a small one little
   await waitFor(() => gateway.output().includes('routes loaded'))
   const [less, more] = await rounds()
   t.ok(more > less, `${less} and ${more}`)
+
+  await t.test('routes change at run time without dropping a connection', async (t) => {
+    const held: ServerResponse[] = []
+    const one = await startOrigin(t, 'one', (request, response) =>
+      request.url === '/feed/held' ? held.push(response) : response.end('one')
+    )
+    const two = await startOrigin(t, 'two', (_request, response) => response.end('two'))
+    const agent = new Agent({ connections: 1, pipelining: 1 })
+    t.teardown(() => agent.destroy())
+    let connections = 0
+    agent.on('connect', () => connections++)
+    const get = async (path = '/feed') => {
+      const answer = await request(`${gateway.url}${path}`, { dispatcher: agent })
+      return { status: answer.statusCode, text: await answer.body.text() }
+    }
+    const change = async (routes: string) => {
+      await writeFile(file, routes)
+      gateway.child.kill('SIGHUP')
+    }
+    await change(`/feed=${one.url} # first\n/first=${one.url}\n`)
+    await waitFor(async () => (await get('/first')).text === 'one')
+    t.equal((await get()).text, 'one')
+    const late = fetch(`${gateway.url}/feed/held`).then((answer) => answer.text())
+    await waitFor(() => held.length === 1)
+
+    await change(`/feed=${two.url}\n/other=${two.url}\n`)
+    await waitFor(async () => (await get()).text === 'two')
+    t.same(await get('/other'), { status: 200, text: 'two' })
+    held[0]!.end('late')
+    t.equal(await late, 'late', 'what was under way is finished where it was')
+
+    await change('/feed=nowhere\n')
+    await waitFor(() =>
+      /keeping the current ones: route \/feed has \\"nowhere\\", which is no address/.test(gateway.output())
+    )
+    t.equal((await get()).text, 'two')
+    t.equal(connections, 1)
+  })
 })
 
-t.test('with keys by URL it knows who asks', async (t) => {
+t.test('with keys by URL it knows who asks, and is not ready before it has them', async (t) => {
   const issuer = createIssuer()
-  const keys = await startOrigin(t, 'keys', (_request, response) => response.end(JSON.stringify(issuer.jwks)))
+  const held: ServerResponse[] = []
+  const keys = await startOrigin(t, 'keys', (_request, response) => {
+    if (held.push(response) > 1) response.end(JSON.stringify(issuer.jwks))
+  })
   const origin = await startOrigin(t, 'origin')
   const file = join(
     t.testdir({
@@ -114,7 +156,7 @@ t.test('with keys by URL it knows who asks', async (t) => {
     }),
     'rules.json'
   )
-  const gateway = await startProcess(t, MAIN, {
+  const starting = startProcess(t, MAIN, {
     ...env,
     ROUTES: `/feed=${origin.url}`,
     RULES_FILE: file,
@@ -122,6 +164,10 @@ t.test('with keys by URL it knows who asks', async (t) => {
     JWT_ISSUER: 'https://login.example',
     JWT_AUDIENCE: 'shop'
   })
+  await waitFor(() => held.length === 1, { timeoutMs: 60_000 })
+  held[0]!.writeHead(503).end()
+  const gateway = await starting
+  t.ok(held.length > 1, 'it asked again before it said that it is ready')
   const ask = async (method: string, path: string, authorization?: string) => {
     const answer = await fetch(`${gateway.url}${path}`, {
       method,
@@ -209,57 +255,6 @@ t.test('a write with an Idempotency-Key is sent again only where its service hon
     t.equal(await executed(path, key), 1, `${path}: a key that its service may ignore`)
   t.equal(await executed('/feed/keys', {}), 1, 'no key')
   t.equal(await executed('/feed/keys', key), 2)
-})
-
-t.test('it is not ready before it knows keys', async (t) => {
-  const issuer = createIssuer()
-  const held: ServerResponse[] = []
-  const keys = await startOrigin(t, 'keys', (_request, response) => {
-    if (held.push(response) > 1) response.end(JSON.stringify(issuer.jwks))
-  })
-  const origin = await startOrigin(t, 'origin')
-  const starting = startProcess(t, MAIN, { ...env, ROUTES: `/feed=${origin.url}`, JWKS_URL: keys.url })
-  await waitFor(() => held.length === 1, { timeoutMs: 60_000 })
-  held[0]!.writeHead(503).end()
-  const gateway = await starting
-  t.ok(held.length > 1, 'it asked again before it said that it is ready')
-  t.equal((await fetch(`${gateway.url}/feed`, { headers: issuer.bearer() })).status, 200)
-})
-
-t.test('routes change at run time without dropping a connection', async (t) => {
-  const held: ServerResponse[] = []
-  const one = await startOrigin(t, 'one', (request, response) =>
-    request.url === '/feed/held' ? held.push(response) : response.end('one')
-  )
-  const two = await startOrigin(t, 'two', (_request, response) => response.end('two'))
-  const file = join(t.testdir({ routes: `/feed=${one.url} # first\n` }), 'routes')
-  const gateway = await startProcess(t, MAIN, { ...env, ROUTES_FILE: file, DNS_REFRESH_MS: '600000' })
-  const agent = new Agent({ connections: 1, pipelining: 1 })
-  t.teardown(() => agent.destroy())
-  let connections = 0
-  agent.on('connect', () => connections++)
-  const get = async (path = '/feed') => {
-    const answer = await request(`${gateway.url}${path}`, { dispatcher: agent })
-    return { status: answer.statusCode, text: await answer.body.text() }
-  }
-  t.equal((await get()).text, 'one')
-  const late = fetch(`${gateway.url}/feed/held`).then((answer) => answer.text())
-  await waitFor(() => held.length === 1)
-
-  await writeFile(file, `/feed=${two.url}\n/other=${two.url}\n`)
-  gateway.child.kill('SIGHUP')
-  await waitFor(async () => (await get()).text === 'two')
-  t.same(await get('/other'), { status: 200, text: 'two' })
-  held[0]!.end('late')
-  t.equal(await late, 'late', 'what was under way is finished where it was')
-
-  await writeFile(file, '/feed=nowhere\n')
-  gateway.child.kill('SIGHUP')
-  await waitFor(() =>
-    /keeping the current ones: route \/feed has \\"nowhere\\", which is no address/.test(gateway.output())
-  )
-  t.equal((await get()).text, 'two')
-  t.equal(connections, 1)
 })
 
 t.test('a file that changes is taken over without being told', async (t) => {
