@@ -4,8 +4,8 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { findBinary, freePort, loadSecrets, NATS_SERVER, natsConfig, tether } from '@skerry/stores'
 import { makeDataFolder } from './data-folder.ts'
+import { loadStores } from './load.ts'
 import { binCache } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
@@ -25,6 +25,7 @@ type Tap = { teardown(work: () => Promise<void>): unknown }
 
 /** Starts it on a free port with an empty data folder; the test's end stops it and removes the folder. */
 export async function startTestNats(t: Tap): Promise<TestNats> {
+  const { findBinary, freePort, loadSecrets, NATS_SERVER, natsConfig, tether } = await loadStores()
   const home = await makeDataFolder('skerry-nats-')
   const { path } = await findBinary(NATS_SERVER, binCache(), (line) => process.stderr.write(`# ${line}\n`))
   const port = await freePort()

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { mongoUrl, readSecrets } from '@skerry/stores'
 import { makeDataFolder } from './data-folder.ts'
+import { loadStores } from './load.ts'
 import { binCache, childEnv } from './use-stores.ts'
 import { waitFor } from './wait.ts'
 
@@ -132,6 +132,7 @@ export async function startSystem(
       )
     },
     async envFor(app) {
+      const { mongoUrl, readSecrets } = await loadStores()
       const password = (await readSecrets(home))?.apps[app]
       if (password === undefined) throw new Error(`${app} is not an app of this system`)
       const { gateway, processes } = await run()

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { type Stores, startStores } from '@skerry/stores'
-import { MongoClient } from 'mongodb'
+import type { Stores } from '@skerry/stores'
 import { makeDataFolder } from './data-folder.ts'
+import { loadMongo, loadStores } from './load.ts'
 
 /** Where a test run's shared stores are, as the runner puts it into SKERRY_TEST_STORES (JSON). */
 export type SharedStores = {
@@ -52,12 +52,7 @@ export async function useStores(t: Tap): Promise<TestStores> {
     return full
   }
   t.teardown(async () => {
-    const client = new MongoClient(shared.mongoUrl)
-    try {
-      for (const name of databases) await client.db(name).dropDatabase()
-    } finally {
-      await client.close()
-    }
+    if (databases.size > 0) await drop(shared.mongoUrl, databases)
     await own?.stop()
   })
   const nats = { url: shared.natsUrl, user: account, password: account }
@@ -78,6 +73,16 @@ export async function useStores(t: Tap): Promise<TestStores> {
   }
 }
 
+async function drop(url: string, databases: Iterable<string>): Promise<void> {
+  const { MongoClient } = await loadMongo()
+  const client = new MongoClient(url)
+  try {
+    for (const name of databases) await client.db(name).dropDatabase()
+  } finally {
+    await client.close()
+  }
+}
+
 /** Starts stores for tests in a temporary home; binaries come from the cache of SKERRY_BIN or of the checkout. */
 export async function startTestStores(
   say: (line: string) => void
@@ -86,6 +91,7 @@ export async function startTestStores(
   const claims = join(home, 'claims')
   await mkdir(claims)
   try {
+    const { startStores } = await loadStores()
     const stores = await startStores({
       home,
       binDir: binCache(),
