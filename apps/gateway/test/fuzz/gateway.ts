@@ -54,6 +54,8 @@ const SETTINGS = {
 export const HEADER_LIMIT = 14_336
 /** For what a hostile service may hold. */
 const ROUTE_TIMEOUT_MS = 1_000
+/** For the service that behaves. */
+const CALM_TIMEOUT_MS = 20_000
 /** How long the answers of the public route are kept. */
 export const PUBLIC_TTL_MS = 1_000
 
@@ -82,7 +84,9 @@ export async function startGateway(
       ...{ method, path: '/f/:tag', auth: 'optional', timeoutMs: ROUTE_TIMEOUT_MS },
       body: 'stream'
     })),
-    { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache }
+    { method: 'GET', path: '/pub/:key', auth: 'none', timeoutMs: ROUTE_TIMEOUT_MS, cache },
+    // Its clients must be answered: on a busy machine late, too.
+    { method: 'GET', path: '/calm/:number', auth: 'none', timeoutMs: CALM_TIMEOUT_MS }
   ]
   const rulesFile = join(folder, 'rules.json')
   await writeFile(rulesFile, JSON.stringify(rules))
