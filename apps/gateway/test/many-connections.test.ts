@@ -48,7 +48,7 @@ t.test('600 heads that come a byte at a time are ended, and others are answered 
   const timer = setInterval(() => {
     const byte = `GET /x HTTP/1.1\r\nhost: x\r\nx-slow: ${'a'.repeat(4_000)}`[at++]!
     for (const socket of slow) if (socket.writable) socket.write(byte)
-  }, 50)
+  }, 100)
   t.teardown(() => clearInterval(timer))
   const others = new Set<number>()
   await waitFor(async () => {

@@ -20,7 +20,7 @@ import {
 
 // Bodies of routes that declare `body: 'stream'` pass through (docs/gateway-bodies.md). A gateway of its own process.
 
-const BODY = bytesOf(8 * MIB)
+const BODY = bytesOf(4 * MIB)
 
 /** Answers an upload with what it got, and a download with what it is asked for. */
 async function echo(message: IncomingMessage, response: ServerResponse): Promise<void> {
