@@ -30,8 +30,8 @@ t.setTimeout(run.limitMs)
 const env = {
   ...{ PORT: '0', LIMIT_EXEMPT: '127.0.0.0/8', LOG_LEVEL: 'info' },
   ...{ DRAIN_MS: '200', IDLE_KEPT_MS: '60000', SHUTDOWN_MS: '90000' },
-  // An origin that a busy machine makes late is no reason to refuse anybody here.
-  CONCURRENCY_MIN: '1000'
+  // An origin that a busy machine makes late is no reason to refuse anybody here, nor are connections to it that a new worker is late to see.
+  ...{ CONCURRENCY_MIN: '1000', UPSTREAM_CONNECT_TIMEOUT_MS: '60000', HEALTH_TIMEOUT_MS: '30000' }
 }
 type Line = { pid: number; instance: string; msg: string; ops?: string; level: number }
 /** What each has logged, as far as it was read: whoever waits asks many times. */
