@@ -111,7 +111,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const [name, ...args] = process.argv.slice(2)
 if (name === undefined) await all()
-else if (name === 'system' && !args.includes('--help')) {
+else if ([name, ...args].includes('--help') && name !== 'gateway') process.stdout.write(HELP)
+else if (name === 'system') {
   const { values } = parseArgs({ args, options: { rounds: { type: 'string' }, check: { type: 'boolean' } } })
   const rows = systemRows(await system(values.rounds === undefined ? undefined : Number(values.rounds)))
   if (values.check && rows.some(({ met }) => met === false)) process.exitCode = 1
@@ -127,6 +128,6 @@ else if (name === 'figures' && args.length === 0) {
   if (options.profile === undefined) await gateway(options)
   else await profileRow(options.profile, options.requests, say)
 } else {
-  process.stdout.write(HELP)
-  process.exitCode = name === '--help' ? 0 : 1
+  process.stderr.write(HELP)
+  process.exitCode = 1
 }

@@ -9,7 +9,6 @@ import { boundLogs } from '../src/up/logs.ts'
 import { runCli } from './helpers/cli.ts'
 import { type Phone, signUp } from './helpers/phone.ts'
 import { type SmallDisk, smallDisk } from './helpers/small-disk.ts'
-import { waitForCostly } from './helpers/wait-for-costly.ts'
 
 // mongod's files take 300 MB before the first write, and a start wants 500 MB free.
 const MEGABYTES = 900
@@ -140,7 +139,7 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
   t.same(await services(), before, 'no service and no gateway was ended')
   t.equal(told(/run\.json cannot be written/), told(/run\.json is written again/), 'told once each time')
   // Consumers begin again after pauses of their own.
-  await waitForCostly(async () => (await runCli(['status'], { SKERRY_HOME: home })).code === 0, {
+  await waitFor(async () => (await runCli(['status'], { SKERRY_HOME: home })).code === 0, {
     ...LONG,
     message: 'all parts are ready'
   })
@@ -155,11 +154,11 @@ async function fillAndFree(t: Test, disk: SmallDisk): Promise<void> {
     )
     t.equal(new Set(posts.map((p) => p.text)).size, posts.length, 'none twice')
     const counted = async () => (await author.call<Profile>('GET', '/v1/users/me')).body.counts.posts
-    await waitForCostly(async () => (await counted()) === ids.length, { ...LONG, message: 'the count of posts' })
+    await waitFor(async () => (await counted()) === ids.length, { ...LONG, message: 'the count of posts' })
   }
   const wanted = [...acknowledged.values()].flat().sort()
   const feed = async () => (await all<Post>(reader, '/v1/feed?')).map((p) => p.id).sort()
-  await waitForCostly(async () => (await feed()).length >= wanted.length, {
+  await waitFor(async () => (await feed()).length >= wanted.length, {
     ...LONG,
     message: 'the feed has all posts'
   })

@@ -10,7 +10,6 @@ import { startSystem, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { events } from '../src/events/index.ts'
 import { runCli } from './helpers/cli.ts'
-import { waitForCostly } from './helpers/wait-for-costly.ts'
 
 const home = await mkdtemp(join(tmpdir(), 'skerry-events-'))
 t.teardown(() => rm(home, { recursive: true, force: true }))
@@ -98,7 +97,7 @@ type Lag = {
 }
 const lagOf = async () => JSON.parse(await skerry('lag', '--json')) as Lag
 const settled = (message: string) =>
-  waitForCostly(
+  waitFor(
     async () => {
       const { consumers, outbox } = await lagOf()
       return consumers.every((c) => c.pending + c.unacked === 0) && outbox.every((o) => o.pending === 0)
@@ -179,7 +178,7 @@ t.test('dead letters: shown, edited, retried for the one that failed, discarded,
   await nc.request('content.post.created.v1.0', JSON.stringify(broken), { headers: h, timeout: 30_000 })
 
   let letters: Letter[] = []
-  await waitForCostly(
+  await waitFor(
     async () => {
       letters = lines(await skerry('dlq', 'ls', '--json'))
       return letters.length === 3
@@ -324,7 +323,7 @@ t.test('a read model is rebuilt and switched while the system runs', async (t) =
   await skerry('rebuild', 'realtime--followers', '--finish')
   const statusOf = async (consumer: string) =>
     JSON.parse(await skerry('rebuild', consumer, '--status', '--json')) as ModelStatus
-  await waitForCostly(async () => (await statusOf('realtime--followers')).retired.length === 0, {
+  await waitFor(async () => (await statusOf('realtime--followers')).retired.length === 0, {
     message: 'the old one is dropped'
   })
   t.notMatch(await skerry('lag'), /^realtime--followers /m)
@@ -340,7 +339,7 @@ t.test('a read model is rebuilt and switched while the system runs', async (t) =
   // Both instances of content die: whoever comes back reads the new generation.
   const pids = await Promise.all(['1', '2'].map((instance) => system.kill('content', instance)))
   await Promise.all(['1', '2'].map((instance, i) => system.restarted('content', instance, pids[i] ?? 0)))
-  await waitForCostly(
+  await waitFor(
     () =>
       skerry('rebuild', 'content--authors--r2', '--finish').then(
         () => true,
@@ -348,7 +347,7 @@ t.test('a read model is rebuilt and switched while the system runs', async (t) =
       ),
     { message: 'content answers again' }
   )
-  await waitForCostly(async () => (await statusOf('content--authors')).retired.length === 0, {
+  await waitFor(async () => (await statusOf('content--authors')).retired.length === 0, {
     message: 'the old one is dropped'
   })
   type Post = { author: { username: string } }

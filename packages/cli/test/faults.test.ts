@@ -4,7 +4,6 @@ import { faultRun, shuffled, startSystem, waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { DEADLINE_MS, startOnceWriters } from './helpers/once-writers.ts'
 import { openStream, type Phone, signUp } from './helpers/phone.ts'
-import { waitForCostly } from './helpers/wait-for-costly.ts'
 import { everything, insist, startWriters } from './helpers/writers.ts'
 
 // In each round every part of the system dies once by kill -9, under writes, in an order and after numbers of writes that the seed says;
@@ -124,7 +123,7 @@ async function holds(t: Test): Promise<void> {
     const mine = acknowledged.get(id)!
     const list = await everything<Post>(author, `/v1/posts?author=${id}&`)
     t.same(list.map((p) => p.id).sort(), [...mine].sort(), 'every acknowledged post is there, and no other')
-    await waitForCostly(async () => (await postsOf(author)) >= mine.length, {
+    await waitFor(async () => (await postsOf(author)) >= mine.length, {
       timeoutMs: WAIT_MS,
       message: `the profile counts ${mine.length} posts`
     })
@@ -137,7 +136,7 @@ async function holds(t: Test): Promise<void> {
   }
   const expected = [...acknowledged.values()].flat().sort()
   let feed: string[] = []
-  await waitForCostly(
+  await waitFor(
     async () => {
       feed = (await everything<Post>(reader, '/v1/feed?')).map((p) => p.id)
       return feed.length >= expected.length

@@ -6,14 +6,15 @@ import t from 'tap'
 import { startLossyProxy } from './helpers/lossy-proxy.ts'
 import { openStream, phoneOf, request, signUp } from './helpers/phone.ts'
 
-// The tests are few people who do much; debug has the access log.
+// The tests are few people who do much; debug has the access log. Two instances of what is restarted under traffic.
+const RESTARTED = ['auth', 'users', 'content']
 const system = await startSystem(t, {
-  args: ['--scale', '2'],
+  args: RESTARTED.flatMap((name) => ['--scale', `${name}=2`]),
   env: { LOG_LEVEL: 'debug', LIMIT_USER_PER_SECOND: '100000', LIMIT_USER_BURST: '100000' }
 })
 const base = system.url
 /** Between two requests of one client, while instances restart: there is always one under way, and the machine has time for the restart. */
-const PAUSE_MS = 50
+const PAUSE_MS = 150
 
 t.test('the whole journey of two phones, with live streams', async (t) => {
   const ada = await signUp(base, 'ada')
@@ -247,7 +248,7 @@ t.test('stopping one instance of each service under traffic loses no request', a
       await delay(PAUSE_MS)
     }
   })
-  for (const name of ['auth', 'users', 'content']) {
+  for (const name of RESTARTED) {
     const pid = await system.kill(name, '1', 'SIGTERM')
     await system.restarted(name, '1', pid)
   }
