@@ -1,9 +1,8 @@
-import crypto from 'node:crypto'
 import { type Deadline, withDeadline } from '@skerry/deadline'
 import { waitFor } from '@skerry/testing'
 import t from 'tap'
 import { createSlots } from '../src/domain/slots.ts'
-import { replaceArgon2 } from './support/cheap-hashes.ts'
+import { realHash, replaceHash } from './support/cheap-hashes.ts'
 import { startAuth } from './support/system.ts'
 
 /** A deadline that passes when told. */
@@ -68,9 +67,11 @@ t.test('a login that is late begins no session', async (t) => {
   const me = await auth.signUp('patient')
   const body = { login: me.username, password: me.password }
   // One hash at a time, and one that does not end before it is told to: who comes next waits for it.
-  const { argon2 } = crypto as unknown as { argon2: (...input: unknown[]) => void }
   const held: (() => void)[] = []
-  const restore = replaceArgon2((...input) => void held.push(() => argon2(...input)))
+  const restore = replaceHash(async (...input) => {
+    await new Promise<void>((resolve) => held.push(resolve))
+    return realHash(...input)
+  })
   t.teardown(restore)
   const others = [auth.persist('POST', '/v1/auth/login', { body: { login: 'nobody', password: 'whatever it is' } })]
   await waitFor(() => held.length === 1)

@@ -1,3 +1,4 @@
+import { argon2Sync, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createPasswords } from '../src/domain/passwords.ts'
 import { createSlots } from '../src/domain/slots.ts'
@@ -21,6 +22,22 @@ t.test('hashes of other parameters hold, and both ways to write é are one', asy
   const hash = await passwords.hash('caf\u00e9 au lait')
   t.equal(await passwords.verify('cafe\u0301 au lait', hash), true)
   await t.rejects(passwords.verify('x', 'not a hash'), /not one of ours/)
+})
+
+t.test('what Node hashed, as earlier releases did, holds', async (t) => {
+  for (const [memory, passes, parallelism, tagLength] of [
+    [19 * 1024, 2, 1, 32],
+    [12 * 1024, 3, 1, 32],
+    [8 * 1024, 1, 2, 16]
+  ] as const) {
+    const nonce = randomBytes(16)
+    const message = Buffer.from('grüße', 'utf8')
+    const key = argon2Sync('argon2id', { message, nonce, memory, passes, parallelism, tagLength })
+    const [salt, hash] = [nonce, key].map((bytes) => bytes.toString('base64').replaceAll('=', ''))
+    const stored = `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${salt}$${hash}`
+    t.equal(await passwords.verify('grüße', stored), true, stored)
+    t.equal(await passwords.verify('grüsse', stored), false)
+  }
 })
 
 t.test('only so many run and wait at once', async (t) => {

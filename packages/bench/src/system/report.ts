@@ -47,11 +47,13 @@ export function systemText(result: SystemResult): string {
   ])
   const names = [...new Set(result.routes.flatMap(({ ours }) => Object.keys(ours.byName)))]
   const byProcess = names.map((name) => [name, ...result.routes.map(({ ours }) => micros(ours.byName[name] ?? 0))])
+  const hashes = Object.entries(result.hashes).map(([name, cpu]) => `${name} ${micros(cpu)}`)
   const right = new Set(ROUTES.map((_, column) => column + 1))
   return [
     formatTable([['what', 'value', 'p50', 'p99', 'goal', ''], ...rows]),
     '\n',
-    formatTable([['CPU by process', ...ROUTES.map(({ what }) => what)], ...byProcess], right)
+    formatTable([['CPU by process', ...ROUTES.map(({ what }) => what)], ...byProcess], right),
+    `\nCPU of one hash of a password: ${hashes.join(', ')}\n`
   ].join('')
 }
 

@@ -37,6 +37,8 @@ export type SystemResult = {
   machine: Machine
   setup: { load: string; rounds: number; seconds: number; connections: number; people: number; posts: number }
   routes: RouteResult[]
+  /** CPU of one hash of a password by each library, in microseconds; the bare program's login is the cheapest. */
+  hashes: Record<string, number>
   idle: Idle
   memoryMb: number
   /** Seconds from the command to all ready: with data folders that are made, and with those of an earlier start. */
@@ -72,6 +74,7 @@ export async function benchSystem(rounds: number, say: (line: string) => void): 
     const ours = subjectOf(system.url, pids, (id) => oursOf(id, people))
     const bare = await startBare(ends)
     const load = await findLoadGenerator()
+    const hashes = (await (await fetch(`${bare.url}/hashes`)).json()) as SystemResult['hashes']
     const routes = await measureRoutes(ours, bare, load, rounds, say)
     say('nobody uses it …')
     const { mongo } = await operate(system, ends)
@@ -79,7 +82,7 @@ export async function benchSystem(rounds: number, say: (line: string) => void): 
     say('following events to a live stream …')
     const live = await latencyOf(system.url, people)
     return {
-      ...{ at: new Date().toISOString(), machine, routes, idle, memoryMb, start, live },
+      ...{ at: new Date().toISOString(), machine, routes, hashes, idle, memoryMb, start, live },
       setup: { load: load.name, rounds, seconds: SECONDS, connections: 32, people: PEOPLE, posts: POSTS_EACH }
     }
   } finally {
