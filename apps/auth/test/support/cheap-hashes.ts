@@ -5,7 +5,8 @@ type Argon2 = (algorithm: string, parameters: Record<string, unknown>, ...rest: 
 
 /**
  * Argon2 with the least memory and one pass, whatever is asked for, until the test ends: tests that sign in hundreds of times are not about the
- * cost of a hash. Stored hashes still name the parameters that were asked for. passwords.test.ts, and tests of processes, have the real one.
+ * cost of a hash. Stored hashes still name the parameters that were asked for. passwords.test.ts, and tests of
+ * whole systems, have the real one.
  */
 export function cheapHashes(t: { teardown(work: () => void): unknown }): void {
   const real = crypto.argon2 as unknown as Argon2

@@ -5,11 +5,13 @@ import type { Test } from 'tap'
 
 export type Ready = { type: string; url: string; ops: string }
 
-/** Starts the app as its own process; it is killed at the end of the test at the latest. */
+const CHEAP = new URL('cheap-hashes-preload.ts', import.meta.url)
+
+/** Starts the app as its own process, with cheap hashes; it is killed at the end of the test at the latest. */
 export function startProcess(t: Test, env: Record<string, string>): ChildProcess {
   const child = fork(join(import.meta.dirname, '../../src/main.ts'), {
     env: { ...process.env, LOG_LEVEL: 'error', DRAIN_MS: '50', IDLE_KEPT_MS: '0', ...env },
-    execArgv: [],
+    execArgv: ['--import', CHEAP.href],
     silent: true
   })
   t.teardown(() => {
