@@ -310,14 +310,14 @@ t.test(
 
 t.test('a pace: a backlog of few keys, more than is held at once, is worked off without it', async (t) => {
   const ids = makeIds(2)
-  const service = await openWith(t, 'pace-backlog', events(ids, 400))
+  const service = await openWith(t, 'pace-backlog', events(ids, 700))
   const { outcomes, consumer } = consume(
     service,
     (handle) => onMany([Counted], handle, { paceMs: 3_600_000 }),
     (some, tx) => tallyAll(service.store, some, tx)
   )
   // What can be held at the end waits.
-  await waitFor(() => outcomes.length >= 800 - 512)
+  await waitFor(() => outcomes.length >= 1_400 - 512)
   await consumer.stop()
   for (const { applied, last, disorder } of await rowsOf(service, ids)) t.same([applied, disorder], [last, undefined])
 })
