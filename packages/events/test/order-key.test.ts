@@ -1,13 +1,16 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { bucketOf, collectionOf, newId, randomBucket, type Store } from '@skerry/store'
 import { useStores, waitFor } from '@skerry/testing'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { fromHeaders, on, startConsumer, startRelay } from '../src/index.ts'
 import { outbox } from '../src/outbox.ts'
 import { Counted, rowOf, tallies, tally, write } from './fixtures/counting.ts'
 import { openService } from './fixtures/service.ts'
 
 const stores = await useStores(t)
+// Most of it is waiting for publishes that have to be repeated: some go on beside each other, each in an account of its own.
+t.jobs = 3
+const open = async (t: Test, name: string) => openService(t, { ...stores, nats: await stores.anotherAccount() }, name)
 
 type Service = Awaited<ReturnType<typeof openService>>
 type Numbered = { id: string; n: number; owner?: { id: string; n: number }; poison?: true }
@@ -56,7 +59,7 @@ function loseFirst(nc: NatsConnection, id: string): { lost(): boolean } {
 }
 
 t.test('a publish that has to be repeated is not overtaken by its key, whatever that is about', async (t) => {
-  const service = await openService(t, stores, 'repeated')
+  const service = await open(t, 'repeated')
   const { store, nc, common } = service
   const { owner, ids } = ownerWith(3)
   const other = ownerWith(1)
@@ -75,7 +78,7 @@ t.test('a publish that has to be repeated is not overtaken by its key, whatever 
 })
 
 t.test('a record lies in the bucket of its key, and its message names the key', async (t) => {
-  const service = await openService(t, stores, 'bucket')
+  const service = await open(t, 'bucket')
   const { store, jsm, common } = service
   const [owner, id] = [newId(17), newId(4_000)]
   const relay = startRelay(common)
@@ -116,7 +119,7 @@ const appliedOf = async ({ store }: Service, ids: readonly string[]) =>
   ).reduce((sum, row) => sum + row.applied, 0)
 
 t.test('an event that is worked on keeps its key waiting, and nobody else', async (t) => {
-  const service = await openService(t, stores, 'worked-on')
+  const service = await open(t, 'worked-on')
   const { owner, ids } = ownerWith(3)
   const other = ownerWith(1)
   const { begun, letGo, consumer } = startWaiting(service, ids[0]!)
@@ -137,7 +140,7 @@ t.test('an event that is worked on keeps its key waiting, and nobody else', asyn
 })
 
 t.test('an event that fails keeps its key waiting until it is a dead letter', async (t) => {
-  const service = await openService(t, stores, 'failing')
+  const service = await open(t, 'failing')
   const { store, jsm, common } = service
   const { owner, ids } = ownerWith(3)
   const seen: string[] = []
@@ -163,7 +166,7 @@ t.test('an event that fails keeps its key waiting until it is a dead letter', as
 })
 
 t.test('events that share transactions keep the order of their keys: no two of a key share one', async (t) => {
-  const service = await openService(t, stores, 'sharing')
+  const service = await open(t, 'sharing')
   const { store, common } = service
   const owners = Array.from({ length: 12 }, () => ownerWith(4))
   const relay = startRelay(common)
@@ -202,7 +205,7 @@ t.test('events that share transactions keep the order of their keys: no two of a
 })
 
 t.test('a lost stream is filled again in the order of the keys, also where a publish has to be repeated', async (t) => {
-  const service = await openService(t, stores, 'refill')
+  const service = await open(t, 'refill')
   const { store, nc, jsm, common } = service
   const { owner, ids } = ownerWith(4)
   const relay = startRelay({ ...common, checkMs: 200 })
@@ -221,7 +224,7 @@ t.test('a lost stream is filled again in the order of the keys, also where a pub
 })
 
 t.test('records and messages of a release before order keys stay in order with those that have one', async (t) => {
-  const service = await openService(t, stores, 'before')
+  const service = await open(t, 'before')
   const { store, nc, common } = service
   const { owner, ids } = ownerWith(4)
   await writeAll(store, { owner, ids: ids.slice(0, 2) })

@@ -2,6 +2,9 @@ import t from 'tap'
 import { createClient, SkerryNetworkError } from '../src/index.ts'
 import { grant, problem, type Reply, serve, until } from './server.ts'
 
+// Each has a server of its own, and most of it is waiting before a repeat.
+t.jobs = 4
+
 const ID = '06b1n7v4kc0j5m3q8w2x9y6z1a'
 const HTML = { 'content-type': 'text/html' }
 

@@ -5,6 +5,9 @@ import { waitFor } from '@skerry/testing'
 import t, { type Test } from 'tap'
 import { keepIdleConnections } from '../src/idle-connections.ts'
 
+// Each has a server of its own, and waits for what Node closes by the second.
+t.jobs = 3
+
 /** A server that is leaving: it says so with every answer, and answers `/held` when its test does. */
 async function startServer(t: Test, keptMs: number) {
   const state = { draining: false, held: [] as ServerResponse[], closed: false, connections: 0 }

@@ -16,6 +16,9 @@ const instance = (service: string, n: string) => ({
   prefixes: []
 })
 
+// Each has a server of its own, and most of it is waiting for what has to expire.
+t.jobs = 3
+
 t.test('with the permissions of each part, everything survives kill -9 of NATS', async (t) => {
   const server = await startNatsServer(t)
   const [gateway, widgets, auth] = await Promise.all([

@@ -15,7 +15,17 @@ import { readInstance } from '../src/instance.ts'
 import { widgetRoutes } from './support/server.ts'
 
 const stores = await useStores(t)
-const connect = (name: string) => connectNats({ ...stores.nats, name })
+// Those that wait for heartbeats to expire do so beside each other, each in an account of its own.
+t.jobs = 3
+/** Connections to an account that has its buckets and nothing in them. */
+const connecting = async () => {
+  const nats = await stores.anotherAccount()
+  const connect = (name: string) => connectNats({ ...nats, name })
+  const first = await connect('first')
+  await ensureBuckets(first)
+  await first.close()
+  return connect
+}
 const instance = (n: string, more: Partial<Instance> = {}): Instance => ({
   service: 'widgets',
   version: '1.0.0',
@@ -27,6 +37,7 @@ const instance = (n: string, more: Partial<Instance> = {}): Instance => ({
 })
 
 t.test('who announces itself is seen, who leaves is gone at once, who dies is gone after its heartbeats', async (t) => {
+  const connect = await connecting()
   const nc = await connect('watcher')
   const dying = await connect('dying')
   t.teardown(() => Promise.all([nc.close(), dying.close()]))
@@ -62,6 +73,7 @@ t.test('who announces itself is seen, who leaves is gone at once, who dies is go
 t.test(
   'the last instances of a service stay a while when they fall silent, and go at once when they leave',
   async (t) => {
+    const connect = await connecting()
     const nc = await connect('watcher')
     const dying = await connect('dying')
     t.teardown(() => nc.close())
@@ -88,6 +100,7 @@ t.test(
 )
 
 t.test('who falls silent without a word of it, because the bucket was purged, is gone as well', async (t) => {
+  const connect = await connecting()
   const nc = await connect('watcher')
   const dying = await connect('dying')
   t.teardown(() => nc.close())
@@ -109,6 +122,7 @@ t.test('who falls silent without a word of it, because the bucket was purged, is
 })
 
 t.test('an instance that comes back elsewhere replaces itself', async (t) => {
+  const connect = await connecting()
   const nc = await connect('moving')
   t.teardown(() => nc.close())
   let seen: Instance[] = []
@@ -125,6 +139,7 @@ t.test('an instance that comes back elsewhere replaces itself', async (t) => {
 })
 
 t.test('who leaves takes nothing from the process that has taken over its name', async (t) => {
+  const connect = await connecting()
   const nc = await connect('taking over')
   t.teardown(() => nc.close())
   const leaving = await announce(nc, instance('8'))
@@ -140,6 +155,7 @@ t.test('who leaves takes nothing from the process that has taken over its name',
 })
 
 t.test('what does not fit is neither announced nor believed', async (t) => {
+  const connect = await connecting()
   const nc = await connect('wrong')
   t.teardown(() => nc.close())
   await t.rejects(announce(nc, instance('1', { url: 'nowhere' })), /cannot announce/)
@@ -163,6 +179,7 @@ t.test('what does not fit is neither announced nor believed', async (t) => {
 })
 
 t.test('what is said besides is optional, may be of another release, and is not believed blindly', async (t) => {
+  const connect = await connecting()
   const nc = await connect('wider')
   t.teardown(() => nc.close())
   const lines: { dropped?: string[] }[] = []
@@ -284,6 +301,7 @@ t.test('what is not understood of a rule opens no route', (t) => {
 })
 
 t.test('a heartbeat stays well below what its bucket takes', async (t) => {
+  const connect = await connecting()
   const nc = await connect('large')
   t.teardown(() => nc.close())
   const ends = Array.from({ length: 16 }, (_, i) => `${'x'.repeat(190)}${i}`)

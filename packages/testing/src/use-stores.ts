@@ -15,13 +15,17 @@ export type SharedStores = {
   claims: string
 }
 
+export type NatsAccount = { readonly url: string; readonly user: string; readonly password: string }
+
 /** The stores as one test file sees them: real servers, its own names. */
 export type TestStores = {
   readonly mongoUrl: string
   /** A database of this file alone, dropped at its end. */
   database(name: string): string
   /** An account of this file alone: its streams and KV buckets are nobody else's. */
-  readonly nats: { readonly url: string; readonly user: string; readonly password: string }
+  readonly nats: NatsAccount
+  /** A further account, for a test that goes on beside others of its file. */
+  anotherAccount(): Promise<NatsAccount>
   readonly redis: { readonly url: string; readonly prefix: string }
   /** The environment an app would get. */
   envFor(app: string): Record<string, string>
@@ -43,7 +47,11 @@ export async function useStores(t: Tap): Promise<TestStores> {
   const given = process.env.SKERRY_TEST_STORES
   const own = given === undefined ? await startOwn() : undefined
   const shared: SharedStores = own?.shared ?? JSON.parse(given ?? '')
-  const account = await claim(shared)
+  const anotherAccount = async () => {
+    const account = await claim(shared)
+    return { url: shared.natsUrl, user: account, password: account }
+  }
+  const nats = await anotherAccount()
   const tag = `t${randomBytes(4).toString('hex')}`
   const databases = new Set<string>()
   const database = (name: string) => {
@@ -55,11 +63,11 @@ export async function useStores(t: Tap): Promise<TestStores> {
     if (databases.size > 0) await drop(shared.mongoUrl, databases)
     await own?.stop()
   })
-  const nats = { url: shared.natsUrl, user: account, password: account }
   return {
     mongoUrl: shared.mongoUrl,
     database,
     nats,
+    anotherAccount,
     redis: { url: shared.redisUrl, prefix: `${tag}:` },
     envFor: (app) => ({
       MONGO_URL: shared.mongoUrl,

@@ -89,6 +89,13 @@ export const PARTS: readonly Part[] = [
     minutes: 8
   },
   {
+    name: 'patterns',
+    proves: 'no pattern that meets what comes from outside backtracks, those too that take seconds to judge',
+    folder: 'packages/service',
+    file: 'test/patterns.test.ts',
+    minutes: 0.5
+  },
+  {
     name: 'gateway-attacks',
     proves:
       'attacks of strangers on a system, one after the other: it lives, others are answered within 250 ms at the median, memory returns',
