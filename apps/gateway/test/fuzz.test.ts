@@ -49,6 +49,9 @@ async function held(fuzz: Fuzz): Promise<number[]> {
   return Promise.all(doors.map(async (door) => (await door.probe()).heldBytes))
 }
 
+const fuzz = await openFuzz()
+t.teardown(() => fuzz.close())
+
 t.test('a case is the same each time, and another for another number', (t) => {
   const bytes = (number: number) => clientBytes(caseOf(3, 2, number), ['a', 'b', 'c', 'd', 'e'])
   for (let i = 0; i < 50; i++) t.same(bytes(i), bytes(i))
@@ -178,8 +181,6 @@ t.test('an excuse that is used too often is a finding', (t) => {
 })
 
 // Nothing that a client or a service sends stops the gateway, mixes answers up or stays in its memory.
-const fuzz = await openFuzz()
-t.teardown(() => fuzz.close())
 let before: number[] = []
 
 t.test(

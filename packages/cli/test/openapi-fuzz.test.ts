@@ -160,6 +160,8 @@ function readEvents(lines: string): Report {
   return { checks, operations, faults, statuses, signedOut, errors, ended }
 }
 
+const packages = run.long ? await pythonPackages(REQUIREMENTS) : undefined
+
 t.test('a fault has a reason, or is one', (t) => {
   const fault = {
     check: 'positive_data_acceptance',
@@ -183,7 +185,6 @@ t.test('a fault has a reason, or is one', (t) => {
   t.end()
 })
 
-const packages = run.long ? await pythonPackages(REQUIREMENTS) : undefined
 const skip =
   packages === undefined
     ? { skip: 'takes minutes: npm run test:faults -- openapi' }

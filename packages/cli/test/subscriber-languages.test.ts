@@ -56,9 +56,18 @@ async function readGuide({ page, files }: Guide) {
   }
 }
 
+// All that is waited for comes ahead of the first test: between two, tap would take it for the end.
 const system = run.long ? await startSystem(t) : undefined
+const guides = await Promise.all(
+  GUIDES.map(async (guide) => {
+    const missing = await Promise.all(
+      Object.entries(guide.needs).map(([command, name]) => missingCommand(command, name))
+    )
+    return { guide, missing: missing.find(Boolean) }
+  })
+)
 
-for (const guide of GUIDES) {
+for (const { guide, missing } of guides) {
   t.test(`${guide.page} names what is there`, async (t) => {
     const { prepare, start, files } = await readGuide(guide)
     t.ok(prepare)
@@ -70,14 +79,10 @@ for (const guide of GUIDES) {
       t.ok(program.includes(part), part)
   })
 
-  if (system !== undefined) {
-    const missing = await Promise.all(
-      Object.entries(guide.needs).map(([command, name]) => missingCommand(command, name))
-    )
-    t.test(`the program of ${guide.page} gets each post, from where it was`, skipWithout(missing.find(Boolean)), (t) =>
+  if (system !== undefined)
+    t.test(`the program of ${guide.page} gets each post, from where it was`, skipWithout(missing), (t) =>
       tryGuide(t, guide, system)
     )
-  }
 }
 
 async function tryGuide(t: Test, guide: Guide, { home, url }: { home: string; url: string }) {

@@ -9,6 +9,9 @@ import { createServer, createTokens, widget, widgetRoutes } from './support/serv
 const text = Type.String()
 const Nullable = (schema: TSchema) => Type.Union([schema, Type.Null()])
 
+const tokens = await createTokens()
+const authorization = `Bearer ${await tokens.sign()}`
+
 t.test('what is null for absent is taken away wherever a schema says that it may be absent', async (t) => {
   const inner = Type.Object({ a: Type.Optional(text), b: Nullable(text) })
   const schema = Type.Object({
@@ -80,8 +83,6 @@ t.test('a schema with nothing optional costs nothing', async (t) => {
 })
 
 const MERGE_PATCH = 'application/merge-patch+json'
-const tokens = await createTokens()
-const authorization = `Bearer ${await tokens.sign()}`
 const body = Strict(
   { name: Type.Optional(text), note: Type.Optional(Nullable(text)), tags: Type.Optional(Type.Array(text)) },
   { minProperties: 1 }
