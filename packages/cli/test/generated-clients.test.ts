@@ -48,6 +48,7 @@ if (found.missing !== undefined) {
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   // A whole system costs more than all the rest: npm test takes the contracts as they are declared.
   const system = run.long ? await startSystem(t, { args: ['--with', 'conduit'] }) : undefined
+  const missingMaven = await missingCommand('mvn', 'maven')
   const document = await documentOf(system?.url)
   const warnings = await generateClients(found.jar, document, folder)
   const models = new Map<Generator, Map<string, Model>>()
@@ -161,8 +162,7 @@ if (found.missing !== undefined) {
     t.ok(Math.abs(signedUpAt - Date.now()) < 3_600_000, 'times are read')
   })
 
-  const missing = await missingCommand('mvn', 'maven')
-  const withMaven = missing === undefined ? withSystem : { skip: missing }
+  const withMaven = missingMaven === undefined ? withSystem : { skip: missingMaven }
   t.test('the Kotlin client compiles with okhttp and makes its journey', withMaven, async (t) => {
     const project = join(folder, 'kotlin-project')
     await cp(join(SOURCES, 'kotlin'), project, { recursive: true })
