@@ -62,12 +62,6 @@ t.test('what each route asks of the stores, and what follows it', async (t) => {
     alone: true
   })
   await send(`GET /v1/auth/account/deletions/${deletion.id}`, { as: '/v1/auth/account/deletions/:id' })
-  const routes = Object.values(authRoutes).map(({ method, path }) => `${method} ${path}`)
-  t.same(
-    routes.filter((one) => !rows.has(one)),
-    [],
-    'every route is counted'
-  )
-  const { counted, kept } = await roundTripTable('auth', rows)
+  const { counted, kept } = await roundTripTable('auth', rows, authRoutes)
   t.equal(kept, counted)
 })

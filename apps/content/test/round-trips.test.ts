@@ -71,12 +71,6 @@ t.test('what each route asks of the stores, and what follows it', async (t) => {
   await count('users.follow.created', () => users.follow(late.id, author.id))
   await count('users.follow.deleted', () => users.unfollow(late.id, author.id))
   await count('users.profile.updated', () => users.profile(author, 2))
-  const routes = Object.values(contentRoutes).map(({ method, path }) => `${method} ${path}`)
-  t.same(
-    routes.filter((one) => !rows.has(one)),
-    [],
-    'every route is counted'
-  )
-  const { counted, kept } = await roundTripTable('content', rows)
+  const { counted, kept } = await roundTripTable('content', rows, contentRoutes)
   t.equal(kept, counted)
 })

@@ -53,12 +53,6 @@ t.test('what each route asks of the stores, and what follows it', async (t) => {
   await count('auth.account.updated', () => neighbours.renamed(cleo, 'cleopatra', 2))
   const postId = await count('content.post.created', () => neighbours.posted(ada.id))
   await count('content.post.deleted', () => neighbours.unposted(ada.id, postId))
-  const routes = Object.values(usersRoutes).map(({ method, path }) => `${method} ${path}`)
-  t.same(
-    routes.filter((one) => !rows.has(one)),
-    [],
-    'every route is counted'
-  )
-  const { counted, kept } = await roundTripTable('users', rows)
+  const { counted, kept } = await roundTripTable('users', rows, usersRoutes)
   t.equal(kept, counted)
 })

@@ -144,10 +144,13 @@ const FILE = resolve(import.meta.dirname, '../../../docs/round-trips.md')
 /**
  * Compares what was counted with the table that `docs/round-trips.md` keeps under a name; resolves with both. With SKERRY_WRITE_TABLES in the
  * environment the table is written first.
+ *
+ * @param routes those of the service: one that was not counted has a row that says so
  */
 export async function roundTripTable(
   name: string,
-  rows: ReadonlyMap<string, Counted>
+  rows: ReadonlyMap<string, Counted>,
+  routes: Readonly<Record<string, { method: string; path: string }>> = {}
 ): Promise<{ counted: string; kept: string }> {
   const lines = [...rows].map(([what, { commands, inserted, published, asked }]) => {
     const all = [...asked]
@@ -157,7 +160,9 @@ export async function roundTripTable(
     return `| ${what} | ${commands} | ${inserted} | ${published} | ${list} |`
   })
   const head = ['| what | commands | documents | published | which |', '| --- | --- | --- | --- | --- |']
-  const counted = [...head, ...lines].join('\n')
+  const named = Object.values(routes).map(({ method, path }) => `${method} ${path}`)
+  const missing = named.filter((one) => !rows.has(one)).map((one) => `| ${one} | not counted yet | | | |`)
+  const counted = [...head, ...lines, ...missing].join('\n')
   const [begin, end] = [`<!-- ${name}: written by its test -->\n\n`, `\n\n<!-- /${name} -->`]
   const text = await readFile(FILE, 'utf8')
   const [from, until] = [text.indexOf(begin) + begin.length, text.indexOf(end)]

@@ -4,7 +4,7 @@ import * as contracts from '@skerry/contracts'
 import { StartError } from '@skerry/stores'
 import { applyChanges } from './changes.ts'
 import { exampleOf } from './example.ts'
-import { assertAbsent, assertService, inserted, readIn, withImport } from './existing.ts'
+import { assertAbsent, assertService, inserted, readIn, tableHint, withImport } from './existing.ts'
 import { format } from './format.ts'
 import { renderFile } from './templates.ts'
 import { camel, capital } from './words.ts'
@@ -71,7 +71,7 @@ export async function newConsumer(repo: string, asked: NewConsumer, say: (line: 
   for (const one of [...create.keys(), ...edit.keys()]) say(`  ${one}`)
   say(`
 ${service}--${name} keeps the last of each entity from ${subjects.join(', ')}. What it does with an event is written in
-${made.subscriptions}. NATS knows of it at the next start; try it with: npm test ${service}`)
+${made.subscriptions}. NATS knows of it at the next start; try it with: npm test ${service}${tableHint(repo, service)}`)
 }
 
 type Found = { name: string; contract: contracts.EventContract }

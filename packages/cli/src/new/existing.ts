@@ -16,6 +16,14 @@ export function assertAbsent(repo: string, path: string): void {
   if (existsSync(join(repo, path))) throw new StartError(`${path} exists: take another name, or delete it first`)
 }
 
+/** What is left to do where a service's round trips are kept in a table, which says then what was added; '' where they are not. */
+export function tableHint(repo: string, service: string): string {
+  const test = `apps/${service}/test/round-trips.test.ts`
+  if (!existsSync(join(repo, test))) return ''
+  return `
+Have its table in docs/round-trips.md written anew (its test fails until then): SKERRY_WRITE_TABLES=1 npm test -- ${test}`
+}
+
 export const readIn = (repo: string, path: string) => readFile(join(repo, path), 'utf8')
 
 /**

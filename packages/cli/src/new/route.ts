@@ -1,7 +1,7 @@
 import { StartError } from '@skerry/stores'
 import { applyChanges } from './changes.ts'
 import { readContracts } from './contracts.ts'
-import { assertAbsent, assertService, inserted, readIn, withImport } from './existing.ts'
+import { assertAbsent, assertService, inserted, readIn, tableHint, withImport } from './existing.ts'
 import { format } from './format.ts'
 import { renderFile } from './templates.ts'
 import { capital, kebab } from './words.ts'
@@ -62,7 +62,7 @@ export async function newRoute(repo: string, asked: NewRoute, say: (line: string
   await applyChanges(repo, { create, edit }, async () => format(repo, [...create.keys(), ...edit.keys()]))
   for (const one of [contracts, ...create.keys(), app]) say(`  ${one}`)
   say(
-    `\n${method} ${path} answers with what it is given. What it does is written in ${made.domain}; try it with: npm test ${service}`
+    `\n${method} ${path} answers with what it is given. What it does is written in ${made.domain}; try it with: npm test ${service}${tableHint(repo, service)}`
   )
 }
 
