@@ -205,7 +205,7 @@ test files that are named run alone, without the checks. Files run side by side,
   ./skerry test auth gateway                     two packages
   ./skerry test apps/auth/test/login.test.ts     one file
 
-  --jobs N       so many files at once (three for two cores)
+  --jobs N       so many files at once (two for a core)
   --faults       each file in its long version; ./skerry faults runs these alone, one by one
   --weights      after a whole run: write how long files took into the table that a fresh clone begins with
 `
@@ -243,7 +243,7 @@ are the same. At the end: what failed in any run, and what differed between them
                  what to run; may be given again
   --seed N       the order of another series again
   --again        run also what is recorded
-  --jobs N       so many files at once (three for two cores)
+  --jobs N       so many files at once (two for a core)
   --faults       with the long fault tests
 `
   },

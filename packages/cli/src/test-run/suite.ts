@@ -8,9 +8,9 @@ import { type FileResult, runFile } from './run-file.ts'
 /** A file that starts a whole system takes about so much memory. */
 const FILE_MEMORY = 1.5e9
 
-/** How many files run at once: three for two cores, as long as each may start a system of its own. A file waits for a third of its time. */
+/** How many files run at once: two for a core, as long as each may start a system of its own. A file waits for half of its time. */
 export function defaultJobs(): number {
-  return Math.max(1, Math.min(Math.ceil(1.5 * availableParallelism()), Math.floor(totalmem() / FILE_MEMORY)))
+  return Math.max(1, Math.min(2 * availableParallelism(), Math.floor(totalmem() / FILE_MEMORY)))
 }
 
 export type SuiteOptions = {
