@@ -116,7 +116,12 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
 
   type Ready = { jsm: JetStreamManager; js: JetStreamClient; known: KnownStream; marks: RelayMarks }
   const ready = prepare()
-  ready.catch((error: unknown) => broken.abort(error))
+  let isReady = false
+  ready
+    .then(() => {
+      isReady = true
+    })
+    .catch((error: unknown) => broken.abort(error))
 
   async function prepare(): Promise<Ready> {
     await before
@@ -393,7 +398,8 @@ function openStretch(options: CarrierOptions, before: Promise<void> | undefined)
       join(part)
       try {
         await ended.catch(() => 'it is over')
-        await part.begun.promise
+        // Else it waits for a stream that is whole, and begins with no part that is over by then: nobody waits for that.
+        if (isReady) await part.begun.promise
         await giveUp(part).catch((error: unknown) =>
           log.warn({ err: error, service, partition: errand.partition.index }, 'failed to give a partition up in order')
         )

@@ -7,6 +7,8 @@ import t from 'tap'
 import { fromHeaders } from '../src/headers.ts'
 import { startRelay } from '../src/index.ts'
 import { outbox } from '../src/outbox.ts'
+import { runOwned } from '../src/owner.ts'
+import { ensureStreams, streamStates } from '../src/streams.ts'
 import { openService } from './fixtures/service.ts'
 
 const stores = await useStores(t)
@@ -52,6 +54,37 @@ t.test(
   }
 )
 
+t.test('a relay that waits until its stream is whole ends when it is told to', async (t) => {
+  const { store, common, nc, jsm } = await openService(t, stores, 'stopping')
+  await ensureStreams(store, jsm, 'content', 8)
+  // Found to be another than it was, and whoever is to make that good does not come to it.
+  await collectionOf(store.db, streamStates).updateOne({ _id: 'content' }, { $set: { created: 'then' } })
+  const busy = runOwned({
+    ...{ store, log: common.log, instance: 'busy', name: 'relay:content' },
+    work: (signal, working) =>
+      new Promise((resolve) => {
+        working()
+        signal.addEventListener('abort', () => resolve())
+      })
+  })
+  t.teardown(() => busy.stop())
+  await waitFor(() => busy.owner())
+  const looks = countLooks(nc)
+  const relay = startRelay(common)
+  await waitFor(() => looks() > 5, { message: 'it waits for the stream' })
+  t.notOk(relay.owner())
+  let ended = false
+  const ending = relay.stop().then(() => {
+    ended = true
+  })
+  await waitFor(() => ended, { message: 'it ends' }).finally(async () => {
+    await collectionOf(store.db, streamStates).deleteOne({ _id: 'content' })
+    await ensureStreams(store, jsm, 'content', 8)
+    await ending
+  })
+  t.ok(ended)
+})
+
 /** The ids of all events in the stream by their entity, as they stand there. */
 async function publishedIn(nc: NatsConnection, jsm: JetStreamManager): Promise<Map<string, string[]>> {
   const byEntity = new Map<string, string[]>()
@@ -65,4 +98,16 @@ async function publishedIn(nc: NatsConnection, jsm: JetStreamManager): Promise<M
     if (--left === 0) break
   }
   return byEntity
+}
+
+/** How often the stream was looked at. */
+function countLooks(nc: NatsConnection): () => number {
+  const { protocol } = nc as unknown as { protocol: { publish(subject: string, ...rest: unknown[]): void } }
+  const plain = protocol.publish.bind(protocol)
+  let looks = 0
+  protocol.publish = (subject, ...rest) => {
+    if (subject === '$JS.API.STREAM.INFO.content') looks++
+    plain(subject, ...rest)
+  }
+  return () => looks
 }
