@@ -118,6 +118,8 @@ t.test('all that was written keeps the rules of the repository', async (t) => {
   const { code, out, errors } = await tool('biome', ['check', '--error-on-warnings', 'apps', 'packages/contracts'])
   t.equal(code, 0, `${out}${errors}`)
   t.same(await checkImports(folder), [])
+  const documented = await tool('node', ['test/documentation.test.ts'], 'packages/contracts')
+  t.equal(documented.code, 0, documented.out)
 })
 
 t.test('it starts with all others and answers behind the gateway, which knew nothing of it', async (t) => {
