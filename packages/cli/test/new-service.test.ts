@@ -122,6 +122,12 @@ t.test('all that was written keeps the rules of the repository', async (t) => {
   t.equal(documented.code, 0, documented.out)
 })
 
+t.test('its own tests pass', async (t) => {
+  // On the stores of this run; all that was written, and the contracts, are in the long one.
+  const own = await tool('node', ['test/library.test.ts'], 'apps/library')
+  t.equal(own.code, 0, own.out.slice(-4_000))
+})
+
 t.test('it starts with all others and answers behind the gateway, which knew nothing of it', async (t) => {
   const { url, run } = await startSystem(t, { repository: folder, args: ['--scale', 'library=2'] })
   const instances = (await run()).processes.filter(({ name }) => name === 'library')

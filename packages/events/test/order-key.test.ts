@@ -29,7 +29,7 @@ const writeAll = async (store: Store, { owner, ids }: { owner: string; ids: read
 async function published({ jsm }: Service): Promise<Numbered[]> {
   const { state } = await jsm.streams.info('content')
   const found: Numbered[] = []
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('content', { seq })
     if (message !== null && fromHeaders(message.subject, message.header) !== undefined) found.push(message.json())
   }

@@ -86,7 +86,7 @@ for (const [at, { role, step }] of ALL.entries())
       for (const { last, applied, disorder } of await kept()) t.same({ last, applied, disorder }, expected)
       const first = new Map<string, number>()
       const { state } = await jsm.streams.info('content')
-      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
         const message = await jsm.streams.getMessage('content', { seq })
         if (message === null || fromHeaders(message.subject, message.header) === undefined) continue
         const { owner } = message.json<{ owner: { id: string; n: number } }>()

@@ -178,7 +178,7 @@ async function readEvents(nc: NatsConnection) {
   const jsm = await managerOf(nc)
   const { state } = await jsm.streams.info('auth')
   const seen = []
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('auth', { seq })
     // Runs of jobs are there as well, whenever they are due.
     if (message === null || message.subject.startsWith('auth.job.')) continue

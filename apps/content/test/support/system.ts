@@ -121,7 +121,7 @@ async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
   const jsm = await managerOf(nc)
   const { state } = await jsm.streams.info('content')
   const seen: SeenEvent[] = []
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('content', { seq })
     // Runs of jobs are there as well, whenever they are due.
     if (message === null || message.subject.startsWith('content.job.')) continue

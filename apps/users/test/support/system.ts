@@ -133,7 +133,7 @@ async function readEvents(nc: NatsConnection): Promise<SeenEvent[]> {
   const jsm = await managerOf(nc)
   const { state } = await jsm.streams.info('users')
   const seen: SeenEvent[] = []
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await jsm.streams.getMessage('users', { seq })
     if (message !== null) seen.push({ subject: typeOf(message.subject), data: message.json() })
   }
