@@ -15,6 +15,7 @@ import {
   type RoundResult,
   runRound
 } from './fuzz/run.ts'
+import { behaveWell } from './fuzz/well-behaved.ts'
 
 const run = faultRun({ short: 1, long: 40 })
 t.setTimeout(run.limitMs)
@@ -211,11 +212,18 @@ for (const round of run.rounds)
     t.equal(result.cases, cases, 'all cases were played')
     t.ok(result.seen > cases / 4, 'services saw requests')
     t.ok(result.calm > 0 && result.shared > 0, 'well-behaved clients were answered meanwhile')
-    t.ok(result.sharedFailed < result.shared / 10, 'also at the service that is hostile to others')
+    // How many are not depends on how many cases are under way beside one, which is the machine's speed: a share is for the long version.
+    const failed = run.long ? result.sharedFailed * 10 : result.sharedFailed
+    t.ok(failed < result.shared, 'also at the service that is hostile to others')
+    const { plain, tls } = fuzz.doors
     const after = await held(fuzz)
     for (const [i, bytes] of after.entries())
       t.ok(bytes < before[i]! * 1.2 + HELD_MORE_BYTES, `memory of gateway ${i + 1} is where it was`, { before, after })
-    const { cpuMs, delayMs } = await fuzz.doors.plain.probe()
+    const alone = behaveWell({ plain: plain.port, tls: tls.port }, fuzz.service, run.seed, round, PAUSE_MS)
+    await waitFor(() => alone.tally.shared - alone.tally.failed >= 20, { timeoutMs: 60_000 })
+    await alone.stop()
+    t.strictSame(alone.tally.faults, [], 'both services are reached as before when the attack is over')
+    const { cpuMs, delayMs } = await plain.probe()
     t.comment(
       `seed ${run.seed} round ${round}: ${Math.round(result.cases / result.seconds)} cases/s, ${result.seen} requests seen, ${result.calm + result.shared} of others; gateway ${Math.round(cpuMs / 1_000)} s CPU so far, loop at most ${Math.round(delayMs)} ms late; held ${before.map(mb)} → ${after.map(mb)} MB`
     )
