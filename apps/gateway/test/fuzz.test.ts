@@ -3,8 +3,10 @@ import { faultRun, waitFor } from '@skerry/testing'
 import t from 'tap'
 import { clientBytes, tagOf } from './fuzz/bytes.ts'
 import { overused } from './fuzz/excuses.ts'
+import { judge } from './fuzz/judge.ts'
 import { anyCase, caseOf, type RequestPlan } from './fuzz/model.ts'
 import { readAnswers } from './fuzz/read-answers.ts'
+import { streamOf } from './fuzz/read-http2.ts'
 import { createRequestReference, undiciReads } from './fuzz/reference.ts'
 import {
   type Finding,
@@ -16,6 +18,7 @@ import {
   runRound
 } from './fuzz/run.ts'
 import { behaveWell } from './fuzz/well-behaved.ts'
+import { frame, TYPE } from './helpers/http2-frames.ts'
 
 const run = faultRun({ short: 1, long: 40 })
 t.setTimeout(run.limitMs)
@@ -173,6 +176,26 @@ t.test('late bytes of an unused connection that answer who uses it next are foun
   })
   t.ok(isFound(findings), 'those that were there before, which another read brings', { findings })
 })
+
+t.test(
+  'a stream that is reset because its body has another length than was said is no answer that is missing',
+  async (t) => {
+    const prepared = await preparedCase(1, 1, 13_983)
+    const [tag, { method, target, body }] = [prepared.tags[3]!, prepared.framed[3]!]
+    t.match(prepared.plan.requests[3], { body: { framing: 'length', lie: 1 } })
+    const reset = frame(TYPE.reset, 0, streamOf(3), Buffer.from([0, 0, 0, 1]))
+    const text = Buffer.concat([frame(TYPE.settings, 0, 0), reset]).toString('latin1')
+    const transcript = { text, sentAll: true, closedBy: 'client', reset: false, refused: false, stuck: false } as const
+    const judged = (early: boolean) =>
+      judge(
+        prepared,
+        { transcript, seen: [{ tag, method, target, body, early, tookMs: 1 }], startedAt: performance.now() },
+        new Map()
+      )
+    t.strictSame((await judged(true)).faults, [], 'a service answered at its head')
+    t.match((await judged(false)).faults, [{ what: 'a service answered a request, and its client was not' }])
+  }
+)
 
 t.test('an excuse that is used too often is a finding', (t) => {
   t.strictSame(overused({ raced: 60, cut: 100, coded: 1 }, 5_000), ['excused too often (raced): 60 of 5000 cases'])

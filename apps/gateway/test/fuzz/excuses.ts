@@ -18,6 +18,8 @@ export const MOST_EXCUSED = {
   'ended at a frame': 0.02,
   /** More than the 64 KiB that nghttp2 has for a head. */
   'a long head': 0.005,
+  /** A service answers at the head of a request that turns out to be malformed, which ends its stream. */
+  'another length than was said': 0.002,
   /** This process had no time to write the answer within the gateway's patience, or broke it off. */
   'not answered in time': 0.02
 } as const

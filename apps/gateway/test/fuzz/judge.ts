@@ -2,7 +2,7 @@ import { answerBytes, filled, tagsIn } from './bytes.ts'
 import type { Transcript } from './client.ts'
 import type { Excuse } from './excuses.ts'
 import { PUBLIC_TTL_MS } from './gateway.ts'
-import type { AnswerPlan, ClientPlan } from './model.ts'
+import type { AnswerPlan, ClientPlan, RequestPlan } from './model.ts'
 import { type ClientAnswer, readAnswers } from './read-answers.ts'
 import { readHttp2, streamOf } from './read-http2.ts'
 import { type Framed, type UndiciAnswer, undiciReads } from './reference.ts'
@@ -196,10 +196,18 @@ async function judgeMissing({ prepared, played, excused, fault }: Court, missing
     if (broken || request.tookMs === undefined || request.tookMs > PATIENCE_MS) excused.add('not answered in time')
     // No frames of HTTP/2 have a head of 64 KiB (nghttp2): its stream is reset.
     else if (prepared.kind === 'http2' && isLong(plan.requests[tags.indexOf(tag!)]!.answer)) excused.add('a long head')
+    // RFC 9113, 8.1.1: a body of another length than was said is malformed, which ends its stream, also when a service answered before it ended.
+    else if (prepared.kind === 'http2' && request.early && lies(plan.requests[tags.indexOf(tag!)]!))
+      excused.add('another length than was said')
     // What breaks off before a byte of it was passed on is told by the end of the connection.
     else if ((await referenceOf(plan, tags.indexOf(tag!), request))?.whole === true)
       fault('a service answered a request, and its client was not')
   }
+}
+
+/** It says a length that its body does not have. */
+function lies({ body }: RequestPlan): boolean {
+  return body.framing === 'length' && body.lie !== 0
 }
 
 /** Its head is as long as what is read at once. */
